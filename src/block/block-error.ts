@@ -1,0 +1,18 @@
+import { BlkbackError } from '../errors.js';
+
+/**
+ * A device that is not there, not usable, or not the one that was asked for. `code` is an errno's
+ * name, or one of
+ * - `EIDENTITY`: another device, or another content, than was asked for or was there before;
+ * - `EREADONLY`: writing is wanted, and file or device allow reading only;
+ * - `ENOTDISK`: neither a block device nor a regular file;
+ * - `EWINDOW`: offset, size or block size do not fit the file;
+ * - `ENODISKSEQ`: the kernel has no disk sequence numbers;
+ * - `EHELD`: the device is still open somewhere.
+ */
+export class BlockError extends BlkbackError {}
+
+/** Whether `error` is a block error with one of the `codes`. */
+export function isBlockError(error: unknown, ...codes: string[]): error is BlockError {
+  return error instanceof BlockError && codes.includes(error.code);
+}

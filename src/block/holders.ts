@@ -1,0 +1,53 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
+import { findBlock } from '../linux/sysfs.js';
+
+/**
+ * Who has a block device open, as far as it can be seen: processes, mounts, devices on top. Kernel
+ * users such as blkback leave no trace. For messages only: it is out of date when it returns.
+ */
+export async function listHolders(devnum: Devnum): Promise<string[]> {
+  const [mounts, stacked, processes] = await Promise.all([
+    listMounts(devnum),
+    listStacked(devnum),
+    listProcesses(devnum),
+  ]);
+  return [...mounts, ...stacked, ...processes];
+}
+
+async function listMounts(devnum: Devnum): Promise<string[]> {
+  const table = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
+  return table
+    .split('\n')
+    .map((line) => line.split(' '))
+    .filter((fields) => fields[2] === formatDevnum(devnum))
+    .map((fields) => `the mount ${fields[4]}`);
+}
+
+async function listStacked(devnum: Devnum): Promise<string[]> {
+  const { directory } = await findBlock(devnum).catch(() => ({ directory: '' }));
+  const names = await readdir(join(directory, 'holders')).catch(() => []);
+  return names.map((name) => `the device ${name}`);
+}
+
+async function listProcesses(devnum: Devnum): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const found: string[] = [];
+  for (const pid of pids) {
+    if (Number(pid) === process.pid || !(await hasOpen(pid, devnum))) continue;
+    const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '?');
+    found.push(`process ${pid} (${name.trim()})`);
+  }
+  return found;
+}
+
+async function hasOpen(pid: string, devnum: Devnum): Promise<boolean> {
+  const directory = `/proc/${pid}/fd`;
+  for (const fd of await readdir(directory).catch(() => [])) {
+    // stat, not readlink: a device may be open under any name. It does not open the device.
+    const found = await stat(join(directory, fd), { bigint: true }).catch(() => undefined);
+    if (found?.isBlockDevice() && sameDevnum(devnumFromStat(found.rdev), devnum)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,78 @@
+import { getDiskseq } from '../linux/block-ioctl.js';
+import { type Devnum, devnumFromStat, formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
+import { isIoctlUnknown, isSystemError } from '../linux/errno.js';
+import type { OwnedFd } from '../linux/fd.js';
+import { getLoopStatus, type LoopStatus } from '../linux/loop-ioctl.js';
+import { findBlock } from '../linux/sysfs.js';
+import { BlockError } from './block-error.js';
+
+/**
+ * What the kernel says of an open block device. While the descriptor is open the number belongs to
+ * this device. The disk sequence number tells which disk it is, not what is on it: the backing file
+ * and window of a loop device can be exchanged underneath (and before Linux 6.5, 6.1.39 and mid-2023
+ * 5.15 a reused loop device even kept its number), hence `loop`.
+ */
+export interface DeviceIdentity {
+  readonly devnum: Devnum;
+  /** Of the whole disk, also where this is a partition. */
+  readonly diskseq: bigint;
+  /** Partition number; `undefined` for a whole disk. */
+  readonly partition: number | undefined;
+  /** For a loop device: what it stands on. */
+  readonly loop: LoopStatus | undefined;
+}
+
+/** Identifies an open block device. Throws `BlockError`, `SystemError`. */
+export async function identify(device: OwnedFd): Promise<DeviceIdentity> {
+  const devnum = devnumFromStat((await device.stat()).rdev);
+  const diskseq = await readDiskseq(device);
+  const { partition } = await findBlock(devnum);
+  const loop = devnum.major === LOOP_MAJOR ? await readLoopStatus(device) : undefined;
+  return { devnum, diskseq, partition, loop };
+}
+
+async function readDiskseq(device: OwnedFd): Promise<bigint> {
+  try {
+    return await getDiskseq(device);
+  } catch (error) {
+    if (!isIoctlUnknown(error)) throw error;
+    throw new BlockError(
+      `${device.name} has no disk sequence number: Linux 5.15 or later is needed to tell devices apart`,
+      { code: 'ENODISKSEQ', syscall: 'BLKGETDISKSEQ', cause: error },
+    );
+  }
+}
+
+async function readLoopStatus(device: OwnedFd): Promise<LoopStatus> {
+  try {
+    return await getLoopStatus(device);
+  } catch (error) {
+    if (!isSystemError(error, 'ENXIO')) throw error;
+    throw new BlockError(`${device.name} is a loop device without a backing file`, {
+      code: 'ENXIO',
+      syscall: 'LOOP_GET_STATUS64',
+      cause: error,
+    });
+  }
+}
+
+/**
+ * Says what differs between two identities, in words for the end of a sentence; `undefined` when
+ * nothing does. A loop device's autoclear flag is anybody's to change and says nothing.
+ */
+export function identityDifference(
+  expected: DeviceIdentity,
+  found: DeviceIdentity,
+): string | undefined {
+  const rows: [string, unknown, unknown][] = [
+    ['device number', formatDevnum(expected.devnum), formatDevnum(found.devnum)],
+    ['diskseq', expected.diskseq, found.diskseq],
+    ['partition', expected.partition, found.partition],
+    ['backing file (device)', expected.loop?.device, found.loop?.device],
+    ['backing file (inode)', expected.loop?.inode, found.loop?.inode],
+    ['loop offset', expected.loop?.offset, found.loop?.offset],
+    ['loop size limit', expected.loop?.sizeLimit, found.loop?.sizeLimit],
+  ];
+  const row = rows.find(([, a, b]) => a !== b);
+  return row && `${row[0]} ${String(row[1])} was expected, ${String(row[2])} found`;
+}

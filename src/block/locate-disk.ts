@@ -1,0 +1,73 @@
+import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
+import type { OwnedFd } from '../linux/fd.js';
+import {
+  listDisks,
+  listPartitions,
+  readAttribute,
+  readDevname,
+  readDevnum,
+} from '../linux/sysfs.js';
+import { BlockError } from './block-error.js';
+import { pinPath } from './open-path.js';
+
+/** A disk named by its sequence number, or one of its partitions. */
+export interface DiskLocator {
+  readonly diskseq: bigint;
+  readonly partition?: number | undefined;
+}
+
+/**
+ * Finds and pins the device node of a disk by its sequence number. sysfs is asked, not udev's
+ * /dev/disk/by-diskseq: those links lag behind, and exist neither for device-mapper nor for md.
+ * The caller must still compare the sequence number of what it opens. Throws `ENOENT`.
+ */
+export async function pinDisk(locator: DiskLocator): Promise<OwnedFd> {
+  const disk = await findDisk(locator.diskseq);
+  if (disk === undefined) {
+    throw new BlockError(`no disk has the sequence number (diskseq) ${locator.diskseq}`, {
+      code: 'ENOENT',
+    });
+  }
+  const directory =
+    locator.partition === undefined ? disk : await findPartition(disk, locator.partition);
+  if (directory === undefined) {
+    throw new BlockError(
+      `the disk with diskseq ${locator.diskseq} has no partition ${locator.partition}`,
+      { code: 'ENOENT' },
+    );
+  }
+  return pinNode(directory);
+}
+
+async function findDisk(diskseq: bigint): Promise<string | undefined> {
+  const wanted = String(diskseq);
+  const disks = await listDisks();
+  const numbers = await Promise.all(disks.map((disk) => readAttribute(disk, 'diskseq')));
+  return disks.find((_, index) => numbers[index] === wanted);
+}
+
+async function findPartition(disk: string, partition: number): Promise<string | undefined> {
+  for (const directory of await listPartitions(disk)) {
+    if ((await readAttribute(directory, 'partition')) === String(partition)) return directory;
+  }
+  return undefined;
+}
+
+async function pinNode(directory: string): Promise<OwnedFd> {
+  const [path, devnum] = await Promise.all([readDevname(directory), readDevnum(directory)]);
+  if (path === undefined || devnum === undefined) {
+    throw new BlockError(`${directory} vanished while it was being looked up`, { code: 'ENOENT' });
+  }
+  const { fd, kind } = await pinPath(path);
+  const found = kind === 'block' ? devnumFromStat((await fd.stat()).rdev) : undefined;
+  if (found && sameDevnum(found, devnum)) return fd;
+  await fd.close();
+  throw wrongNode(path, devnum, found);
+}
+
+function wrongNode(path: string, expected: Devnum, found: Devnum | undefined): BlockError {
+  const is = found ? `device ${formatDevnum(found)}` : 'not a block device';
+  return new BlockError(`${path} should be device ${formatDevnum(expected)} but is ${is}`, {
+    code: 'EIDENTITY',
+  });
+}

@@ -1,0 +1,96 @@
+import yargs, { type Argv } from 'yargs';
+import { add } from './add.js';
+import { remove } from './remove.js';
+import { type Context, type Invocation, type Outcome, run } from './run.js';
+import { parseSettings, SETTINGS, type SettingName } from './settings.js';
+
+const ENVIRONMENT = `Environment:
+  XENBUS_PATH          backend path, as libxl sets it, where none is given
+  XEN_BLKBACK_TIMEOUT, XEN_BLKBACK_UAPI, XEN_BLKBACK_SYSFS,
+  XEN_BLKBACK_RUN_DIR, XEN_BLKBACK_LOG
+                       the options of the same name`;
+
+/** Parses a command line and runs its command; returns the exit status. */
+export async function runCommandLine(words: readonly string[]): Promise<number> {
+  let status = 0;
+  const command =
+    (action: (context: Context) => Promise<Outcome>) =>
+    async (values: Record<string, unknown>): Promise<void> => {
+      status = await run(toInvocation(values), action);
+    };
+  const parser = yargs([...words])
+    .scriptName('xen-blkback')
+    .usage(
+      'Usage: $0 <command> [BACKEND-PATH] [options]\n\nHands block devices to Xen guests: the userspace half of xen-blkback.',
+    )
+    .command(
+      'add [backend-path]',
+      'attach a vbd: open its device, hand it to blkback',
+      withOptions,
+      command(add),
+    )
+    .command(
+      'remove [backend-path]',
+      'detach a vbd: wait for blkback to close it, clean up',
+      withOptions,
+      command(remove),
+    )
+    .epilogue(ENVIRONMENT)
+    .demandCommand(1, 'a command is needed')
+    .strict()
+    .help('help')
+    .alias('help', 'h')
+    .wrap(Math.min(96, process.stdout.columns ?? 96))
+    .exitProcess(false)
+    .fail((message: string | null, error: Error | undefined) => {
+      if (error) throw error;
+      process.stderr.write(`xen-blkback: ${message}; try xen-blkback --help\n`);
+      status = 1;
+    });
+  await parser.parseAsync();
+  return status;
+}
+
+function withOptions(argv: Argv): Argv {
+  let parser = argv
+    .positional('backend-path', {
+      type: 'string',
+      describe: 'backend/vbd/<domid>/<devid>, by default $XENBUS_PATH',
+    })
+    .option('json', { type: 'boolean', describe: 'print the result as one JSON object' })
+    .option('dry-run', { type: 'boolean', describe: 'print what would be done; touch nothing' })
+    .option('verbose', { type: 'boolean', alias: 'v', describe: 'print each step with its time' });
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    parser = parser.option(name, {
+      type: 'string',
+      requiresArg: true,
+      // Not yargs' own .env(): in strict mode it trips over every other XEN_BLKBACK_… variable.
+      default: process.env[setting.env] ?? setting.fallback,
+      describe: setting.describe,
+    });
+  }
+  return parser;
+}
+
+function toInvocation(values: Record<string, unknown>): Invocation {
+  const text = (name: SettingName): string => {
+    const value = values[name];
+    // yargs makes a list of an option that was given twice: the last one counts, as is usual.
+    return String(Array.isArray(value) ? value.at(-1) : value);
+  };
+  const path = values['backend-path'];
+  return {
+    vbd: typeof path === 'string' ? path : undefined,
+    json: values.json === true,
+    dryRun: values['dry-run'] === true,
+    verbose: values.verbose === true,
+    settings: () =>
+      parseSettings({
+        timeout: text('timeout'),
+        uapi: text('uapi'),
+        sysfs: text('sysfs'),
+        'run-dir': text('run-dir'),
+        log: text('log'),
+      }),
+  };
+}

@@ -1,0 +1,26 @@
+import { detach } from '../hotplug/detach.js';
+import { readRecord } from '../hotplug/record.js';
+import { readVbdBackend } from '../xenstore/vbd-backend.js';
+import type { Context, Outcome } from './run.js';
+
+/** `remove`: detaches the vbd; with `--dry-run` only says what would be done. */
+export async function remove(context: Context): Promise<Outcome> {
+  const { store, vbd, settings, signal, onStep } = context;
+  if (context.invocation.dryRun) return plan(context);
+  await detach(store, vbd, { ...settings, signal, onStep });
+  return {
+    text: `${vbd.backend}: detached, nothing is left`,
+    json: { backend: vbd.backend, detached: true },
+  };
+}
+
+async function plan({ store, vbd, settings, signal }: Context): Promise<Outcome> {
+  const backend = await readVbdBackend(store, vbd, { signal });
+  const record = await readRecord(settings.runDirectory, vbd);
+  const device = record?.path ?? backend.text('physical-device-path');
+  const text =
+    device === undefined
+      ? `nothing is attached at ${vbd.backend}`
+      : `wait up to ${settings.timeoutMs / 1000} s until blkback has closed ${device}${record?.unbind ? ', unbind it' : ''}, then remove our nodes below ${vbd.backend}`;
+  return { text, json: { backend: vbd.backend, device: device ?? null } };
+}

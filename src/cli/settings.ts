@@ -1,0 +1,94 @@
+import type { Uapi } from '../hotplug/plan.js';
+import { DEFAULT_RUN_DIRECTORY } from '../hotplug/record.js';
+import { UsageError } from './usage-error.js';
+
+/** What can be set on the command line, then in the environment, then is as built in. */
+export interface Settings {
+  readonly timeoutMs: number;
+  readonly uapi: Uapi;
+  readonly sysfs: string;
+  readonly runDirectory: string;
+  readonly log: string;
+}
+
+/** libxl kills a hotplug script after 40 s (LIBXL_HOTPLUG_TIMEOUT) and tells nobody why. */
+export const DEFAULT_TIMEOUT_S = 30;
+
+/**
+ * One row a setting: how it is called, what it means, and how its text is read. The command line
+ * parser is built from this table; the hotplug path reads the environment by it, without a parser.
+ */
+export const SETTINGS = {
+  timeout: {
+    env: 'XEN_BLKBACK_TIMEOUT',
+    fallback: String(DEFAULT_TIMEOUT_S),
+    describe: 'seconds that all of it may take, roll-back included',
+    metavar: 'SECONDS',
+  },
+  uapi: {
+    env: 'XEN_BLKBACK_UAPI',
+    fallback: 'key',
+    describe: 'how the disk sequence number is given to blkback: key, or inline (see the manual)',
+    metavar: 'DIALECT',
+  },
+  sysfs: {
+    env: 'XEN_BLKBACK_SYSFS',
+    fallback: '/sys',
+    describe: 'root below which the xen-backend bus is found',
+    metavar: 'DIR',
+  },
+  'run-dir': {
+    env: 'XEN_BLKBACK_RUN_DIR',
+    fallback: DEFAULT_RUN_DIRECTORY,
+    describe: 'where what must outlive the nodes is kept',
+    metavar: 'DIR',
+  },
+  log: {
+    env: 'XEN_BLKBACK_LOG',
+    fallback: '/var/log/xen/xen-hotplug.log',
+    describe: 'file that failures are added to, if its directory exists',
+    metavar: 'FILE',
+  },
+} as const;
+
+export type SettingName = keyof typeof SETTINGS;
+
+/** Reads the settings' texts. Throws `UsageError` naming the setting and its value. */
+export function parseSettings(texts: Readonly<Record<SettingName, string>>): Settings {
+  return {
+    timeoutMs: parseTimeout(texts.timeout),
+    uapi: parseUapi(texts.uapi),
+    sysfs: parseDirectory('sysfs', texts.sysfs),
+    runDirectory: parseDirectory('run-dir', texts['run-dir']),
+    log: parseDirectory('log', texts.log),
+  };
+}
+
+/** The settings where there is no command line: environment, then built-in defaults. */
+export function settingsFromEnvironment(environment: NodeJS.ProcessEnv): Settings {
+  const text = (name: SettingName): string =>
+    environment[SETTINGS[name].env] ?? SETTINGS[name].fallback;
+  return parseSettings({
+    timeout: text('timeout'),
+    uapi: text('uapi'),
+    sysfs: text('sysfs'),
+    'run-dir': text('run-dir'),
+    log: text('log'),
+  });
+}
+
+function parseTimeout(text: string): number {
+  const seconds = /^\d{1,5}(\.\d{1,3})?$/.test(text) ? Number(text) : 0;
+  if (seconds >= 0.1 && seconds <= 86_400) return seconds * 1000;
+  throw new UsageError(`timeout ${JSON.stringify(text)}: seconds from 0.1 to 86400 are needed`);
+}
+
+function parseUapi(text: string): Uapi {
+  if (text === 'key' || text === 'inline') return text;
+  throw new UsageError(`uapi ${JSON.stringify(text)}: key or inline is needed`);
+}
+
+function parseDirectory(name: SettingName, text: string): string {
+  if (text.startsWith('/') && !text.includes('\0')) return text;
+  throw new UsageError(`${name} ${JSON.stringify(text)}: an absolute path is needed`);
+}

@@ -1,0 +1,36 @@
+import { HotplugError, quote } from '../hotplug/hotplug-error.js';
+import { parseVbdPath, type VbdPath } from '../xenstore/vbd-path.js';
+
+/**
+ * The vbd that a command is about: its argument, else what libxl says in the environment
+ * (`XENBUS_PATH`, and `XENBUS_TYPE` and `XENBUS_BASE_PATH` where they are set). Throws `EVBD`.
+ */
+export function resolveVbd(argument: string | undefined, environment: NodeJS.ProcessEnv): VbdPath {
+  const path = argument ?? environment.XENBUS_PATH;
+  if (path === undefined || path === '') {
+    throw vbdError('no vbd is named: give its backend path, or set XENBUS_PATH as libxl does');
+  }
+  const vbd = parseVbdPath(path);
+  if (vbd === undefined) {
+    throw vbdError(
+      `${quote(path)} is no backend path of a vbd: backend/vbd/<domid>/<devid> is needed, or the same below /local/domain/<domid>/`,
+    );
+  }
+  if (argument === undefined) checkCompanions(environment);
+  return vbd;
+}
+
+function checkCompanions(environment: NodeJS.ProcessEnv): void {
+  const type = environment.XENBUS_TYPE;
+  if (type !== undefined && type !== 'vbd') {
+    throw vbdError(`XENBUS_TYPE is ${quote(type)}: this is for vbd only`);
+  }
+  const base = environment.XENBUS_BASE_PATH;
+  if (base !== undefined && base !== 'backend' && !base.endsWith('/backend')) {
+    throw vbdError(`XENBUS_BASE_PATH is ${quote(base)}: backend is needed`);
+  }
+}
+
+function vbdError(message: string): HotplugError {
+  return new HotplugError(message, { code: 'EVBD' });
+}

@@ -1,0 +1,192 @@
+import type { BlockDevice } from '../block/block-device.js';
+import { openExport } from '../block/open-export.js';
+import { refreshUdev } from '../block/refresh-udev.js';
+import { formatDevnum } from '../linux/devnum.js';
+import { setAutoclear } from '../linux/loop-ioctl.js';
+import { readVbdBackend, type VbdBackend, XenbusState } from '../xenstore/vbd-backend.js';
+import type { VbdPath } from '../xenstore/vbd-path.js';
+import { waitFor } from '../xenstore/wait-for.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
+import { Deadline } from './deadline.js';
+import { HotplugError } from './hotplug-error.js';
+import { type OpenedBy, OpenedWatch, throwIfClosing } from './opened.js';
+import { type AttachPlan, planAttach, requireBackend, type Uapi } from './plan.js';
+import { type Publication, publish, toPublication, unpublish } from './publish.js';
+import { openPublished, readPublished } from './published-device.js';
+import { writeRecord } from './record.js';
+import { reportConnected, reportFailure } from './report.js';
+
+export interface AttachOptions {
+  /** Everything included, roll-back too; milliseconds. */
+  readonly timeoutMs: number;
+  readonly uapi: Uapi;
+  /** Root of sysfs, below which the xen-backend bus is looked for. */
+  readonly sysfs: string;
+  readonly runDirectory: string;
+  readonly signal?: AbortSignal | undefined;
+  /** Told of each step as it is done. */
+  readonly onStep?: ((step: AttachStep, detail: string) => void) | undefined;
+}
+
+export type AttachStep = 'planned' | 'opened' | 'ready' | 'published' | 'connected' | 'released';
+
+export interface AttachResult {
+  readonly backend: string;
+  readonly publication: Publication;
+  readonly openedBy: OpenedBy;
+  /** The device had been published before; nothing was made. */
+  readonly already: boolean;
+}
+
+/**
+ * Attaches a vbd: opens the device that `params` names, proves it, names it to blkback, holds it
+ * until blkback has opened it too, and lets go. When it throws, what it made is gone again, and
+ * `hotplug-error` says why, as far as XenStore can be reached in time.
+ */
+export async function attach(
+  store: Xenstore,
+  vbd: VbdPath,
+  options: AttachOptions,
+): Promise<AttachResult> {
+  using deadline = new Deadline(options.timeoutMs, options.signal);
+  try {
+    return await new Attachment(store, vbd, options, deadline).run();
+  } catch (error) {
+    // The first error is the one to tell; that it could not be reported would only hide it.
+    await reportFailure(store, vbd, error, { signal: deadline.rollback() }).catch(() => undefined);
+    throw error;
+  }
+}
+
+class Attachment {
+  readonly #store: Xenstore;
+  readonly #vbd: VbdPath;
+  readonly #options: AttachOptions;
+  readonly #deadline: Deadline;
+  readonly #signal: AbortSignal;
+  #waitingFor = 'XenStore to answer';
+
+  constructor(store: Xenstore, vbd: VbdPath, options: AttachOptions, deadline: Deadline) {
+    this.#store = store;
+    this.#vbd = vbd;
+    this.#options = options;
+    this.#deadline = deadline;
+    this.#signal = deadline.signal;
+  }
+
+  async run(): Promise<AttachResult> {
+    try {
+      return await this.#attach();
+    } catch (error) {
+      throw this.#signal.aborted && error === this.#signal.reason ? this.#explain(error) : error;
+    }
+  }
+
+  async #attach(): Promise<AttachResult> {
+    const backend = await readVbdBackend(this.#store, this.#vbd, { signal: this.#signal });
+    const plan = planAttach(this.#vbd, backend);
+    this.#step('planned', plan.target.keys.join(', '));
+    const published = readPublished(this.#vbd, backend);
+    const already = published !== undefined;
+    this.#waitingFor = 'the device to open';
+    await using device = published
+      ? await openPublished(this.#vbd, published, plan.request)
+      : await openExport(plan.request, this.#signal);
+    this.#step('opened', describeDevice(device));
+    const publication = toPublication(device, this.#options.uapi);
+    const openedBy = already
+      ? await this.#awaitOpened(device, backend)
+      : await this.#publish(device, publication);
+    await device.verify();
+    await this.#settle(device, plan);
+    await this.#connected(publication, already ? backend.text('physical-device') : undefined);
+    await device.close();
+    this.#step('released', device.path);
+    return { backend: this.#vbd.backend, publication, openedBy, already };
+  }
+
+  async #publish(device: BlockDevice, publication: Publication): Promise<OpenedBy> {
+    const backend = await this.#awaitInitWait();
+    this.#step('ready', 'state 2 (InitWait)');
+    await using opened = await this.#openedWatch(backend);
+    await opened.requireClosed();
+    await device.verify();
+    this.#waitingFor = 'XenStore to take the device';
+    try {
+      await publish(this.#store, this.#vbd, publication, { signal: this.#signal });
+      this.#step('published', publication['physical-device']);
+      return await this.#wait(opened, device);
+    } catch (error) {
+      // Also when publish itself was cut off: its commit may have gone through.
+      const signal = this.#deadline.rollback();
+      await unpublish(this.#store, this.#vbd, publication, { signal }).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #awaitOpened(device: BlockDevice, backend: VbdBackend): Promise<OpenedBy> {
+    await using opened = await this.#openedWatch(backend);
+    return await this.#wait(opened, device);
+  }
+
+  #openedWatch(backend: VbdBackend): Promise<OpenedWatch> {
+    return OpenedWatch.prepare(this.#store, this.#vbd, backend, this.#options.sysfs);
+  }
+
+  async #wait(opened: OpenedWatch, device: BlockDevice): Promise<OpenedBy> {
+    this.#waitingFor = `blkback to open ${device.path}`;
+    const openedBy = await opened.wait(device.identity.devnum, this.#signal);
+    this.#step('connected', `blkback has it open, as ${openedBy} tells`);
+    return openedBy;
+  }
+
+  /** blkback writes `state` 2 once it is ready for a device. */
+  async #awaitInitWait(): Promise<VbdBackend> {
+    const options = { signal: this.#signal };
+    this.#waitingFor = `${this.#vbd.backend}/state to become 2 (InitWait): is xen-blkback loaded?`;
+    const ask = async (): Promise<VbdBackend | undefined> => {
+      const backend = await readVbdBackend(this.#store, this.#vbd, options);
+      requireBackend(this.#vbd, backend);
+      throwIfClosing(this.#vbd, backend);
+      return backend.text('state') === XenbusState.InitWait ? backend : undefined;
+    };
+    return (await ask()) ?? (await waitFor(this.#store, [this.#vbd.backend], ask, options));
+  }
+
+  /** From here on blkback's own reference keeps the device; what is left is for after the guest. */
+  async #settle(device: BlockDevice, { target }: AttachPlan): Promise<void> {
+    const { devnum, diskseq } = device.identity;
+    const unbind = device.ownLoop && !target.autoclear;
+    if (device.ownLoop && !unbind) return;
+    const record = { devnum, diskseq, path: device.path, unbind };
+    await writeRecord(this.#options.runDirectory, this.#vbd, record);
+    if (unbind) await setAutoclear(device.fd, false);
+    else await refreshUdev(devnum);
+  }
+
+  async #connected(publication: Publication, published: string | undefined): Promise<void> {
+    this.#waitingFor = 'XenStore to take hotplug-status';
+    const written = {
+      ...publication,
+      'physical-device': published ?? publication['physical-device'],
+    };
+    await reportConnected(this.#store, this.#vbd, written, { signal: this.#signal });
+  }
+
+  #explain(cause: unknown): unknown {
+    if (!(cause instanceof HotplugError) || cause.code !== 'ETIMEDOUT') return cause;
+    const seconds = this.#options.timeoutMs / 1000;
+    return new HotplugError(
+      `${this.#vbd.backend}: gave up within the ${seconds} s that there are, waiting for ${this.#waitingFor}`,
+      { code: 'ETIMEDOUT', cause },
+    );
+  }
+
+  #step(step: AttachStep, detail: string): void {
+    this.#options.onStep?.(step, detail);
+  }
+}
+
+function describeDevice({ identity, path }: BlockDevice): string {
+  return `${path}, device ${formatDevnum(identity.devnum)}, diskseq ${identity.diskseq}`;
+}

@@ -1,0 +1,30 @@
+import { HotplugError } from './hotplug-error.js';
+
+/**
+ * The time that an operation has. `signal` is aborted when the time for its work is up, or when the
+ * caller gives up; `rollback()` gives a signal for the clean-up, from the part that was kept back.
+ */
+export class Deadline implements Disposable {
+  readonly #work = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  readonly #endsAt: number;
+  readonly signal: AbortSignal;
+
+  /** @param timeoutMs everything included, in milliseconds. */
+  constructor(timeoutMs: number, signal?: AbortSignal) {
+    const reserve = Math.min(timeoutMs / 4, 2000);
+    this.#endsAt = performance.now() + timeoutMs;
+    const expired = new HotplugError('the deadline passed', { code: 'ETIMEDOUT' });
+    this.#timer = setTimeout(() => this.#work.abort(expired), timeoutMs - reserve);
+    this.signal = signal ? AbortSignal.any([signal, this.#work.signal]) : this.#work.signal;
+  }
+
+  /** A signal that is aborted at the very end of the time, for undoing things. */
+  rollback(): AbortSignal {
+    return AbortSignal.timeout(Math.max(1, Math.floor(this.#endsAt - performance.now())));
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+}

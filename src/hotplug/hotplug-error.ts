@@ -1,0 +1,24 @@
+import { BlkbackError } from '../errors.js';
+
+/**
+ * An attach or detach that cannot be done as asked. `code` is one of
+ * - `EVBD`: XENBUS_PATH or another part of the call names no vbd;
+ * - `EBACKEND`: the backend directory is missing, or incomplete;
+ * - `ETARGET`: `params` is not a target;
+ * - `EMODE`: `mode` is not a mode;
+ * - `EUNSUPPORTED`: the target asks for something that this version does not do;
+ * - `EPUBLISHED`: `physical-device` is there already and names another device;
+ * - `ESTATE`: blkback is in a state in which it takes no device;
+ * - `EBLKBACK`: blkback refused or closed the device;
+ * - `EGONE`: the backend directory went away in the middle;
+ * - `EONLINE`: the vbd is still in use;
+ * - `ETIMEDOUT`: the deadline passed; the message says what was waited for;
+ * - `ECANCELED`: interrupted by a signal.
+ */
+export class HotplugError extends BlkbackError {}
+
+/** A value from outside in quotes: control characters shown, length bounded, fit for one line. */
+export function quote(text: string): string {
+  const shown = JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
+  return shown.replace(/[\u007f-\u009f\u2028\u2029]/g, '?');
+}

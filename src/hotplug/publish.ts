@@ -1,0 +1,93 @@
+import type { BlockDevice } from '../block/block-device.js';
+import { formatDevnumHex } from '../linux/devnum.js';
+import { XenbusState } from '../xenstore/vbd-backend.js';
+import type { VbdPath } from '../xenstore/vbd-path.js';
+import type { RequestOptions, TransactionStep, Xenstore } from '../xenstore/xenstore.js';
+import { HotplugError, quote } from './hotplug-error.js';
+import type { Uapi } from './plan.js';
+
+/** The nodes through which a device is named to blkback, with their values. */
+export interface Publication {
+  readonly 'physical-device': string;
+  readonly 'physical-device-path': string;
+  readonly diskseq: string;
+}
+
+/** What stands in XenStore for a device. `inline` is what the first diskseq kernels read. */
+export function toPublication(device: BlockDevice, uapi: Uapi): Publication {
+  const number = formatDevnumHex(device.identity.devnum);
+  const diskseq = device.identity.diskseq.toString(16);
+  return {
+    'physical-device': uapi === 'inline' ? `${diskseq}@${number}` : number,
+    'physical-device-path': device.path,
+    diskseq,
+  };
+}
+
+/** The one transaction that names the device to blkback, if everything still is as it was seen. */
+export function publishSteps(vbd: VbdPath, publication: Publication): TransactionStep[] {
+  const at = (node: string): string => `${vbd.backend}/${node}`;
+  return [
+    // Below a backend that is gone a write would bring it back, as a ruin.
+    { op: 'exists', path: at('frontend') },
+    { op: 'exists', path: at('dev') },
+    { op: 'expect', path: at('state'), value: XenbusState.InitWait },
+    { op: 'expect', path: at('physical-device'), value: undefined },
+    // A predecessor's error would be taken for the answer to what is published now.
+    { op: 'remove', path: vbd.error },
+    { op: 'remove', path: at('hotplug-error') },
+    { op: 'write', path: at('physical-device-path'), value: publication['physical-device-path'] },
+    { op: 'write', path: at('diskseq'), value: publication.diskseq },
+    { op: 'write', path: at('physical-device'), value: publication['physical-device'] },
+  ];
+}
+
+/** Names the device to blkback. Throws `EGONE`, `ESTATE`, `EPUBLISHED`, having changed nothing. */
+export async function publish(
+  store: Xenstore,
+  vbd: VbdPath,
+  publication: Publication,
+  options: RequestOptions,
+): Promise<void> {
+  const steps = publishSteps(vbd, publication);
+  const outcome = await store.transact(steps, options);
+  if (outcome.committed) return;
+  const failed = steps[outcome.failed];
+  const found = outcome.found?.toString('utf8');
+  if (failed?.path.endsWith('/physical-device')) {
+    throw new HotplugError(
+      `${failed.path} was written by somebody else (${quote(found ?? '')}) while the device was being opened`,
+      { code: 'EPUBLISHED' },
+    );
+  }
+  if (found === undefined) {
+    throw new HotplugError(
+      `${vbd.backend} went away while the device was being opened: ${failed?.path} is gone`,
+      { code: 'EGONE' },
+    );
+  }
+  throw new HotplugError(
+    `${failed?.path} changed to ${quote(found)} while the device was being opened; blkback takes a device only in state ${XenbusState.InitWait} (InitWait)`,
+    { code: 'ESTATE' },
+  );
+}
+
+/** Takes back what `publish` wrote, if it is still that. */
+export async function unpublish(
+  store: Xenstore,
+  vbd: VbdPath,
+  publication: Publication,
+  options: RequestOptions,
+): Promise<void> {
+  const at = (node: string): string => `${vbd.backend}/${node}`;
+  await store.transact(
+    [
+      { op: 'exists', path: at('frontend') },
+      { op: 'expect', path: at('physical-device'), value: publication['physical-device'] },
+      { op: 'remove', path: at('physical-device') },
+      { op: 'remove', path: at('physical-device-path') },
+      { op: 'remove', path: at('diskseq') },
+    ],
+    options,
+  );
+}

@@ -1,0 +1,107 @@
+import { type BlockDevice, openBlockDevice } from '../block/block-device.js';
+import { type ExportRequest, pinLocator } from '../block/open-export.js';
+import { pinPath } from '../block/open-path.js';
+import { errorMessage } from '../errors.js';
+import {
+  type Devnum,
+  devnumFromStat,
+  formatDevnum,
+  parseDevnumHex,
+  sameDevnum,
+} from '../linux/devnum.js';
+import type { OwnedFd } from '../linux/fd.js';
+import { handOver } from '../util/hand-over.js';
+import type { VbdBackend } from '../xenstore/vbd-backend.js';
+import type { VbdPath } from '../xenstore/vbd-path.js';
+import { HotplugError, quote } from './hotplug-error.js';
+
+/** The device that a backend directory names to blkback. */
+export interface PublishedDevice {
+  readonly devnum: Devnum;
+  /** `undefined` where whoever published it gave none. */
+  readonly diskseq: bigint | undefined;
+  readonly path: string | undefined;
+}
+
+/** Reads `physical-device` and its companions in either dialect; `undefined` if there is none. */
+export function readPublished(vbd: VbdPath, backend: VbdBackend): PublishedDevice | undefined {
+  const text = backend.text('physical-device');
+  if (text === undefined) return undefined;
+  const [number = '', inline] = text.split('@').reverse();
+  const devnum = parseDevnumHex(number);
+  if (devnum === undefined) {
+    throw new HotplugError(
+      `${vbd.backend}/physical-device is ${quote(text)}, which names no device to blkback`,
+      { code: 'EPUBLISHED' },
+    );
+  }
+  const hex = backend.text('diskseq') ?? inline;
+  const diskseq =
+    hex !== undefined && /^[0-9a-f]{1,16}$/.test(hex) ? BigInt(`0x${hex}`) : undefined;
+  return { devnum, diskseq, path: backend.text('physical-device-path') };
+}
+
+/**
+ * Opens the device that is published already, and makes sure that it is the one that the target asks
+ * for. So a second `add` is a success, and what a killed one published is held while blkback opens
+ * it. Throws `EPUBLISHED` where it is another device, or none any more.
+ */
+export async function openPublished(
+  vbd: VbdPath,
+  published: PublishedDevice,
+  request: ExportRequest,
+): Promise<BlockDevice> {
+  const refuse = (why: string, cause?: unknown): HotplugError =>
+    new HotplugError(
+      `${vbd.backend} already has physical-device ${formatDevnum(published.devnum)}, and ${why}; it has to be removed first`,
+      { code: 'EPUBLISHED', cause },
+    );
+  if (published.diskseq === undefined || published.path === undefined) {
+    throw refuse('it was not published by this program (there is no diskseq with it)');
+  }
+  const { path } = published;
+  const open = async (): Promise<BlockDevice> => {
+    const requested = await pinLocator(request.locator);
+    await using wanted = requested.fd;
+    const { fd, kind } = await pinPath(path);
+    await using node = fd;
+    if (kind !== 'block') throw refuse(`${path} is not that device`);
+    const device = await openBlockDevice(node, false, requested.kind === 'file');
+    return handOver(device, async () => {
+      const { devnum, diskseq } = device.identity;
+      if (!sameDevnum(devnum, published.devnum) || diskseq !== published.diskseq) {
+        throw refuse(
+          `${path} is another device by now (diskseq ${diskseq}, not ${published.diskseq})`,
+        );
+      }
+      if (await isRequested(device, wanted, request)) return device;
+      throw refuse('that is not what params asks for');
+    });
+  };
+  try {
+    return await open();
+  } catch (error) {
+    if (error instanceof HotplugError) throw error;
+    throw refuse(`it cannot be compared with what params asks for (${errorMessage(error)})`, error);
+  }
+}
+
+/** Whether an open device is what `wanted` is: that very device, or a loop device over that file. */
+async function isRequested(
+  device: BlockDevice,
+  wanted: OwnedFd,
+  { locator, file, diskseq: expected }: ExportRequest,
+): Promise<boolean> {
+  const stat = await wanted.stat();
+  const { devnum, diskseq, loop } = device.identity;
+  if (!device.ownLoop) {
+    const number = 'diskseq' in locator ? locator.diskseq : (expected ?? diskseq);
+    return sameDevnum(devnumFromStat(stat.rdev), devnum) && diskseq === number;
+  }
+  return (
+    loop?.device === stat.dev &&
+    loop.inode === stat.ino &&
+    loop.offset === file.offset &&
+    loop.sizeLimit === (file.size ?? 0n)
+  );
+}

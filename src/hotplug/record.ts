@@ -1,0 +1,77 @@
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errorCode } from '../errors.js';
+import { type Devnum, formatDevnum, parseDevnum } from '../linux/devnum.js';
+import type { VbdPath } from '../xenstore/vbd-path.js';
+
+/**
+ * What must outlive a vbd's nodes: a toolstack may delete them before it calls `remove`. A loop
+ * device that clears itself needs no record, as there is nothing left to do for it.
+ */
+export interface VbdRecord {
+  readonly devnum: Devnum;
+  readonly diskseq: bigint;
+  readonly path: string;
+  /** A loop device of ours that does not clear itself. */
+  readonly unbind: boolean;
+}
+
+/** Where the records lie; on a tmpfs, as device numbers mean nothing after a reboot. */
+export const DEFAULT_RUN_DIRECTORY = '/run/xen-blkback';
+
+function recordPath(directory: string, vbd: VbdPath): string {
+  return join(directory, `${vbd.sysfsName}.json`);
+}
+
+/** Writes a vbd's record, whole or not at all. */
+export async function writeRecord(
+  directory: string,
+  vbd: VbdPath,
+  record: VbdRecord,
+): Promise<void> {
+  const path = recordPath(directory, vbd);
+  const text = JSON.stringify({
+    backend: vbd.backend,
+    device: formatDevnum(record.devnum),
+    diskseq: String(record.diskseq),
+    path: record.path,
+    unbind: record.unbind,
+  });
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  // Always the same name: what a killed process leaves here, the next write or removal takes away.
+  await writeFile(`${path}.new`, `${text}\n`, { mode: 0o600 });
+  await rename(`${path}.new`, path);
+}
+
+/** Reads a vbd's record; `undefined` if there is none, or none that can be understood. */
+export async function readRecord(directory: string, vbd: VbdPath): Promise<VbdRecord | undefined> {
+  let text: string;
+  try {
+    text = await readFile(recordPath(directory, vbd), 'utf8');
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? '')) return undefined;
+    throw error;
+  }
+  return parseRecord(text);
+}
+
+/** Reads the text of a record; `undefined` for anything that is not one. */
+export function parseRecord(text: string): VbdRecord | undefined {
+  let value: Record<string, unknown>;
+  try {
+    value = Object(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+  const devnum = parseDevnum(String(value.device));
+  const diskseq = /^\d{1,20}$/.test(String(value.diskseq)) ? BigInt(String(value.diskseq)) : 0n;
+  const path = value.path;
+  if (devnum === undefined || diskseq === 0n || typeof path !== 'string') return undefined;
+  return { devnum, diskseq, path, unbind: value.unbind === true };
+}
+
+/** Removes a vbd's record and whatever a killed writer left of one. */
+export async function removeRecord(directory: string, vbd: VbdPath): Promise<void> {
+  const path = recordPath(directory, vbd);
+  await Promise.all([rm(path, { force: true }), rm(`${path}.new`, { force: true })]);
+}

@@ -1,0 +1,42 @@
+/** A device number. Linux has 12 bits of major and 20 of minor. */
+export interface Devnum {
+  readonly major: number;
+  readonly minor: number;
+}
+
+/** The major number of loop devices (Documentation/admin-guide/devices.txt). */
+export const LOOP_MAJOR = 7;
+
+/** Splits a dev_t as stat(2) gives it on Linux (glibc's makedev layout). */
+export function devnumFromStat(dev: bigint): Devnum {
+  const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & 0xfffff000n);
+  const minor = (dev & 0xffn) | ((dev >> 12n) & 0xffffff00n);
+  return { major: Number(major), minor: Number(minor) };
+}
+
+export function sameDevnum(a: Devnum, b: Devnum): boolean {
+  return a.major === b.major && a.minor === b.minor;
+}
+
+/** `major:minor` in decimal: the way sysfs names devices and people read them. */
+export function formatDevnum({ major, minor }: Devnum): string {
+  return `${major}:${minor}`;
+}
+
+/** `major:minor` in lower-case hex without padding: the form of the XenStore node `physical-device`. */
+export function formatDevnumHex({ major, minor }: Devnum): string {
+  return `${major.toString(16)}:${minor.toString(16)}`;
+}
+
+/** Reads the form of `formatDevnumHex`; `undefined` for anything else. */
+export function parseDevnumHex(text: string): Devnum | undefined {
+  const match = /^([0-9a-f]{1,3}):([0-9a-f]{1,5})$/.exec(text);
+  if (!match?.[1] || !match[2]) return undefined;
+  return { major: Number.parseInt(match[1], 16), minor: Number.parseInt(match[2], 16) };
+}
+
+/** Reads the decimal form of sysfs' `dev` files; `undefined` for anything else. */
+export function parseDevnum(text: string): Devnum | undefined {
+  const match = /^(\d{1,4}):(\d{1,7})$/.exec(text.trim());
+  return match ? { major: Number(match[1]), minor: Number(match[2]) } : undefined;
+}

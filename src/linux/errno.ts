@@ -1,0 +1,80 @@
+import { constants } from 'node:os';
+import { BlkbackError, errorCode, errorMessage } from '../errors.js';
+
+const NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+// Not in Node's table; both are answers of the loop driver.
+NAMES.set(117, 'EUCLEAN').set(123, 'ENOMEDIUM');
+
+/** The name of a positive errno, e.g. `ENXIO`; `E<number>` for one that is not known. */
+export function errnoName(errno: number): string {
+  return NAMES.get(errno) ?? `E${errno}`;
+}
+
+/** A system call or ioctl that failed; `code` is the errno's name. */
+export class SystemError extends BlkbackError {
+  /** The error of the call `syscall` on `object` (a path, usually). */
+  static fromErrno(syscall: string, object: string, errno: number): SystemError {
+    const code = errnoName(errno);
+    return new SystemError(`${syscall} ${object}: ${describe(code)}`, { code, errno, syscall });
+  }
+
+  /** The same for an error of Node's own file system calls, which carry a negative errno. */
+  static fromNode(syscall: string, object: string, error: unknown): SystemError {
+    const errno = nodeErrno(error);
+    const code = errorCode(error) ?? (errno === undefined ? 'EIO' : errnoName(errno));
+    return new SystemError(
+      `${syscall} ${object}: ${errno === undefined ? errorMessage(error) : describe(code)}`,
+      { code, errno, syscall, cause: error },
+    );
+  }
+}
+
+function nodeErrno(error: unknown): number | undefined {
+  if (typeof error !== 'object' || error === null || !('errno' in error)) return undefined;
+  return typeof error.errno === 'number' ? Math.abs(error.errno) : undefined;
+}
+
+const PHRASES: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EBUSY: 'device or resource busy',
+  EINVAL: 'invalid argument',
+  EIO: 'input/output error',
+  EISDIR: 'is a directory',
+  ELOOP: 'too many levels of symbolic links',
+  ENAMETOOLONG: 'file name too long',
+  ENODEV: 'no such device',
+  ENOENT: 'no such file or directory',
+  ENOMEDIUM: 'no medium found',
+  ENOSPC: 'no space left on device',
+  ENOTDIR: 'not a directory',
+  ENOTTY: 'not supported by this device or kernel',
+  ENXIO: 'no such device or address',
+  EPERM: 'operation not permitted',
+  EROFS: 'read-only file system',
+  ETXTBSY: 'file is being executed',
+};
+
+function describe(code: string): string {
+  const phrase = PHRASES[code];
+  return phrase === undefined ? code : `${phrase} (${code})`;
+}
+
+/** Whether `error` is a failed system call with one of the `codes`. */
+export function isSystemError(error: unknown, ...codes: string[]): error is SystemError {
+  return error instanceof SystemError && codes.includes(error.code);
+}
+
+/** The device, or its number, is not there (any more). */
+export function isDeviceAbsent(error: unknown): boolean {
+  return isSystemError(error, 'ENODEV', 'ENXIO', 'ENOENT');
+}
+
+/** The file may be read but not written: by file system, attribute, running program or device. */
+export function isWriteRefused(error: unknown): boolean {
+  return isSystemError(error, 'EROFS', 'EACCES', 'EPERM', 'ETXTBSY');
+}
+
+/** This kernel does not know the ioctl. */
+export function isIoctlUnknown(error: unknown): boolean {
+  return isSystemError(error, 'ENOTTY', 'EOPNOTSUPP', 'ENOSYS');
+}

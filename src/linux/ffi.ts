@@ -1,0 +1,38 @@
+import koffi from 'koffi';
+import { SystemError } from './errno.js';
+
+const libc = koffi.load(null);
+
+// ioctl is variadic in C, and koffi has no `.async` for variadic functions. On every ABI that Linux
+// uses for these platforms the third argument travels as a pointer-sized word all the same.
+const ioctlPointer = libc.func('ioctl', 'int', ['int', 'unsigned long', 'void *']);
+const ioctlWord = libc.func('ioctl', 'int', ['int', 'unsigned long', 'intptr_t']);
+const syslogText = libc.func('void syslog(int priority, const char *format, ...)');
+
+/**
+ * Runs an ioctl off the event loop. `argument` is a buffer that the kernel reads or fills in place,
+ * or a plain word. Returns the call's result; throws `SystemError` with the errno. `name` and
+ * `object` only word the error.
+ */
+export function ioctl(
+  fd: number,
+  request: { readonly name: string; readonly number: number },
+  argument: Buffer | number,
+  object: string,
+): Promise<number> {
+  const call = typeof argument === 'number' ? ioctlWord : ioctlPointer;
+  return new Promise((resolve, reject) => {
+    call.async(fd, request.number, argument, (failure: Error | null, result: number) => {
+      // errno belongs to this call only until the callback returns: not after an await.
+      const errno = koffi.errno();
+      if (failure) reject(failure);
+      else if (result < 0) reject(SystemError.fromErrno(request.name, object, errno));
+      else resolve(result);
+    });
+  });
+}
+
+/** Hands one line to syslog(3); without a syslog daemon it is dropped. */
+export function syslog(priority: number, text: string): void {
+  syslogText(priority, '%s', 'string', text);
+}
