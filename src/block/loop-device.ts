@@ -43,7 +43,7 @@ export async function createLoopDevice(node: OwnedFd, options: LoopOptions): Pro
   await using control = await OwnedFd.open(LOOP_CONTROL, O_RDWR);
   const config = toLoopConfig(file, node.name, options);
   const loop = await bindFreeLoop(control, config, options);
-  return handOver(loop, async () => {
+  return await handOver(loop, async () => {
     const identity = await identify(loop);
     await checkResult(loop, identity, file, options);
     return new BlockDevice(loop, identity, loop.name, true);

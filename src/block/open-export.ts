@@ -28,14 +28,14 @@ export async function openExport(
 ): Promise<BlockDevice> {
   const { fd, kind } = await pinLocator(request.locator);
   await using node = fd;
-  if (kind === 'block') return openDevice(node, request);
+  if (kind === 'block') return await openDevice(node, request);
   if (request.diskseq !== undefined) {
     throw new BlockError(
       `${node.name} is a regular file and has no diskseq of its own; diskseq=${request.diskseq} asks for a block device`,
       { code: 'EIDENTITY' },
     );
   }
-  return createLoopDevice(node, { ...request.file, writable: request.writable, signal });
+  return await createLoopDevice(node, { ...request.file, writable: request.writable, signal });
 }
 
 /** Pins what a locator leads to, without opening it. */

@@ -67,7 +67,7 @@ export async function openPublished(
     await using node = fd;
     if (kind !== 'block') throw refuse(`${path} is not that device`);
     const device = await openBlockDevice(node, false, requested.kind === 'file');
-    return handOver(device, async () => {
+    return await handOver(device, async () => {
       const { devnum, diskseq } = device.identity;
       if (!sameDevnum(devnum, published.devnum) || diskseq !== published.diskseq) {
         throw refuse(
