@@ -2,7 +2,9 @@ import { constants } from 'node:os';
 import { BlkbackError, errorCode, errorMessage } from '../errors.js';
 
 const NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
-// Not in Node's table; both are answers of the loop driver.
+// Of numbers with two names, the one that the manual pages of the calls use.
+NAMES.set(constants.errno.EAGAIN, 'EAGAIN').set(constants.errno.EOPNOTSUPP, 'EOPNOTSUPP');
+// Not in Node's table; both are answers of block drivers.
 NAMES.set(117, 'EUCLEAN').set(123, 'ENOMEDIUM');
 
 /** The name of a positive errno, e.g. `ENXIO`; `E<number>` for one that is not known. */

@@ -1,0 +1,81 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Blkback, type BlkbackBehaviour, startBlkback } from './blkback.js';
+import { CliStore } from './cli-store.js';
+import { temporaryDirectory } from './paths.js';
+import { startXenstored, type Xenstored } from './xenstored.js';
+
+/** A machine's worth of Xen for one test: a store, a driver, and places for files, all private. */
+export interface Bed extends AsyncDisposable {
+  readonly xenstored: Xenstored;
+  /** Another one after `restartBlkback()`. */
+  readonly blkback: Blkback;
+  /** The store through Xen's own command line tools. */
+  readonly tools: CliStore;
+  /** Everything of the bed lies in here. */
+  readonly directory: string;
+  /** For image files; `loopsOf(images)` is what was left behind. */
+  readonly images: string;
+  /** For the project's own state files. */
+  readonly runDirectory: string;
+  /** For the project's own log. */
+  readonly logFile: string;
+  /** For every program that is to work on this bed. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Ends blkback, which closes all devices, and starts one with another behaviour. */
+  restartBlkback(behaviour?: BlkbackBehaviour): Promise<Blkback>;
+}
+
+/** Starts a bed. Its parts end in reverse order when it is disposed. */
+export async function startBed(behaviour: BlkbackBehaviour = {}): Promise<Bed> {
+  const directory = temporaryDirectory();
+  const paths = {
+    images: join(directory, 'images'),
+    runDirectory: join(directory, 'run'),
+    logs: join(directory, 'log'),
+    blkback: join(directory, 'blkback'),
+  };
+  for (const path of Object.values(paths)) mkdirSync(path);
+  const removeDirectory = () => rmSync(directory, { recursive: true, force: true });
+  const xenstored = await startXenstored({ directory: join(directory, 'xenstored') }).catch(
+    (error: unknown) => {
+      removeDirectory();
+      throw error;
+    },
+  );
+  const launch = (how: BlkbackBehaviour) =>
+    startBlkback(xenstored, { ...how, directory: paths.blkback });
+  let blkback = await launch(behaviour).catch(async (error: unknown) => {
+    await xenstored.stop();
+    removeDirectory();
+    throw error;
+  });
+  const logFile = join(paths.logs, 'xen-hotplug.log');
+  return {
+    xenstored,
+    get blkback() {
+      return blkback;
+    },
+    tools: new CliStore(xenstored.env),
+    directory,
+    images: paths.images,
+    runDirectory: paths.runDirectory,
+    logFile,
+    env: {
+      ...xenstored.env,
+      XEN_BLKBACK_SYSFS: blkback.sysfs,
+      XEN_BLKBACK_RUN_DIR: paths.runDirectory,
+      XEN_BLKBACK_LOG: logFile,
+    },
+    async restartBlkback(how = behaviour) {
+      await blkback.stop();
+      blkback = await launch(how);
+      return blkback;
+    },
+    async [Symbol.asyncDispose]() {
+      await blkback.stop();
+      await xenstored.stop();
+      removeDirectory();
+    },
+  };
+}

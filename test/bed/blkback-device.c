@@ -1,0 +1,130 @@
+/* Devices by number, and the part of sysfs that the driver makes. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "blkback.h"
+
+/*
+ * Opens what the kernel has under that number at this instant, non-exclusively, as the driver does.
+ * -1 and errno on failure.
+ */
+int device_open(unsigned major, unsigned minor, bool writable)
+{
+	static unsigned long serial;
+	char path[4096];
+	int fd, error;
+
+	if (options.fail_open) {
+		errno = options.fail_open;
+		return -1;
+	}
+	snprintf(path, sizeof(path), "%s/%d-%lu", options.dev_dir, getpid(), serial++);
+	if (mknod(path, S_IFBLK | 0600, makedev(major, minor)) < 0)
+		die("mknod %s: %m", path);
+	fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	error = errno;
+	unlink(path);
+	errno = error;
+	return fd;
+}
+
+void device_identify(int fd, struct identity *identity)
+{
+	memset(identity, 0, sizeof(*identity));
+	/* Kernels before 5.15 have no diskseq: then it stays 0, which no disk has. */
+	ioctl(fd, BLKGETDISKSEQ, &identity->diskseq);
+	ioctl(fd, BLKGETSIZE64, &identity->size);
+	ioctl(fd, BLKROGET, &identity->read_only);
+	ioctl(fd, BLKSSZGET, &identity->sector_size);
+	identity->length = pread(fd, identity->bytes, sizeof(identity->bytes), 0);
+	/* Zeros at the end tell nothing, and clutter the log. */
+	while (identity->length > 0 && identity->bytes[identity->length - 1] == 0)
+		identity->length--;
+	if (identity->length < 0)
+		identity->length = 0;
+}
+
+static void make(const char *path)
+{
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		die("mkdir %s: %m", path);
+}
+
+static const char *below(char (*path)[4096], const char *format, const char *name, const char *file)
+{
+	int length = snprintf(*path, sizeof(*path), "%s/", options.sysfs);
+
+	snprintf(*path + length, sizeof(*path) - length, format, name, file);
+	return *path;
+}
+
+/* As in the kernel, the bus directory holds links to the devices. */
+#define LINK "bus/xen-backend/devices/%s"
+#define DEVICE "devices/%s"
+#define FILE_OF_DEVICE "devices/%s/%s"
+
+void sysfs_prepare(void)
+{
+	static const char *const directories[] = {
+		"", "devices", "bus", "bus/xen-backend", "bus/xen-backend/devices", "staging",
+	};
+	char path[4096];
+
+	for (size_t i = 0; i < sizeof(directories) / sizeof(*directories); i++)
+		make(below(&path, "%s%s", directories[i], ""));
+}
+
+/* In the kernel's order: off the bus, the driver's attributes, the device. */
+void sysfs_remove(const struct vbd *vbd)
+{
+	char path[4096];
+
+	unlink(below(&path, LINK "%s", vbd->name, ""));
+	unlink(below(&path, FILE_OF_DEVICE, vbd->name, "physical_device"));
+	unlink(below(&path, FILE_OF_DEVICE, vbd->name, "mode"));
+	if (rmdir(below(&path, DEVICE "%s", vbd->name, "")) < 0 && errno != ENOENT)
+		die("rmdir %s: %m", path);
+}
+
+void sysfs_add(const struct vbd *vbd)
+{
+	char path[4096], target[128];
+
+	/* A killed predecessor may have left its own. */
+	sysfs_remove(vbd);
+	make(below(&path, DEVICE "%s", vbd->name, ""));
+	snprintf(target, sizeof(target), "../../../devices/%s", vbd->name);
+	if (symlink(target, below(&path, LINK "%s", vbd->name, "")) < 0)
+		die("symlink %s: %m", path);
+}
+
+/* An attribute appears whole or not at all, hence the rename. */
+static void add_attribute(const struct vbd *vbd, const char *name, const char *value)
+{
+	char staged[4096], path[4096];
+	int fd = open(below(&staged, "staging/%s-%s", vbd->name, name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0444);
+
+	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+		die("%s: %m", staged);
+	close(fd);
+	if (rename(staged, below(&path, FILE_OF_DEVICE, vbd->name, name)) < 0)
+		die("%s: %m", path);
+}
+
+void sysfs_add_attributes(const struct vbd *vbd)
+{
+	char value[32];
+
+	snprintf(value, sizeof(value), "%x:%x\n", vbd->major, vbd->minor);
+	add_attribute(vbd, "physical_device", value);
+	snprintf(value, sizeof(value), "%s\n", vbd->mode);
+	add_attribute(vbd, "mode", value);
+}

@@ -1,0 +1,176 @@
+/* XenStore through libxenstore, and the formats of what blkback reads there. */
+#define _GNU_SOURCE
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xenstore.h>
+
+#include "blkback.h"
+
+static struct xs_handle *xs;
+
+void store_open(void)
+{
+	/* Events of a watch that is no more, possibly of the same path's last instance, are dropped. */
+	xs = xs_open(XS_UNWATCH_FILTER);
+	if (!xs)
+		die("cannot reach xenstored: %m");
+}
+
+void store_close(void)
+{
+	xs_close(xs);
+}
+
+int store_fd(void)
+{
+	return xs_fileno(xs);
+}
+
+/* Answers of xenstored pass; anything else means that it is gone, which the kernel never sees. */
+static void check_connection(const char *what)
+{
+	switch (errno) {
+	case ENOENT:
+	case EAGAIN:
+	case EACCES:
+	case EINVAL:
+	case ENOTDIR:
+	case E2BIG:
+		return;
+	default:
+		die("lost xenstored in %s: %m", what);
+	}
+}
+
+/* The path of the next watch event, to be freed, or NULL when there is none for now. */
+char *store_event(char **token)
+{
+	char **event = xs_check_watch(xs);
+	char *path;
+
+	if (!event) {
+		check_connection("a watch");
+		return NULL;
+	}
+	path = strdup(event[XS_WATCH_PATH]);
+	*token = strdup(event[XS_WATCH_TOKEN]);
+	free(event);
+	return path;
+}
+
+/* A node's value, NUL-terminated, to be freed; NULL where there is none. */
+char *store_read(const char *directory, const char *name)
+{
+	char path[4096];
+	char *value;
+
+	snprintf(path, sizeof(path), "%s%s%s", directory, *name ? "/" : "", name);
+	value = xs_read(xs, XBT_NULL, path, NULL);
+	if (!value)
+		check_connection(path);
+	return value;
+}
+
+char **store_list(const char *path, unsigned *count)
+{
+	char **names = xs_directory(xs, XBT_NULL, path, count);
+
+	if (!names) {
+		check_connection(path);
+		*count = 0;
+	}
+	return names;
+}
+
+void store_watch(const char *path, const char *token)
+{
+	if (!xs_watch(xs, path, token))
+		die("cannot watch %s: %m", path);
+}
+
+void store_unwatch(const char *path, const char *token)
+{
+	if (!xs_unwatch(xs, path, token))
+		check_connection(path);
+}
+
+/*
+ * Writes nodes below a backend, provided that it is still there: a write below a backend that was
+ * deleted would bring it back. False when it is gone.
+ */
+bool store_write(const struct vbd *vbd, const struct node *nodes, size_t count)
+{
+	char path[256];
+
+	for (;;) {
+		xs_transaction_t transaction = xs_transaction_start(xs);
+		char *frontend;
+
+		if (transaction == XBT_NULL)
+			die("cannot start a transaction: %m");
+		snprintf(path, sizeof(path), "%s/frontend", vbd->nodename);
+		frontend = xs_read(xs, transaction, path, NULL);
+		if (!frontend) {
+			xs_transaction_end(xs, transaction, true);
+			return false;
+		}
+		free(frontend);
+		for (size_t i = 0; i < count; i++) {
+			snprintf(path, sizeof(path), "%s/%s", vbd->nodename, nodes[i].name);
+			if (!xs_write(xs, transaction, path, nodes[i].value, strlen(nodes[i].value)))
+				die("cannot write %s: %m", path);
+		}
+		if (xs_transaction_end(xs, transaction, false))
+			return true;
+		if (errno != EAGAIN)
+			die("cannot commit below %s: %m", vbd->nodename);
+	}
+}
+
+/* Outside the backend directory, so it outlives the backend, as the kernel's does. */
+void store_error(const struct vbd *vbd, int error, const char *text)
+{
+	char path[256], value[256];
+	int length = snprintf(value, sizeof(value), "%d %s", error, text);
+
+	snprintf(path, sizeof(path), "error/%s/error", vbd->nodename);
+	if (!xs_write(xs, XBT_NULL, path, value, length))
+		die("cannot write %s: %m", path);
+}
+
+/* One %x of the kernel's vsscanf: blanks are skipped and 0x is allowed, a sign is not. */
+static const char *scan_hex(const char *text, unsigned *number)
+{
+	while (isspace((unsigned char)*text))
+		text++;
+	if (!isxdigit((unsigned char)*text))
+		return NULL;
+	if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
+		text += 2;
+	for (*number = 0; isxdigit((unsigned char)*text); text++)
+		*number = *number * 16 + (isdigit((unsigned char)*text) ? *text - '0' : (*text | 0x20) - 'a' + 10);
+	return text;
+}
+
+/* The kernel's sscanf(text, "%x:%x"): how many numbers were found; what follows them is ignored. */
+int scan_physical_device(const char *text, unsigned *major, unsigned *minor)
+{
+	text = scan_hex(text, major);
+	if (!text)
+		return 0;
+	if (*text++ != ':')
+		return 1;
+	return scan_hex(text, minor) ? 2 : 1;
+}
+
+/* The diskseq series' own format is strict: 1 to 16 lower-case hex digits, no leading zero. */
+bool scan_diskseq(const char *text, size_t length, uint64_t *diskseq)
+{
+	if (length < 1 || length > 16 || text[0] == '0' || strspn(text, "0123456789abcdef") < length)
+		return false;
+	*diskseq = strtoull(text, NULL, 16);
+	return true;
+}

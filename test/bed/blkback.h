@@ -1,0 +1,129 @@
+/*
+ * A stand-in for the kernel's xen-blkback, for machines without Xen. It shares no code with the
+ * project and is as blind as the driver: it opens whatever device has the number it is given.
+ */
+#ifndef BLKBACK_H
+#define BLKBACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* XenbusState, as far as the backend takes part in it. */
+enum { UNKNOWN, INITIALISING, INIT_WAIT, INITIALISED, CONNECTED, CLOSING, CLOSED };
+
+struct options {
+	bool diskseq;		/* play the kernel with the diskseq series, not a stock one */
+	const char *sysfs;	/* stands for /sys */
+	const char *dev_dir;	/* where the short-lived device nodes are made */
+	const char *log;
+	unsigned delay_ms;	/* between reading physical-device and opening */
+	bool random_delay;	/* uniformly 0..delay_ms instead */
+	bool hold;		/* opens wait for SIGUSR1 */
+	unsigned close_delay_ms; /* between the sysfs entry's end and the close */
+	bool hold_close;	/* closes wait for SIGUSR2 */
+	bool no_probe;		/* as if the driver's module were not loaded */
+	bool no_open;		/* never reacts to physical-device */
+	int fail_open;		/* an errno: every open fails with it */
+};
+extern struct options options;
+
+struct timer {
+	double when;
+	void (*fire)(void *data);
+	void *data;
+	struct timer *next;
+};
+
+/* What may have changed while a vbd was being opened: looked at afterwards, as the driver would. */
+enum { BACKEND = 1, FRONTEND = 2, DEVICE = 4 };
+
+/* One instance of a backend; the same path made anew after its removal is another instance. */
+struct vbd {
+	struct vbd *next;
+	char key[64];		/* "7/51712" */
+	char nodename[96];	/* "backend/vbd/7/51712" */
+	char name[64];		/* "vbd-7-51712" */
+	char *frontend;
+	int state;		/* what the driver last wrote */
+	unsigned major, minor;	/* not 0:0 while opening or open */
+	bool writable;
+	char mode[16];
+	uint64_t expected;	/* diskseq, 0: not checked */
+	int fd;			/* -1: not open */
+	char diskseq[24];	/* of the open device, as logged */
+	bool opening;		/* between reading physical-device and the open */
+	unsigned recheck;	/* BACKEND, FRONTEND, DEVICE */
+	struct timer timer;
+};
+
+struct node {
+	const char *name, *value;
+};
+
+/* blkback.c */
+void timer_add(struct timer *timer, double ms, void (*fire)(void *), void *data);
+
+/* blkback-log.c */
+void log_open(const char *path);
+void log_begin(const char *event, const char *vbd);
+void log_text(const char *key, const char *value, size_t length);
+void log_string(const char *key, const char *value);
+void log_number(const char *key, long long value);
+void log_end(void);
+double now_ms(void);
+void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* blkback-store.c */
+void store_open(void);
+void store_close(void);
+int store_fd(void);
+char *store_event(char **token);
+char *store_read(const char *directory, const char *name);
+char **store_list(const char *path, unsigned *count);
+void store_watch(const char *path, const char *token);
+void store_unwatch(const char *path, const char *token);
+bool store_write(const struct vbd *vbd, const struct node *nodes, size_t count);
+void store_error(const struct vbd *vbd, int error, const char *text);
+int scan_physical_device(const char *text, unsigned *major, unsigned *minor);
+bool scan_diskseq(const char *text, size_t length, uint64_t *diskseq);
+
+/* blkback-device.c */
+struct identity {
+	uint64_t diskseq, size;
+	int read_only, sector_size;
+	char bytes[64];
+	ssize_t length;
+};
+int device_open(unsigned major, unsigned minor, bool writable);
+void device_identify(int fd, struct identity *identity);
+void sysfs_prepare(void);
+void sysfs_add(const struct vbd *vbd);
+void sysfs_add_attributes(const struct vbd *vbd);
+void sysfs_remove(const struct vbd *vbd);
+
+/* blkback-vbd.c */
+int read_state(const char *directory);
+bool switch_state(struct vbd *vbd, int state);
+void fatal(struct vbd *vbd, int error, const char *text);
+void probe(const char *key);
+void check_backend(struct vbd *vbd);
+void frontend_changed(struct vbd *vbd);
+void catch_up(struct vbd *vbd);
+
+/* blkback-open.c */
+void backend_changed(struct vbd *vbd);
+void open_now(void *vbd);
+void connect_frontend(struct vbd *vbd);
+void close_later(const struct vbd *vbd);
+void close_all(void);
+
+/* blkback-events.c */
+struct vbd **slot(const char *key);
+void backend_event(const char *path);
+void frontend_event(const char *key);
+void release_opens(void);
+void close_everything(void);
+
+#endif

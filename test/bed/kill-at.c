@@ -1,0 +1,231 @@
+/*
+ * Preloaded into a process under test: kills it with SIGKILL at the Nth call, counted over all
+ * threads, that changes anything outside the process. Sharper than strace's --inject, which counts
+ * per thread and slows the races down.
+ *
+ * KILL_AT=N      which call; 0 only counts
+ * KILL_WHEN=before|after
+ * KILL_LOG=FILE  gets a line per call, so that a test can see what it swept over
+ *
+ * Counted: loop ioctls, XenStore requests that write, files that are made, written, renamed or
+ * removed, uevents that are asked for, and the closing of block devices and XenStore connections.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static long calls;
+
+static void *real(const char *name)
+{
+	return dlsym(RTLD_NEXT, name);
+}
+
+static void note(const char *what, long number)
+{
+	const char *path = getenv("KILL_LOG");
+	ssize_t (*write_)(int, const void *, size_t) = real("write");
+	int (*open_)(const char *, int, ...) = real("open");
+	int (*close_)(int) = real("close");
+	char line[128];
+	int fd, length;
+
+	if (!path)
+		return;
+	fd = open_(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return;
+	length = snprintf(line, sizeof(line), "%ld %s\n", number, what);
+	if (write_(fd, line, length) != length)
+		abort();
+	close_(fd);
+}
+
+static void strike(const char *when, long number)
+{
+	const char *at = getenv("KILL_AT");
+	const char *wanted = getenv("KILL_WHEN");
+
+	if (at && atol(at) == number && !strcmp(wanted ? wanted : "before", when))
+		kill(getpid(), SIGKILL);
+}
+
+/* Marks the start of a call that changes something; returns its number. */
+static long enter(const char *what)
+{
+	int saved = errno;
+	long number;
+
+	pthread_mutex_lock(&lock);
+	number = ++calls;
+	note(what, number);
+	strike("before", number);
+	pthread_mutex_unlock(&lock);
+	errno = saved;
+	return number;
+}
+
+static void leave(long number)
+{
+	int saved = errno;
+
+	strike("after", number);
+	errno = saved;
+}
+
+static mode_t kind_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? 0 : st.st_mode & S_IFMT;
+}
+
+/* xs_wire.h: requests that leave the store as it is. */
+static int only_reads(uint32_t type)
+{
+	return type == 1 /* DIRECTORY */ || type == 2 /* READ */ ||
+	       type == 3 /* GET_PERMS */ || type == 22 /* DIRECTORY_PART */;
+}
+
+/* Whether the write is part of a XenStore request that changes the store. */
+static int changes_store(const void *data, size_t size)
+{
+	static __thread int skipping;
+	uint32_t header[4];
+
+	/* libxenstore sends a 16-byte header and then the parts of the payload. */
+	if (size == sizeof(header)) {
+		memcpy(header, data, sizeof(header));
+		if (header[0] < 64 && header[3] <= 4096)
+			skipping = only_reads(header[0]);
+	}
+	return !skipping;
+}
+
+ssize_t write(int fd, const void *data, size_t size)
+{
+	ssize_t (*next)(int, const void *, size_t) = real("write");
+	mode_t kind = fd > 2 ? kind_of(fd) : 0;
+	long number;
+	ssize_t result;
+
+	if (kind != S_IFREG && !(kind == S_IFSOCK && changes_store(data, size)))
+		return next(fd, data, size);
+	number = enter(kind == S_IFREG ? "write file" : "write XenStore");
+	result = next(fd, data, size);
+	leave(number);
+	return result;
+}
+
+ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
+{
+	ssize_t (*next)(int, const void *, size_t, off_t) = real("pwrite");
+	long number = enter("pwrite file");
+	ssize_t result = next(fd, data, size, offset);
+
+	leave(number);
+	return result;
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset)
+	__attribute__((alias("pwrite")));
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	int (*next)(int, unsigned long, ...) = real("ioctl");
+	char what[32];
+	va_list list;
+	void *argument;
+	long number;
+	int result;
+
+	va_start(list, request);
+	argument = va_arg(list, void *);
+	va_end(list);
+	/* GET_STATUS64 (4c05) and BLK* ask only. */
+	if ((request & ~0xffUL) != 0x4c00 || request == 0x4c05)
+		return next(fd, request, argument);
+	snprintf(what, sizeof(what), "ioctl %lx", request);
+	number = enter(what);
+	result = next(fd, request, argument);
+	leave(number);
+	return result;
+}
+
+int close(int fd)
+{
+	int (*next)(int) = real("close");
+	mode_t kind = kind_of(fd);
+	long number;
+	int result;
+
+	if (kind != S_IFBLK && kind != S_IFSOCK)
+		return next(fd);
+	number = enter(kind == S_IFBLK ? "close block device" : "close socket");
+	result = next(fd);
+	leave(number);
+	return result;
+}
+
+/* libuv closes by number, so that a close is no cancellation point. */
+long syscall(long call, ...)
+{
+	long (*next)(long, ...) = real("syscall");
+	long a[6];
+	va_list list;
+
+	va_start(list, call);
+	for (int i = 0; i < 6; i++)
+		a[i] = va_arg(list, long);
+	va_end(list);
+	if (call == SYS_close)
+		return close(a[0]);
+	return next(call, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+#define CHANGES_PATHS(name, parameters, arguments)                             \
+	int name parameters                                                    \
+	{                                                                      \
+		int(*next) parameters = real(#name);                           \
+		long number = enter(#name);                                    \
+		int result = next arguments;                                   \
+		leave(number);                                                 \
+		return result;                                                 \
+	}
+
+CHANGES_PATHS(rename, (const char *from, const char *to), (from, to))
+CHANGES_PATHS(unlink, (const char *path), (path))
+CHANGES_PATHS(rmdir, (const char *path), (path))
+CHANGES_PATHS(mkdir, (const char *path, mode_t mode), (path, mode))
+
+#define CREATES_FILES(name)                                                    \
+	int name(const char *path, int flags, ...)                             \
+	{                                                                      \
+		int (*next)(const char *, int, ...) = real(#name);             \
+		long number = flags & O_CREAT ? enter(#name) : 0;              \
+		va_list list;                                                  \
+		int mode, result;                                              \
+		va_start(list, flags);                                         \
+		mode = va_arg(list, int);                                      \
+		va_end(list);                                                  \
+		result = next(path, flags, mode);                              \
+		if (number)                                                    \
+			leave(number);                                         \
+		return result;                                                 \
+	}
+
+CREATES_FILES(open)
+CREATES_FILES(open64)

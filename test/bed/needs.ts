@@ -1,0 +1,39 @@
+import { existsSync } from 'node:fs';
+import { built, findXenstored } from './paths.js';
+
+/** What a test may need of the machine. */
+export type Need = 'root' | 'loop' | 'xenstored';
+
+/**
+ * Skips the test, or in a `before` hook its whole suite, by name and with the reason, where the
+ * machine lacks something. Where `XEN_BLKBACK_BEDS` lists `host`, as in CI, it fails instead.
+ */
+export function needs(context: Mocha.Context, ...list: readonly Need[]): void {
+  for (const need of list) {
+    const reason = missing(need);
+    if (reason === undefined) continue;
+    const runnable = context.runnable();
+    // Of a hook, the suite: its own title says only that it is a hook.
+    const isHook = runnable.title.startsWith('"before');
+    const title = isHook ? runnable.parent?.fullTitle() : runnable.fullTitle();
+    if (process.env.XEN_BLKBACK_BEDS?.split(/[\s,]+/).includes('host')) {
+      throw new Error(`XEN_BLKBACK_BEDS asks for the host bed, but ${reason}`);
+    }
+    console.log(`SKIPPED: ${title}: ${reason}`);
+    context.skip();
+  }
+}
+
+function missing(need: Need): string | undefined {
+  switch (need) {
+    case 'root':
+      return process.getuid?.() === 0 ? undefined : 'it must run as root';
+    case 'loop':
+      return existsSync('/dev/loop-control') ? undefined : 'there is no /dev/loop-control';
+    case 'xenstored':
+      if (findXenstored() === undefined) return 'no /usr/lib/xen-*/bin/xenstored is installed';
+      return existsSync(built('xenstored-preload.so')) && existsSync(built('blkback'))
+        ? undefined
+        : 'the C parts are not built (make -C test/bed)';
+  }
+}

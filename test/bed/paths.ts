@@ -1,0 +1,33 @@
+import { mkdtempSync, readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The project's root, from where this file is compiled to: dist/test/bed. */
+export const projectRoot: string = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** A file that test/bed/Makefile builds. */
+export function built(name: string): string {
+  return join(projectRoot, 'test/bed/build', name);
+}
+
+/** Debian's C xenstored; its directory carries the Xen version. `undefined` where there is none. */
+export function findXenstored(): string | undefined {
+  try {
+    const directory = readdirSync('/usr/lib')
+      .filter((name) => /^xen-\d/.test(name))
+      .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
+      .map((name) => join('/usr/lib', name, 'bin'))
+      .filter((bin) => readdirSync(bin).includes('xenstored'))
+      .at(-1);
+    return directory === undefined ? undefined : join(directory, 'xenstored');
+  } catch {
+    return undefined;
+  }
+}
+
+/** A fresh directory with a short path: a socket's address has 107 bytes at the most. */
+export function temporaryDirectory(): string {
+  const parent = tmpdir().length <= 40 ? tmpdir() : '/tmp';
+  return mkdtempSync(join(parent, 'xen-bed-'));
+}

@@ -1,0 +1,171 @@
+import type { TransactionStep } from '../../src/xenstore/xenstore.js';
+import type { ToolstackStore } from './cli-store.js';
+import { within } from './deadline.js';
+
+/** A vbd as the toolstack made it. */
+export interface Vbd {
+  /** `F/V`, by which blkback's log calls it. */
+  readonly key: string;
+  /** Relative where the backend is domain 0, as in `XENBUS_PATH`: `backend/vbd/7/51712`. */
+  readonly backendPath: string;
+  /** Absolute. */
+  readonly frontendPath: string;
+  /** Where the driver leaves its error; written the same way as `backendPath`. */
+  readonly errorPath: string;
+}
+
+export interface VbdOptions {
+  /** Domain of the guest. */
+  readonly frontend: number;
+  /** 51712 is xvda, and 16 more for each further disk. */
+  readonly devid: number;
+  readonly params: string;
+  readonly mode?: string;
+  readonly dev?: string;
+  readonly type?: string;
+  readonly script?: string;
+  readonly backendDomid?: number;
+  /** More backend nodes, or other values for the usual ones. */
+  readonly extra?: Readonly<Record<string, string>>;
+  /** Backend nodes to be left out. */
+  readonly omit?: readonly string[];
+}
+
+const STATE_DEADLINE_MS = 5000;
+
+/** Names and paths of a vbd, whether or not it exists. */
+export function vbdOf(options: Pick<VbdOptions, 'frontend' | 'devid' | 'backendDomid'>): Vbd {
+  const key = `${options.frontend}/${options.devid}`;
+  const domain = options.backendDomid ? `/local/domain/${options.backendDomid}/` : '';
+  return {
+    key,
+    backendPath: `${domain}backend/vbd/${key}`,
+    frontendPath: `/local/domain/${options.frontend}/device/vbd/${options.devid}`,
+    errorPath: `${domain}error/backend/vbd/${key}/error`,
+  };
+}
+
+/** Writes what libxl writes for a new disk (libxl_disk.c, device_disk_add), in one transaction. */
+export async function createVbd(store: ToolstackStore, options: VbdOptions): Promise<Vbd> {
+  const vbd = vbdOf(options);
+  const backendDomid = options.backendDomid ?? 0;
+  const frontend = {
+    backend: `/local/domain/${backendDomid}/backend/vbd/${vbd.key}`,
+    'backend-id': String(backendDomid),
+    state: '1',
+    'virtual-device': String(options.devid),
+    'device-type': 'disk',
+  };
+  const backend: Record<string, string> = {
+    frontend: vbd.frontendPath,
+    params: options.params,
+    script: options.script ?? '/etc/xen/scripts/block-diskseq',
+    'frontend-id': String(options.frontend),
+    online: '1',
+    removable: '0',
+    bootable: '1',
+    state: '1',
+    dev: options.dev ?? 'xvda',
+    type: options.type ?? 'phy',
+    mode: options.mode ?? 'w',
+    'device-type': 'disk',
+    'discard-enable': '1',
+    ...options.extra,
+  };
+  for (const name of options.omit ?? []) delete backend[name];
+  await store.transact([
+    ...writes(vbd.frontendPath, frontend),
+    ...writes(vbd.backendPath, backend),
+  ]);
+  return vbd;
+}
+
+/** Waits until blkback is ready for us, as libxl does before it runs the script. */
+export function waitInitWait(
+  store: ToolstackStore,
+  vbd: Vbd,
+  deadlineMs = STATE_DEADLINE_MS,
+): Promise<void> {
+  return waitState(store, vbd, '2', deadlineMs);
+}
+
+/** Waits until the backend's state is the given one. */
+export function waitState(
+  store: ToolstackStore,
+  vbd: Vbd,
+  state: string,
+  deadlineMs = STATE_DEADLINE_MS,
+): Promise<void> {
+  return waitNode(store, `${vbd.backendPath}/state`, state, deadlineMs);
+}
+
+/** Waits until a node has the given value. */
+export async function waitNode(
+  store: ToolstackStore,
+  path: string,
+  value: string,
+  deadlineMs = STATE_DEADLINE_MS,
+): Promise<void> {
+  let last = 'not there';
+  const check = async (): Promise<boolean> => {
+    // Any failure to read counts as "not there": there is a deadline.
+    last = await store.read(path).then(
+      (bytes) => bytes.toString(),
+      () => 'not there',
+    );
+    return last === value;
+  };
+  await within(
+    deadlineMs,
+    () => `${path} = ${value}, but it is ${last}`,
+    async (signal) => {
+      let settle = (_error?: Error) => {};
+      const reached = new Promise<void>((resolve, reject) => {
+        settle = (error) => (error ? reject(error) : resolve());
+      });
+      signal.addEventListener('abort', () => settle(), { once: true });
+      await using _watch = await store.watch(path, {
+        onEvent: () => void check().then((equal) => equal && settle()),
+        onLost: (error) => settle(error),
+      });
+      await reached;
+    },
+  );
+}
+
+/** What the guest's driver does: a frontend that is gone is not brought back. */
+export async function setFrontendState(
+  store: ToolstackStore,
+  vbd: Vbd,
+  state: number,
+): Promise<void> {
+  await store.transact([
+    { op: 'exists', path: vbd.frontendPath },
+    ...writes(vbd.frontendPath, { state: String(state) }),
+  ]);
+}
+
+/** A graceful detach up to the frontend's answer; the nodes stay, and blkback writes state 6. */
+export async function closeVbd(store: ToolstackStore, vbd: Vbd): Promise<void> {
+  await store.transact([
+    { op: 'exists', path: vbd.backendPath },
+    ...writes(vbd.backendPath, { online: '0', state: '5' }),
+  ]);
+  await setFrontendState(store, vbd, 6);
+}
+
+/** Removes frontend and backend, in one transaction; what the driver left in `error/` stays. */
+export async function deleteVbd(store: ToolstackStore, vbd: Vbd): Promise<void> {
+  await store.transact([
+    { op: 'remove', path: vbd.frontendPath },
+    { op: 'remove', path: vbd.backendPath },
+  ]);
+}
+
+function writes(directory: string, nodes: Readonly<Record<string, string>>): TransactionStep[] {
+  return Object.entries(nodes).map(([name, value]) => ({
+    op: 'write',
+    path: `${directory}/${name}`,
+    value,
+  }));
+}

@@ -1,0 +1,127 @@
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { errorCode } from '../../src/errors.js';
+import { pause } from '../../src/util/retry.js';
+import { type Child, startChild, stopChild } from './child.js';
+import { fileExists, within } from './deadline.js';
+import { built, findXenstored, temporaryDirectory } from './paths.js';
+
+const START_DEADLINE_MS = 5000;
+
+/** A private xenstored: Debian's own program with its real store, without a hypervisor. */
+export interface Xenstored extends AsyncDisposable {
+  /** Leads every XenStore client there: libxenstore, the xenstore-* tools, ours. */
+  readonly env: Record<string, string>;
+  readonly socketPath: string;
+  readonly directory: string;
+  /** Of the running process; another one after `restart()`. */
+  readonly pid: number;
+  kill(signal: NodeJS.Signals): void;
+  /** Ends it, if it still runs, and starts it anew with an empty store and the same socket path. */
+  restart(): Promise<void>;
+  /** Ends it and removes its directory. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a xenstored that answers. It lives in `directory`, by default a fresh temporary one, and is
+ * killed by the kernel should this process die without having stopped it.
+ */
+export async function startXenstored(
+  options: { readonly directory?: string } = {},
+): Promise<Xenstored> {
+  const program = findXenstored();
+  if (program === undefined) throw new Error('no /usr/lib/xen-*/bin/xenstored is installed');
+  const directory = options.directory ?? temporaryDirectory();
+  mkdirSync(directory, { recursive: true });
+  const socketPath = join(directory, 'socket');
+  let child: Child;
+  try {
+    child = await launch(program, directory, socketPath);
+  } catch (error) {
+    rmSync(directory, { recursive: true, force: true });
+    throw error;
+  }
+  const xenstored: Xenstored = {
+    env: { XENSTORED_PATH: socketPath, XENSTORED_RUNDIR: directory },
+    socketPath,
+    directory,
+    get pid() {
+      return child.pid;
+    },
+    kill: (signal) => void child.process.kill(signal),
+    async restart() {
+      await stopChild(child);
+      child = await launch(program, directory, socketPath);
+    },
+    async stop() {
+      await stopChild(child);
+      rmSync(directory, { recursive: true, force: true });
+    },
+    [Symbol.asyncDispose]: () => xenstored.stop(),
+  };
+  return xenstored;
+}
+
+async function launch(program: string, directory: string, socketPath: string): Promise<Child> {
+  const preload = built('xenstored-preload.so');
+  if (!existsSync(preload)) throw new Error(`${preload} is not built: run make -C test/bed`);
+  // A socket left by a predecessor that was killed would be taken for the new one's.
+  rmSync(socketPath, { force: true });
+  const logPath = join(directory, 'xenstored.log');
+  const log = openSync(logPath, 'w');
+  const child = await startChild(program, ['-N'], {
+    stdio: ['ignore', log, log],
+    env: {
+      PATH: process.env.PATH,
+      LD_PRELOAD: preload,
+      XENSTORED_RUNDIR: directory,
+      XENSTORED_ROOTDIR: directory,
+    },
+  }).finally(() => closeSync(log));
+  const death = child.ended.then((how) => {
+    throw new Error(`xenstored ${how} before it answered: ${readFileSync(logPath, 'utf8').trim()}`);
+  });
+  // Its later end, long after the race below is over, is no unhandled rejection.
+  death.catch(() => {});
+  try {
+    await within(START_DEADLINE_MS, `an answer from xenstored at ${socketPath}`, (signal) =>
+      Promise.race([fileExists(socketPath, signal).then(() => answer(socketPath, signal)), death]),
+    );
+  } catch (error) {
+    await stopChild(child);
+    throw error;
+  }
+  return child;
+}
+
+/** Resolves when xenstored has answered a request. */
+async function answer(socketPath: string, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      return await listRoot(socketPath, signal);
+    } catch (error) {
+      // Between its bind() and its listen(), for which there is no event.
+      if (errorCode(error) !== 'ECONNREFUSED') throw error;
+      await pause(1, signal);
+    }
+  }
+}
+
+/** One request in XenStore's wire format: XS_DIRECTORY of the root. */
+function listRoot(socketPath: string, signal: AbortSignal): Promise<void> {
+  const XS_DIRECTORY = 1;
+  const path = Buffer.from('/\0');
+  const header = Buffer.from(new Uint32Array([XS_DIRECTORY, 0, 0, path.length]).buffer);
+  return new Promise((resolve, reject) => {
+    const socket = connect({ path: socketPath, signal });
+    socket.once('connect', () => socket.write(Buffer.concat([header, path])));
+    socket.once('data', () => {
+      socket.destroy();
+      resolve();
+    });
+    socket.once('error', reject);
+    socket.once('end', () => reject(new Error('xenstored closed the connection unasked')));
+  });
+}
