@@ -1,8 +1,10 @@
 import yargs, { type Argv } from 'yargs';
+import { errorMessage } from '../errors.js';
 import { add } from './add.js';
 import { remove } from './remove.js';
 import { type Context, type Invocation, type Outcome, run } from './run.js';
 import { parseSettings, SETTINGS, type SettingName } from './settings.js';
+import { UsageError } from './usage-error.js';
 
 const ENVIRONMENT = `Environment:
   XENBUS_PATH          backend path, as libxl sets it, where none is given
@@ -18,7 +20,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     async (values: Record<string, unknown>): Promise<void> => {
       status = await run(toInvocation(values), action);
     };
-  const parser = yargs([...words])
+  const parser = withOptions(yargs([...words]))
     .scriptName('xen-blkback')
     .usage(
       'Usage: $0 <command> [BACKEND-PATH] [options]\n\nHands block devices to Xen guests: the userspace half of xen-blkback.',
@@ -26,13 +28,13 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     .command(
       'add [backend-path]',
       'attach a vbd: open its device, hand it to blkback',
-      withOptions,
+      withVbd,
       command(add),
     )
     .command(
       'remove [backend-path]',
       'detach a vbd: wait for blkback to close it, clean up',
-      withOptions,
+      withVbd,
       command(remove),
     )
     .epilogue(ENVIRONMENT)
@@ -43,20 +45,26 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     .wrap(Math.min(96, process.stdout.columns ?? 96))
     .exitProcess(false)
     .fail((message: string | null, error: Error | undefined) => {
-      if (error) throw error;
-      process.stderr.write(`xen-blkback: ${message}; try xen-blkback --help\n`);
-      status = 1;
+      throw error ?? new UsageError(message ?? 'bad command line');
     });
-  await parser.parseAsync();
+  try {
+    await parser.parseAsync();
+  } catch (error) {
+    process.stderr.write(`xen-blkback: ${errorMessage(error)}; try xen-blkback --help\n`);
+    return 1;
+  }
   return status;
+}
+
+function withVbd(argv: Argv): Argv {
+  return argv.positional('backend-path', {
+    type: 'string',
+    describe: 'backend/vbd/<domid>/<devid>, by default $XENBUS_PATH',
+  });
 }
 
 function withOptions(argv: Argv): Argv {
   let parser = argv
-    .positional('backend-path', {
-      type: 'string',
-      describe: 'backend/vbd/<domid>/<devid>, by default $XENBUS_PATH',
-    })
     .option('json', { type: 'boolean', describe: 'print the result as one JSON object' })
     .option('dry-run', { type: 'boolean', describe: 'print what would be done; touch nothing' })
     .option('verbose', { type: 'boolean', alias: 'v', describe: 'print each step with its time' });

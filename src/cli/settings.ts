@@ -23,31 +23,26 @@ export const SETTINGS = {
     env: 'XEN_BLKBACK_TIMEOUT',
     fallback: String(DEFAULT_TIMEOUT_S),
     describe: 'seconds that all of it may take, roll-back included',
-    metavar: 'SECONDS',
   },
   uapi: {
     env: 'XEN_BLKBACK_UAPI',
     fallback: 'key',
-    describe: 'how the disk sequence number is given to blkback: key, or inline (see the manual)',
-    metavar: 'DIALECT',
+    describe: 'where blkback looks for the diskseq: key, or inline (only kernels that need it)',
   },
   sysfs: {
     env: 'XEN_BLKBACK_SYSFS',
     fallback: '/sys',
     describe: 'root below which the xen-backend bus is found',
-    metavar: 'DIR',
   },
   'run-dir': {
     env: 'XEN_BLKBACK_RUN_DIR',
     fallback: DEFAULT_RUN_DIRECTORY,
     describe: 'where what must outlive the nodes is kept',
-    metavar: 'DIR',
   },
   log: {
     env: 'XEN_BLKBACK_LOG',
     fallback: '/var/log/xen/xen-hotplug.log',
     describe: 'file that failures are added to, if its directory exists',
-    metavar: 'FILE',
   },
 } as const;
 

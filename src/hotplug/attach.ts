@@ -49,9 +49,11 @@ export async function attach(
   options: AttachOptions,
 ): Promise<AttachResult> {
   using deadline = new Deadline(options.timeoutMs, options.signal);
+  const attachment = new Attachment(store, vbd, options, deadline);
   try {
-    return await new Attachment(store, vbd, options, deadline).run();
-  } catch (error) {
+    return await attachment.run();
+  } catch (cause) {
+    const error = attachment.explain(cause);
     // The first error is the one to tell; that it could not be reported would only hide it.
     await reportFailure(store, vbd, error, { signal: deadline.rollback() }).catch(() => undefined);
     throw error;
@@ -74,11 +76,16 @@ class Attachment {
     this.#signal = deadline.signal;
   }
 
+  /**
+   * Attaches once, or twice where somebody else has published in between: two adds of one vbd at
+   * once are not an error, and the second one finds what the first has published.
+   */
   async run(): Promise<AttachResult> {
     try {
       return await this.#attach();
     } catch (error) {
-      throw this.#signal.aborted && error === this.#signal.reason ? this.#explain(error) : error;
+      if (error instanceof HotplugError && error.code === 'ERACE') return await this.#attach();
+      throw error;
     }
   }
 
@@ -112,14 +119,13 @@ class Attachment {
     await opened.requireClosed();
     await device.verify();
     this.#waitingFor = 'XenStore to take the device';
+    const rollback = (): AbortSignal => this.#deadline.rollback();
+    await publish(this.#store, this.#vbd, publication, { signal: this.#signal, rollback });
+    this.#step('published', publication['physical-device']);
     try {
-      await publish(this.#store, this.#vbd, publication, { signal: this.#signal });
-      this.#step('published', publication['physical-device']);
       return await this.#wait(opened, device);
     } catch (error) {
-      // Also when publish itself was cut off: its commit may have gone through.
-      const signal = this.#deadline.rollback();
-      await unpublish(this.#store, this.#vbd, publication, { signal }).catch(() => undefined);
+      await unpublish(this.#store, this.#vbd, publication, { signal: rollback() });
       throw error;
     }
   }
@@ -173,12 +179,13 @@ class Attachment {
     await reportConnected(this.#store, this.#vbd, written, { signal: this.#signal });
   }
 
-  #explain(cause: unknown): unknown {
-    if (!(cause instanceof HotplugError) || cause.code !== 'ETIMEDOUT') return cause;
+  /** The deadline's own error knows nothing but that it passed: says what was waited for. */
+  explain(error: unknown): unknown {
+    if (!(error instanceof HotplugError) || error.code !== 'ETIMEDOUT') return error;
     const seconds = this.#options.timeoutMs / 1000;
     return new HotplugError(
       `${this.#vbd.backend}: gave up within the ${seconds} s that there are, waiting for ${this.#waitingFor}`,
-      { code: 'ETIMEDOUT', cause },
+      { code: 'ETIMEDOUT', cause: error },
     );
   }
 

@@ -2,7 +2,12 @@ import type { BlockDevice } from '../block/block-device.js';
 import { formatDevnumHex } from '../linux/devnum.js';
 import { XenbusState } from '../xenstore/vbd-backend.js';
 import type { VbdPath } from '../xenstore/vbd-path.js';
-import type { RequestOptions, TransactionStep, Xenstore } from '../xenstore/xenstore.js';
+import type {
+  RequestOptions,
+  TransactionOutcome,
+  TransactionStep,
+  Xenstore,
+} from '../xenstore/xenstore.js';
 import { HotplugError, quote } from './hotplug-error.js';
 import type { Uapi } from './plan.js';
 
@@ -42,37 +47,53 @@ export function publishSteps(vbd: VbdPath, publication: Publication): Transactio
   ];
 }
 
-/** Names the device to blkback. Throws `EGONE`, `ESTATE`, `EPUBLISHED`, having changed nothing. */
+/**
+ * Names the device to blkback. When it throws, nothing of ours is published: `EGONE`, `ESTATE` and
+ * `ERACE` say that nothing was; after any other error, which leaves that open, it is taken back, for
+ * which `rollback` gives the time.
+ */
 export async function publish(
   store: Xenstore,
   vbd: VbdPath,
   publication: Publication,
-  options: RequestOptions,
+  options: RequestOptions & { readonly rollback: () => AbortSignal },
 ): Promise<void> {
   const steps = publishSteps(vbd, publication);
-  const outcome = await store.transact(steps, options);
-  if (outcome.committed) return;
-  const failed = steps[outcome.failed];
-  const found = outcome.found?.toString('utf8');
+  let outcome: TransactionOutcome;
+  try {
+    outcome = await store.transact(steps, { signal: options.signal });
+  } catch (error) {
+    await unpublish(store, vbd, publication, { signal: options.rollback() });
+    throw error;
+  }
+  if (!outcome.committed) throw refusal(vbd, steps[outcome.failed], outcome.found);
+}
+
+function refusal(
+  vbd: VbdPath,
+  failed: TransactionStep | undefined,
+  value: Buffer | undefined,
+): HotplugError {
+  const found = value?.toString('utf8');
   if (failed?.path.endsWith('/physical-device')) {
-    throw new HotplugError(
+    return new HotplugError(
       `${failed.path} was written by somebody else (${quote(found ?? '')}) while the device was being opened`,
-      { code: 'EPUBLISHED' },
+      { code: 'ERACE' },
     );
   }
   if (found === undefined) {
-    throw new HotplugError(
+    return new HotplugError(
       `${vbd.backend} went away while the device was being opened: ${failed?.path} is gone`,
       { code: 'EGONE' },
     );
   }
-  throw new HotplugError(
+  return new HotplugError(
     `${failed?.path} changed to ${quote(found)} while the device was being opened; blkback takes a device only in state ${XenbusState.InitWait} (InitWait)`,
     { code: 'ESTATE' },
   );
 }
 
-/** Takes back what `publish` wrote, if it is still that. */
+/** Takes back what `publish` wrote, if it is still that and XenStore can be reached. Never rejects. */
 export async function unpublish(
   store: Xenstore,
   vbd: VbdPath,
@@ -80,14 +101,13 @@ export async function unpublish(
   options: RequestOptions,
 ): Promise<void> {
   const at = (node: string): string => `${vbd.backend}/${node}`;
-  await store.transact(
-    [
-      { op: 'exists', path: at('frontend') },
-      { op: 'expect', path: at('physical-device'), value: publication['physical-device'] },
-      { op: 'remove', path: at('physical-device') },
-      { op: 'remove', path: at('physical-device-path') },
-      { op: 'remove', path: at('diskseq') },
-    ],
-    options,
-  );
+  const steps: TransactionStep[] = [
+    { op: 'exists', path: at('frontend') },
+    { op: 'expect', path: at('physical-device'), value: publication['physical-device'] },
+    { op: 'remove', path: at('physical-device') },
+    { op: 'remove', path: at('physical-device-path') },
+    { op: 'remove', path: at('diskseq') },
+  ];
+  // There is an error to be told already, and it is the more useful one.
+  await store.transact(steps, options).catch(() => undefined);
 }
