@@ -22,7 +22,14 @@ async function listMounts(devnum: Devnum): Promise<string[]> {
     .split('\n')
     .map((line) => line.split(' '))
     .filter((fields) => fields[2] === formatDevnum(devnum))
-    .map((fields) => `the mount ${fields[4]}`);
+    .map((fields) => `the mount ${unescapeMount(fields[4] ?? '')}`);
+}
+
+/** mountinfo writes blanks and the like as three octal digits. */
+function unescapeMount(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_, octal) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
 }
 
 async function listStacked(devnum: Devnum): Promise<string[]> {

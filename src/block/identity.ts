@@ -3,7 +3,7 @@ import { type Devnum, devnumFromStat, formatDevnum, LOOP_MAJOR } from '../linux/
 import { isIoctlUnknown, isSystemError } from '../linux/errno.js';
 import type { OwnedFd } from '../linux/fd.js';
 import { getLoopStatus, type LoopStatus } from '../linux/loop-ioctl.js';
-import { findBlock } from '../linux/sysfs.js';
+import { findBlock, readAttribute, readDevnum, type SysfsBlock } from '../linux/sysfs.js';
 import { BlockError } from './block-error.js';
 
 /**
@@ -16,19 +16,41 @@ export interface DeviceIdentity {
   readonly devnum: Devnum;
   /** Of the whole disk, also where this is a partition. */
   readonly diskseq: bigint;
-  /** Partition number; `undefined` for a whole disk. */
-  readonly partition: number | undefined;
+  /** Number and place of a partition; `undefined` for a whole disk. */
+  readonly partition: PartitionIdentity | undefined;
   /** For a loop device: what it stands on. */
   readonly loop: LoopStatus | undefined;
+}
+
+/** Which part of its disk a partition is; in sectors of 512 bytes, as sysfs has it. */
+export interface PartitionIdentity {
+  readonly number: number;
+  readonly start: string | undefined;
+  readonly size: string | undefined;
 }
 
 /** Identifies an open block device. Throws `BlockError`, `SystemError`. */
 export async function identify(device: OwnedFd): Promise<DeviceIdentity> {
   const devnum = devnumFromStat((await device.stat()).rdev);
   const diskseq = await readDiskseq(device);
-  const { partition } = await findBlock(devnum);
-  const loop = devnum.major === LOOP_MAJOR ? await readLoopStatus(device) : undefined;
+  const block = await findBlock(devnum);
+  const partition = await readPartition(block);
+  // Partitions of a loop device have another major number; they stand on its file all the same.
+  const disk = partition === undefined ? devnum : await readDevnum(block.diskDirectory);
+  const loop = disk?.major === LOOP_MAJOR ? await readLoopStatus(device) : undefined;
   return { devnum, diskseq, partition, loop };
+}
+
+async function readPartition({
+  directory,
+  partition,
+}: SysfsBlock): Promise<PartitionIdentity | undefined> {
+  if (partition === undefined) return undefined;
+  const [start, size] = await Promise.all([
+    readAttribute(directory, 'start'),
+    readAttribute(directory, 'size'),
+  ]);
+  return { number: partition, start, size };
 }
 
 async function readDiskseq(device: OwnedFd): Promise<bigint> {
@@ -67,7 +89,9 @@ export function identityDifference(
   const rows: [string, unknown, unknown][] = [
     ['device number', formatDevnum(expected.devnum), formatDevnum(found.devnum)],
     ['diskseq', expected.diskseq, found.diskseq],
-    ['partition', expected.partition, found.partition],
+    ['partition', expected.partition?.number, found.partition?.number],
+    ['partition start', expected.partition?.start, found.partition?.start],
+    ['partition size', expected.partition?.size, found.partition?.size],
     ['backing file (device)', expected.loop?.device, found.loop?.device],
     ['backing file (inode)', expected.loop?.inode, found.loop?.inode],
     ['loop offset', expected.loop?.offset, found.loop?.offset],

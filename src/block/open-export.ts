@@ -59,6 +59,13 @@ async function openDevice(node: OwnedFd, request: ExportRequest): Promise<BlockD
   return handOver(await openBlockDevice(node, request.writable), async (device) => {
     const expected = expectedDiskseq(request);
     const found = device.identity.diskseq;
+    const partition = device.identity.partition?.number;
+    if ('diskseq' in request.locator && partition !== request.locator.partition) {
+      throw new BlockError(
+        `${device.path} is not the partition that was meant: ${request.locator.partition} was expected, ${partition} found`,
+        { code: 'EIDENTITY' },
+      );
+    }
     if (expected === undefined || expected === found) return device;
     throw new BlockError(
       `${device.path} is not the disk that was meant: diskseq ${expected} was expected, ${found} found`,

@@ -73,7 +73,7 @@ function withOptions(argv: Argv): Argv {
       type: 'string',
       requiresArg: true,
       // Not yargs' own .env(): in strict mode it trips over every other XEN_BLKBACK_… variable.
-      default: process.env[setting.env] ?? setting.fallback,
+      default: process.env[setting.env] || setting.fallback,
       describe: setting.describe,
     });
   }

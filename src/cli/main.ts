@@ -11,7 +11,8 @@ const ACTIONS: Readonly<Record<string, () => Promise<Action>>> = {
 };
 
 const words = process.argv.slice(2);
-const action = words.length === 1 ? ACTIONS[words[0] ?? ''] : undefined;
+const [word = ''] = words;
+const action = words.length === 1 && Object.hasOwn(ACTIONS, word) ? ACTIONS[word] : undefined;
 if (action) {
   const { FROM_ENVIRONMENT, run } = await import('./run.js');
   process.exit(await run(FROM_ENVIRONMENT, async (context) => (await action())(context)));

@@ -1,5 +1,5 @@
 import { BlkbackError, errorMessage } from '../errors.js';
-import { HotplugError } from '../hotplug/hotplug-error.js';
+import { HotplugError, toOneLine } from '../hotplug/hotplug-error.js';
 import type { VbdPath } from '../xenstore/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { logFailure } from './log.js';
@@ -52,10 +52,11 @@ export async function run(
     interrupted.abort(new HotplugError(`interrupted by ${signal}`, { code: 'ECANCELED' }));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
   let log: string | undefined;
+  let vbd: VbdPath | undefined;
   try {
     const settings = invocation.settings();
     log = settings.log;
-    const vbd = resolveVbd(invocation.vbd, process.env);
+    vbd = resolveVbd(invocation.vbd, process.env);
     const { openXenstore } = await import('../xenstore/native.js');
     const requestTimeoutMs = Math.ceil(settings.timeoutMs / 3);
     const { signal } = interrupted;
@@ -65,7 +66,7 @@ export async function run(
     return 0;
   } catch (error) {
     if (invocation.json) printJson({ error: describeError(error) });
-    await logFailure(log ?? '/var/log/xen/xen-hotplug.log', describeFailure(invocation, error));
+    await logFailure(log ?? '/var/log/xen/xen-hotplug.log', describeFailure(vbd, error));
     return 1;
   }
 }
@@ -88,11 +89,12 @@ function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
-function describeFailure(invocation: Invocation, error: unknown): string {
-  const path = invocation.vbd ?? process.env.XENBUS_PATH;
-  const message = errorMessage(error).replace(/\s+/g, ' ');
+function describeFailure(vbd: VbdPath | undefined, error: unknown): string {
+  const message = toOneLine(errorMessage(error));
   // Several scripts run at once and share the log: say which vbd, unless the sentence does.
-  return path === undefined || message.includes(path) ? message : `${path}: ${message}`;
+  return vbd === undefined || message.includes(vbd.backend)
+    ? message
+    : `${vbd.backend}: ${message}`;
 }
 
 function describeError(error: unknown): Record<string, unknown> {

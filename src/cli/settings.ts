@@ -59,10 +59,13 @@ export function parseSettings(texts: Readonly<Record<SettingName, string>>): Set
   };
 }
 
-/** The settings where there is no command line: environment, then built-in defaults. */
+/**
+ * The settings where there is no command line: environment, then built-in defaults. A variable that
+ * is set to nothing counts as not set, as it does for the shell scripts of Xen.
+ */
 export function settingsFromEnvironment(environment: NodeJS.ProcessEnv): Settings {
   const text = (name: SettingName): string =>
-    environment[SETTINGS[name].env] ?? SETTINGS[name].fallback;
+    environment[SETTINGS[name].env] || SETTINGS[name].fallback;
   return parseSettings({
     timeout: text('timeout'),
     uapi: text('uapi'),
@@ -74,7 +77,7 @@ export function settingsFromEnvironment(environment: NodeJS.ProcessEnv): Setting
 
 function parseTimeout(text: string): number {
   const seconds = /^\d{1,5}(\.\d{1,3})?$/.test(text) ? Number(text) : 0;
-  if (seconds >= 0.1 && seconds <= 86_400) return seconds * 1000;
+  if (seconds >= 0.1 && seconds <= 86_400) return Math.round(seconds * 1000);
   throw new UsageError(`timeout ${JSON.stringify(text)}: seconds from 0.1 to 86400 are needed`);
 }
 

@@ -40,8 +40,9 @@ export interface AttachResult {
 
 /**
  * Attaches a vbd: opens the device that `params` names, proves it, names it to blkback, holds it
- * until blkback has opened it too, and lets go. When it throws, what it made is gone again, and
- * `hotplug-error` says why, as far as XenStore can be reached in time.
+ * until blkback has opened it too, and lets go. When it throws, what it made is gone again, except
+ * what blkback has open by then: that goes when the toolstack removes the vbd. `hotplug-error` says
+ * why, as far as XenStore can be reached in time.
  */
 export async function attach(
   store: Xenstore,

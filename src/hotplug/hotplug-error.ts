@@ -20,6 +20,10 @@ export class HotplugError extends BlkbackError {}
 
 /** A value from outside in quotes: control characters shown, length bounded, fit for one line. */
 export function quote(text: string): string {
-  const shown = JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
-  return shown.replace(/[\u007f-\u009f\u2028\u2029]/g, '?');
+  return toOneLine(JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text));
+}
+
+/** Makes any text fit for one line of a log or terminal: no line ends, no control characters. */
+export function toOneLine(text: string): string {
+  return text.replace(/\s+/g, ' ').replace(/\p{Cc}/gu, '?');
 }

@@ -27,7 +27,7 @@ export interface PublishedDevice {
 export function readPublished(vbd: VbdPath, backend: VbdBackend): PublishedDevice | undefined {
   const text = backend.text('physical-device');
   if (text === undefined) return undefined;
-  const [number = '', inline] = text.split('@').reverse();
+  const [, inline, number = ''] = /^(?:([0-9a-f]{1,16})@)?([0-9a-f:]+)$/.exec(text) ?? [];
   const devnum = parseDevnumHex(number);
   if (devnum === undefined) {
     throw new HotplugError(
@@ -36,8 +36,7 @@ export function readPublished(vbd: VbdPath, backend: VbdBackend): PublishedDevic
     );
   }
   const hex = backend.text('diskseq') ?? inline;
-  const diskseq =
-    hex !== undefined && /^[0-9a-f]{1,16}$/.test(hex) ? BigInt(`0x${hex}`) : undefined;
+  const diskseq = hex && /^[1-9a-f][0-9a-f]{0,15}$/.test(hex) ? BigInt(`0x${hex}`) : undefined;
   return { devnum, diskseq, path: backend.text('physical-device-path') };
 }
 

@@ -40,7 +40,12 @@ export async function writeRecord(
   await mkdir(directory, { recursive: true, mode: 0o700 });
   // Always the same name: what a killed process leaves here, the next write or removal takes away.
   await writeFile(`${path}.new`, `${text}\n`, { mode: 0o600 });
-  await rename(`${path}.new`, path);
+  try {
+    await rename(`${path}.new`, path);
+  } catch (error) {
+    // A second add of this vbd, which writes the same, was faster by a moment.
+    if (errorCode(error) !== 'ENOENT') throw error;
+  }
 }
 
 /** Reads a vbd's record; `undefined` if there is none, or none that can be understood. */

@@ -1,10 +1,10 @@
 import { errorMessage } from '../errors.js';
 import type { VbdPath } from '../xenstore/vbd-path.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
-import { HotplugError } from './hotplug-error.js';
+import { HotplugError, toOneLine } from './hotplug-error.js';
 import type { Publication } from './publish.js';
 
-/** Long enough for any sentence; well within XenStore's payload. */
+/** Bytes; long enough for any sentence, and well within the 2048 of a driver domain's quota. */
 const LONGEST_MESSAGE = 1024;
 
 /** Tells the toolstack that blkback has the device. Throws `EGONE` where there is nobody to tell. */
@@ -37,11 +37,12 @@ export async function reportFailure(
   error: unknown,
   options: RequestOptions,
 ): Promise<void> {
-  const message = errorMessage(error).replace(/\s+/g, ' ').slice(0, LONGEST_MESSAGE);
+  const message = Buffer.alloc(LONGEST_MESSAGE);
+  const length = message.write(toOneLine(errorMessage(error)), 'utf8');
   await store.transact(
     [
       { op: 'exists', path: vbd.backend },
-      { op: 'write', path: `${vbd.backend}/hotplug-error`, value: message },
+      { op: 'write', path: `${vbd.backend}/hotplug-error`, value: message.subarray(0, length) },
       { op: 'write', path: `${vbd.backend}/hotplug-status`, value: 'error' },
     ],
     options,

@@ -56,6 +56,10 @@ export function parsePath(key: string, value: string): string {
   if (Buffer.byteLength(value) >= 4096) {
     throw targetError(`${key}=${quote(value)}: the path has more than 4095 bytes`);
   }
+  // The mapper's own control node and the directory links can be no device, whatever they are.
+  if (/^\/dev\/mapper\/(control|\.{1,2})?$/.test(value)) {
+    throw targetError(`${key}=${quote(value)} cannot be a mapper device`);
+  }
   return value;
 }
 

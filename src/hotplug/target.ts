@@ -1,4 +1,5 @@
 import type { DirectIo } from '../block/loop-device.js';
+import { quote } from './hotplug-error.js';
 import {
   parseChoice,
   parseDiskseq,
@@ -12,7 +13,7 @@ import {
 /** What `params` asks for; docs/targets.md has the grammar. */
 export interface Target {
   readonly locator: Locator;
-  /** The number that the located device must have. */
+  /** The number that the located device must have, where one is given. */
   readonly diskseq: bigint | undefined;
   readonly offset: bigint;
   readonly size: bigint | undefined;
@@ -64,14 +65,16 @@ export function parseTarget(params: Uint8Array): Target {
   const keys = text.startsWith('/') ? new Map([['path', text]]) : splitTarget(text);
   const unknown = [...keys.keys()].find((key) => !KEYS.includes(key));
   if (unknown !== undefined) {
-    throw targetError(
-      `unknown key ${JSON.stringify(unknown.slice(0, 100))}; known are ${KEYS.join(', ')}`,
-    );
+    throw targetError(`unknown key ${quote(unknown)}; known are ${KEYS.join(', ')}`);
   }
   const locator = parseLocator(keys);
+  const diskseq = optional(keys, 'diskseq', parseDiskseq);
+  if (locator.by === 'diskseq' && diskseq !== undefined && diskseq !== locator.diskseq) {
+    throw targetError(`path and diskseq=${diskseq} name two different disks`);
+  }
   return {
     locator,
-    diskseq: locator.by === 'diskseq' ? undefined : optional(keys, 'diskseq', parseDiskseq),
+    diskseq: locator.by === 'diskseq' ? undefined : diskseq,
     ...parseWindow(keys),
     directIo: choice(keys, 'direct-io', ['yes', 'no', 'auto']) ?? 'no',
     autoclear: yesNo(keys, 'autoclear') ?? true,
@@ -87,7 +90,7 @@ function decode(params: Uint8Array): string {
   if (params.length === 0) throw targetError('it is empty');
   if (params.includes(0)) throw targetError('it contains a NUL byte');
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(params);
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(params);
   } catch {
     throw targetError('it is not UTF-8');
   }
@@ -96,9 +99,7 @@ function decode(params: Uint8Array): string {
 function parseLocator(keys: ReadonlyMap<string, string>): Locator {
   const given = ['path', 'dm-name', 'dm-uuid'].filter((key) => keys.has(key));
   if (given.length > 1) throw targetError(`${given.join(' and ')} exclude each other`);
-  const partition = optional(keys, 'partition', (key, value) =>
-    Number(parseNumber(key, value, 1n, 0xffffn)),
-  );
+  const partition = optional(keys, 'partition', parsePartition);
   if (given.length === 0) {
     const diskseq = optional(keys, 'diskseq', parseDiskseq);
     if (diskseq === undefined) {
@@ -119,8 +120,12 @@ function parseLocator(keys: ReadonlyMap<string, string>): Locator {
 function parsePathLocator(path: string): Locator {
   const match = /^\/dev\/disk\/by-diskseq\/([1-9]\d{0,19})(?:-part([1-9]\d{0,4}))?$/.exec(path);
   if (!match?.[1]) return { by: 'path', path };
-  const partition = match[2] === undefined ? undefined : Number(match[2]);
+  const partition = match[2] === undefined ? undefined : parsePartition('path', match[2]);
   return { by: 'diskseq', diskseq: parseDiskseq('path', match[1]), partition };
+}
+
+function parsePartition(key: string, value: string): number {
+  return Number(parseNumber(key, value, 1n, 0xffffn));
 }
 
 function parseWindow(keys: ReadonlyMap<string, string>): {
@@ -145,7 +150,7 @@ function parseWindow(keys: ReadonlyMap<string, string>): {
 /** A root digest: hex, whole bytes, at most the 64 bytes of the longest digest that verity takes. */
 function parseDigest(key: string, value: string): string {
   if (/^([0-9a-fA-F]{2}){16,64}$/.test(value)) return value.toLowerCase();
-  throw targetError(`${key}: 32 to 128 hex digits are needed`);
+  throw targetError(`${key}=${quote(value)}: an even number of 32 to 128 hex digits is needed`);
 }
 
 function choice<T extends string>(

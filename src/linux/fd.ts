@@ -34,7 +34,7 @@ export class OwnedFd implements AsyncDisposable {
    * Opens what this descriptor refers to once more, with other flags. No path is resolved: the same
    * inode is opened whatever has happened to its name since.
    */
-  reopen(flags: number): Promise<OwnedFd> {
+  async reopen(flags: number): Promise<OwnedFd> {
     return OwnedFd.open(`/proc/self/fd/${this.fd}`, flags, this.name);
   }
 

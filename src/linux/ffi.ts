@@ -1,6 +1,10 @@
 import koffi from 'koffi';
 import { SystemError } from './errno.js';
 
+// Calls under way at a time; koffi refuses more with an error that has no errno. Hundreds of vbds may
+// be prepared at once, each with a call or two.
+koffi.config({ max_async_calls: 4096 });
+
 const libc = koffi.load(null);
 
 // ioctl is variadic in C, and koffi has no `.async` for variadic functions. On every ABI that Linux

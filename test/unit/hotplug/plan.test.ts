@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { planAttach } from '../../../src/hotplug/plan.js';
+import { VbdBackend, type VbdNode } from '../../../src/xenstore/vbd-backend.js';
+import { parseVbdPath, type VbdPath } from '../../../src/xenstore/vbd-path.js';
+
+const vbd = parseVbdPath('backend/vbd/7/51712') as VbdPath;
+const COMPLETE = { params: '/disk.img', mode: 'w', frontend: '/local/domain/7/x', dev: 'xvda' };
+
+/** A backend directory; `undefined` leaves a node out. */
+function backend(nodes: Partial<Record<VbdNode, string | undefined>>): VbdBackend {
+  const values = new Map<VbdNode, Buffer>();
+  for (const [node, text] of Object.entries({ ...COMPLETE, ...nodes })) {
+    if (text !== undefined) values.set(node as VbdNode, Buffer.from(text));
+  }
+  return new VbdBackend(values, undefined);
+}
+
+const plan = (nodes: Partial<Record<VbdNode, string | undefined>>) =>
+  planAttach(vbd, backend(nodes));
+
+describe('planAttach', () => {
+  it('asks for the file or device that params names, and for nothing else', () => {
+    assert.deepEqual(plan({}).request, {
+      locator: { path: '/disk.img' },
+      diskseq: undefined,
+      writable: true,
+      file: { offset: 0n, size: undefined, blockSize: 512, directIo: 'no' },
+      fileOnly: [],
+    });
+  });
+
+  it('passes on what the target says of the file', () => {
+    const { request, target } = plan({
+      params: 'path=/f,offset=1024,size=4096,block-size=4096,direct-io=auto,autoclear=no,diskseq=9',
+      mode: 'r',
+    });
+    assert.deepEqual(request, {
+      locator: { path: '/f' },
+      diskseq: 9n,
+      writable: false,
+      file: { offset: 1024n, size: 4096n, blockSize: 4096, directIo: 'auto' },
+      fileOnly: ['offset', 'size', 'block-size', 'direct-io', 'autoclear'],
+    });
+    assert.equal(target.autoclear, false);
+  });
+
+  it('asks for a disk by its number, and for its partition', () => {
+    const { locator } = plan({ params: 'diskseq=0x20,partition=3' }).request;
+    assert.ok('diskseq' in locator);
+    assert.equal(locator.diskseq, 32n);
+    assert.equal(locator.partition, 3);
+  });
+
+  for (const [mode, writable] of [
+    ['r', false],
+    ['w', true],
+    ['r!', false],
+    ['w!', true],
+    ['ro', false],
+    ['rw', true],
+  ] as const) {
+    it(`opens for ${writable ? 'writing' : 'reading'} with mode ${mode}`, () => {
+      assert.equal(plan({ mode }).request.writable, writable);
+    });
+  }
+
+  for (const mode of ['', 'x', 'W', 'wr', 'r w', 'w!!', '!w', 'w\n', 'r,w', 'write']) {
+    it(`refuses mode ${JSON.stringify(mode)} and shows it on one line`, () => {
+      assert.throws(() => plan({ mode }), {
+        name: 'HotplugError',
+        code: 'EMODE',
+        message: `backend/vbd/7/51712/mode is ${JSON.stringify(mode)}: one of r, w, r!, w! is needed`,
+      });
+    });
+  }
+
+  for (const node of ['params', 'mode', 'dev', 'frontend'] as const) {
+    it(`names the missing ${node} node`, () => {
+      assert.throws(() => plan({ [node]: undefined }), {
+        code: 'EBACKEND',
+        message: new RegExp(`backend/vbd/7/51712.* no ${node}( node|\\))`),
+      });
+    });
+  }
+
+  it('takes a bad target for what it is, not for a missing one', () => {
+    assert.throws(() => plan({ params: '' }), { code: 'ETARGET' });
+    assert.throws(() => plan({ params: 'path=relative' }), {
+      code: 'ETARGET',
+      message: /relative/,
+    });
+  });
+
+  for (const [key, params] of [
+    ['dm-name', 'dm-name=x'],
+    ['dm-uuid', 'dm-uuid=x'],
+    ['deferred-remove', 'path=/f,deferred-remove=yes'],
+    ['layer', 'path=/f,layer=linear'],
+    ['verity-root', `path=/f,verity-root=${'ab'.repeat(32)}`],
+    ['sharing', 'path=/f,sharing=allow'],
+  ] as const) {
+    it(`says that this version does not do ${key}, rather than leaving it out`, () => {
+      assert.throws(() => plan({ params }), {
+        code: 'EUNSUPPORTED',
+        message: new RegExp(`\\b${key}\\b`),
+      });
+    });
+  }
+});

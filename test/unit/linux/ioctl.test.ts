@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { pbkdf2 } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { O_DIRECTORY, O_RDONLY, OwnedFd } from '../../../src/linux/fd.js';
+import { ioctl } from '../../../src/linux/ffi.js';
+
+// linux/fs.h, asm-generic/ioctls.h
+const FIONREAD = { name: 'FIONREAD', number: 0x541b };
+const FICLONE = { name: 'FICLONE', number: 0x40049409 };
+const BLKROGET = { name: 'BLKROGET', number: 0x125e };
+
+// More than koffi queues by default, as a daemon with hundreds of vbds may have under way.
+const CALLS = 400;
+
+describe('ioctl', () => {
+  let directory: string;
+  let file: OwnedFd;
+  let folder: OwnedFd;
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'ioctl-'));
+    await writeFile(join(directory, 'file'), 'twelve bytes');
+    file = await OwnedFd.open(join(directory, 'file'), O_RDONLY);
+    folder = await OwnedFd.open(directory, O_RDONLY | O_DIRECTORY);
+  });
+  after(async () => {
+    await file.close();
+    await folder.close();
+    await rm(directory, { recursive: true });
+  });
+
+  const bytesReadable = async (): Promise<number> => {
+    const buffer = Buffer.alloc(4);
+    assert.equal(await ioctl(file.fd, FIONREAD, buffer, 'the file'), 0);
+    return buffer.readInt32LE();
+  };
+
+  it('lets the kernel fill the buffer', async () => {
+    assert.equal(await bytesReadable(), 12);
+  });
+
+  it('throws a SystemError that names request and object', async () => {
+    await assert.rejects(ioctl(file.fd, BLKROGET, Buffer.alloc(4), 'the file'), {
+      name: 'SystemError',
+      code: 'ENOTTY',
+      errno: 25,
+      syscall: 'BLKROGET',
+      message: 'BLKROGET the file: not supported by this device or kernel (ENOTTY)',
+    });
+  });
+
+  it('gives each of many failing calls at once its own errno', async () => {
+    const calls: readonly (readonly [string, () => Promise<number>])[] = [
+      ['EBADF', () => ioctl(1_000_000, FIONREAD, Buffer.alloc(4), 'x')],
+      ['ENOTTY', () => ioctl(file.fd, BLKROGET, Buffer.alloc(4), 'x')],
+      ['EFAULT', () => ioctl(file.fd, FIONREAD, 0, 'x')],
+      ['EISDIR', () => ioctl(folder.fd, FICLONE, file.fd, 'x')],
+    ];
+    const outcomes = await Promise.all(
+      Array.from({ length: CALLS }, async (_, index) => {
+        // Successes in between, and other failing calls on the main thread.
+        if (index % 10 === 0) assert.equal(await bytesReadable(), 12);
+        const [code, call] = calls[index % calls.length] ?? assert.fail();
+        return call().then(
+          () => assert.fail('it did not fail'),
+          (error: { code: string }) => `${code}: ${error.code}`,
+        );
+      }),
+    );
+    assert.deepEqual(
+      [...new Set(outcomes)].sort(),
+      calls.map(([code]) => `${code}: ${code}`).sort(),
+    );
+  });
+
+  it('does not hold up the event loop, and keeps its buffer until the call is made', async () => {
+    setFlagsFromString('--expose_gc');
+    const collect = runInNewContext('gc') as () => void;
+    // All of the thread pool is busy, so that the call has to wait its turn.
+    const busy = Array.from({ length: 4 }, () => promisify(pbkdf2)('', '', 50_000, 64, 'sha512'));
+    let done = false;
+    const buffers: WeakRef<Buffer>[] = [];
+    const called = (() => {
+      const buffer = Buffer.alloc(4096);
+      buffers.push(new WeakRef(buffer));
+      return ioctl(file.fd, FIONREAD, buffer, 'the file').finally(() => {
+        done = true;
+      });
+    })();
+    await turn();
+    collect();
+    assert.equal(done, false);
+    assert.notEqual(buffers[0]?.deref(), undefined, 'the buffer was collected');
+    assert.equal(await called, 0);
+    await Promise.all(busy);
+  });
+});
