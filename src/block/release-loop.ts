@@ -1,3 +1,4 @@
+import { errorCode } from '../errors.js';
 import { formatDevnum } from '../linux/devnum.js';
 import { isDeviceAbsent } from '../linux/errno.js';
 import { O_RDONLY, OwnedFd } from '../linux/fd.js';
@@ -23,14 +24,15 @@ export async function isLoopBound({ devnum, diskseq }: LoopInstance): Promise<bo
 }
 
 /**
- * Waits until a loop device is unbound, as its last close makes it. Throws `EHELD` at the abort of
- * `signal` and names whoever can be seen to hold it.
+ * Waits until a loop device is unbound, as its last close makes it. Throws `EHELD` when `signal` is
+ * aborted with the code `ETIMEDOUT`, and names whoever can be seen to hold it.
  */
 export async function waitLoopUnbound(loop: LoopInstance, signal: AbortSignal): Promise<void> {
   try {
     await poll(signal, async () => ((await isLoopBound(loop)) ? undefined : true));
   } catch (error) {
-    if (!signal.aborted) throw error;
+    // Interrupted is not the same as held up.
+    if (!signal.aborted || errorCode(signal.reason) !== 'ETIMEDOUT') throw error;
     const holders = await listHolders(loop.devnum);
     const who = holders.length > 0 ? holders.join(', ') : 'the kernel (blkback, it seems)';
     throw new BlockError(

@@ -1,10 +1,15 @@
 import { BlkbackError, errorMessage } from '../errors.js';
-import { HotplugError, toOneLine } from '../hotplug/hotplug-error.js';
+import { HotplugError, shorten, toOneLine } from '../hotplug/hotplug-error.js';
+import { reportFailure } from '../hotplug/report.js';
+import type { OpenOptions } from '../xenstore/native.js';
 import type { VbdPath } from '../xenstore/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { logFailure } from './log.js';
-import { type Settings, settingsFromEnvironment } from './settings.js';
+import { SETTINGS, type Settings, settingsFromEnvironment } from './settings.js';
 import { resolveVbd } from './vbd-argument.js';
+
+/** For XenStore, where the settings that say how long it may take cannot be read. */
+const UNREADABLE_SETTINGS_MS = 2000;
 
 /** What a command is called with. */
 export interface Invocation {
@@ -51,24 +56,51 @@ export async function run(
   const interrupt = (signal: NodeJS.Signals): void =>
     interrupted.abort(new HotplugError(`interrupted by ${signal}`, { code: 'ECANCELED' }));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
-  let log: string | undefined;
   let vbd: VbdPath | undefined;
   try {
-    const settings = invocation.settings();
-    log = settings.log;
     vbd = resolveVbd(invocation.vbd, process.env);
-    const { openXenstore } = await import('../xenstore/native.js');
+    const settings = await readSettings(invocation, vbd);
     const requestTimeoutMs = Math.ceil(settings.timeoutMs / 3);
     const { signal } = interrupted;
-    await using store = await openXenstore({ requestTimeoutMs, signal });
+    await using store = await connect({ requestTimeoutMs, signal });
     const onStep = stepPrinter(invocation.verbose ?? false);
     report(invocation, await action({ store, vbd, settings, signal, invocation, onStep }));
     return 0;
   } catch (error) {
     if (invocation.json) printJson({ error: describeError(error) });
-    await logFailure(log ?? '/var/log/xen/xen-hotplug.log', describeFailure(vbd, error));
+    await logFailure(logFile(invocation), describeFailure(vbd, error));
     return 1;
   }
+}
+
+/** The toolstack sees only XenStore, and is to know of a bad setting too. */
+async function readSettings(invocation: Invocation, vbd: VbdPath): Promise<Settings> {
+  try {
+    return invocation.settings();
+  } catch (error) {
+    const signal = AbortSignal.timeout(UNREADABLE_SETTINGS_MS);
+    try {
+      await using store = await connect({ signal });
+      await reportFailure(store, vbd, error, { signal });
+    } catch {
+      // It is told on stderr all the same.
+    }
+    throw error;
+  }
+}
+
+/** Where failures are logged, also when it is another setting that cannot be read. */
+function logFile(invocation: Invocation): string {
+  try {
+    return invocation.settings().log;
+  } catch {
+    return process.env[SETTINGS.log.env] || SETTINGS.log.fallback;
+  }
+}
+
+async function connect(options: OpenOptions): Promise<Xenstore> {
+  const { openXenstore } = await import('../xenstore/native.js');
+  return await openXenstore(options);
 }
 
 function stepPrinter(verbose: boolean): Context['onStep'] {
@@ -90,7 +122,7 @@ function printJson(value: unknown): void {
 }
 
 function describeFailure(vbd: VbdPath | undefined, error: unknown): string {
-  const message = toOneLine(errorMessage(error));
+  const message = shorten(toOneLine(errorMessage(error)));
   // Several scripts run at once and share the log: say which vbd, unless the sentence does.
   return vbd === undefined || message.includes(vbd.backend)
     ? message

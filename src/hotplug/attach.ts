@@ -13,7 +13,7 @@ import { type OpenedBy, OpenedWatch, throwIfClosing } from './opened.js';
 import { type AttachPlan, planAttach, requireBackend, type Uapi } from './plan.js';
 import { type Publication, publish, toPublication, unpublish } from './publish.js';
 import { openPublished, readPublished } from './published-device.js';
-import { writeRecord } from './record.js';
+import { removeRecord, writeRecord } from './record.js';
 import { reportConnected, reportFailure } from './report.js';
 
 export interface AttachOptions {
@@ -95,25 +95,29 @@ class Attachment {
     const plan = planAttach(this.#vbd, backend);
     this.#step('planned', plan.target.keys.join(', '));
     const published = readPublished(this.#vbd, backend);
-    const already = published !== undefined;
     this.#waitingFor = 'the device to open';
     await using device = published
       ? await openPublished(this.#vbd, published, plan.request)
       : await openExport(plan.request, this.#signal);
     this.#step('opened', describeDevice(device));
-    const publication = toPublication(device, this.#options.uapi);
-    const openedBy = already
-      ? await this.#awaitOpened(device, backend)
-      : await this.#publish(device, publication);
-    await device.verify();
-    await this.#settle(device, plan);
-    await this.#connected(publication, already ? backend.text('physical-device') : undefined);
+    const publication = {
+      ...toPublication(device, this.#options.uapi),
+      // It may have been published in the other dialect.
+      ...(published && { 'physical-device': backend.text('physical-device') ?? '' }),
+    };
+    const openedBy = published
+      ? await this.#adopt(device, backend, publication, plan)
+      : await this.#publish(device, publication, plan);
     await device.close();
     this.#step('released', device.path);
-    return { backend: this.#vbd.backend, publication, openedBy, already };
+    return { backend: this.#vbd.backend, publication, openedBy, already: published !== undefined };
   }
 
-  async #publish(device: BlockDevice, publication: Publication): Promise<OpenedBy> {
+  async #publish(
+    device: BlockDevice,
+    publication: Publication,
+    plan: AttachPlan,
+  ): Promise<OpenedBy> {
     const backend = await this.#awaitInitWait();
     this.#step('ready', 'state 2 (InitWait)');
     await using opened = await this.#openedWatch(backend);
@@ -124,27 +128,43 @@ class Attachment {
     await publish(this.#store, this.#vbd, publication, { signal: this.#signal, rollback });
     this.#step('published', publication['physical-device']);
     try {
-      return await this.#wait(opened, device);
+      return await this.#complete(opened, device, publication, plan);
     } catch (error) {
       await unpublish(this.#store, this.#vbd, publication, { signal: rollback() });
       throw error;
     }
   }
 
-  async #awaitOpened(device: BlockDevice, backend: VbdBackend): Promise<OpenedBy> {
+  /** What somebody else has published, a killed add for one, is only seen through. */
+  async #adopt(
+    device: BlockDevice,
+    backend: VbdBackend,
+    publication: Publication,
+    plan: AttachPlan,
+  ): Promise<OpenedBy> {
     await using opened = await this.#openedWatch(backend);
-    return await this.#wait(opened, device);
+    return await this.#complete(opened, device, publication, plan);
+  }
+
+  async #complete(
+    opened: OpenedWatch,
+    device: BlockDevice,
+    publication: Publication,
+    plan: AttachPlan,
+  ): Promise<OpenedBy> {
+    this.#waitingFor = `blkback to open ${device.path}`;
+    const openedBy = await opened.wait(device.identity.devnum, this.#signal);
+    this.#step('connected', `blkback has it open, as ${openedBy} tells`);
+    await device.verify();
+    await this.#keep(device, plan, async () => {
+      this.#waitingFor = 'XenStore to take hotplug-status';
+      await reportConnected(this.#store, this.#vbd, publication, { signal: this.#signal });
+    });
+    return openedBy;
   }
 
   #openedWatch(backend: VbdBackend): Promise<OpenedWatch> {
     return OpenedWatch.prepare(this.#store, this.#vbd, backend, this.#options.sysfs);
-  }
-
-  async #wait(opened: OpenedWatch, device: BlockDevice): Promise<OpenedBy> {
-    this.#waitingFor = `blkback to open ${device.path}`;
-    const openedBy = await opened.wait(device.identity.devnum, this.#signal);
-    this.#step('connected', `blkback has it open, as ${openedBy} tells`);
-    return openedBy;
   }
 
   /** blkback writes `state` 2 once it is ready for a device. */
@@ -160,24 +180,28 @@ class Attachment {
     return (await ask()) ?? (await waitFor(this.#store, [this.#vbd.backend], ask, options));
   }
 
-  /** From here on blkback's own reference keeps the device; what is left is for after the guest. */
-  async #settle(device: BlockDevice, { target }: AttachPlan): Promise<void> {
+  /**
+   * From here on blkback's own reference keeps the device; what is left to do is for after the guest.
+   * A loop device goes on clearing itself until the very end, whatever happens in `connect`.
+   */
+  async #keep(
+    device: BlockDevice,
+    { target }: AttachPlan,
+    connect: () => Promise<void>,
+  ): Promise<void> {
     const { devnum, diskseq } = device.identity;
     const unbind = device.ownLoop && !target.autoclear;
-    if (device.ownLoop && !unbind) return;
-    const record = { devnum, diskseq, path: device.path, unbind };
-    await writeRecord(this.#options.runDirectory, this.#vbd, record);
-    if (unbind) await setAutoclear(device.fd, false);
-    else await refreshUdev(devnum);
-  }
-
-  async #connected(publication: Publication, published: string | undefined): Promise<void> {
-    this.#waitingFor = 'XenStore to take hotplug-status';
-    const written = {
-      ...publication,
-      'physical-device': published ?? publication['physical-device'],
-    };
-    await reportConnected(this.#store, this.#vbd, written, { signal: this.#signal });
+    if (device.ownLoop && !unbind) return await connect();
+    const { runDirectory } = this.#options;
+    await writeRecord(runDirectory, this.#vbd, { devnum, diskseq, path: device.path, unbind });
+    try {
+      await connect();
+      if (unbind) await setAutoclear(device.fd, false);
+      else await refreshUdev(devnum);
+    } catch (error) {
+      await removeRecord(runDirectory, this.#vbd);
+      throw error;
+    }
   }
 
   /** The deadline's own error knows nothing but that it passed: says what was waited for. */

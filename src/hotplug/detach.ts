@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { refreshUdev } from '../block/refresh-udev.js';
 import { isLoopBound, unbindLoop, waitLoopUnbound } from '../block/release-loop.js';
+import { errorCode } from '../errors.js';
 import { formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
 import { XenBackendDevice } from '../linux/xen-backend.js';
 import { poll } from '../util/poll.js';
@@ -11,6 +12,7 @@ import { Deadline } from './deadline.js';
 import { HotplugError } from './hotplug-error.js';
 import { type PublishedDevice, readPublished } from './published-device.js';
 import { readRecord, removeRecord, type VbdRecord } from './record.js';
+import { reportFailure } from './report.js';
 import { parseTarget } from './target.js';
 
 export interface DetachOptions {
@@ -39,7 +41,24 @@ interface Departing {
  */
 export async function detach(store: Xenstore, vbd: VbdPath, options: DetachOptions): Promise<void> {
   using deadline = new Deadline(options.timeoutMs, options.signal);
-  const { signal } = deadline;
+  try {
+    await giveBack(store, vbd, options, deadline.signal);
+  } catch (error) {
+    // A vbd that is in use is well, and its nodes are to go on saying so.
+    if (errorCode(error) !== 'EONLINE') {
+      const signal = deadline.rollback();
+      await reportFailure(store, vbd, error, { signal }).catch(() => undefined);
+    }
+    throw error;
+  }
+}
+
+async function giveBack(
+  store: Xenstore,
+  vbd: VbdPath,
+  options: DetachOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const backend = await readVbdBackend(store, vbd, { signal });
   const departing = await takeStock(vbd, backend, options.runDirectory);
   options.onStep?.('planned', describe(departing));
@@ -113,7 +132,7 @@ async function waitClosed(
   try {
     await poll(signal, async () => (await kernel.readPhysicalDevice()) === undefined || undefined);
   } catch (error) {
-    if (error !== signal.reason) throw error;
+    if (error !== signal.reason || errorCode(error) !== 'ETIMEDOUT') throw error;
     const open = await kernel.readPhysicalDevice();
     throw new HotplugError(
       `blkback still has device ${open} (hex) open for ${vbd.sysfsName} after ${options.timeoutMs / 1000} s`,

@@ -1,8 +1,9 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorCode } from '../errors.js';
+import { errorCode, errorMessage } from '../errors.js';
 import { type Devnum, formatDevnum, parseDevnum } from '../linux/devnum.js';
 import type { VbdPath } from '../xenstore/vbd-path.js';
+import { HotplugError } from './hotplug-error.js';
 
 /**
  * What must outlive a vbd's nodes: a toolstack may delete them before it calls `remove`. A loop
@@ -37,14 +38,15 @@ export async function writeRecord(
     path: record.path,
     unbind: record.unbind,
   });
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  // Always the same name: what a killed process leaves here, the next write or removal takes away.
-  await writeFile(`${path}.new`, `${text}\n`, { mode: 0o600 });
   try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    // Always the same name: what a killed process leaves here, the next write or removal takes away.
+    await writeFile(`${path}.new`, `${text}\n`, { mode: 0o600 });
     await rename(`${path}.new`, path);
   } catch (error) {
     // A second add of this vbd, which writes the same, was faster by a moment.
-    if (errorCode(error) !== 'ENOENT') throw error;
+    if (errorCode(error) === 'ENOENT' && (await readRecord(directory, vbd))) return;
+    throw recordError('written', path, error);
   }
 }
 
@@ -55,7 +57,7 @@ export async function readRecord(directory: string, vbd: VbdPath): Promise<VbdRe
     text = await readFile(recordPath(directory, vbd), 'utf8');
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? '')) return undefined;
-    throw error;
+    throw recordError('read', recordPath(directory, vbd), error);
   }
   return parseRecord(text);
 }
@@ -78,5 +80,16 @@ export function parseRecord(text: string): VbdRecord | undefined {
 /** Removes a vbd's record and whatever a killed writer left of one. */
 export async function removeRecord(directory: string, vbd: VbdPath): Promise<void> {
   const path = recordPath(directory, vbd);
-  await Promise.all([rm(path, { force: true }), rm(`${path}.new`, { force: true })]);
+  try {
+    await Promise.all([rm(path, { force: true }), rm(`${path}.new`, { force: true })]);
+  } catch (error) {
+    if (errorCode(error) !== 'ENOTDIR') throw recordError('removed', path, error);
+  }
+}
+
+function recordError(verb: string, path: string, cause: unknown): HotplugError {
+  return new HotplugError(
+    `the record of what is to be undone, ${path}, could not be ${verb}: ${errorMessage(cause)}`,
+    { code: 'ERECORD', cause },
+  );
 }

@@ -1,11 +1,8 @@
 import { errorMessage } from '../errors.js';
 import type { VbdPath } from '../xenstore/vbd-path.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
-import { HotplugError, toOneLine } from './hotplug-error.js';
+import { HotplugError, shorten, toOneLine } from './hotplug-error.js';
 import type { Publication } from './publish.js';
-
-/** Bytes; long enough for any sentence, and well within the 2048 of a driver domain's quota. */
-const LONGEST_MESSAGE = 1024;
 
 /** Tells the toolstack that blkback has the device. Throws `EGONE` where there is nobody to tell. */
 export async function reportConnected(
@@ -37,12 +34,11 @@ export async function reportFailure(
   error: unknown,
   options: RequestOptions,
 ): Promise<void> {
-  const message = Buffer.alloc(LONGEST_MESSAGE);
-  const length = message.write(toOneLine(errorMessage(error)), 'utf8');
+  const message = shorten(toOneLine(errorMessage(error)));
   await store.transact(
     [
       { op: 'exists', path: vbd.backend },
-      { op: 'write', path: `${vbd.backend}/hotplug-error`, value: message.subarray(0, length) },
+      { op: 'write', path: `${vbd.backend}/hotplug-error`, value: message },
       { op: 'write', path: `${vbd.backend}/hotplug-status`, value: 'error' },
     ],
     options,

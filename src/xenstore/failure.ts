@@ -1,0 +1,98 @@
+import { constants } from 'node:os';
+import { getSystemErrorName } from 'node:util';
+import type { Operation } from './wire.js';
+import { XenstoreError } from './xenstore-error.js';
+
+/** Why no request can be made any more. */
+export type Ending = 'lost' | 'closed';
+
+const { errno: ERRNO } = constants;
+
+/** In words for a person, and as the wire protocol calls it. */
+const NAMES: Record<Operation, readonly [words: string, syscall: string]> = {
+  open: ['connection', 'xs_open'],
+  read: ['read', 'XS_READ'],
+  readMany: ['read', 'XS_READ'],
+  write: ['write', 'XS_WRITE'],
+  mkdir: ['mkdir', 'XS_MKDIR'],
+  remove: ['remove', 'XS_RM'],
+  directory: ['directory', 'XS_DIRECTORY'],
+  getPermissions: ['reading of permissions', 'XS_GET_PERMS'],
+  setPermissions: ['setting of permissions', 'XS_SET_PERMS'],
+  watch: ['watch', 'XS_WATCH'],
+  unwatch: ['unwatch', 'XS_UNWATCH'],
+  start: ['start of a transaction', 'XS_TRANSACTION_START'],
+  end: ['end of a transaction', 'XS_TRANSACTION_END'],
+  transact: ['transaction', 'XS_TRANSACTION_END'],
+};
+
+const REASONS: Record<string, string> = {
+  EACCES: 'permission denied',
+  EAGAIN: 'another client changed what the transaction had read or written',
+  EBUSY: 'too many transactions are open',
+  EINVAL: 'xenstored refused the request as invalid',
+  ENOENT: 'no such node',
+  ENOMEM: 'xenstored is out of memory',
+  ENOSPC: 'the quota of this domain is used up',
+  E2BIG: 'it is too large',
+};
+
+/** What open(2) and connect(2) say where there is nobody to connect to. */
+const NOBODY_THERE: readonly string[] = ['ENOENT', 'ECONNREFUSED', 'ENOTDIR', 'ENXIO', 'ENODEV'];
+
+/** A request that xenstored, or libxenstore, answered with an errno. */
+export function requestFailure(op: Operation, path: string, errno: number): XenstoreError {
+  const code = getSystemErrorName(-errno);
+  if (op === 'open') return openFailure(path, errno, code);
+  if (errno === ERRNO.ECONNRESET) return endingFailure(op, path, 'lost');
+  return failure(op, path, REASONS[code] ?? code, { code, errno });
+}
+
+/** A request that was not answered in time. */
+export function timeoutFailure(op: Operation, path: string, ms: number): XenstoreError {
+  return failure(op, path, `xenstored did not answer within ${ms} ms`, { code: 'ETIMEDOUT' });
+}
+
+/** A request that was pending when the client ended, or was made after that. */
+export function endingFailure(op: Operation, path: string, ending: Ending): XenstoreError {
+  return ending === 'closed'
+    ? failure(op, path, 'the client was closed', { code: 'ECLOSED' })
+    : failure(op, path, 'the connection to xenstored was lost', {
+        code: 'ECONNRESET',
+        errno: ERRNO.ECONNRESET,
+      });
+}
+
+/** A request of a transaction that has ended. */
+export function overFailure(op: Operation, path: string): XenstoreError {
+  return failure(op, path, 'its transaction has ended', { code: 'EINVAL' });
+}
+
+function openFailure(path: string, errno: number, code: string): XenstoreError {
+  const details = { errno, syscall: NAMES.open[1], path };
+  if (!NOBODY_THERE.includes(code)) {
+    return new XenstoreError(`cannot connect to xenstored at ${path}: ${code}`, {
+      ...details,
+      code,
+    });
+  }
+  return new XenstoreError(
+    `cannot reach xenstored at ${path}: is it running, and may this user connect to it?`,
+    { ...details, code: 'ECONNREFUSED' },
+  );
+}
+
+function failure(
+  op: Operation,
+  path: string,
+  reason: string,
+  details: { readonly code: string; readonly errno?: number },
+): XenstoreError {
+  const [words, syscall] = NAMES[op];
+  const subject = path === '' ? words : `${words} of ${path}`;
+  return new XenstoreError(`XenStore ${subject} failed: ${reason}`, {
+    ...details,
+    syscall,
+    path: path || undefined,
+  });
+}

@@ -1,0 +1,103 @@
+import { type RetryOptions, retry } from '../util/retry.js';
+import { Nodes } from './nodes.js';
+import { checkPath, checkValue } from './path.js';
+import type { Requests } from './requests.js';
+import type { Operation, WireStep } from './wire.js';
+import type {
+  Transaction,
+  TransactionOptions,
+  TransactionOutcome,
+  TransactionStep,
+} from './xenstore.js';
+import { isXenstoreError } from './xenstore-error.js';
+
+const DEFAULT_ATTEMPTS = 16;
+const FIRST_DELAY_MS = 1;
+const MAX_DELAY_MS = 64;
+
+/** One transaction, from its start to its end. */
+class TransactionScope extends Nodes {
+  readonly #requests: Requests;
+  readonly #tx: number;
+
+  constructor(requests: Requests, tx: number, signal: AbortSignal | undefined) {
+    super(requests, tx, signal);
+    this.#requests = requests;
+    this.#tx = tx;
+  }
+
+  async commit(signal: AbortSignal | undefined): Promise<void> {
+    this.endOperations();
+    await this.#requests.send('end', '', false, { tx: this.#tx, signal });
+  }
+
+  /** Nobody waits for it: requests are served in order, and its failure would change nothing. */
+  abort(): void {
+    this.endOperations();
+    this.#requests.sendAndForget('end', '', true, this.#tx);
+  }
+}
+
+/** Runs `body` in a transaction, again after a conflict. See `Xenstore.transaction`. */
+export async function runTransaction<T>(
+  requests: Requests,
+  body: (transaction: Transaction) => Promise<T>,
+  options: TransactionOptions,
+): Promise<T> {
+  const { signal } = options;
+  return await retry(retryOptions(options), async () => {
+    const tx = await requests.send('start', '', undefined, {
+      signal,
+      late: (late) => requests.sendAndForget('end', '', true, late),
+    });
+    const scope = new TransactionScope(requests, tx, signal);
+    let result: T;
+    try {
+      result = await body(scope);
+      signal?.throwIfAborted();
+    } catch (error) {
+      scope.abort();
+      throw error;
+    }
+    await scope.commit(signal);
+    return result;
+  });
+}
+
+/** Runs a whole transaction in one trip, again after a conflict. See `Xenstore.transact`. */
+export async function runSteps(
+  requests: Requests,
+  steps: readonly TransactionStep[],
+  options: TransactionOptions,
+): Promise<TransactionOutcome> {
+  const checked = steps.map(checkStep);
+  return await retry(retryOptions(options), async () => {
+    const [failed, found] = await requests.send('transact', '', checked, {
+      signal: options.signal,
+      blame: ([index]) => blame(checked[index]),
+    });
+    return failed === -1 ? { committed: true } : { committed: false, failed, found };
+  });
+}
+
+function checkStep(step: TransactionStep): WireStep {
+  const { op, path } = step;
+  checkPath(path);
+  const value = 'value' in step ? step.value : undefined;
+  return { op, path, value: value === undefined ? undefined : checkValue(path, value) };
+}
+
+function blame(step: WireStep | undefined): [op: Operation, path: string] {
+  if (!step) return ['transact', ''];
+  return [step.op === 'expect' || step.op === 'exists' ? 'read' : step.op, step.path];
+}
+
+function retryOptions(options: TransactionOptions): RetryOptions {
+  return {
+    attempts: options.attempts ?? DEFAULT_ATTEMPTS,
+    firstDelayMs: FIRST_DELAY_MS,
+    maxDelayMs: MAX_DELAY_MS,
+    retryOn: (error) => isXenstoreError(error, 'EAGAIN'),
+    signal: options.signal,
+  };
+}

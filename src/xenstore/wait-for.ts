@@ -1,0 +1,73 @@
+import type { RequestOptions, Watch, Xenstore } from './xenstore.js';
+
+/**
+ * Watches `paths` and resolves with the first value that `evaluate` gives: it is asked once, and
+ * again after any event, never twice at a time. Rejects with its error, when the connection is lost
+ * or the client closed, or with the signal's reason. The watches are given back before it settles.
+ */
+export async function waitFor<T>(
+  store: Pick<Xenstore, 'watch'>,
+  paths: readonly string[],
+  evaluate: () => Promise<T | undefined>,
+  options: RequestOptions = {},
+): Promise<T> {
+  const { signal } = options;
+  const watches: Watch[] = [];
+  const bell = new Bell();
+  const abort = () => bell.fail(signal?.reason);
+  signal?.throwIfAborted();
+  signal?.addEventListener('abort', abort, { once: true });
+  const listener = { onEvent: () => bell.ring(), onLost: (error: Error) => bell.fail(error) };
+  try {
+    for (const path of paths) watches.push(await store.watch(path, listener, { signal }));
+    for (;;) {
+      // Not before the watches: what changes during the evaluation rings again.
+      bell.silence();
+      const value = await Promise.race([evaluate(), bell.failed]);
+      if (value !== undefined) return value;
+      await bell.rung();
+    }
+  } finally {
+    signal?.removeEventListener('abort', abort);
+    // Not awaited: no event comes from here on, and a xenstored that hangs must not delay an abort.
+    for (const watch of watches) void watch.close();
+  }
+}
+
+/** Remembers that it was rung while nobody listened. */
+class Bell {
+  /** Never resolves; rejects when waiting has become useless. */
+  readonly failed: Promise<never>;
+  #fail: (error: unknown) => void = () => {};
+  #ringing = false;
+  #wake: () => void = () => {};
+
+  constructor() {
+    this.failed = new Promise((_resolve, reject) => {
+      this.#fail = reject;
+    });
+    // It may fail when nobody waits, and that is fine.
+    this.failed.catch(() => {});
+  }
+
+  ring(): void {
+    this.#ringing = true;
+    this.#wake();
+  }
+
+  silence(): void {
+    this.#ringing = false;
+  }
+
+  fail(error: unknown): void {
+    this.#fail(error);
+  }
+
+  async rung(): Promise<void> {
+    const rung = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    if (this.#ringing) return;
+    await Promise.race([rung, this.failed]);
+  }
+}

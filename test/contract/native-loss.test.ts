@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { performance } from 'node:perf_hooks';
+import { openXenstore } from '../../src/xenstore/native.js';
+import type { Xenstore } from '../../src/xenstore/xenstore.js';
+import { assertReturnedTo, type Resources, resources, returnsTo } from './resources.js';
+import { startNativeBed } from './store-bed.js';
+import { EventLog, rejectsWith } from './support.js';
+
+describe('libxenstore client and a xenstored in trouble', () => {
+  let bed: Awaited<ReturnType<typeof startNativeBed>>;
+  let before: Resources;
+
+  beforeEach(async () => {
+    bed = await startNativeBed();
+    before = resources();
+  });
+  afterEach(() => bed[Symbol.asyncDispose]());
+
+  /** Milliseconds that `body` takes. */
+  async function timed(body: () => Promise<unknown>): Promise<number> {
+    const start = performance.now();
+    await body();
+    return performance.now() - start;
+  }
+
+  it('is told at once of a xenstored killed while idle', async () => {
+    const store = await bed.connect();
+    const log = new EventLog();
+    await store.watch('/x', log);
+    await log.sees('/x');
+    const ms = await timed(async () => {
+      bed.kill();
+      await log.until(() => log.losses.length > 0);
+    });
+    assert.ok(ms < 1000, `took ${ms} ms`);
+    await rejectsWith('ECONNRESET', store.read('/'));
+    await store.close();
+    await assertReturnedTo(before);
+  });
+
+  it('is told by the failing request where it had no watch', async () => {
+    const store = await bed.connect();
+    await store.read('/');
+    bed.kill();
+    await rejectsWith('ECONNRESET', store.read('/'));
+    await store.close();
+    await assertReturnedTo(before);
+  });
+
+  it('leaks nothing when many connections are lost in the middle of requests', async () => {
+    const stores = await Promise.all(Array.from({ length: 30 }, () => bed.connect()));
+    const busy = async (store: Xenstore, n: number) => {
+      if (n % 2 === 0) await store.watch(`/busy-${n}`, new EventLog());
+      for (;;) await store.write(`/busy-${n}`, 'x');
+    };
+    const ends = stores.map((store, n) => rejectsWith('ECONNRESET', busy(store, n)));
+    await stores[0]?.read('/');
+    bed.kill();
+    await Promise.all(ends);
+    await Promise.all(stores.map((store) => store.close()));
+    await assertReturnedTo(before);
+  });
+
+  for (const watching of [false, true]) {
+    it(`closes promptly in the middle of a request, ${watching ? 'with' : 'without'} a watch`, async () => {
+      const store = await bed.connect();
+      if (watching) await store.watch('/x', new EventLog());
+      bed.pause();
+      const pending = [store.read('/'), store.read('/')].map((request) =>
+        rejectsWith('ECLOSED', request),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      const ms = await timed(() => store.close());
+      assert.ok(ms < 500, `took ${ms} ms`);
+      await Promise.all(pending);
+      await assertReturnedTo(before);
+      bed.resume();
+      await (await bed.connect()).close();
+    });
+  }
+
+  it('keeps the event loop free while xenstored hangs', async () => {
+    const stores = await Promise.all(Array.from({ length: 6 }, () => bed.connect()));
+    bed.pause();
+    const pending = stores.map((store) => rejectsWith('ECLOSED', store.read('/')));
+    let longest = 0;
+    let last = performance.now();
+    for (let turn = 0; turn < 50; turn++) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      longest = Math.max(longest, performance.now() - last);
+      last = performance.now();
+    }
+    assert.ok(longest < 200, `one turn took ${longest} ms`);
+    // The pool that files and DNS share is free too.
+    const { stat } = await import('node:fs/promises');
+    await stat('/');
+    await Promise.all(stores.map((store) => store.close()));
+    await Promise.all(pending);
+    await assertReturnedTo(before);
+  });
+
+  it('can give up connecting, and the thread ends when it is answered', async () => {
+    bed.pause();
+    // xenstored lets two wait to be accepted; connecting blocks after that.
+    const opened: Xenstore[] = [];
+    const refused: unknown[] = [];
+    for (let n = 0; n < 6; n++) {
+      await bed.connect({ requestTimeoutMs: 50 }).then(
+        (store) => opened.push(store),
+        (error: unknown) => refused.push(error),
+      );
+    }
+    assert.ok(opened.length > 0 && refused.length > 0, `${opened.length} were opened`);
+    for (const error of refused) await rejectsWith('ETIMEDOUT', Promise.reject(error));
+    const boom = new Error('boom');
+    const controller = new AbortController();
+    const aborted = openXenstore({ signal: controller.signal });
+    setTimeout(() => controller.abort(boom), 10);
+    await assert.rejects(aborted, boom);
+    await Promise.all(opened.map((store) => store.close()));
+    // One thread may sit in connect(2); those that waited for it have gone.
+    await returnsTo({ fds: before.fds + 2, threads: before.threads + 1 });
+    bed.resume();
+    await returnsTo(before);
+  });
+
+  it('says where it looked for a xenstored that is not there', async () => {
+    process.env.XENSTORED_PATH = '/nonexistent/socket';
+    const error = await rejectsWith('ECONNREFUSED', openXenstore());
+    assert.match(error.message, /^cannot reach xenstored at \/nonexistent\/socket: is it running/);
+    bed.kill();
+    await rejectsWith('ECONNREFUSED', killed());
+    await assertReturnedTo(before);
+
+    /** Until the kernel has ended the process, it may still be connected to. */
+    async function killed(): Promise<void> {
+      for (;;) await (await bed.connect()).close();
+    }
+  });
+});

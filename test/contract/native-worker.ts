@@ -1,0 +1,15 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { openXenstore } from '../../src/xenstore/native.js';
+
+// Uses a client in a worker as `workerData` says, then leaves it open for the test to terminate.
+const work = workerData as { readonly pending: number };
+const store = await openXenstore({ requestTimeoutMs: 60_000 });
+await store.write('/worker', 'x');
+let events = 0;
+await store.watch('/worker', { onEvent: () => events++, onLost: () => {} });
+const value = (await store.read('/worker')).toString();
+parentPort?.postMessage({ ready: true, value });
+parentPort?.on('message', () => {
+  const requests = Array.from({ length: work.pending }, () => store.write('/worker', 'y'));
+  parentPort?.postMessage({ submitted: requests.length });
+});

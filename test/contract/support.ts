@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import type { WatchListener } from '../../src/xenstore/xenstore.js';
+import { XenstoreError } from '../../src/xenstore/xenstore-error.js';
+
+/** Asserts that `promise` rejects with a XenstoreError of this code, and returns it. */
+export async function rejectsWith(code: string, promise: Promise<unknown>): Promise<XenstoreError> {
+  const outcome = await promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  assert.ok(outcome instanceof XenstoreError, `a XenstoreError was expected: ${outcome}`);
+  assert.equal(outcome.code, code, outcome.message);
+  return outcome;
+}
+
+/** A watch listener that remembers, and can be waited for. */
+export class EventLog implements WatchListener {
+  readonly paths: string[] = [];
+  readonly losses: Error[] = [];
+  #wake: () => void = () => {};
+
+  onEvent(path: string): void {
+    this.paths.push(path);
+    this.#wake();
+  }
+
+  onLost(error: Error): void {
+    this.losses.push(error);
+    this.#wake();
+  }
+
+  /** Resolves when `condition` holds; asked after each event. The test's timeout ends it. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  /** Resolves when `path` was reported, and forgets everything before that. */
+  async sees(path: string): Promise<void> {
+    await this.until(() => this.paths.includes(path));
+    this.paths.length = 0;
+  }
+}
