@@ -124,7 +124,7 @@ class Sweep {
   }
 
   async #add(vbd: Vbd, { at, when }: Kill, log?: string): Promise<NodeJS.Signals | null> {
-    const child = spawn(process.execPath, [join(projectRoot, 'dist/program/main.js'), 'add'], {
+    const child = spawn(process.execPath, [join(projectRoot, 'dist/block-diskseq.cjs'), 'add'], {
       stdio: ['ignore', 'ignore', 'inherit'],
       env: {
         ...this.#bed.env,
