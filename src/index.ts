@@ -1,0 +1,18 @@
+export { BlockError, isBlockError } from './block/block-error.js';
+export { BlkbackError, type ErrorDetails } from './errors.js';
+export {
+  type AttachOptions,
+  type AttachResult,
+  type AttachStep,
+  attach,
+} from './hotplug/attach.js';
+export { type DetachOptions, type DetachStep, detach } from './hotplug/detach.js';
+export { HotplugError } from './hotplug/hotplug-error.js';
+export { parseTarget, type Target } from './hotplug/target.js';
+export { isSystemError, SystemError } from './linux/errno.js';
+export { MemoryXenstored } from './xenstore/memory.js';
+export { type OpenOptions, openXenstore } from './xenstore/native.js';
+export { parseVbdPath, type VbdPath } from './xenstore/vbd-path.js';
+export { waitFor } from './xenstore/wait-for.js';
+export type * from './xenstore/xenstore.js';
+export { isXenstoreError, XenstoreError } from './xenstore/xenstore-error.js';
