@@ -31,7 +31,7 @@
       'ldflags': ['-Wl,-z,nodelete'],
       'conditions': [
         ['sanitize==1', {
-          'cflags_cc': ['-fsanitize=address', '-fno-omit-frame-pointer', '-g'],
+          'cflags_cc': ['-fsanitize=address', '-fno-omit-frame-pointer', '-g', '-O1'],
           'ldflags': ['-fsanitize=address'],
         }],
       ],

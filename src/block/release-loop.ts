@@ -25,14 +25,14 @@ export async function isLoopBound({ devnum, diskseq }: LoopInstance): Promise<bo
 
 /**
  * Waits until a loop device is unbound, as its last close makes it. Throws `EHELD` when `signal` is
- * aborted with the code `ETIMEDOUT`, and names whoever can be seen to hold it.
+ * aborted, unless with the code `ECANCELED`, and names whoever can be seen to hold it.
  */
 export async function waitLoopUnbound(loop: LoopInstance, signal: AbortSignal): Promise<void> {
   try {
     await poll(signal, async () => ((await isLoopBound(loop)) ? undefined : true));
   } catch (error) {
     // Interrupted is not the same as held up.
-    if (!signal.aborted || errorCode(signal.reason) !== 'ETIMEDOUT') throw error;
+    if (!signal.aborted || errorCode(signal.reason) === 'ECANCELED') throw error;
     const holders = await listHolders(loop.devnum);
     const who = holders.length > 0 ? holders.join(', ') : 'the kernel (blkback, it seems)';
     throw new BlockError(

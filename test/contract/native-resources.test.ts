@@ -55,7 +55,8 @@ describe('libxenstore client and what it holds', () => {
     await using other = await bed.connect();
     const log = new EventLog();
     await store.watch('/burst', log);
-    const writes = Array.from({ length: 2000 }, (_, n) => other.write(`/burst/${n % 50}`, 'x'));
+    // Of different nodes: since XSA-326 xenstored keeps only one of identical events in its queue.
+    const writes = Array.from({ length: 2000 }, (_, n) => other.write(`/burst/${n}`, 'x'));
     await Promise.all(writes);
     await log.until(() => log.paths.length === 2001);
   });

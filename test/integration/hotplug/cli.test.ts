@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { copyFileSync, existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startBed } from '../../bed/bed.js';
+import { loopsOf } from '../../bed/images.js';
+import { needs } from '../../bed/needs.js';
+import { CLI, HOTPLUG_SCRIPT, libxlEnvironment, type Run, startProgram } from '../../bed/script.js';
+import { openStore } from '../../bed/store.js';
+import { Stage } from './stage.js';
+
+function cli(...args: string[]): Promise<Run> {
+  return startProgram(process.execPath, [CLI, ...args], {}).ended;
+}
+
+describe('xen-blkback, the command', () => {
+  it('lists every command and option with --help', async () => {
+    const { status, stdout, stderr } = await cli('--help');
+    assert.deepEqual([status, stderr], [0, '']);
+    for (const word of ['add', 'remove', '--json', '--timeout', '--uapi', '--sysfs', '--dry-run']) {
+      assert.ok(stdout.includes(word), word);
+    }
+    for (const word of ['--verbose', '--run-dir', '--log', 'XENBUS_PATH', 'XEN_BLKBACK_TIMEOUT']) {
+      assert.ok(stdout.includes(word), word);
+    }
+  });
+
+  for (const [args, says] of [
+    [[], /a command is needed/],
+    [['frobnicate'], /frobnicate/],
+    [['constructor'], /constructor/],
+    [['add', '--frobnicate'], /frobnicate/],
+    [['add', '--timeout'], /timeout/],
+    [['add', 'backend/vbd/1/2', '--timeout', 'soon'], /timeout "soon"/],
+    [['add', 'backend/vbd/1/2', '--uapi', 'both'], /uapi "both"/],
+    [['add', 'backend/vbd/1/2', '--sysfs', 'sys'], /sysfs "sys": an absolute path/],
+    [['add', 'device/vbd/1'], /"device\/vbd\/1" is no backend path/],
+  ] as const) {
+    it(`refuses "${args.join(' ')}" with one line and status 1`, async () => {
+      const { status, stdout, stderr } = await cli(...args, '--log', '/nonexistent/log');
+      assert.deepEqual([status, stdout], [1, '']);
+      assert.match(stderr, /^xen-blkback: [^\n]+\n$/);
+      assert.match(stderr, says);
+    });
+  }
+});
+
+describe('xen-blkback on a bed', function () {
+  this.timeout(30_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  async function onStage(body: (stage: Stage) => Promise<void>): Promise<void> {
+    await using bed = await startBed({ guise: 'diskseq' });
+    await using store = await openStore(bed);
+    await body(new Stage(bed, store));
+    assert.deepEqual(loopsOf(bed.images).length <= 1, true);
+  }
+
+  it('prints one JSON object for a success and for a failure', () =>
+    onStage(async (stage) => {
+      const vbd = await stage.vbd(stage.image());
+      const good = await stage.cli(['add', vbd.backendPath, '--json']);
+      assert.equal(good.status, 0, good.stderr);
+      const { diskseq, ...rest } = JSON.parse(good.stdout);
+      assert.match(diskseq, /^[0-9a-f]+$/);
+      assert.equal(rest['hotplug-status'], undefined);
+      assert.deepEqual(
+        [rest.backend, rest.already, rest['opened-by']],
+        [vbd.backendPath, false, 'key'],
+      );
+      const bad = await stage.cli(['add', 'backend/vbd/9/1', '--json']);
+      assert.equal(bad.status, 1);
+      assert.equal(JSON.parse(bad.stdout).error.code, 'EBACKEND');
+      assert.match(bad.stderr, /there is no backend backend\/vbd\/9\/1/);
+    }));
+
+  it('says what it would do with --dry-run, and touches nothing', () =>
+    onStage(async (stage) => {
+      const vbd = await stage.vbd(`path=${stage.image()},offset=512,block-size=4096`);
+      const before = await stage.directory(vbd);
+      const run = await stage.cli(['add', vbd.backendPath, '--dry-run']);
+      assert.deepEqual([run.status, run.stderr], [0, '']);
+      assert.match(run.stdout, /^open \/.*\n.*from byte 512.*blocks of 4096.*\n/);
+      const removal = await stage.cli(['remove', vbd.backendPath, '--dry-run']);
+      assert.match(removal.stdout, /nothing is attached/);
+      assert.deepEqual(await stage.directory(vbd), before);
+      assert.deepEqual(loopsOf(stage.bed.images), []);
+      const bad = await stage.cli(['add', (await stage.vbd('x=y')).backendPath, '--dry-run']);
+      assert.match(bad.stderr, /unknown key "x"/);
+    }));
+
+  it('prints each step with its time with --verbose', () =>
+    onStage(async (stage) => {
+      const vbd = await stage.vbd(stage.image());
+      const run = await stage.cli(['add', vbd.backendPath, '-v']);
+      const steps = [...run.stderr.matchAll(/^ *[\d.]+ ms {2}(\w+)/gm)].map((match) => match[1]);
+      assert.deepEqual(steps, ['planned', 'opened', 'ready', 'published', 'connected', 'released']);
+    }));
+
+  it('takes settings from the environment, and options before them', () =>
+    onStage(async (stage) => {
+      const vbd = await stage.create('/nonexistent');
+      const env = { XEN_BLKBACK_UAPI: 'nonsense', XEN_BLKBACK_TIMEOUT: '' };
+      const fromEnvironment = await stage.cli(['add', vbd.backendPath], env);
+      assert.match(fromEnvironment.stderr, /uapi "nonsense"/);
+      const overridden = await stage.cli(['add', vbd.backendPath, '--uapi', 'key'], env);
+      assert.match(overridden.stderr, /open \/nonexistent: no such file/);
+    }));
+
+  it('runs the hotplug script through a link', () =>
+    onStage(async (stage) => {
+      const link = join(stage.bed.directory, 'block-diskseq');
+      symlinkSync(HOTPLUG_SCRIPT, link);
+      const vbd = await stage.vbd(stage.image());
+      const env = { ...stage.bed.env, ...libxlEnvironment(vbd.backendPath) };
+      const run = await startProgram(link, ['add'], env).ended;
+      assert.deepEqual([run.status, run.stdout, run.stderr], [0, '', '']);
+    }));
+});
+
+describe('the hotplug script', () => {
+  it('says how it is called when it is called otherwise', async () => {
+    for (const args of [[], ['frob'], ['add', 'more']]) {
+      const run = await startProgram(HOTPLUG_SCRIPT, args, {}).ended;
+      assert.equal(run.status, 1);
+      assert.match(run.stderr, /^usage: [^\n]*block-diskseq add\|remove\n$/);
+    }
+  });
+
+  it('says that the program is missing when it was copied without it', function () {
+    if (existsSync('/usr/lib/xen-blkback')) {
+      console.log('SKIPPED: script without program: /usr/lib/xen-blkback is installed here');
+      this.skip();
+    }
+    const directory = mkdtempSync(join(tmpdir(), 'xen-script-'));
+    const copy = join(directory, 'block-diskseq');
+    copyFileSync(HOTPLUG_SCRIPT, copy);
+    return startProgram(copy, ['add'], {})
+      .ended.then((run) => {
+        assert.equal(run.status, 1);
+        assert.match(run.stderr, /\/usr\/lib\/xen-blkback.*is xen-blkback installed\?\n$/);
+      })
+      .finally(() => rmSync(directory, { recursive: true }));
+  });
+});

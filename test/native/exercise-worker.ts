@@ -1,0 +1,12 @@
+import { parentPort } from 'node:worker_threads';
+import { openXenstore } from '../../src/xenstore/native.js';
+
+const store = await openXenstore();
+await store.watch('exercise', { onEvent: () => {}, onLost: () => {} });
+if (process.argv[2] === 'use') {
+  await store.write('exercise/w', 'x');
+  await store.close();
+} else {
+  for (let i = 0; i < 200; i++) store.write(`exercise/w${i}`, 'x').catch(() => {});
+  parentPort?.postMessage('now');
+}

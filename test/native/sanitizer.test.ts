@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { needs } from '../bed/needs.js';
+import { projectRoot } from '../bed/paths.js';
+import { startXenstored } from '../bed/xenstored.js';
+
+/** Frames of ours, or of what we call; leaks of Node itself are not ours to mend. */
+const OURS = /xenstore\.node|libxenstore\.so/;
+
+describe('the XenStore addon under AddressSanitizer', function () {
+  this.timeout(120_000);
+  let root: string;
+
+  before(function () {
+    needs(this, 'xenstored');
+    root = mkdtempSync(join(tmpdir(), 'xen-asan-'));
+    buildTree(root);
+  });
+  after(() => {
+    if (root !== undefined) rmSync(root, { recursive: true, force: true });
+  });
+
+  it('touches no freed or foreign memory, and leaks none, in whatever order things end', async () => {
+    await using xenstored = await startXenstored();
+    const { errors, output } = exercise(root, xenstored.env);
+    assert.match(output, /^exercised 8 lives$/m);
+    assert.deepEqual(errors, []);
+  });
+
+  it('is watched at all: a leak that is made on purpose is seen', async () => {
+    await using xenstored = await startXenstored();
+    // As if the addon never freed what libxenstore gives it.
+    const forget = join(root, 'forget.cc');
+    writeFileSync(forget, 'extern "C" void __wrap_free(void *) {}\n');
+    execFileSync('g++', ['-c', '-fPIC', forget, '-o', join(root, 'forget.o')]);
+    buildAddon(root, `${join(root, 'forget.o')} -Wl,--wrap=free`);
+    const { errors } = exercise(root, xenstored.env);
+    assert.match(errors.join('\n'), /leak of \d+ byte/);
+  });
+});
+
+/** The compiled project once more, with an addon that was built for the sanitizer. */
+function buildTree(root: string): void {
+  mkdirSync(join(root, 'native'));
+  for (const name of readdirSync(join(projectRoot, 'native'))) {
+    if (name !== 'build')
+      copyFileSync(join(projectRoot, 'native', name), join(root, 'native', name));
+  }
+  cpSync(join(projectRoot, 'dist'), join(root, 'dist'), { recursive: true });
+  cpSync(join(projectRoot, 'package.json'), join(root, 'package.json'));
+  symlinkSync(join(projectRoot, 'node_modules'), join(root, 'node_modules'));
+  buildAddon(root);
+}
+
+/** Through binding.gyp, so that the flags are those of the addon that is used. */
+function buildAddon(root: string, linkerFlags = ''): void {
+  const gyp = join(projectRoot, 'node_modules/.bin/node-gyp');
+  const prefix = join(dirname(process.execPath), '..');
+  const headers = existsSync(join(prefix, 'include/node/node_api.h'))
+    ? [`--nodedir=${prefix}`]
+    : [];
+  const args = ['rebuild', '-j', '2', '-C', join(root, 'native'), ...headers, '--', '-Dsanitize=1'];
+  execFileSync(gyp, args, { stdio: 'pipe', env: { ...process.env, LDFLAGS: linkerFlags } });
+}
+
+/** Runs exercise.js there; returns the sanitizer's reports that name us. */
+function exercise(root: string, env: Readonly<Record<string, string>>) {
+  const library = execFileSync('g++', ['-print-file-name=libasan.so'], { encoding: 'utf8' }).trim();
+  const program = join(root, 'dist/test/native/exercise.js');
+  const run = spawnSync(process.execPath, [program], {
+    encoding: 'utf8',
+    env: {
+      PATH: process.env.PATH,
+      ...env,
+      LD_PRELOAD: library,
+      // Node's own leaks would end the process with a status of the sanitizer's.
+      ASAN_OPTIONS: 'detect_leaks=1:exitcode=0:fast_unwind_on_malloc=0:malloc_context_size=12',
+    },
+  });
+  assert.equal(run.status, 0, run.stderr);
+  const reports = run.stderr.split(/\n\s*\n|(?==+\d+==ERROR)/);
+  const errors = reports.filter((text) => /ERROR|leak of/.test(text) && OURS.test(text));
+  return { errors, output: run.stdout };
+}
