@@ -1,7 +1,7 @@
 import { appendFile } from 'node:fs/promises';
 
-/** LOG_DAEMON | LOG_ERR of syslog.h. */
-const DAEMON_ERROR = (3 << 3) | 3;
+/** syslog.h */
+const LOG_ERR = 3;
 
 /**
  * Tells of a failure wherever an administrator looks: stderr, Xen's hotplug log and syslog. Neither
@@ -12,5 +12,5 @@ export async function logFailure(file: string, line: string): Promise<void> {
   const time = new Date().toISOString();
   await appendFile(file, `${time} xen-blkback[${process.pid}]: ${line}\n`).catch(() => undefined);
   const { syslog } = await import('../linux/ffi.js');
-  syslog(DAEMON_ERROR, line);
+  syslog(LOG_ERR, line);
 }

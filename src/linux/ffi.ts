@@ -11,7 +11,14 @@ const libc = koffi.load(null);
 // uses for these platforms the third argument travels as a pointer-sized word all the same.
 const ioctlPointer = libc.func('ioctl', 'int', ['int', 'unsigned long', 'void *']);
 const ioctlWord = libc.func('ioctl', 'int', ['int', 'unsigned long', 'intptr_t']);
+const openlog = libc.func('void openlog(void *ident, int option, int facility)');
 const syslogText = libc.func('void syslog(int priority, const char *format, ...)');
+
+/** Kept for ever: libc remembers where it is. */
+const SYSLOG_NAME = Buffer.from('xen-blkback\0');
+const LOG_PID = 1;
+const LOG_DAEMON = 3 << 3;
+let syslogOpen = false;
 
 /**
  * Runs an ioctl off the event loop. `argument` is a buffer that the kernel reads or fills in place,
@@ -36,7 +43,12 @@ export function ioctl(
   });
 }
 
-/** Hands one line to syslog(3); without a syslog daemon it is dropped. */
+/**
+ * Hands one line to syslog(3), facility daemon, with a priority of syslog.h (`LOG_ERR` is 3). Without
+ * a syslog daemon it is dropped.
+ */
 export function syslog(priority: number, text: string): void {
-  syslogText(priority, '%s', 'string', text);
+  if (!syslogOpen) openlog(SYSLOG_NAME, LOG_PID, LOG_DAEMON);
+  syslogOpen = true;
+  syslogText(LOG_DAEMON | priority, '%s', 'string', text);
 }
