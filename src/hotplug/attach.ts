@@ -107,7 +107,7 @@ class Attachment {
     };
     const openedBy = published
       ? await this.#adopt(device, backend, publication, plan)
-      : await this.#publish(device, publication, plan);
+      : await this.#publish(device, backend, publication, plan);
     await device.close();
     this.#step('released', device.path);
     return { backend: this.#vbd.backend, publication, openedBy, already: published !== undefined };
@@ -115,17 +115,19 @@ class Attachment {
 
   async #publish(
     device: BlockDevice,
+    seen: VbdBackend,
     publication: Publication,
     plan: AttachPlan,
   ): Promise<OpenedBy> {
-    const backend = await this.#awaitInitWait();
+    const ready = await this.#awaitInitWait();
     this.#step('ready', 'state 2 (InitWait)');
-    await using opened = await this.#openedWatch(backend);
+    await using opened = await this.#openedWatch(ready);
     await opened.requireClosed();
     await device.verify();
     this.#waitingFor = 'XenStore to take the device';
     const rollback = (): AbortSignal => this.#deadline.rollback();
-    await publish(this.#store, this.#vbd, publication, { signal: this.#signal, rollback });
+    const options = { signal: this.#signal, rollback };
+    await publish(this.#store, this.#vbd, seen, publication, options);
     this.#step('published', publication['physical-device']);
     try {
       return await this.#complete(opened, device, publication, plan);

@@ -1,6 +1,6 @@
 import type { BlockDevice } from '../block/block-device.js';
 import { formatDevnumHex } from '../linux/devnum.js';
-import { XenbusState } from '../xenstore/vbd-backend.js';
+import { type VbdBackend, XenbusState } from '../xenstore/vbd-backend.js';
 import type { VbdPath } from '../xenstore/vbd-path.js';
 import type {
   RequestOptions,
@@ -29,12 +29,24 @@ export function toPublication(device: BlockDevice, uapi: Uapi): Publication {
   };
 }
 
+/** What the plan was made from: with another value the device would be another's. */
+const PLANNED_FROM = ['frontend', 'params', 'mode'] as const;
+
 /** The one transaction that names the device to blkback, if everything still is as it was seen. */
-export function publishSteps(vbd: VbdPath, publication: Publication): TransactionStep[] {
+export function publishSteps(
+  vbd: VbdPath,
+  seen: VbdBackend,
+  publication: Publication,
+): TransactionStep[] {
   const at = (node: string): string => `${vbd.backend}/${node}`;
   return [
-    // Below a backend that is gone a write would bring it back, as a ruin.
-    { op: 'exists', path: at('frontend') },
+    // Below a backend that is gone a write would bring it back, as a ruin; and one that was made anew
+    // under the same path is another guest's.
+    ...PLANNED_FROM.map((node) => ({
+      op: 'expect' as const,
+      path: at(node),
+      value: seen.bytes(node),
+    })),
     { op: 'exists', path: at('dev') },
     { op: 'expect', path: at('state'), value: XenbusState.InitWait },
     { op: 'expect', path: at('physical-device'), value: undefined },
@@ -48,17 +60,18 @@ export function publishSteps(vbd: VbdPath, publication: Publication): Transactio
 }
 
 /**
- * Names the device to blkback. When it throws, nothing of ours is published: `EGONE`, `ESTATE` and
+ * Names the device to blkback, for the backend that was `seen`. When it throws, nothing of ours is published: `EGONE`, `ESTATE` and
  * `ERACE` say that nothing was; after any other error, which leaves that open, it is taken back, for
  * which `rollback` gives the time.
  */
 export async function publish(
   store: Xenstore,
   vbd: VbdPath,
+  seen: VbdBackend,
   publication: Publication,
   options: RequestOptions & { readonly rollback: () => AbortSignal },
 ): Promise<void> {
-  const steps = publishSteps(vbd, publication);
+  const steps = publishSteps(vbd, seen, publication);
   let outcome: TransactionOutcome;
   try {
     outcome = await store.transact(steps, { signal: options.signal });
@@ -87,8 +100,11 @@ function refusal(
       { code: 'EGONE' },
     );
   }
+  const why = failed?.path.endsWith('/state')
+    ? `blkback takes a device only in state ${XenbusState.InitWait} (InitWait)`
+    : 'what was opened is not what is asked for now';
   return new HotplugError(
-    `${failed?.path} changed to ${quote(found)} while the device was being opened; blkback takes a device only in state ${XenbusState.InitWait} (InitWait)`,
+    `${failed?.path} changed to ${quote(found)} while the device was being opened; ${why}`,
     { code: 'ESTATE' },
   );
 }

@@ -483,6 +483,24 @@ describe('attach', () => {
     );
 
     it(
+      'the backend was made anew meanwhile, for another disk: blkback never sees the first one',
+      on({}, async (stage) => {
+        const vbd = await stage.vbd(stage.image('an old disk'));
+        const params = stage.image('a new disk');
+        const store = beforeWriting(stage.store, 'physical-device', async () => {
+          await stage.delete(vbd);
+          const [frontend = 0, devid = 0] = vbd.key.split('/').map(Number);
+          await stage.vbd(params, { frontend, devid });
+        });
+        const error = await failure('ESTATE', stage.attachThrough(store, vbd));
+        assert.match(error.message, /params changed/);
+        assert.deepEqual(stage.events(vbd, 'physical-device', 'opened', 'failed'), []);
+        assert.equal(await stage.node(vbd, 'physical-device'), undefined);
+        stage.assertNothingLeft();
+      }),
+    );
+
+    it(
       'the backend goes before it can be called connected: a loop device without autoclear goes too',
       on({}, async (stage) => {
         const vbd = await stage.vbd(`path=${stage.image()},autoclear=no`);

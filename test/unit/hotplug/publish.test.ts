@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { BlockDevice } from '../../../src/block/block-device.js';
 import { publish, publishSteps, toPublication, unpublish } from '../../../src/hotplug/publish.js';
 import { O_PATH, OwnedFd } from '../../../src/linux/fd.js';
+import { VbdBackend } from '../../../src/xenstore/vbd-backend.js';
 import { parseVbdPath, type VbdPath } from '../../../src/xenstore/vbd-path.js';
 import type { TransactionStep, Xenstore } from '../../../src/xenstore/xenstore.js';
 import { storeAnswering } from './store-answering.js';
@@ -12,6 +13,15 @@ const publication = {
   'physical-device-path': '/dev/loop163',
   diskseq: '1f',
 };
+
+const seen = new VbdBackend(
+  new Map([
+    ['frontend', Buffer.from('/local/domain/7/device/vbd/51712')],
+    ['params', Buffer.from('/dev/a')],
+    ['mode', Buffer.from('w')],
+  ]),
+  undefined,
+);
 
 describe('toPublication', () => {
   let fd: OwnedFd;
@@ -46,12 +56,18 @@ describe('toPublication', () => {
 });
 
 describe('publishSteps', () => {
-  const steps = publishSteps(vbd, publication);
+  const steps = publishSteps(vbd, seen, publication);
   const at = (node: string) => `backend/vbd/7/51712/${node}`;
 
   it('is guards, then removals, then writes, with physical-device last', () => {
     assert.deepEqual(steps, [
-      { op: 'exists', path: at('frontend') },
+      {
+        op: 'expect',
+        path: at('frontend'),
+        value: Buffer.from('/local/domain/7/device/vbd/51712'),
+      },
+      { op: 'expect', path: at('params'), value: Buffer.from('/dev/a') },
+      { op: 'expect', path: at('mode'), value: Buffer.from('w') },
       { op: 'exists', path: at('dev') },
       { op: 'expect', path: at('state'), value: '2' },
       { op: 'expect', path: at('physical-device'), value: undefined },
@@ -65,7 +81,7 @@ describe('publishSteps', () => {
 
   it('stays below the domain that an absolute backend path names', () => {
     const absolute = parseVbdPath('/local/domain/3/backend/vbd/7/51712') as VbdPath;
-    for (const { path } of publishSteps(absolute, publication)) {
+    for (const { path } of publishSteps(absolute, seen, publication)) {
       assert.ok(path.startsWith('/local/domain/3/'), path);
     }
   });
@@ -74,12 +90,13 @@ describe('publishSteps', () => {
 describe('publish', () => {
   const rollback = () => AbortSignal.timeout(1000);
   const indexOf = (node: string) =>
-    publishSteps(vbd, publication).findIndex(({ path }) => path.endsWith(node));
+    publishSteps(vbd, seen, publication).findIndex(({ path }) => path.endsWith(node));
 
   for (const [what, node, found, code, named] of [
     ['the backend is gone', '/frontend', undefined, 'EGONE', 'frontend'],
     ['dev is gone', '/dev', undefined, 'EGONE', '/dev'],
     ['the state node is gone', '/state', undefined, 'EGONE', '/state'],
+    ['another disk is asked for now', '/params', '/dev/b', 'ESTATE', 'asked for now'],
     ['blkback is closing', '/state', '5', 'ESTATE', '"5"'],
     ['blkback is not ready', '/state', '1', 'ESTATE', '"1"'],
     ['another has published', '/physical-device', '8:0', 'ERACE', '"8:0"'],
@@ -91,12 +108,12 @@ describe('publish', () => {
         failed: indexOf(node),
         found: found === undefined ? undefined : Buffer.from(found),
       });
-      await assert.rejects(publish(store, vbd, publication, { rollback }), (error: Error) => {
+      await assert.rejects(publish(store, vbd, seen, publication, { rollback }), (error: Error) => {
         assert.equal('code' in error && error.code, code);
         assert.ok(error.message.includes(named), error.message);
         return true;
       });
-      assert.equal(steps.length, publishSteps(vbd, publication).length);
+      assert.equal(steps.length, publishSteps(vbd, seen, publication).length);
     });
   }
 
@@ -109,14 +126,14 @@ describe('publish', () => {
     };
     const { signal } = new AbortController();
     const late = new AbortController().signal;
-    const published = publish({ transact } as Xenstore, vbd, publication, {
+    const published = publish({ transact } as Xenstore, vbd, seen, publication, {
       signal,
       rollback: () => late,
     });
     await assert.rejects(published, (error) => error === cutOff);
     const [first, second, ...others] = asked;
     assert.deepEqual(others, []);
-    assert.deepEqual(first?.steps, publishSteps(vbd, publication));
+    assert.deepEqual(first?.steps, publishSteps(vbd, seen, publication));
     assert.equal(first?.signal, signal);
     assert.ok(
       second?.steps.some(({ op, path }) => op === 'remove' && path.endsWith('/physical-device')),
@@ -126,8 +143,8 @@ describe('publish', () => {
 
   it('is done when the transaction is committed', async () => {
     const { store, steps } = storeAnswering({ committed: true });
-    await publish(store, vbd, publication, { rollback });
-    assert.deepEqual(steps, publishSteps(vbd, publication));
+    await publish(store, vbd, seen, publication, { rollback });
+    assert.deepEqual(steps, publishSteps(vbd, seen, publication));
   });
 });
 
