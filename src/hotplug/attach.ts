@@ -85,7 +85,9 @@ class Attachment {
     try {
       return await this.#attach();
     } catch (error) {
-      if (error instanceof HotplugError && error.code === 'ERACE') return await this.#attach();
+      // Seen at the publication, or by what blkback had opened by then.
+      const raced = error instanceof HotplugError && ['ERACE', 'EOPEN'].includes(error.code);
+      if (raced) return await this.#attach();
       throw error;
     }
   }

@@ -6,7 +6,7 @@ import { formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
 import { XenBackendDevice } from '../linux/xen-backend.js';
 import { poll } from '../util/poll.js';
 import { readVbdBackend, type VbdBackend } from '../xenstore/vbd-backend.js';
-import type { VbdPath } from '../xenstore/vbd-path.js';
+import { backendNode, type VbdPath } from '../xenstore/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { Deadline } from './deadline.js';
 import { HotplugError } from './hotplug-error.js';
@@ -168,7 +168,7 @@ async function removeNodes(store: Xenstore, vbd: VbdPath, signal: AbortSignal): 
   await store.transact(
     [
       { op: 'exists', path: vbd.backend },
-      ...nodes.map((node) => ({ op: 'remove' as const, path: `${vbd.backend}/${node}` })),
+      ...nodes.map((node) => ({ op: 'remove' as const, path: backendNode(vbd, node) })),
     ],
     { signal },
   );

@@ -9,6 +9,7 @@ import { BlkbackError } from '../errors.js';
  * - `EUNSUPPORTED`: the target asks for something that this version does not do;
  * - `EPUBLISHED`: `physical-device` is there already and names another device;
  * - `ERACE`: somebody else published a device in between;
+ * - `EOPEN`: blkback has a device open that XenStore does not name;
  * - `ESTATE`: blkback is in a state in which it takes no device;
  * - `EBLKBACK`: blkback refused or closed the device;
  * - `EGONE`: the backend directory went away in the middle;

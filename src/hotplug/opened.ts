@@ -44,13 +44,13 @@ export class OpenedWatch implements AsyncDisposable {
     );
   }
 
-  /** Throws `ESTATE` if blkback has a device open already that XenStore knows nothing of. */
+  /** Throws `EOPEN` if blkback has a device open already that XenStore knew nothing of. */
   async requireClosed(): Promise<void> {
     const open = await this.#kernel?.readPhysicalDevice();
     if (open === undefined) return;
     throw new HotplugError(
       `blkback still has device ${open} (hex) open for ${this.#vbd.sysfsName}, although ${this.#vbd.backend} names none`,
-      { code: 'ESTATE' },
+      { code: 'EOPEN' },
     );
   }
 

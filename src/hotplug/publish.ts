@@ -1,7 +1,7 @@
 import type { BlockDevice } from '../block/block-device.js';
 import { formatDevnumHex } from '../linux/devnum.js';
 import { type VbdBackend, XenbusState } from '../xenstore/vbd-backend.js';
-import type { VbdPath } from '../xenstore/vbd-path.js';
+import { backendNode, type VbdPath } from '../xenstore/vbd-path.js';
 import type {
   RequestOptions,
   TransactionOutcome,
@@ -38,24 +38,31 @@ export function publishSteps(
   seen: VbdBackend,
   publication: Publication,
 ): TransactionStep[] {
-  const at = (node: string): string => `${vbd.backend}/${node}`;
   return [
     // Below a backend that is gone a write would bring it back, as a ruin; and one that was made anew
     // under the same path is another guest's.
     ...PLANNED_FROM.map((node) => ({
       op: 'expect' as const,
-      path: at(node),
+      path: backendNode(vbd, node),
       value: seen.bytes(node),
     })),
-    { op: 'exists', path: at('dev') },
-    { op: 'expect', path: at('state'), value: XenbusState.InitWait },
-    { op: 'expect', path: at('physical-device'), value: undefined },
+    { op: 'exists', path: backendNode(vbd, 'dev') },
+    { op: 'expect', path: backendNode(vbd, 'state'), value: XenbusState.InitWait },
+    { op: 'expect', path: backendNode(vbd, 'physical-device'), value: undefined },
     // A predecessor's error would be taken for the answer to what is published now.
     { op: 'remove', path: vbd.error },
-    { op: 'remove', path: at('hotplug-error') },
-    { op: 'write', path: at('physical-device-path'), value: publication['physical-device-path'] },
-    { op: 'write', path: at('diskseq'), value: publication.diskseq },
-    { op: 'write', path: at('physical-device'), value: publication['physical-device'] },
+    { op: 'remove', path: backendNode(vbd, 'hotplug-error') },
+    {
+      op: 'write',
+      path: backendNode(vbd, 'physical-device-path'),
+      value: publication['physical-device-path'],
+    },
+    { op: 'write', path: backendNode(vbd, 'diskseq'), value: publication.diskseq },
+    {
+      op: 'write',
+      path: backendNode(vbd, 'physical-device'),
+      value: publication['physical-device'],
+    },
   ];
 }
 
@@ -116,13 +123,16 @@ export async function unpublish(
   publication: Publication,
   options: RequestOptions,
 ): Promise<void> {
-  const at = (node: string): string => `${vbd.backend}/${node}`;
   const steps: TransactionStep[] = [
-    { op: 'exists', path: at('frontend') },
-    { op: 'expect', path: at('physical-device'), value: publication['physical-device'] },
-    { op: 'remove', path: at('physical-device') },
-    { op: 'remove', path: at('physical-device-path') },
-    { op: 'remove', path: at('diskseq') },
+    { op: 'exists', path: backendNode(vbd, 'frontend') },
+    {
+      op: 'expect',
+      path: backendNode(vbd, 'physical-device'),
+      value: publication['physical-device'],
+    },
+    { op: 'remove', path: backendNode(vbd, 'physical-device') },
+    { op: 'remove', path: backendNode(vbd, 'physical-device-path') },
+    { op: 'remove', path: backendNode(vbd, 'diskseq') },
   ];
   // There is an error to be told already, and it is the more useful one.
   await store.transact(steps, options).catch(() => undefined);

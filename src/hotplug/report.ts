@@ -1,5 +1,5 @@
 import { errorMessage } from '../errors.js';
-import type { VbdPath } from '../xenstore/vbd-path.js';
+import { backendNode, type VbdPath } from '../xenstore/vbd-path.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { HotplugError, shorten, toOneLine } from './hotplug-error.js';
 import type { Publication } from './publish.js';
@@ -11,13 +11,16 @@ export async function reportConnected(
   publication: Publication,
   options: RequestOptions,
 ): Promise<void> {
-  const at = (node: string): string => `${vbd.backend}/${node}`;
   const outcome = await store.transact(
     [
-      { op: 'exists', path: at('frontend') },
-      { op: 'expect', path: at('physical-device'), value: publication['physical-device'] },
-      { op: 'remove', path: at('hotplug-error') },
-      { op: 'write', path: at('hotplug-status'), value: 'connected' },
+      { op: 'exists', path: backendNode(vbd, 'frontend') },
+      {
+        op: 'expect',
+        path: backendNode(vbd, 'physical-device'),
+        value: publication['physical-device'],
+      },
+      { op: 'remove', path: backendNode(vbd, 'hotplug-error') },
+      { op: 'write', path: backendNode(vbd, 'hotplug-status'), value: 'connected' },
     ],
     options,
   );
@@ -38,8 +41,8 @@ export async function reportFailure(
   await store.transact(
     [
       { op: 'exists', path: vbd.backend },
-      { op: 'write', path: `${vbd.backend}/hotplug-error`, value: message },
-      { op: 'write', path: `${vbd.backend}/hotplug-status`, value: 'error' },
+      { op: 'write', path: backendNode(vbd, 'hotplug-error'), value: message },
+      { op: 'write', path: backendNode(vbd, 'hotplug-status'), value: 'error' },
     ],
     options,
   );

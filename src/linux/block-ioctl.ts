@@ -12,28 +12,30 @@ const BLKGETDISKSEQ = { name: 'BLKGETDISKSEQ', number: 0x80081280 };
  * partition it is the number of the whole disk. Throws `ENOTTY` on older kernels.
  */
 export async function getDiskseq(device: OwnedFd): Promise<bigint> {
-  const buffer = Buffer.alloc(8);
-  await ioctl(device.fd, BLKGETDISKSEQ, buffer, device.name);
-  return buffer.readBigUInt64LE();
+  return (await fill(device, BLKGETDISKSEQ, 8)).readBigUInt64LE();
 }
 
 /** Size in bytes. */
 export async function getSize(device: OwnedFd): Promise<bigint> {
-  const buffer = Buffer.alloc(8);
-  await ioctl(device.fd, BLKGETSIZE64, buffer, device.name);
-  return buffer.readBigUInt64LE();
+  return (await fill(device, BLKGETSIZE64, 8)).readBigUInt64LE();
 }
 
 /** Logical block size in bytes. */
 export async function getBlockSize(device: OwnedFd): Promise<number> {
-  const buffer = Buffer.alloc(4);
-  await ioctl(device.fd, BLKSSZGET, buffer, device.name);
-  return buffer.readInt32LE();
+  return (await fill(device, BLKSSZGET, 4)).readInt32LE();
 }
 
 /** Whether writes to the device are refused. Opening it for writing succeeds all the same, often. */
 export async function isReadOnly(device: OwnedFd): Promise<boolean> {
-  const buffer = Buffer.alloc(4);
-  await ioctl(device.fd, BLKROGET, buffer, device.name);
-  return buffer.readInt32LE() !== 0;
+  return (await fill(device, BLKROGET, 4)).readInt32LE() !== 0;
+}
+
+async function fill(
+  device: OwnedFd,
+  request: { readonly name: string; readonly number: number },
+  bytes: number,
+): Promise<Buffer> {
+  const buffer = Buffer.alloc(bytes);
+  await ioctl(device.fd, request, buffer, device.name);
+  return buffer;
 }

@@ -32,3 +32,8 @@ export function parseVbdPath(path: string): VbdPath | undefined {
     sysfsName: `vbd-${domid}-${devid}`,
   };
 }
+
+/** The path of a node in the vbd's backend directory. */
+export function backendNode(vbd: VbdPath, node: string): string {
+  return `${vbd.backend}/${node}`;
+}

@@ -519,7 +519,7 @@ describe('bad input', () => {
         const vbd = await stage.vbd(stage.image());
         await stage.attach(vbd);
         await stage.store.remove(`${vbd.backendPath}/physical-device`);
-        const error = await failure('ESTATE', stage.attach(vbd));
+        const error = await failure('EOPEN', stage.attach(vbd));
         assert.match(error.message, /still has device 7:/);
         assert.equal(await stage.node(vbd, 'hotplug-error'), error.message);
         assert.equal(stage.events(vbd, 'opened').length, 1);
