@@ -11,6 +11,7 @@ export async function add(context: Context): Promise<Outcome> {
   const { publication, openedBy, already } = result;
   return {
     text: `${vbd.backend}: ${publication['physical-device-path']} is open in blkback${already ? ' (it was attached before)' : ''}`,
+    quiet: true,
     json: { backend: result.backend, ...publication, 'opened-by': openedBy, already },
   };
 }

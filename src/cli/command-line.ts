@@ -1,10 +1,13 @@
 import yargs, { type Argv } from 'yargs';
 import { errorMessage } from '../errors.js';
 import { add } from './add.js';
+import { list } from './list.js';
 import { remove } from './remove.js';
-import { type Context, type Invocation, type Outcome, run } from './run.js';
+import { type Context, type Invocation, type Outcome, run, runOnStore } from './run.js';
 import { parseSettings, SETTINGS, type SettingName } from './settings.js';
+import { show } from './show.js';
 import { UsageError } from './usage-error.js';
+import { waitOpened } from './wait.js';
 
 const ENVIRONMENT = `Environment:
   XENBUS_PATH          backend path, as libxl sets it, where none is given
@@ -37,6 +40,21 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
       withVbd,
       command(remove),
     )
+    .command('list', 'list the vbds of this domain, whoever attached them', {}, async (values) => {
+      status = await runOnStore(toInvocation(values), list);
+    })
+    .command('show [backend-path]', 'tell everything about a vbd', withVbd, command(show))
+    .command(
+      'wait [backend-path]',
+      'wait until blkback has opened the device of a vbd',
+      (argv) =>
+        withVbd(argv).option('opened', {
+          type: 'boolean',
+          demandOption: true,
+          describe: 'until blkback has the device open',
+        }),
+      command(waitOpened),
+    )
     .epilogue(ENVIRONMENT)
     .demandCommand(1, 'a command is needed')
     .strict()
@@ -59,7 +77,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
 function withVbd(argv: Argv): Argv {
   return argv.positional('backend-path', {
     type: 'string',
-    describe: 'backend/vbd/<domid>/<devid>, by default $XENBUS_PATH',
+    describe: 'backend/vbd/<domid>/<devid>, or <domid>/<devid>; by default $XENBUS_PATH',
   });
 }
 

@@ -10,6 +10,7 @@ export async function remove(context: Context): Promise<Outcome> {
   await detach(store, vbd, { ...settings, signal, onStep });
   return {
     text: `${vbd.backend}: detached, nothing is left`,
+    quiet: true,
     json: { backend: vbd.backend, detached: true },
   };
 }

@@ -18,19 +18,21 @@ export interface Invocation {
   readonly json?: boolean | undefined;
   readonly verbose?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
+  /** A toolstack waits for the answer, and looks for it in XenStore and in the logs. */
+  readonly hotplug?: boolean | undefined;
   /** Reads the settings; it throws for those that make no sense. */
   readonly settings: () => Settings;
 }
 
 /** The one invocation of a hotplug script: everything from the environment. */
 export const FROM_ENVIRONMENT: Invocation = {
+  hotplug: true,
   settings: () => settingsFromEnvironment(process.env),
 };
 
 /** What the actions work with. */
-export interface Context {
+export interface StoreContext {
   readonly store: Xenstore;
-  readonly vbd: VbdPath;
   readonly settings: Settings;
   readonly signal: AbortSignal;
   readonly invocation: Invocation;
@@ -38,39 +40,82 @@ export interface Context {
   readonly onStep: (step: string, detail: string) => void;
 }
 
-/** An action's result, for `--json`; with a sentence for people. */
+/** What actions on one vbd work with. */
+export interface Context extends StoreContext {
+  readonly vbd: VbdPath;
+}
+
+/** An action's result, for `--json` and for people. */
 export interface Outcome {
   readonly text: string;
-  readonly json: Readonly<Record<string, unknown>>;
+  readonly json: unknown;
+  /** The text says nothing that the exit status does not: it is printed on demand only. */
+  readonly quiet?: boolean;
 }
 
 /**
  * Runs one action on one vbd from connection to report, and returns the exit status: 0 when it was
- * done, 1 with one sentence on stderr and in the logs when not.
+ * done, 1 with one sentence on stderr when not, and for a toolstack in the logs too.
  */
 export async function run(
   invocation: Invocation,
   action: (context: Context) => Promise<Outcome>,
 ): Promise<number> {
+  let vbd: VbdPath | undefined;
+  return await supervise(
+    invocation,
+    async (signal) => {
+      vbd = resolveVbd(invocation.vbd, process.env);
+      const settings = await readSettings(invocation, vbd);
+      await using context = await open(invocation, settings, signal);
+      return await action({ ...context, vbd });
+    },
+    () => vbd,
+  );
+}
+
+/** The same for an action that is not about one vbd. */
+export async function runOnStore(
+  invocation: Invocation,
+  action: (context: StoreContext) => Promise<Outcome>,
+): Promise<number> {
+  return await supervise(invocation, async (signal) => {
+    await using context = await open(invocation, invocation.settings(), signal);
+    return await action(context);
+  });
+}
+
+async function supervise(
+  invocation: Invocation,
+  body: (signal: AbortSignal) => Promise<Outcome>,
+  vbd: () => VbdPath | undefined = () => undefined,
+): Promise<number> {
   const interrupted = new AbortController();
   const interrupt = (signal: NodeJS.Signals): void =>
     interrupted.abort(new HotplugError(`interrupted by ${signal}`, { code: 'ECANCELED' }));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
-  let vbd: VbdPath | undefined;
   try {
-    vbd = resolveVbd(invocation.vbd, process.env);
-    const settings = await readSettings(invocation, vbd);
-    const requestTimeoutMs = Math.ceil(settings.timeoutMs / 3);
-    const { signal } = interrupted;
-    await using store = await connect({ requestTimeoutMs, signal });
-    const onStep = stepPrinter(invocation.verbose ?? false);
-    report(invocation, await action({ store, vbd, settings, signal, invocation, onStep }));
+    report(invocation, await body(interrupted.signal));
     return 0;
   } catch (error) {
     if (invocation.json) printJson({ error: describeError(error) });
-    await logFailure(logFile(invocation), describeFailure(vbd, error));
+    const line = describeFailure(vbd(), error);
+    process.stderr.write(`xen-blkback: ${line}\n`);
+    if (invocation.hotplug) await logFailure(logFile(invocation), line);
     return 1;
   }
+}
+
+async function open(
+  invocation: Invocation,
+  settings: Settings,
+  signal: AbortSignal,
+): Promise<StoreContext & AsyncDisposable> {
+  const requestTimeoutMs = Math.ceil(settings.timeoutMs / 3);
+  const store = await connect({ requestTimeoutMs, signal });
+  const onStep = stepPrinter(invocation.verbose ?? false);
+  const close = (): Promise<void> => store.close();
+  return { store, settings, signal, invocation, onStep, [Symbol.asyncDispose]: close };
 }
 
 /** The toolstack sees only XenStore, and is to know of a bad setting too. */
@@ -78,6 +123,7 @@ async function readSettings(invocation: Invocation, vbd: VbdPath): Promise<Setti
   try {
     return invocation.settings();
   } catch (error) {
+    if (!invocation.hotplug) throw error;
     const signal = AbortSignal.timeout(UNREADABLE_SETTINGS_MS);
     try {
       await using store = await connect({ signal });
@@ -114,7 +160,7 @@ function stepPrinter(verbose: boolean): Context['onStep'] {
 
 function report(invocation: Invocation, outcome: Outcome): void {
   if (invocation.json) printJson(outcome.json);
-  else if (invocation.verbose || invocation.dryRun) process.stdout.write(`${outcome.text}\n`);
+  else if (!outcome.quiet || invocation.verbose) process.stdout.write(`${outcome.text}\n`);
 }
 
 function printJson(value: unknown): void {

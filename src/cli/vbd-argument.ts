@@ -2,11 +2,13 @@ import { HotplugError, quote } from '../hotplug/hotplug-error.js';
 import { parseVbdPath, type VbdPath } from '../xenstore/vbd-path.js';
 
 /**
- * The vbd that a command is about: its argument, else what libxl says in the environment
+ * The vbd that a command is about: its argument, a backend path or just `<domid>/<devid>` of a vbd
+ * of this domain's backends, else what libxl says in the environment
  * (`XENBUS_PATH`, and `XENBUS_TYPE` and `XENBUS_BASE_PATH` where they are set). Throws `EVBD`.
  */
 export function resolveVbd(argument: string | undefined, environment: NodeJS.ProcessEnv): VbdPath {
-  const path = argument ?? environment.XENBUS_PATH;
+  const short = /^\d+\/\d+$/.test(argument ?? '');
+  const path = short ? `backend/vbd/${argument}` : (argument ?? environment.XENBUS_PATH);
   if (path === undefined || path === '') {
     throw vbdError('no vbd is named: give its backend path, or set XENBUS_PATH as libxl does');
   }

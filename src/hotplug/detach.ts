@@ -10,7 +10,7 @@ import { backendNode, type VbdPath } from '../xenstore/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { Deadline } from './deadline.js';
 import { HotplugError } from './hotplug-error.js';
-import { type PublishedDevice, readPublished } from './published-device.js';
+import { type PublishedDevice, readPublishedLeniently } from './published-device.js';
 import { readRecord, removeRecord, type VbdRecord } from './record.js';
 import { reportFailure } from './report.js';
 import { parseTarget } from './target.js';
@@ -81,15 +81,6 @@ async function takeStock(
   const published = readPublishedLeniently(vbd, backend);
   const ownLoop = record?.unbind ?? (await isOwnLoop(published, backend));
   return { record, published, ownLoop };
-}
-
-/** On the way out a value that names no device is nothing to wait for, and no error. */
-function readPublishedLeniently(vbd: VbdPath, backend: VbdBackend): PublishedDevice | undefined {
-  try {
-    return readPublished(vbd, backend);
-  } catch {
-    return undefined;
-  }
 }
 
 /** A published loop device is ours if the target is a file, or was one: nobody else sets up loops. */

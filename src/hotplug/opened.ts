@@ -107,7 +107,7 @@ export class OpenedWatch implements AsyncDisposable {
 }
 
 /** Throws if the backend is gone, or blkback has said or shown that it will not open the device. */
-function throwIfRefused(vbd: VbdPath, backend: VbdBackend): void {
+export function throwIfRefused(vbd: VbdPath, backend: VbdBackend): void {
   if (!backend.exists) {
     throw new HotplugError(`${vbd.backend} was removed before blkback opened the device`, {
       code: 'EGONE',

@@ -40,6 +40,18 @@ export function readPublished(vbd: VbdPath, backend: VbdBackend): PublishedDevic
   return { devnum, diskseq, path: backend.text('physical-device-path') };
 }
 
+/** The same, where a value that names no device is as good as none. */
+export function readPublishedLeniently(
+  vbd: VbdPath,
+  backend: VbdBackend,
+): PublishedDevice | undefined {
+  try {
+    return readPublished(vbd, backend);
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Opens the device that is published already, and makes sure that it is the one that the target asks
  * for. So a second `add` is a success, and what a killed one published is held while blkback opens

@@ -1,0 +1,39 @@
+import { surveyVbds, type VbdSummary } from '../hotplug/survey.js';
+import type { Outcome, StoreContext } from './run.js';
+import {
+  alignColumns,
+  describeDiskseq,
+  describeOpened,
+  describeState,
+  toJson,
+} from './vbd-text.js';
+
+const HEAD = ['VBD', 'DOMAIN', 'VDEV', 'MODE', 'STATE', 'OPENED', 'DEVICE', 'DISKSEQ', 'TARGET'];
+
+/** `list`: all vbds of this domain's backends, whoever attached them. */
+export async function list({ store, settings, signal }: StoreContext): Promise<Outcome> {
+  const summaries = await surveyVbds(store, settings.sysfs, { signal });
+  const errors = summaries.flatMap(({ vbd, error }) =>
+    error === undefined ? [] : [`${vbd.domid}/${vbd.devid}: ${error}`],
+  );
+  const table = alignColumns([HEAD, ...summaries.map(toRow)]);
+  return {
+    text: [table, ...errors.map((error) => alignColumns([[error]]))].join('\n'),
+    json: summaries.map(toJson),
+  };
+}
+
+function toRow(summary: VbdSummary): string[] {
+  const { vbd, domainName, vdev, mode, device, target } = summary;
+  return [
+    `${vbd.domid}/${vbd.devid}`,
+    domainName ?? '-',
+    vdev ?? '-',
+    mode ?? '-',
+    describeState(summary.state),
+    describeOpened(summary),
+    device ?? '-',
+    describeDiskseq(summary),
+    target ?? '-',
+  ];
+}

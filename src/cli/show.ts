@@ -1,0 +1,40 @@
+import { HotplugError } from '../hotplug/hotplug-error.js';
+import { readRecord } from '../hotplug/record.js';
+import { surveyVbd } from '../hotplug/survey.js';
+import { formatDevnum } from '../linux/devnum.js';
+import type { Context, Outcome } from './run.js';
+import {
+  alignColumns,
+  describeDiskseq,
+  describeOpened,
+  describeState,
+  toJson,
+} from './vbd-text.js';
+
+/** `show`: everything that can be told of one vbd. */
+export async function show({ store, vbd, settings, signal }: Context): Promise<Outcome> {
+  const summary = await surveyVbd(store, vbd, settings.sysfs, { signal });
+  if (summary === undefined) {
+    throw new HotplugError(`there is no backend ${vbd.backend} in XenStore`, { code: 'EBACKEND' });
+  }
+  const record = await readRecord(settings.runDirectory, vbd);
+  const undo = record?.unbind
+    ? `unbind ${record.path}`
+    : record && `udev refresh of ${record.path}`;
+  const { devnum, device } = summary;
+  const rows = [
+    ['backend', vbd.backend],
+    ['domain', `${vbd.domid} (${summary.domainName ?? 'no name'})`],
+    ['vdev', summary.vdev ?? '-'],
+    ['mode', summary.mode ?? '-'],
+    ['target', summary.target ?? '-'],
+    ['state', describeState(summary.state)],
+    ['online', summary.online ? 'yes' : 'no'],
+    ['device', devnum === undefined ? '-' : `${device ?? '-'} (${formatDevnum(devnum)})`],
+    ['diskseq', describeDiskseq(summary)],
+    ['opened by blkback', describeOpened(summary)],
+    ['on remove', undo ?? '-'],
+    ['error', summary.error ?? '-'],
+  ];
+  return { text: alignColumns(rows), json: { ...toJson(summary), 'on-remove': undo ?? null } };
+}

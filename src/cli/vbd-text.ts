@@ -1,0 +1,70 @@
+import { toOneLine } from '../hotplug/hotplug-error.js';
+import type { VbdSummary } from '../hotplug/survey.js';
+import { formatDevnum } from '../linux/devnum.js';
+
+const STATES = [
+  'Unknown',
+  'Initialising',
+  'InitWait',
+  'Initialised',
+  'Connected',
+  'Closing',
+  'Closed',
+  'Reconfiguring',
+  'Reconfigured',
+];
+
+/** `2 (InitWait)`; the bare text where it is no state of xenbus. */
+export function describeState(state: string | undefined): string {
+  const name = STATES[Number(state)];
+  return name === undefined ? (state ?? '-') : `${state} (${name})`;
+}
+
+/** `yes (sysfs)`, `no (key)`, or `unknown`. */
+export function describeOpened({ opened }: VbdSummary): string {
+  return opened.open === undefined ? 'unknown' : `${opened.open ? 'yes' : 'no'} (${opened.by})`;
+}
+
+/** The published number, and the present one where that is another. */
+export function describeDiskseq({ diskseq, presentDiskseq, devnum }: VbdSummary): string {
+  if (devnum === undefined) return '-';
+  const published = diskseq === undefined ? 'none' : String(diskseq);
+  if (diskseq === undefined || diskseq === presentDiskseq) return published;
+  return `${published} (now ${presentDiskseq ?? 'no device'})`;
+}
+
+/** A vbd as programs are told of it; numbers that may be large are decimal texts. */
+export function toJson(summary: VbdSummary): Record<string, unknown> {
+  const { vbd, opened } = summary;
+  const text = (value: bigint | undefined): string | null =>
+    value === undefined ? null : String(value);
+  return {
+    backend: vbd.backend,
+    domid: vbd.domid,
+    domain: summary.domainName ?? null,
+    devid: vbd.devid,
+    vdev: summary.vdev ?? null,
+    mode: summary.mode ?? null,
+    target: summary.target ?? null,
+    device: summary.device ?? null,
+    devnum: summary.devnum === undefined ? null : formatDevnum(summary.devnum),
+    diskseq: text(summary.diskseq),
+    'present-diskseq': text(summary.presentDiskseq),
+    opened: opened.open ?? null,
+    'opened-by': opened.by ?? null,
+    state: summary.state ?? null,
+    online: summary.online,
+    error: summary.error ?? null,
+  };
+}
+
+/** Lines up rows of cells, each column as wide as its widest cell; no cell breaks the line. */
+export function alignColumns(rows: readonly (readonly string[])[]): string {
+  const clean = rows.map((row) => row.map(toOneLine));
+  const widths = (clean[0] ?? []).map((_, column) =>
+    Math.max(...clean.map((row) => row[column]?.length ?? 0)),
+  );
+  const line = (row: readonly string[]): string =>
+    row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
+  return clean.map((row) => line(row).trimEnd()).join('\n');
+}

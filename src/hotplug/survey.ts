@@ -1,0 +1,111 @@
+import type { Devnum } from '../linux/devnum.js';
+import { findBlock, readAttribute } from '../linux/sysfs.js';
+import { XenBackendDevice } from '../linux/xen-backend.js';
+import { readVbdBackend, type VbdBackend } from '../xenstore/vbd-backend.js';
+import { parseVbdPath, type VbdPath } from '../xenstore/vbd-path.js';
+import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+import { isXenstoreError } from '../xenstore/xenstore-error.js';
+import { readPublishedLeniently } from './published-device.js';
+
+/** What can be told of a vbd from XenStore and sysfs, whoever attached it. */
+export interface VbdSummary {
+  readonly vbd: VbdPath;
+  /** Name of the guest; `undefined` where it has none. */
+  readonly domainName: string | undefined;
+  /** Name of the disk in the guest, e.g. `xvda`. */
+  readonly vdev: string | undefined;
+  readonly mode: string | undefined;
+  readonly target: string | undefined;
+  readonly state: string | undefined;
+  readonly online: boolean;
+  readonly device: string | undefined;
+  readonly devnum: Devnum | undefined;
+  /** The sequence number that was published. */
+  readonly diskseq: bigint | undefined;
+  /** The one that the device number has now; another one means that the device is another. */
+  readonly presentDiskseq: bigint | undefined;
+  readonly opened: Opened;
+  /** `hotplug-error`, or what the kernel says. */
+  readonly error: string | undefined;
+}
+
+/** Whether blkback has the device open, and how that is known. */
+export interface Opened {
+  readonly by: 'key' | 'sysfs' | undefined;
+  /** `undefined` where nothing tells. */
+  readonly open: boolean | undefined;
+}
+
+/** All vbds of this domain's backends, by domain and device number. */
+export async function surveyVbds(
+  store: Xenstore,
+  sysfs: string,
+  options: RequestOptions,
+): Promise<VbdSummary[]> {
+  const root = 'backend/vbd';
+  const domids = (await list(store, root, options)).sort(byNumber);
+  const groups = domids.map(async (domid) => {
+    const devids = (await list(store, `${root}/${domid}`, options)).sort(byNumber);
+    return devids.map((devid) => parseVbdPath(`${root}/${domid}/${devid}`));
+  });
+  const vbds = (await Promise.all(groups)).flat().filter((vbd) => vbd !== undefined);
+  const summaries = vbds.map((vbd) => surveyVbd(store, vbd, sysfs, options));
+  return (await Promise.all(summaries)).filter((summary) => summary !== undefined);
+}
+
+/** One vbd; `undefined` where there is no such backend. */
+export async function surveyVbd(
+  store: Xenstore,
+  vbd: VbdPath,
+  sysfs: string,
+  options: RequestOptions,
+): Promise<VbdSummary | undefined> {
+  const [backend, [name]] = await Promise.all([
+    readVbdBackend(store, vbd, options),
+    store.readMany([`/local/domain/${vbd.domid}/name`], options),
+  ]);
+  if (!backend.exists) return undefined;
+  const published = readPublishedLeniently(vbd, backend);
+  return {
+    vbd,
+    domainName: name?.toString('utf8'),
+    vdev: backend.text('dev'),
+    mode: backend.text('mode'),
+    target: backend.text('params'),
+    state: backend.text('state'),
+    online: backend.text('online') === '1',
+    device: backend.text('physical-device-path'),
+    devnum: published?.devnum,
+    diskseq: published?.diskseq,
+    presentDiskseq: published && (await readPresentDiskseq(published.devnum)),
+    opened: await readOpened(vbd, backend, sysfs),
+    error: backend.text('hotplug-error') ?? backend.kernelError,
+  };
+}
+
+async function readOpened(vbd: VbdPath, backend: VbdBackend, sysfs: string): Promise<Opened> {
+  const key = backend.text('opened');
+  if (key !== undefined) return { by: 'key', open: key === '1' };
+  await using kernel = await XenBackendDevice.pin(sysfs, vbd.sysfsName);
+  if (kernel === undefined) return { by: undefined, open: undefined };
+  return { by: 'sysfs', open: (await kernel.readPhysicalDevice()) !== undefined };
+}
+
+async function readPresentDiskseq(devnum: Devnum): Promise<bigint | undefined> {
+  const block = await findBlock(devnum).catch(() => undefined);
+  const text = block && (await readAttribute(block.diskDirectory, 'diskseq'));
+  return text === undefined ? undefined : BigInt(text);
+}
+
+async function list(store: Xenstore, path: string, options: RequestOptions): Promise<string[]> {
+  try {
+    return await store.directory(path, options);
+  } catch (error) {
+    if (isXenstoreError(error, 'ENOENT')) return [];
+    throw error;
+  }
+}
+
+function byNumber(a: string, b: string): number {
+  return Number(a) - Number(b);
+}
