@@ -55,6 +55,16 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
         }),
       command(waitOpened),
     )
+    .command('daemon', 'serve hotplug scripts from one process', withDaemon, async (values) => {
+      const { settings } = toInvocation(values);
+      status = await (await import('./daemon.js')).runDaemon({
+        settings: settings(),
+        socket: String(values.socket),
+        scripts: String(values.scripts).split(','),
+        all: values.all === true,
+        verbose: values.verbose === true,
+      });
+    })
     .epilogue(ENVIRONMENT)
     .demandCommand(1, 'a command is needed')
     .strict()
@@ -79,6 +89,23 @@ function withVbd(argv: Argv): Argv {
     type: 'string',
     describe: 'backend/vbd/<domid>/<devid>, or <domid>/<devid>; by default $XENBUS_PATH',
   });
+}
+
+function withDaemon(argv: Argv): Argv {
+  return argv
+    .option('socket', {
+      type: 'string',
+      requiresArg: true,
+      default: process.env.XEN_BLKBACK_SOCKET || '/run/xen-blkback/control.sock',
+      describe: 'where hotplug scripts ask',
+    })
+    .option('scripts', {
+      type: 'string',
+      requiresArg: true,
+      default: process.env.XEN_BLKBACK_SCRIPTS || 'block-diskseq',
+      describe: 'names of hotplug scripts whose vbds are prepared unasked, with commas between',
+    })
+    .option('all', { type: 'boolean', describe: 'prepare every vbd, whatever its script' });
 }
 
 function withOptions(argv: Argv): Argv {

@@ -1,8 +1,8 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
 import { type Devnum, formatDevnum, parseDevnum } from '../linux/devnum.js';
-import type { VbdPath } from '../xenstore/vbd-path.js';
+import { parseVbdPath, type VbdPath } from '../xenstore/vbd-path.js';
 import { HotplugError } from './hotplug-error.js';
 
 /**
@@ -75,6 +75,15 @@ export function parseRecord(text: string): VbdRecord | undefined {
   const path = value.path;
   if (devnum === undefined || diskseq === 0n || typeof path !== 'string') return undefined;
   return { devnum, diskseq, path, unbind: value.unbind === true };
+}
+
+/** The vbds that have a record, whether or not they still exist. */
+export async function listRecords(directory: string): Promise<VbdPath[]> {
+  const names = await readdir(directory).catch(() => []);
+  return names
+    .map((name) => /^vbd-(\d+)-(\d+)\.json$/.exec(name))
+    .map((match) => match && parseVbdPath(`backend/vbd/${match[1]}/${match[2]}`))
+    .filter((vbd) => vbd !== null && vbd !== undefined);
 }
 
 /** Removes a vbd's record and whatever a killed writer left of one. */

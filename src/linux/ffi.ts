@@ -11,6 +11,7 @@ const libc = koffi.load(null);
 // uses for these platforms the third argument travels as a pointer-sized word all the same.
 const ioctlPointer = libc.func('ioctl', 'int', ['int', 'unsigned long', 'void *']);
 const ioctlWord = libc.func('ioctl', 'int', ['int', 'unsigned long', 'intptr_t']);
+const getsockopt = libc.func('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *']);
 const openlog = libc.func('void openlog(void *ident, int option, int facility)');
 const syslogText = libc.func('void syslog(int priority, const char *format, ...)');
 
@@ -51,4 +52,15 @@ export function syslog(priority: number, text: string): void {
   if (!syslogOpen) openlog(SYSLOG_NAME, LOG_PID, LOG_DAEMON);
   syslogOpen = true;
   syslogText(LOG_DAEMON | priority, '%s', 'string', text);
+}
+
+/** Uid of a Unix socket's peer (`SO_PEERCRED`); `undefined` where there is none. */
+export function peerUid(fd: number): number | undefined {
+  // struct ucred: pid, uid, gid.
+  const credentials = Buffer.alloc(12);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(credentials.length);
+  const [SOL_SOCKET, SO_PEERCRED] = [1, 17];
+  const failed = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, length) !== 0;
+  return failed ? undefined : credentials.readUInt32LE(4);
 }

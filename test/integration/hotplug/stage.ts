@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { type AttachOptions, type AttachResult, attach } from '../../../src/hotplug/attach.js';
 import { type DetachOptions, detach } from '../../../src/hotplug/detach.js';
+import { readText } from '../../../src/xenstore/text.js';
 import { parseVbdPath, type VbdPath } from '../../../src/xenstore/vbd-path.js';
+import { waitFor } from '../../../src/xenstore/wait-for.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { type Bed, startBed } from '../../bed/bed.js';
 import type { Blkback, BlkbackBehaviour, BlkbackEvent } from '../../bed/blkback.js';
+import { onDirectoryEvent, within } from '../../bed/deadline.js';
 import { devnumOf, type Loop, loopsOf, makeImage } from '../../bed/images.js';
 import {
   CLI,
@@ -127,6 +130,23 @@ export class Stage {
 
   async exists(path: string): Promise<boolean> {
     return (await this.store.readMany([path]))[0] !== undefined;
+  }
+
+  /** Waits until a device has been named to blkback. */
+  async published(vbd: Vbd): Promise<void> {
+    const path = `${vbd.backendPath}/physical-device`;
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    await waitFor(this.store, [path], () => readText(this.store, path), { signal });
+  }
+
+  /** Waits until a vbd's record has been taken away. */
+  async recordGone(vbd: VbdPath): Promise<void> {
+    const { runDirectory } = this.bed;
+    await within(TIMEOUT_MS, `the record of ${vbd.backend} to go`, (signal) =>
+      onDirectoryEvent(runDirectory, signal, () =>
+        existsSync(join(runDirectory, `${vbd.sysfsName}.json`)) ? undefined : true,
+      ),
+    );
   }
 
   events(vbd: Vbd, ...kinds: BlkbackEvent['event'][]): BlkbackEvent[] {

@@ -1,0 +1,100 @@
+import { errorMessage } from '../errors.js';
+import { HotplugError, quote } from '../hotplug/hotplug-error.js';
+import { pause } from '../util/retry.js';
+import { parseVbdPath } from '../xenstore/vbd-path.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
+import { BackendWatch, type WatchOptions } from './backend-watch.js';
+import type { ControlRequest } from './protocol.js';
+import { type JobOptions, VbdJobs } from './vbd-jobs.js';
+
+export interface ServiceOptions extends WatchOptions {
+  readonly jobs: JobOptions;
+  readonly connect: (signal: AbortSignal) => Promise<Xenstore>;
+  /** Told, for people, what happens to the service itself. */
+  readonly onNotice: (text: string) => void;
+  /** Stock has been taken: called once for every connection. */
+  readonly onReady: () => void;
+}
+
+/** What running jobs get to finish by themselves when the service ends, and then for roll-back. */
+const DRAIN_MS = 7000;
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 2000;
+
+/** Serves the vbds of this domain for as long as it runs, through any number of xenstoreds. */
+export class Service {
+  readonly #options: ServiceOptions;
+  /** Of the present connection; without one nobody is served. */
+  #jobs: VbdJobs | undefined;
+
+  constructor(options: ServiceOptions) {
+    this.#options = options;
+  }
+
+  /** Carries out what a hotplug script asks for. */
+  async handle({ action, path }: ControlRequest): Promise<void> {
+    const vbd = parseVbdPath(path);
+    if (vbd === undefined) {
+      throw new HotplugError(`${quote(path)} is no backend path of a vbd`, { code: 'EVBD' });
+    }
+    if (this.#jobs === undefined) {
+      throw new HotplugError('the daemon has no connection to xenstored', {
+        code: 'EUNAVAILABLE',
+      });
+    }
+    await this.#jobs[action](vbd);
+  }
+
+  /** Runs until `signal` is aborted; then lets running jobs finish, or rolls them back. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await using store = await this.#connect(signal);
+        await this.#serve(store, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#options.onNotice(`${errorMessage(error)}; connecting again`);
+      }
+    }
+  }
+
+  /** Tries for as long as it takes, ever less often: without xenstored there is nothing else to do. */
+  async #connect(signal: AbortSignal): Promise<Xenstore> {
+    for (let bound = FIRST_PAUSE_MS; ; bound = Math.min(bound * 2, LONGEST_PAUSE_MS)) {
+      try {
+        return await this.#options.connect(signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (bound === FIRST_PAUSE_MS) this.#options.onNotice(errorMessage(error));
+      }
+      await pause(bound / 2 + (Math.random() * bound) / 2, signal);
+    }
+  }
+
+  async #serve(store: Xenstore, signal: AbortSignal): Promise<void> {
+    const jobs = new VbdJobs(store, this.#options.jobs);
+    const watch = new BackendWatch(store, jobs, this.#options);
+    const ended = new Promise<never>((_, reject) => {
+      watch.start(reject).then(() => {
+        this.#jobs = jobs;
+        this.#options.onReady();
+      }, reject);
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    });
+    try {
+      await ended;
+    } finally {
+      this.#jobs = undefined;
+      await watch.stop();
+      await drain(jobs);
+    }
+  }
+}
+
+async function drain(jobs: VbdJobs): Promise<void> {
+  const patience = new AbortController();
+  const late = pause(DRAIN_MS, patience.signal).catch(() => undefined);
+  await Promise.race([jobs.settled(), late]);
+  patience.abort();
+  await jobs.abort(new HotplugError('the daemon is being stopped', { code: 'ECANCELED' }));
+}

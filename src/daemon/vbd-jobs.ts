@@ -1,0 +1,139 @@
+import { type AttachOptions, type AttachResult, attach } from '../hotplug/attach.js';
+import { detach } from '../hotplug/detach.js';
+import { HotplugError } from '../hotplug/hotplug-error.js';
+import { listRecords, readRecord } from '../hotplug/record.js';
+import { readVbdBackend } from '../xenstore/vbd-backend.js';
+import type { VbdPath } from '../xenstore/vbd-path.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
+
+export type JobOptions = Omit<AttachOptions, 'signal' | 'onStep'> & {
+  readonly onStep?: ((vbd: VbdPath, step: string, detail: string) => void) | undefined;
+};
+
+/** What is under way, or has come out, for one vbd. */
+interface Job {
+  readonly controller: AbortController;
+  /** Settles with the attach; never unhandled. */
+  readonly result: Promise<AttachResult>;
+  outcome: 'running' | 'attached' | 'failed';
+}
+
+/**
+ * The attaches and detaches of one XenStore connection: one at a time for each vbd, any number side by
+ * side. What was prepared before anybody asked is handed to those who ask.
+ */
+export class VbdJobs {
+  readonly #store: Xenstore;
+  readonly #options: JobOptions;
+  readonly #jobs = new Map<string, Job>();
+  readonly #removals = new Map<string, Promise<void>>();
+
+  constructor(store: Xenstore, options: JobOptions) {
+    this.#store = store;
+    this.#options = options;
+  }
+
+  /** Backend paths of vbds that have a job, running or done, or a record of what is to be undone. */
+  async listKnown(): Promise<string[]> {
+    const records = await listRecords(this.#options.runDirectory);
+    return [...this.#jobs.keys(), ...records.map(({ backend }) => backend)];
+  }
+
+  /** Starts to attach a vbd that waits for a device, and that nobody has asked for yet. */
+  prepare(vbd: VbdPath): void {
+    const job = this.#jobs.get(vbd.backend);
+    // One that was attached and waits again has been made anew under the same path.
+    if (job?.outcome === 'attached') this.#forget(vbd, job);
+    else if (job || this.#removals.has(vbd.backend)) return;
+    this.#start(vbd);
+  }
+
+  /** Attaches a vbd, or gives the result of the attach that is under way or done already. */
+  async add(vbd: VbdPath): Promise<AttachResult> {
+    await this.#removals.get(vbd.backend)?.catch(() => undefined);
+    const job = this.#jobs.get(vbd.backend);
+    if (job?.outcome === 'running') return await job.result;
+    if (job?.outcome === 'attached' && (await this.#isStill(vbd, job))) return await job.result;
+    // What failed before somebody asked may have been mended, and what was attached have been made
+    // anew. Another request may have seen that, too, and have started already.
+    if (job) this.#forget(vbd, job);
+    return await (this.#jobs.get(vbd.backend) ?? this.#start(vbd)).result;
+  }
+
+  /** Ends an attach that is under way, and detaches the vbd. */
+  async remove(vbd: VbdPath): Promise<void> {
+    const underWay = this.#removals.get(vbd.backend);
+    if (underWay) return await underWay;
+    const removal = this.#remove(vbd).finally(() => this.#removals.delete(vbd.backend));
+    this.#removals.set(vbd.backend, removal);
+    return await removal;
+  }
+
+  /** The nodes of a vbd are gone: what is under way ends, what is left of it is cleaned up. */
+  async gone(vbd: VbdPath): Promise<void> {
+    const kept = await readRecord(this.#options.runDirectory, vbd).catch(() => undefined);
+    if (kept || this.#jobs.has(vbd.backend)) await this.remove(vbd).catch(() => undefined);
+  }
+
+  /** Ends everything under way, which rolls it back, and waits for that. */
+  async abort(reason: HotplugError): Promise<void> {
+    for (const { controller } of this.#jobs.values()) controller.abort(reason);
+    await this.settled();
+  }
+
+  /** Waits for what is under way. */
+  async settled(): Promise<void> {
+    const jobs = [...this.#jobs.values()].map(({ result }) => result);
+    await Promise.allSettled([...jobs, ...this.#removals.values()]);
+  }
+
+  #start(vbd: VbdPath): Job {
+    const controller = new AbortController();
+    const { onStep } = this.#options;
+    const result = attach(this.#store, vbd, {
+      ...this.#options,
+      signal: controller.signal,
+      onStep: (step, detail) => onStep?.(vbd, step, detail),
+    });
+    const job: Job = { controller, result, outcome: 'running' };
+    result.then(
+      () => {
+        job.outcome = 'attached';
+      },
+      () => {
+        job.outcome = 'failed';
+      },
+    );
+    this.#jobs.set(vbd.backend, job);
+    return job;
+  }
+
+  async #remove(vbd: VbdPath): Promise<void> {
+    const job = this.#jobs.get(vbd.backend);
+    if (job) {
+      job.controller.abort(new HotplugError('the vbd is being removed', { code: 'ECANCELED' }));
+      await job.result.catch(() => undefined);
+      this.#forget(vbd, job);
+    }
+    const { onStep } = this.#options;
+    await detach(this.#store, vbd, {
+      ...this.#options,
+      onStep: (step, detail) => onStep?.(vbd, step, detail),
+    });
+  }
+
+  /** The answer of a finished job is about an instance; the same path may be another by now. */
+  async #isStill(vbd: VbdPath, job: Job): Promise<boolean> {
+    const { publication } = await job.result;
+    const backend = await readVbdBackend(this.#store, vbd);
+    return (
+      backend.text('physical-device') === publication['physical-device'] &&
+      backend.text('diskseq') === publication.diskseq &&
+      backend.text('hotplug-status') === 'connected'
+    );
+  }
+
+  #forget(vbd: VbdPath, job: Job): void {
+    if (this.#jobs.get(vbd.backend) === job) this.#jobs.delete(vbd.backend);
+  }
+}

@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeRecord } from '../../../src/hotplug/record.js';
+import { parseVbdPath } from '../../../src/xenstore/vbd-path.js';
+import { type Bed, startBed } from '../../bed/bed.js';
+import type { BlkbackBehaviour } from '../../bed/blkback.js';
+import { type Daemon, runClient, startDaemon } from '../../bed/daemon.js';
+import { loopsLeft } from '../../bed/images.js';
+import { needs } from '../../bed/needs.js';
+import { openStore } from '../../bed/store.js';
+import { closeVbd, createVbd, waitInitWait, waitNode } from '../../bed/toolstack.js';
+import { MARKER, Stage } from '../hotplug/stage.js';
+
+/** So the client cannot fall back: what it achieves, the daemon has done. */
+const WITHOUT_NODE = { PATH: '/nonexistent' };
+
+describe('the daemon', function () {
+  this.timeout(60_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  async function onStage(
+    behaviour: BlkbackBehaviour,
+    body: (stage: Stage, daemon: Daemon, bed: Bed) => Promise<void>,
+    ...options: string[]
+  ): Promise<void> {
+    await using bed = await startBed(behaviour);
+    await using store = await openStore(bed);
+    await using daemon = await startDaemon(bed, ...options);
+    await body(new Stage(bed, store), daemon, bed);
+  }
+
+  for (const guise of ['stock', 'diskseq'] as const) {
+    it(`attaches and detaches for the compiled client, ${guise} blkback`, () =>
+      onStage({ guise }, async (stage, daemon, bed) => {
+        const vbd = await stage.vbd(stage.image());
+        const env = { ...daemon.env, ...WITHOUT_NODE };
+        const added = await runClient(env, vbd, 'add');
+        assert.deepEqual([added.status, added.stdout, added.stderr], [0, '', '']);
+        const [opened, ...more] = stage.events(vbd, 'opened');
+        assert.ok(opened?.bytes?.startsWith(MARKER));
+        assert.deepEqual(more, []);
+        assert.equal((await runClient(env, vbd, 'add')).status, 0, 'a second time');
+        await closeVbd(stage.store, vbd);
+        assert.equal((await runClient(env, vbd, 'remove')).status, 0);
+        assert.deepEqual(await loopsLeft(bed.images), []);
+      }));
+  }
+
+  it('prepares a vbd unasked if its script is ours, and no other', () =>
+    onStage({}, async (stage) => {
+      const other = await stage.vbd(stage.image(), { script: '/etc/xen/scripts/block' });
+      const ours = await stage.vbd(stage.image());
+      await waitNode(stage.store, `${ours.backendPath}/hotplug-status`, 'connected');
+      assert.equal(await stage.node(other, 'physical-device'), undefined);
+    }));
+
+  it('prepares every vbd with --all', () =>
+    onStage(
+      {},
+      async (stage) => {
+        const vbd = await stage.vbd(stage.image(), { omit: ['script'] });
+        await waitNode(stage.store, `${vbd.backendPath}/hotplug-status`, 'connected');
+      },
+      '--all',
+    ));
+
+  it('prints the failure through the client, and tries again when it is asked again', () =>
+    onStage({}, async (stage, daemon) => {
+      const path = join(stage.bed.images, 'late.img');
+      const vbd = await stage.vbd(path);
+      const env = { ...daemon.env, ...WITHOUT_NODE };
+      const failed = await runClient(env, vbd, 'add');
+      assert.equal(failed.status, 1);
+      assert.match(failed.stderr, /^xen-blkback: backend\/vbd\/7\/\d+: .*no such file[^\n]*\n$/);
+      stage.image(MARKER, { name: 'late.img' });
+      assert.equal((await runClient(env, vbd, 'add')).status, 0);
+      assert.equal(await stage.node(vbd, 'hotplug-error'), undefined);
+    }));
+
+  it('attaches fifty at once, each exactly once', () =>
+    onStage({}, async (stage, daemon, bed) => {
+      const env = { ...daemon.env, ...WITHOUT_NODE };
+      const images = Array.from({ length: 50 }, (_, index) => stage.image(`disk ${index}`));
+      const vbds = await Promise.all(images.map((image) => stage.create(image)));
+      const runs = await Promise.all(
+        vbds.map(async (vbd) => {
+          await waitInitWait(stage.store, vbd);
+          return await runClient(env, vbd, 'add');
+        }),
+      );
+      assert.deepEqual(
+        new Set(runs.map(({ status, stderr }) => `${status}${stderr}`)),
+        new Set(['0']),
+      );
+      vbds.forEach((vbd, index) => {
+        const opened = stage.events(vbd, 'opened').map(({ bytes }) => bytes?.replaceAll('\0', ''));
+        assert.deepEqual(opened, [`disk ${index}`]);
+      });
+      await Promise.all(vbds.map((vbd) => stage.delete(vbd)));
+      assert.deepEqual(await loopsLeft(bed.images), []);
+    }));
+
+  it('rolls back when the vbd goes away in the middle', () =>
+    onStage({ noOpen: true }, async (stage, _daemon, bed) => {
+      const vbd = await stage.vbd(stage.image());
+      await stage.published(vbd);
+      await stage.delete(vbd);
+      assert.deepEqual(await loopsLeft(bed.images), []);
+      assert.equal(await stage.exists(vbd.backendPath), false);
+    }));
+
+  it('rolls back and ends in time at SIGTERM', () =>
+    onStage({ noOpen: true }, async (stage, daemon, bed) => {
+      const vbd = await stage.vbd(stage.image());
+      await stage.published(vbd);
+      const start = performance.now();
+      daemon.kill('SIGTERM');
+      assert.equal(await daemon.child.ended, 'exited with status 0');
+      assert.ok(performance.now() - start < 10_000);
+      assert.equal(await stage.node(vbd, 'physical-device'), undefined);
+      assert.deepEqual(await loopsLeft(bed.images), []);
+      assert.ok(!existsSync(daemon.socket));
+    }));
+
+  it('takes stock: serves what waits, leaves what is attached, cleans up after what is gone', async () => {
+    await using bed = await startBed({});
+    await using store = await openStore(bed);
+    const stage = new Stage(bed, store);
+    const attached = await stage.vbd(stage.image());
+    await stage.attach(attached);
+    const waiting = await stage.vbd(stage.image());
+    const gone = parseVbdPath('backend/vbd/99/51712');
+    assert.ok(gone);
+    const record = {
+      devnum: { major: 7, minor: 999 },
+      diskseq: 1n,
+      path: '/dev/loop999',
+      unbind: true,
+    };
+    await writeRecord(bed.runDirectory, gone, record);
+    await using _daemon = await startDaemon(bed);
+    await waitNode(store, `${waiting.backendPath}/hotplug-status`, 'connected');
+    await stage.recordGone(gone);
+    assert.equal(stage.events(attached, 'opened').length, 1);
+  });
+
+  it('is not needed: stopped, hanging or of another version, the client does it itself', () =>
+    onStage({}, async (stage, daemon) => {
+      const attach = async (env: Readonly<Record<string, string>>) => {
+        // Of no script that the daemon looks for: it must not prepare it.
+        const vbd = await stage.vbd(stage.image(), { script: '/etc/xen/scripts/other' });
+        const run = await runClient({ ...env, PATH: process.env.PATH }, vbd, 'add');
+        assert.equal(run.status, 0, run.stderr);
+        assert.equal(stage.events(vbd, 'opened').length, 1);
+      };
+      daemon.kill('SIGSTOP');
+      await attach(daemon.env);
+      daemon.kill('SIGCONT');
+      await attach({ ...daemon.env, XEN_BLKBACK_SOCKET: '/nonexistent/socket' });
+      await daemon.stop();
+      await attach(daemon.env);
+    }));
+
+  it('connects again after xenstored was killed, and serves on', () =>
+    onStage({}, async (stage, daemon, bed) => {
+      await using _first = stage.store;
+      bed.xenstored.kill('SIGKILL');
+      await bed.xenstored.restart();
+      await bed.restartBlkback();
+      await daemon.says(/: ready/, 2);
+      await using store = await openStore(bed);
+      const options = { frontend: 8, devid: 51712, params: stage.image() };
+      const vbd = await createVbd(store, options);
+      await waitInitWait(store, vbd);
+      const env = { ...daemon.env, ...WITHOUT_NODE };
+      const run = await runClient(env, vbd, 'add');
+      assert.equal(run.status, 0, `${run.stderr}${daemon.said()}`);
+    }));
+
+  it('refuses to start beside another one, which goes on', () =>
+    onStage({}, async (stage, daemon, bed) => {
+      await assert.rejects(startDaemon(bed), /another daemon listens/);
+      const vbd = await stage.vbd(stage.image());
+      assert.equal((await runClient({ ...daemon.env, ...WITHOUT_NODE }, vbd, 'add')).status, 0);
+      assert.equal(statSync(daemon.socket).mode & 0o777, 0o600);
+    }));
+});
