@@ -5,6 +5,8 @@ import type { Xenstore } from '../../src/xenstore/xenstore.js';
 
 // Lives of a connection, run by sanitizer.test.ts in a process of its own.
 
+/** The process of the xenstored that is private to this exercise. */
+const xenstored = Number(process.argv[2]);
 const listener = { onEvent: () => {}, onLost: () => {} };
 
 async function useEverything(store: Xenstore): Promise<void> {
@@ -72,6 +74,43 @@ const LIVES: readonly (() => Promise<void>)[] = [
     await store.close();
     await store.read('exercise').catch(() => {});
   },
+  async () => {
+    // Closed while xenstored hangs: in the middle of a request, and while connecting.
+    const store = await openXenstore();
+    await store.watch('exercise', listener);
+    process.kill(xenstored, 'SIGSTOP');
+    const options = { requestTimeoutMs: 50 };
+    const read = store.read('exercise').catch(() => {});
+    for (let i = 0; i < 6; i++) {
+      const other = await openXenstore(options).catch(() => undefined);
+      await other?.read('exercise').catch(() => {});
+      await other?.close();
+    }
+    await store.close();
+    await read;
+    process.kill(xenstored, 'SIGCONT');
+    // Answered only after the abandoned threads have been, which end then.
+    const last = await openXenstore();
+    await last.read('/');
+    await last.close();
+  },
+  () => runWorker('leave'),
+  async () => {
+    // Lost, idle and busy. Nothing can follow this one.
+    const stores = await Promise.all(Array.from({ length: 8 }, () => openXenstore()));
+    const lost = new Promise<void>((resolve) => {
+      void stores[0]?.watch('exercise', { onEvent: () => {}, onLost: () => resolve() });
+    });
+    const busy = stores.slice(1).map(async (store, index) => {
+      if (index % 2 === 0) await store.watch('exercise', listener);
+      for (;;) await store.write('exercise', 'x');
+    });
+    const ends = Promise.allSettled(busy);
+    await stores[0]?.read('/');
+    process.kill(xenstored, 'SIGKILL');
+    await Promise.all([lost, ends]);
+    await Promise.all(stores.map((store) => store.close()));
+  },
 ];
 
 async function useOwn(store: Xenstore, index: number): Promise<void> {
@@ -79,7 +118,7 @@ async function useOwn(store: Xenstore, index: number): Promise<void> {
   await store.remove(`exercise-${index}`);
 }
 
-async function runWorker(how: 'use' | 'terminate'): Promise<void> {
+async function runWorker(how: 'use' | 'terminate' | 'leave'): Promise<void> {
   const worker = new Worker(new URL('./exercise-worker.js', import.meta.url), { argv: [how] });
   await new Promise<void>((resolve, reject) => {
     worker.on('error', reject);

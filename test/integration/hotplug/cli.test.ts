@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startBed } from '../../bed/bed.js';
 import { loopsOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
+import { projectRoot } from '../../bed/paths.js';
 import { CLI, HOTPLUG_SCRIPT, libxlEnvironment, type Run, startProgram } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
-import { Stage } from './stage.js';
+import { MARKER, only, Stage } from './stage.js';
 
 function cli(...args: string[]): Promise<Run> {
   return startProgram(process.execPath, [CLI, ...args], {}).ended;
@@ -74,19 +76,28 @@ describe('xen-blkback on a bed', function () {
       assert.equal(bad.status, 1);
       assert.equal(JSON.parse(bad.stdout).error.code, 'EBACKEND');
       assert.match(bad.stderr, /there is no backend backend\/vbd\/9\/1/);
+      await stage.close(vbd);
+      const removed = await stage.cli(['remove', vbd.backendPath, '--json']);
+      assert.deepEqual(JSON.parse(removed.stdout), { backend: vbd.backendPath, detached: true });
     }));
 
   it('says what it would do with --dry-run, and touches nothing', () =>
     onStage(async (stage) => {
-      const vbd = await stage.vbd(`path=${stage.image()},offset=512,block-size=4096`);
-      const before = await stage.directory(vbd);
+      const vbd = await stage.vbd(`path=${stage.image()},offset=4096,block-size=4096`);
+      const before = listStore(stage);
       const run = await stage.cli(['add', vbd.backendPath, '--dry-run']);
       assert.deepEqual([run.status, run.stderr], [0, '']);
-      assert.match(run.stdout, /^open \/.*\n.*from byte 512.*blocks of 4096.*\n/);
+      assert.match(run.stdout, /^open \/.*\n.*from byte 4096.*blocks of 4096.*\n/);
       const removal = await stage.cli(['remove', vbd.backendPath, '--dry-run']);
       assert.match(removal.stdout, /nothing is attached/);
-      assert.deepEqual(await stage.directory(vbd), before);
-      assert.deepEqual(loopsOf(stage.bed.images), []);
+      assert.equal(listStore(stage), before);
+      stage.assertNothingLeft();
+      await stage.attach(vbd);
+      const attached = listStore(stage);
+      const planned = await stage.cli(['remove', vbd.backendPath, '--dry-run', '--json']);
+      const device = only(stage.loops());
+      assert.deepEqual(JSON.parse(planned.stdout), { backend: vbd.backendPath, device });
+      assert.equal(listStore(stage), attached);
       const bad = await stage.cli(['add', (await stage.vbd('x=y')).backendPath, '--dry-run']);
       assert.match(bad.stderr, /unknown key "x"/);
     }));
@@ -118,7 +129,34 @@ describe('xen-blkback on a bed', function () {
       const run = await startProgram(link, ['add'], env).ended;
       assert.deepEqual([run.status, run.stdout, run.stderr], [0, '', '']);
     }));
+
+  it('runs a copy of the hotplug script with the program in /usr/lib/xen-blkback', function () {
+    return onStage(async (stage) => {
+      const copy = join(stage.bed.directory, 'block-diskseq');
+      copyFileSync(HOTPLUG_SCRIPT, copy);
+      // In a mount namespace of its own, so that nothing is installed on this machine.
+      const lower = join(stage.bed.directory, 'lower');
+      mkdirSync(lower);
+      symlinkSync(projectRoot, join(lower, 'xen-blkback'));
+      const overlay = `mount -t overlay overlay -o 'lowerdir=${lower}:/usr/lib' /usr/lib`;
+      if (spawnSync('unshare', ['-m', 'sh', '-c', overlay]).status !== 0) {
+        console.log(`SKIPPED: ${this.test?.fullTitle()}: no overlay can be mounted here`);
+        this.skip();
+      }
+      const vbd = await stage.vbd(stage.image());
+      const env = { ...stage.bed.env, ...libxlEnvironment(vbd.backendPath) };
+      const command = `${overlay} && exec '${copy}' add`;
+      const run = await startProgram('unshare', ['-m', 'sh', '-c', command], env).ended;
+      assert.deepEqual([run.status, run.stdout, run.stderr], [0, '', '']);
+      assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
+    });
+  });
 });
+
+function listStore({ bed }: Stage): string {
+  const env = { ...process.env, ...bed.env };
+  return execFileSync('xenstore-ls', ['-f', '-p'], { env, encoding: 'utf8' });
+}
 
 describe('the hotplug script', () => {
   it('says how it is called when it is called otherwise', async () => {

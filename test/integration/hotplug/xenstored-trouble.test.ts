@@ -1,18 +1,33 @@
 import assert from 'node:assert/strict';
+import { on as eventsOf } from 'node:events';
+import type { Readable } from 'node:stream';
 import { type AttachStep, attach } from '../../../src/hotplug/attach.js';
+import type { DetachStep } from '../../../src/hotplug/detach.js';
 import { readText } from '../../../src/xenstore/text.js';
 import { parseVbdPath } from '../../../src/xenstore/vbd-path.js';
 import { waitFor } from '../../../src/xenstore/wait-for.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { startBed } from '../../bed/bed.js';
 import type { BlkbackBehaviour } from '../../bed/blkback.js';
+import { within } from '../../bed/deadline.js';
 import { loopsLeft, makeImage } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { HOTPLUG_SCRIPT, libxlEnvironment, startProgram } from '../../bed/script.js';
+import {
+  CLI,
+  HOTPLUG_SCRIPT,
+  libxlEnvironment,
+  type Run,
+  type Running,
+  startProgram,
+} from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
-import { createVbd, type Vbd, waitInitWait } from '../../bed/toolstack.js';
+import { createVbd, deleteVbd, type Vbd, waitInitWait } from '../../bed/toolstack.js';
+import { failure, MARKER, on, Stage } from './stage.js';
 
 const TIMEOUT_MS = 3000;
+/** Without a process to be started. */
+const HERE_MS = 1500;
+const TIMEOUT_ENV = { XEN_BLKBACK_TIMEOUT: String(TIMEOUT_MS / 1000) };
 /** Starting Node, on a machine that does other things too. */
 const START_UP_MS = 2000;
 
@@ -38,7 +53,7 @@ describe('an add whose xenstored is in trouble', function () {
     it(`fails at once, and leaves no loop device, when it is killed after '${step}'`, async () => {
       const { error, milliseconds, left } = await attachAndStrike('SIGKILL', step);
       assert.equal(code(error), 'ECONNRESET');
-      assert.ok(milliseconds < TIMEOUT_MS / 2, `${milliseconds} ms`);
+      assert.ok(milliseconds < HERE_MS / 2, `${milliseconds} ms`);
       assert.deepEqual(left, []);
     });
 
@@ -46,7 +61,7 @@ describe('an add whose xenstored is in trouble', function () {
       const { error, milliseconds, left } = await attachAndStrike('SIGSTOP', step);
       assert.equal(code(error), 'ETIMEDOUT');
       assert.match(String(error), /waiting for/);
-      assert.ok(milliseconds < TIMEOUT_MS + 500, `${milliseconds} ms`);
+      assert.ok(milliseconds < HERE_MS + 500, `${milliseconds} ms`);
       assert.deepEqual(left, []);
     });
   }
@@ -101,7 +116,164 @@ describe('an add whose xenstored is in trouble', function () {
       assert.deepEqual(await loopsLeft(bed.images), []);
     });
   }
+
+  it(
+    'exits with 1 and one line, in time, when it hangs from the start',
+    on({}, async (stage) => {
+      const vbd = await stage.vbd(stage.image());
+      stage.bed.xenstored.kill('SIGSTOP');
+      const run = await stage.script(vbd, 'add', TIMEOUT_ENV);
+      stage.bed.xenstored.kill('SIGCONT');
+      assertFailedInTime(run);
+      assert.deepEqual(stage.events(vbd, 'physical-device'), []);
+      stage.assertNothingLeft();
+    }),
+  );
+
+  it('fails at once when it is killed as soon as blkback has the device open', async () => {
+    await using bed = await startBed({});
+    await using store = await openStore(bed);
+    const stage = new Stage(bed, store);
+    const vbd = await stage.vbd(`path=${stage.image()},autoclear=no`);
+    const onStep = (step: AttachStep) => step === 'connected' && bed.xenstored.kill('SIGKILL');
+    await failure('ECONNRESET', stage.attach(vbd, { onStep }));
+    // The stand-in, unlike the driver, dies with xenstored.
+    await bed.blkback.stop();
+    assert.deepEqual(await loopsLeft(bed.images), []);
+    assert.deepEqual(stage.records(), []);
+  });
+
+  it(
+    'leaves what blkback has open to blkback when it hangs after that',
+    on({}, async (stage) => {
+      const vbd = await stage.vbd(`path=${stage.image()},autoclear=no`);
+      const { xenstored } = stage.bed;
+      const onStep = (step: AttachStep) => step === 'connected' && xenstored.kill('SIGSTOP');
+      const error = await failure('ETIMEDOUT', stage.attach(vbd, { onStep, timeoutMs: 1000 }));
+      assert.match(error.message, /waiting for XenStore to take hotplug-status/);
+      xenstored.kill('SIGCONT');
+      assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
+      await stage.delete(vbd);
+      stage.assertNothingLeft();
+    }),
+  );
+
+  it('succeeds when it is killed after the last step', async () => {
+    await using bed = await startBed({});
+    await using store = await openStore(bed);
+    const stage = new Stage(bed, store);
+    const vbd = await stage.vbd(stage.image());
+    const onStep = (step: AttachStep) => step === 'released' && bed.xenstored.kill('SIGKILL');
+    assert.equal((await stage.attach(vbd, { onStep })).already, false);
+    await bed.blkback.stop();
+    assert.deepEqual(await loopsLeft(bed.images), []);
+  });
+
+  it(
+    'lets a diskseq blkback open nothing else when it comes round after the device was let go',
+    on({ guise: 'diskseq' }, async (stage) => {
+      const vbd = await stage.vbd(stage.image());
+      const { xenstored } = stage.bed;
+      const onStep = (step: AttachStep) => step === 'published' && xenstored.kill('SIGSTOP');
+      const attempt = stage.attach(vbd, { onStep, timeoutMs: 800 });
+      await failure('ETIMEDOUT', attempt);
+      xenstored.kill('SIGCONT');
+      await deleteVbd(stage.store, vbd);
+      await stage.logged(vbd, 'removed');
+      for (const { bytes } of stage.events(vbd, 'opened')) assert.equal(bytes, MARKER);
+    }),
+  );
+
+  it(
+    'rolls back and exits with 1 when its terminal goes (SIGHUP)',
+    on({ hold: true }, async (stage) => {
+      const vbd = await stage.vbd(stage.image());
+      const running = stage.startScript(vbd, 'add');
+      await stage.logged(vbd, 'physical-device');
+      running.process.kill('SIGHUP');
+      const { status, stderr } = await running.ended;
+      assert.deepEqual([status, stderr.endsWith(': interrupted by SIGHUP\n')], [1, true], stderr);
+      await stage.assertTakenBack(vbd, { message: 'interrupted by SIGHUP' });
+      await deleteVbd(stage.store, vbd);
+      stage.blkback.kill('SIGUSR1');
+      await stage.logged(vbd, 'closed');
+    }),
+  );
 });
+
+describe('a remove in trouble', function () {
+  this.timeout(30_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  it(
+    'ends in time when xenstored hangs, and can be repeated',
+    on({}, async (stage) => {
+      const vbd = await stage.vbd(`path=${stage.image()},autoclear=no`);
+      await stage.attach(vbd);
+      await stage.close(vbd);
+      await stage.logged(vbd, 'closed');
+      stage.bed.xenstored.kill('SIGSTOP');
+      const run = await stage.script(vbd, 'remove', TIMEOUT_ENV);
+      stage.bed.xenstored.kill('SIGCONT');
+      assertFailedInTime(run);
+      assert.equal((await stage.script(vbd, 'remove')).status, 0);
+      stage.assertNothingLeft();
+    }),
+  );
+
+  it('ends at once when xenstored is killed while it waits', async () => {
+    await using bed = await startBed({});
+    await using store = await openStore(bed);
+    const stage = new Stage(bed, store);
+    const vbd = await stage.vbd(stage.image());
+    const onStep = (step: DetachStep) => step === 'planned' && bed.xenstored.kill('SIGKILL');
+    await failure('ECONNRESET', stage.detach(vbd, { onStep }));
+  });
+
+  it(
+    'says that it was interrupted by SIGTERM, and can be repeated',
+    on({ holdClose: true }, async (stage) => {
+      const vbd = await stage.vbd(stage.image());
+      await stage.attach(vbd);
+      await stage.close(vbd);
+      await stage.logged(vbd, 'removed');
+      const env = { ...stage.bed.env };
+      const running = startProgram(process.execPath, [CLI, 'remove', vbd.backendPath, '-v'], env);
+      await saying(running, /ms {2}closed/);
+      running.process.kill('SIGTERM');
+      const { status, stderr } = await running.ended;
+      assert.equal(status, 1);
+      assert.match(stderr, /^xen-blkback: [^\n]*interrupted by SIGTERM\n$/m);
+      stage.blkback.kill('SIGUSR2');
+      await stage.detach(vbd);
+      stage.assertNothingLeft();
+    }),
+  );
+});
+
+/** One sentence, exit status 1, and not much later than the script's own time. */
+function assertFailedInTime({ status, stderr, milliseconds }: Run): void {
+  assert.equal(status, 1);
+  assert.match(stderr, /^xen-blkback: [^\n]*backend\/vbd\/7\/51712[^\n]+\n$/);
+  assert.ok(milliseconds < TIMEOUT_MS + START_UP_MS, `${milliseconds} ms`);
+}
+
+/** Resolves when the program has written such a text to stderr. */
+async function saying({ process: child }: Running, text: RegExp): Promise<void> {
+  let said = '';
+  await within(
+    5000,
+    () => `${text}, but it said: ${said}`,
+    async (signal) => {
+      for await (const [chunk] of eventsOf(child.stderr as Readable, 'data', { signal })) {
+        said += String(chunk);
+        if (text.test(said)) return;
+      }
+    },
+  );
+}
 
 async function published(store: Xenstore, vbd: Vbd): Promise<void> {
   const path = `${vbd.backendPath}/physical-device`;
@@ -122,7 +294,7 @@ async function attachAndStrike(signal: 'SIGKILL' | 'SIGSTOP', at: AttachStep) {
   let error: unknown;
   try {
     await attach(store, vbd, {
-      timeoutMs: TIMEOUT_MS,
+      timeoutMs: HERE_MS,
       uapi: 'key',
       sysfs: bed.blkback.sysfs,
       runDirectory: bed.runDirectory,

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { performance } from 'node:perf_hooks';
+import { openXenstore } from '../../src/xenstore/native.js';
+import { type Resources, resources, returnsTo } from './resources.js';
+import { EventLog, rejectsWith } from './support.js';
+
+/** A raw pseudo-terminal: like /dev/xen/xenbus a device, behind which nobody answers. */
+const SILENT_DEVICE = `
+import os, pty, sys, tty
+master, slave = pty.openpty()
+tty.setraw(slave)
+print(os.ttyname(slave), flush=True)
+sys.stdin.read()
+`;
+
+describe('libxenstore client on a device', () => {
+  let device: ChildProcess;
+  let before: Resources;
+
+  beforeEach(async () => {
+    before = resources();
+    device = spawn('python3', ['-c', SILENT_DEVICE], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const [line] = await once(device.stdout ?? assert.fail(), 'data');
+    process.env.XENSTORED_PATH = String(line).trim();
+  });
+  afterEach(() => device.kill());
+
+  for (const watching of [false, true]) {
+    const what = watching ? 'a watch' : 'a read';
+    it(`leaves ${what} that cannot be interrupted alone, which ends when it is answered`, async () => {
+      const store = await openXenstore();
+      const request = watching ? store.watch('/x', new EventLog()) : store.read('/x');
+      const ended = rejectsWith('ECLOSED', request);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      const start = performance.now();
+      await store.close();
+      assert.ok(performance.now() - start < 500);
+      await ended;
+      assert.ok(resources().threads > before.threads, 'the thread had nothing to wait for');
+      const gone = once(device, 'close');
+      device.kill();
+      await gone;
+      await returnsTo(before);
+    });
+  }
+
+  it('gives everything back where nothing was asked', async () => {
+    const held = resources();
+    await (await openXenstore()).close();
+    await returnsTo(held, 500);
+  });
+});
