@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { within } from '../bed/deadline.js';
 
 /** What this process holds of the kind that a XenStore connection takes. */
@@ -38,4 +38,16 @@ export async function returnsTo(before: Resources, ms = 5000): Promise<void> {
  */
 export async function assertReturnedTo(before: Resources): Promise<void> {
   await returnsTo(before, 500);
+}
+
+/** How many descriptors of this process lead to `path`, also once it is gone. */
+export function descriptorsOf(path: string): number {
+  return readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).replace(/ \(deleted\)$/, '') === path;
+    } catch {
+      // It was that of the directory itself.
+      return false;
+    }
+  }).length;
 }
