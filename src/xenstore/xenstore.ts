@@ -107,7 +107,10 @@ export interface Permission {
 
 export interface WatchListener {
   onEvent(path: string): void;
-  /** The connection is gone; no event will come any more. Not called after `Watch.close()`. */
+  /**
+   * The connection is gone, or (`ECLOSED`) the client was closed: no event will come any more. Not
+   * called after `Watch.close()`.
+   */
   onLost(error: Error): void;
 }
 

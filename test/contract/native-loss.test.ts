@@ -2,17 +2,21 @@ import assert from 'node:assert/strict';
 import { performance } from 'node:perf_hooks';
 import { openXenstore } from '../../src/xenstore/native.js';
 import type { Xenstore } from '../../src/xenstore/xenstore.js';
+import { needs } from '../bed/needs.js';
 import { assertReturnedTo, type Resources, resources, returnsTo } from './resources.js';
 import { startNativeBed } from './store-bed.js';
 import { EventLog, rejectsWith } from './support.js';
 
 describe('libxenstore client and a xenstored in trouble', () => {
   let bed: Awaited<ReturnType<typeof startNativeBed>>;
-  let before: Resources;
+  let held: Resources;
 
+  before(function () {
+    needs(this, 'xenstored');
+  });
   beforeEach(async () => {
     bed = await startNativeBed();
-    before = resources();
+    held = resources();
   });
   afterEach(() => bed[Symbol.asyncDispose]());
 
@@ -35,7 +39,7 @@ describe('libxenstore client and a xenstored in trouble', () => {
     assert.ok(ms < 1000, `took ${ms} ms`);
     await rejectsWith('ECONNRESET', store.read('/'));
     await store.close();
-    await assertReturnedTo(before);
+    await assertReturnedTo(held);
   });
 
   it('is told by the failing request where it had no watch', async () => {
@@ -44,7 +48,7 @@ describe('libxenstore client and a xenstored in trouble', () => {
     bed.kill();
     await rejectsWith('ECONNRESET', store.read('/'));
     await store.close();
-    await assertReturnedTo(before);
+    await assertReturnedTo(held);
   });
 
   it('leaks nothing when many connections are lost in the middle of requests', async () => {
@@ -58,7 +62,7 @@ describe('libxenstore client and a xenstored in trouble', () => {
     bed.kill();
     await Promise.all(ends);
     await Promise.all(stores.map((store) => store.close()));
-    await assertReturnedTo(before);
+    await assertReturnedTo(held);
   });
 
   for (const watching of [false, true]) {
@@ -73,7 +77,7 @@ describe('libxenstore client and a xenstored in trouble', () => {
       const ms = await timed(() => store.close());
       assert.ok(ms < 500, `took ${ms} ms`);
       await Promise.all(pending);
-      await assertReturnedTo(before);
+      await assertReturnedTo(held);
       bed.resume();
       await (await bed.connect()).close();
     });
@@ -96,7 +100,7 @@ describe('libxenstore client and a xenstored in trouble', () => {
     await stat('/');
     await Promise.all(stores.map((store) => store.close()));
     await Promise.all(pending);
-    await assertReturnedTo(before);
+    await assertReturnedTo(held);
   });
 
   it('can give up connecting, and the thread ends when it is answered', async () => {
@@ -119,9 +123,9 @@ describe('libxenstore client and a xenstored in trouble', () => {
     await assert.rejects(aborted, boom);
     await Promise.all(opened.map((store) => store.close()));
     // One thread may sit in connect(2); those that waited for it have gone.
-    await returnsTo({ fds: before.fds + 2, threads: before.threads + 1 });
+    await returnsTo({ fds: held.fds + 2, threads: held.threads + 1 });
     bed.resume();
-    await returnsTo(before);
+    await returnsTo(held);
   });
 
   it('says where it looked for a xenstored that is not there', async () => {
@@ -130,7 +134,7 @@ describe('libxenstore client and a xenstored in trouble', () => {
     assert.match(error.message, /^cannot reach xenstored at \/nonexistent\/socket: is it running/);
     bed.kill();
     await rejectsWith('ECONNREFUSED', killed());
-    await assertReturnedTo(before);
+    await assertReturnedTo(held);
 
     /** Until the kernel has ended the process, it may still be connected to. */
     async function killed(): Promise<void> {

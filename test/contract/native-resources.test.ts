@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { readText } from '../../src/xenstore/text.js';
+import { needs } from '../bed/needs.js';
 import { assertReturnedTo, resources, returnsTo } from './resources.js';
 import { startNativeBed } from './store-bed.js';
 import { EventLog } from './support.js';
@@ -9,11 +10,12 @@ import { EventLog } from './support.js';
 describe('libxenstore client and what it holds', () => {
   let bed: Awaited<ReturnType<typeof startNativeBed>>;
 
-  before(async () => {
+  before(async function () {
+    needs(this, 'xenstored');
     bed = await startNativeBed();
     await (await bed.connect()).close();
   });
-  after(() => bed[Symbol.asyncDispose]());
+  after(() => bed?.[Symbol.asyncDispose]());
 
   it('has given everything back when close() resolves, 200 times over', async () => {
     const before = resources();

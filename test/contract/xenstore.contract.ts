@@ -1,4 +1,6 @@
+import assert from 'node:assert/strict';
 import type { Xenstore } from '../../src/xenstore/xenstore.js';
+import { type Need, needs } from '../bed/needs.js';
 import { lifetimeContract } from './lifetime.contract.js';
 import { nodesContract } from './nodes.contract.js';
 import type { StoreBed } from './store-bed.js';
@@ -6,22 +8,29 @@ import { transactionsContract } from './transactions.contract.js';
 import { watchesContract } from './watches.contract.js';
 
 /** Holds one implementation of `Xenstore` to the promises of the interface. */
-export function xenstoreContract(name: string, start: () => Promise<StoreBed>): void {
+export function xenstoreContract(
+  name: string,
+  start: () => Promise<StoreBed>,
+  ...needed: readonly Need[]
+): void {
   describe(`Xenstore contract: ${name}`, () => {
-    let bed: StoreBed;
+    let bed: StoreBed | undefined;
     let place: { store: Xenstore; other: Xenstore; dir: string };
     let tests = 0;
 
-    before(async () => {
+    const running = () => bed ?? assert.fail('the store was not started');
+
+    before(async function () {
+      needs(this, ...needed);
       bed = await start();
     });
-    after(() => bed[Symbol.asyncDispose]());
+    after(() => bed?.[Symbol.asyncDispose]());
 
     beforeEach(async () => {
       tests++;
       place = {
-        store: await bed.connect(),
-        other: await bed.connect(),
+        store: await running().connect(),
+        other: await running().connect(),
         dir: `/contract-${tests}`,
       };
     });
@@ -33,6 +42,6 @@ export function xenstoreContract(name: string, start: () => Promise<StoreBed>): 
     nodesContract(() => place);
     watchesContract(() => place);
     transactionsContract(() => place);
-    lifetimeContract(() => bed, start);
+    lifetimeContract(running, start);
   });
 }

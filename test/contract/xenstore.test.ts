@@ -2,4 +2,4 @@ import { startMemoryBed, startNativeBed } from './store-bed.js';
 import { xenstoreContract } from './xenstore.contract.js';
 
 xenstoreContract('in memory', startMemoryBed);
-xenstoreContract('libxenstore and xenstored', startNativeBed);
+xenstoreContract('libxenstore and xenstored', startNativeBed, 'xenstored');
