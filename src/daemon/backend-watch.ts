@@ -1,10 +1,9 @@
+import { listVbds, VBD_ROOT } from '../xenstore/list-vbds.js';
 import { readVbdBackend, type VbdBackend, XenbusState } from '../xenstore/vbd-backend.js';
 import { parseVbdPath } from '../xenstore/vbd-path.js';
 import type { Watch, Xenstore } from '../xenstore/xenstore.js';
-import { isXenstoreError } from '../xenstore/xenstore-error.js';
 import type { VbdJobs } from './vbd-jobs.js';
 
-const ROOT = 'backend/vbd';
 /** Nodes whose change can make a vbd ours to serve; what others write there is no news. */
 const TELLING_NODES = ['state', 'params', 'mode', 'dev', 'frontend', 'script'];
 
@@ -32,7 +31,7 @@ export class BackendWatch {
   /** Watches, and looks at every vbd that there is. Rejects as the store does. */
   async start(onLost: (error: Error) => void): Promise<void> {
     const onEvent = (path: string): void => this.#heed(path);
-    this.#watch = await this.#store.watch(ROOT, { onEvent, onLost });
+    this.#watch = await this.#store.watch(VBD_ROOT, { onEvent, onLost });
     await this.takeStock();
   }
 
@@ -42,12 +41,7 @@ export class BackendWatch {
 
   /** Looks at every vbd that exists or is known. */
   async takeStock(): Promise<void> {
-    const domids = await this.#list(ROOT);
-    const lists = domids.map(async (domid) => {
-      const devids = await this.#list(`${ROOT}/${domid}`);
-      return devids.map((devid) => `${ROOT}/${domid}/${devid}`);
-    });
-    const existing = (await Promise.all(lists)).flat();
+    const existing = (await listVbds(this.#store)).map(({ backend }) => backend);
     const paths = new Set([...existing, ...(await this.#jobs.listKnown())]);
     await Promise.all([...paths].map((path) => this.#look(path)));
   }
@@ -61,7 +55,7 @@ export class BackendWatch {
       return;
     }
     if (node !== undefined && !TELLING_NODES.includes(node)) return;
-    this.#look(`${ROOT}/${domid}/${devid}`).catch(() => undefined);
+    this.#look(`${VBD_ROOT}/${domid}/${devid}`).catch(() => undefined);
   }
 
   /** One look at a vbd at a time; what happens meanwhile is looked at afterwards. */
@@ -97,15 +91,6 @@ export class BackendWatch {
   #isOurs(script: string | undefined): boolean {
     if (this.#options.all) return true;
     return script !== undefined && this.#options.scripts.includes(script.split('/').pop() ?? '');
-  }
-
-  async #list(path: string): Promise<string[]> {
-    try {
-      return await this.#store.directory(path);
-    } catch (error) {
-      if (isXenstoreError(error, 'ENOENT')) return [];
-      throw error;
-    }
   }
 }
 

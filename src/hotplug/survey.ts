@@ -1,10 +1,10 @@
 import type { Devnum } from '../linux/devnum.js';
 import { findBlock, readAttribute } from '../linux/sysfs.js';
 import { XenBackendDevice } from '../linux/xen-backend.js';
+import { listVbds } from '../xenstore/list-vbds.js';
 import { readVbdBackend, type VbdBackend } from '../xenstore/vbd-backend.js';
-import { parseVbdPath, type VbdPath } from '../xenstore/vbd-path.js';
+import type { VbdPath } from '../xenstore/vbd-path.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
-import { isXenstoreError } from '../xenstore/xenstore-error.js';
 import { readPublishedLeniently } from './published-device.js';
 
 /** What can be told of a vbd from XenStore and sysfs, whoever attached it. */
@@ -42,13 +42,7 @@ export async function surveyVbds(
   sysfs: string,
   options: RequestOptions,
 ): Promise<VbdSummary[]> {
-  const root = 'backend/vbd';
-  const domids = (await list(store, root, options)).sort(byNumber);
-  const groups = domids.map(async (domid) => {
-    const devids = (await list(store, `${root}/${domid}`, options)).sort(byNumber);
-    return devids.map((devid) => parseVbdPath(`${root}/${domid}/${devid}`));
-  });
-  const vbds = (await Promise.all(groups)).flat().filter((vbd) => vbd !== undefined);
+  const vbds = await listVbds(store, options);
   const summaries = vbds.map((vbd) => surveyVbd(store, vbd, sysfs, options));
   return (await Promise.all(summaries)).filter((summary) => summary !== undefined);
 }
@@ -95,17 +89,4 @@ async function readPresentDiskseq(devnum: Devnum): Promise<bigint | undefined> {
   const block = await findBlock(devnum).catch(() => undefined);
   const text = block && (await readAttribute(block.diskDirectory, 'diskseq'));
   return text === undefined ? undefined : BigInt(text);
-}
-
-async function list(store: Xenstore, path: string, options: RequestOptions): Promise<string[]> {
-  try {
-    return await store.directory(path, options);
-  } catch (error) {
-    if (isXenstoreError(error, 'ENOENT')) return [];
-    throw error;
-  }
-}
-
-function byNumber(a: string, b: string): number {
-  return Number(a) - Number(b);
 }

@@ -1,0 +1,30 @@
+import { parseVbdPath, type VbdPath } from './vbd-path.js';
+import type { RequestOptions, Xenstore } from './xenstore.js';
+import { isXenstoreError } from './xenstore-error.js';
+
+/** Where this domain's vbd backends lie. */
+export const VBD_ROOT = 'backend/vbd';
+
+/** The vbds of this domain's backends, by domain and device number. */
+export async function listVbds(store: Xenstore, options?: RequestOptions): Promise<VbdPath[]> {
+  const domids = await listNumbers(store, VBD_ROOT, options);
+  const groups = domids.map(async (domid) => {
+    const devids = await listNumbers(store, `${VBD_ROOT}/${domid}`, options);
+    return devids.map((devid) => parseVbdPath(`${VBD_ROOT}/${domid}/${devid}`));
+  });
+  return (await Promise.all(groups)).flat().filter((vbd) => vbd !== undefined);
+}
+
+/** Children of a node in the order of their numbers; none where there is no such node. */
+async function listNumbers(
+  store: Xenstore,
+  path: string,
+  options?: RequestOptions,
+): Promise<string[]> {
+  try {
+    return (await store.directory(path, options)).sort((a, b) => Number(a) - Number(b));
+  } catch (error) {
+    if (isXenstoreError(error, 'ENOENT')) return [];
+    throw error;
+  }
+}
