@@ -19,6 +19,10 @@
 #ifndef PROGRAM
 #define PROGRAM "/usr/lib/xen-blkback/dist/block-diskseq.cjs"
 #endif
+/* An installation names one: the PATH of a toolstack need not lead to it. */
+#ifndef NODE
+#define NODE "node"
+#endif
 #define SOCKET "/run/xen-blkback/control.sock"
 #define VERSION "1"
 
@@ -150,10 +154,10 @@ int main(int argc, char **argv)
 	{
 		char *arguments[argc + 2];
 
-		arguments[0] = "node";
+		arguments[0] = NODE;
 		memcpy(arguments + 1, argv, (argc + 1) * sizeof(*argv));
-		execvp("node", arguments);
+		execvp(NODE, arguments);
 	}
-	fprintf(stderr, "block-diskseq: cannot run node: %s\n", strerror(errno));
+	fprintf(stderr, "block-diskseq: cannot run " NODE ": %s\n", strerror(errno));
 	return 1;
 }

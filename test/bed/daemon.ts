@@ -20,11 +20,20 @@ export interface Daemon extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-/** Starts a daemon on a bed; it has taken stock when the promise resolves. */
-export async function startDaemon(bed: Bed, ...options: string[]): Promise<Daemon> {
+/** Starts the checkout's daemon on a bed; it has taken stock when the promise resolves. */
+export function startDaemon(bed: Bed, ...options: string[]): Promise<Daemon> {
+  return startDaemonProgram(bed, process.execPath, [CLI, 'daemon', ...options]);
+}
+
+/** The same for a program that becomes a daemon. */
+export async function startDaemonProgram(
+  bed: Bed,
+  file: string,
+  args: readonly string[],
+): Promise<Daemon> {
   const socket = join(bed.directory, 'control.sock');
   const env = { ...bed.env, XEN_BLKBACK_SOCKET: socket };
-  const child = await startChild(process.execPath, [CLI, 'daemon', ...options], {
+  const child = await startChild(file, args, {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { PATH: process.env.PATH, ...env },
   });

@@ -1,8 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { built, findXenstored } from './paths.js';
 
 /** What a test may need of the machine. */
-export type Need = 'root' | 'loop' | 'xenstored';
+export type Need = 'root' | 'loop' | 'xenstored' | 'overlay';
 
 /**
  * Skips the test, or in a `before` hook its whole suite, by name and with the reason, where the
@@ -35,5 +36,12 @@ function missing(need: Need): string | undefined {
       return existsSync(built('xenstored-preload.so')) && existsSync(built('blkback'))
         ? undefined
         : 'the C parts are not built (make -C test/bed)';
+    case 'overlay':
+      return spawnSync('unshare', [
+        ...['--mount', 'mount', '-t', 'overlay', 'none'],
+        ...['-o', 'lowerdir=/usr:/etc', '/etc'],
+      ]).status === 0
+        ? undefined
+        : 'an overlay cannot be mounted here';
   }
 }

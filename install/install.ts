@@ -1,0 +1,123 @@
+import { rm, rmdir } from 'node:fs/promises';
+import { errorCode } from '../src/errors.js';
+import { compileClient } from './client.js';
+import { type SettledConffile, settleConffile } from './conffile.js';
+import { below, formatManifest, MANIFEST, type Manifest, readManifest } from './manifest.js';
+import { checkNode } from './node.js';
+import { exists, isInPlace, makeParents, place } from './place.js';
+import { type Conffile, type Entry, planTree } from './tree.js';
+
+export interface InstallOptions {
+  /** The checkout, built. */
+  readonly project: string;
+  /** destdir, or `/`. */
+  readonly root: string;
+  /** Absolute path of the Node.js that runs what is installed. */
+  readonly node: string;
+  readonly say: (line: string) => void;
+}
+
+const NOTHING: Manifest = { files: new Set(), conffiles: new Map(), directories: [] };
+
+/** Puts the whole tree in place, over an older one if there is one. */
+export async function install({ project, root, node, say }: InstallOptions): Promise<void> {
+  await checkNode(node, root, project);
+  const tree = await planTree(project, node, await compileClient(project, node));
+  const before = (await readManifest(root)) ?? NOTHING;
+  const plain = tree.filter(
+    (entry): entry is Exclude<Entry, Conffile> => entry.kind !== 'conffile',
+  );
+  await refuseForeign(root, plain, before);
+  const conffiles = await settleConffiles(root, tree, before);
+
+  const entries = [...plain, ...conffiles.flatMap(({ entry }) => entry ?? [])];
+  const directories = [...before.directories];
+  for (const path of [MANIFEST, ...entries.map(({ path }) => path)]) {
+    directories.push(...(await makeParents(root, path)));
+  }
+  const files = new Set([
+    MANIFEST,
+    ...plain.map(({ path }) => path),
+    ...conffiles.flatMap(({ offered }) => offered ?? []),
+  ]);
+  // First the list of all that may be there soon: whatever interrupts the rest can be undone.
+  const during = { ...before, files: new Set([...before.files, ...files]), directories };
+  await writeManifest(root, during);
+  for (const entry of entries) await place(root, entry);
+  for (const path of before.files)
+    if (!files.has(path)) await rm(below(root, path), { force: true });
+  const shipped = new Map([
+    ...before.conffiles,
+    ...conffiles.map(({ path, hash }): [string, string] => [path, hash]),
+  ]);
+  const kept = await dropEmpty(root, directories, [...files, ...shipped.keys()]);
+  await writeManifest(root, { files, conffiles: shipped, directories: kept });
+
+  say(`${entries.length} files below ${root}, to be run by ${node}`);
+  for (const { offered, path } of conffiles) {
+    if (offered) say(`${path} has been changed and stays; what is new in it: ${offered}`);
+  }
+}
+
+/** Two owners of one file cannot both be right: whoever has put it there must take it away. */
+async function refuseForeign(
+  root: string,
+  tree: readonly Entry[],
+  before: Manifest,
+): Promise<void> {
+  for (const entry of tree) {
+    if (before.files.has(entry.path) || !(await exists(below(root, entry.path)))) continue;
+    if (await isInPlace(root, entry)) continue;
+    throw new Error(
+      `${below(root, entry.path)} is there and has not been put there by this installer: move it away first`,
+    );
+  }
+}
+
+async function settleConffiles(
+  root: string,
+  tree: readonly Entry[],
+  before: Manifest,
+): Promise<SettledConffile[]> {
+  const conffiles = tree.filter((entry) => entry.kind === 'conffile');
+  return await Promise.all(
+    conffiles.map((entry) => settleConffile(root, entry, before.conffiles.get(entry.path))),
+  );
+}
+
+async function writeManifest(root: string, manifest: Manifest): Promise<void> {
+  const bytes = Buffer.from(formatManifest(manifest));
+  await place(root, { kind: 'file', path: MANIFEST, mode: 0o644, bytes });
+}
+
+/** Removes directories of ours that an older version needed; returns the others. */
+async function dropEmpty(
+  root: string,
+  directories: readonly string[],
+  paths: readonly string[],
+): Promise<string[]> {
+  const isUsed = (directory: string): boolean =>
+    paths.some((path) => path.startsWith(`${directory}/`));
+  const unused = directories.filter((directory) => !isUsed(directory));
+  const left = await removeDirectories(root, unused);
+  return directories.filter((directory) => isUsed(directory) || left.includes(directory));
+}
+
+/** Removes directories where they are empty; returns those that are not. */
+export async function removeDirectories(
+  root: string,
+  directories: readonly string[],
+): Promise<string[]> {
+  const left: string[] = [];
+  // What is sorted later lies deeper, or elsewhere.
+  for (const directory of [...directories].sort().reverse()) {
+    try {
+      await rmdir(below(root, directory));
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') continue;
+      if (errorCode(error) !== 'ENOTEMPTY') throw error;
+      left.push(directory);
+    }
+  }
+  return left;
+}

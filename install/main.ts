@@ -1,0 +1,55 @@
+#!/usr/bin/env node
+// npm run install:dom0 and npm run uninstall:dom0: docs/install.md.
+import { isAbsolute, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { errorMessage } from '../src/errors.js';
+import { install } from './install.js';
+import { uninstall } from './uninstall.js';
+
+const USAGE = `usage: npm run install:dom0 -- [--destdir DIR] [--node PATH]
+       npm run uninstall:dom0 -- [--destdir DIR]
+
+  --destdir DIR  put the tree below DIR, as package builders do; by default /
+  --node PATH    the Node.js that will run it there; by default the one that runs this
+`;
+
+async function main(words: readonly string[]): Promise<void> {
+  const { values, positionals } = parseArgs({
+    args: [...words],
+    allowPositionals: true,
+    options: {
+      destdir: { type: 'string', default: '/' },
+      node: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  const [action, ...rest] = positionals;
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return;
+  }
+  if (rest.length > 0) throw new Error(`${rest[0]}: one action is enough\n${USAGE}`);
+  if (values.destdir === '')
+    throw new Error('--destdir is empty: give a directory, or leave it out');
+  const root = resolve(values.destdir);
+  const say = (line: string): void => void process.stdout.write(`${line}\n`);
+  if (action === 'install') {
+    const node = values.node ?? process.execPath;
+    if (!isAbsolute(node)) throw new Error(`--node ${node}: an absolute path is needed`);
+    const project = fileURLToPath(new URL('../../', import.meta.url));
+    await install({ project, root, node, say });
+  } else if (action === 'uninstall') {
+    if (values.node !== undefined) throw new Error(`--node is for install only\n${USAGE}`);
+    await uninstall({ root, say });
+  } else {
+    throw new Error(`install or uninstall is needed, not ${action ?? 'nothing'}\n${USAGE}`);
+  }
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`install: ${errorMessage(error)}\n`);
+  process.exitCode = 1;
+}

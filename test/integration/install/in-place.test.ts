@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { startBed } from '../../bed/bed.js';
+import { loopsLeft } from '../../bed/images.js';
+import {
+  Destdir,
+  inPlace,
+  runInstalledCommand,
+  runInstalledScript,
+  startInstalledDaemon,
+} from '../../bed/installed.js';
+import { needs } from '../../bed/needs.js';
+import { projectRoot } from '../../bed/paths.js';
+import { startProgram } from '../../bed/script.js';
+import { openStore } from '../../bed/store.js';
+import { closeVbd } from '../../bed/toolstack.js';
+import { MARKER, Stage } from '../hotplug/stage.js';
+
+describe('what is installed, in its place and without the checkout', function () {
+  this.timeout(60_000);
+  let destdir: Destdir;
+  before(async function () {
+    needs(this, 'root', 'loop', 'xenstored', 'overlay');
+    destdir = new Destdir();
+    await destdir.install();
+  });
+  after(() => destdir?.[Symbol.dispose]());
+
+  async function onStage(body: (stage: Stage) => Promise<void>): Promise<void> {
+    await using bed = await startBed();
+    await using store = await openStore(bed);
+    await body(new Stage(bed, store));
+  }
+
+  it('is really alone there', async () => {
+    const [file, args] = inPlace(destdir, '/bin/ls', '-A', projectRoot);
+    const { status, stdout } = await startProgram(file, args, {}).ended;
+    assert.deepEqual([status, stdout], [0, '']);
+  });
+
+  it('attaches and detaches through the script, without a daemon', () =>
+    onStage(async (stage) => {
+      const { bed } = stage;
+      const vbd = await stage.vbd(stage.image());
+      const added = await runInstalledScript(destdir, bed.env, vbd, 'add');
+      assert.deepEqual([added.status, added.stdout, added.stderr], [0, '', '']);
+      assert.ok(stage.events(vbd, 'opened')[0]?.bytes?.startsWith(MARKER));
+      await closeVbd(stage.store, vbd);
+      const removed = await runInstalledScript(destdir, bed.env, vbd, 'remove');
+      assert.deepEqual([removed.status, removed.stderr], [0, '']);
+      assert.deepEqual(await loopsLeft(bed.images), []);
+    }));
+
+  it('attaches and detaches through the script and the daemon', () =>
+    onStage(async (stage) => {
+      const { bed } = stage;
+      using own = new Destdir();
+      await own.install();
+      await using daemon = await startInstalledDaemon(own, bed);
+      // So the script cannot do the work itself.
+      rmSync(own.at('/usr/lib/xen-blkback/dist/block-diskseq.cjs'));
+      const vbd = await stage.vbd(stage.image());
+      const added = await runInstalledScript(own, daemon.env, vbd, 'add');
+      assert.deepEqual([added.status, added.stdout, added.stderr], [0, '', '']);
+      assert.ok(stage.events(vbd, 'opened')[0]?.bytes?.startsWith(MARKER));
+      await closeVbd(stage.store, vbd);
+      const removed = await runInstalledScript(own, daemon.env, vbd, 'remove');
+      assert.deepEqual([removed.status, removed.stderr], [0, '']);
+      assert.deepEqual(await loopsLeft(bed.images), []);
+    }));
+
+  it('has a command that lists what is attached', () =>
+    onStage(async (stage) => {
+      const vbd = await stage.vbd(stage.image());
+      assert.equal((await runInstalledScript(destdir, stage.bed.env, vbd, 'add')).status, 0);
+      const { status, stdout } = await runInstalledCommand(destdir, stage.bed, 'list');
+      assert.equal(status, 0);
+      assert.match(stdout, new RegExp(`^${vbd.key} .*yes`, 'm'));
+    }));
+
+  it('fails with one sentence where its Node.js is not there', () =>
+    onStage(async (stage) => {
+      using other = new Destdir();
+      await other.install('--node', '/opt/there-is/no/node');
+      const vbd = await stage.vbd(stage.image());
+      const { status, stderr } = await runInstalledScript(other, stage.bed.env, vbd, 'add');
+      assert.equal(status, 1);
+      assert.match(stderr, /^block-diskseq: cannot run \/opt\/there-is\/no\/node: .*\n$/);
+    }));
+});

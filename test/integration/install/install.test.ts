@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { Destdir, listTree } from '../../bed/installed.js';
+import { projectRoot } from '../../bed/paths.js';
+
+const SETTINGS = '/etc/default/xen-blkback';
+const SCRIPT = '/etc/xen/scripts/block-diskseq';
+const LIBRARY = '/usr/lib/xen-blkback';
+
+describe('the installer', function () {
+  this.timeout(60_000);
+  let destdir: Destdir;
+  beforeEach(() => {
+    destdir = new Destdir();
+  });
+  afterEach(() => destdir[Symbol.dispose]());
+
+  const tree = (): string[] => listTree(destdir.path);
+
+  it('puts everything in place with the modes of a package, whatever the umask', async () => {
+    const mask = process.umask(0o077);
+    try {
+      await destdir.install();
+    } finally {
+      process.umask(mask);
+    }
+    const lines = tree();
+    const modes = (pattern: RegExp): string[] => [
+      ...new Set(lines.filter((line) => pattern.test(line)).map((line) => line.slice(0, 10))),
+    ];
+    assert.deepEqual(modes(/^d/), ['drwxr-xr-x']);
+    assert.deepEqual(
+      lines.filter((line) => line.startsWith('-rwx')),
+      [
+        '-rwxr-xr-x etc/xen/scripts/block-diskseq',
+        '-rwxr-xr-x usr/lib/xen-blkback/dist/src/cli/main.js',
+      ],
+    );
+    assert.deepEqual(modes(/^-(?!rwx)/), ['-rw-r--r--']);
+    assert.deepEqual(
+      lines.filter((line) => line.startsWith('l')),
+      ['lrwxrwxrwx usr/bin/xen-blkback ../lib/xen-blkback/dist/src/cli/main.js'],
+    );
+  });
+
+  it('installs no tests, no types, no sources and nothing that only development needs', async () => {
+    await destdir.install();
+    const packages = new Set(
+      tree().flatMap((line) => /\/node_modules\/((?:@[^/]+\/)?[^/@ ]+)\//.exec(line)?.[1] ?? []),
+    );
+    const { devDependencies, dependencies } = JSON.parse(
+      readFileSync(join(projectRoot, 'package.json'), 'utf8'),
+    ) as Record<'devDependencies' | 'dependencies', Record<string, string>>;
+    for (const name of Object.keys(dependencies)) assert.ok(packages.has(name), name);
+    for (const name of Object.keys(devDependencies)) assert.ok(!packages.has(name), name);
+    const odd = /\.ts$|\.map$|\.cc$|\.h$|(?<!licen[cs]e)\.md$|\/test\//i;
+    assert.deepEqual(
+      tree().filter((line) => odd.test(line)),
+      [],
+    );
+    // One compiled part of ours, one of koffi's.
+    assert.equal(tree().filter((line) => line.endsWith('.node')).length, 2);
+    for (const name of packages) {
+      // A part of koffi, and under its licence.
+      if (name.startsWith('@koromix/')) continue;
+      const licence = new RegExp(`/node_modules/${name}/licen[cs]e[^/]*$`, 'i');
+      assert.ok(
+        tree().some((line) => licence.test(line)),
+        `${name} is there without its licence`,
+      );
+    }
+  });
+
+  it('takes exactly that away again', async () => {
+    mkdirSync(destdir.at('/usr/bin'), { recursive: true });
+    chmodSync(destdir.at('/usr/bin'), 0o711);
+    writeFileSync(destdir.at('/usr/bin/other'), '');
+    const before = tree();
+    await destdir.install();
+    await destdir.install();
+    await destdir.uninstall();
+    assert.deepEqual(tree(), before);
+    await assert.rejects(destdir.uninstall(), /nothing is installed below/);
+  });
+
+  it('leaves what others have put into its directories', async () => {
+    await destdir.install();
+    writeFileSync(destdir.at(`${LIBRARY}/note`), 'mine');
+    const { stdout } = await destdir.uninstall();
+    assert.match(stdout, /\/usr\/lib\/xen-blkback stays/);
+    assert.deepEqual(
+      tree().filter((line) => line.startsWith('-')),
+      ['-rw-r--r-- usr/lib/xen-blkback/note'],
+    );
+  });
+
+  it('keeps settings that an administrator has changed, also when it leaves', async () => {
+    await destdir.install();
+    writeFileSync(destdir.at(SETTINGS), 'XEN_BLKBACK_TIMEOUT=20\n');
+    await destdir.install();
+    assert.equal(readFileSync(destdir.at(SETTINGS), 'utf8'), 'XEN_BLKBACK_TIMEOUT=20\n');
+    assert.ok(!tree().some((line) => line.endsWith('.new')), 'nothing in it is new');
+    const { stdout } = await destdir.uninstall();
+    assert.match(stdout, /\/etc\/default\/xen-blkback has been changed and stays/);
+    // A first installation finds settings of somebody, and offers its own beside them.
+    assert.match((await destdir.install()).stdout, /\/etc\/default\/xen-blkback\.new/);
+    assert.equal(readFileSync(destdir.at(SETTINGS), 'utf8'), 'XEN_BLKBACK_TIMEOUT=20\n');
+    await destdir.install();
+    assert.ok(
+      tree().some((line) => line.endsWith('xen-blkback.new')),
+      'still offered',
+    );
+    await destdir.uninstall();
+    assert.ok(!tree().some((line) => line.endsWith('.new')));
+  });
+
+  it('does not bring back settings that an administrator has removed', async () => {
+    await destdir.install();
+    rmSync(destdir.at(SETTINGS));
+    await destdir.install();
+    assert.ok(!tree().some((line) => line.includes('etc/default/')));
+  });
+
+  it('overwrites no file that somebody else has put there', async () => {
+    mkdirSync(destdir.at('/etc/xen/scripts'), { recursive: true });
+    writeFileSync(destdir.at(SCRIPT), '#!/bin/sh\n');
+    const before = tree();
+    await assert.rejects(
+      destdir.install(),
+      /etc\/xen\/scripts\/block-diskseq is there and has not been put there by this installer/,
+    );
+    assert.deepEqual(tree(), before);
+  });
+
+  it('replaces files whole: who has the old one open keeps it', async () => {
+    await destdir.install();
+    const [old, inode] = [readFileSync(destdir.at(SCRIPT)), statSync(destdir.at(SCRIPT)).ino];
+    const running = openSync(destdir.at(SCRIPT), 'r');
+    try {
+      await destdir.install('--node', '/opt/a-longer-name-than-usual/bin/node');
+      assert.ok(readFileSync(running).equals(old));
+      const { ino, mode } = statSync(destdir.at(SCRIPT));
+      assert.notEqual(ino, inode);
+      assert.equal(mode & 0o7777, 0o755);
+      assert.ok(!readFileSync(destdir.at(SCRIPT)).equals(old));
+    } finally {
+      closeSync(running);
+    }
+  });
+
+  it('removes what an older version had and this one has not', async () => {
+    await destdir.install();
+    const manifest = destdir.at(`${LIBRARY}/manifest`);
+    mkdirSync(destdir.at(`${LIBRARY}/bygone`));
+    writeFileSync(destdir.at(`${LIBRARY}/bygone/file.js`), '');
+    const more = `directory ${LIBRARY}/bygone\nfile ${LIBRARY}/bygone/file.js\n`;
+    writeFileSync(manifest, readFileSync(manifest, 'utf8') + more);
+    await destdir.install();
+    assert.deepEqual(
+      tree().filter((line) => line.includes('bygone')),
+      [],
+    );
+    assert.ok(!readFileSync(manifest, 'utf8').includes('bygone'));
+  });
+
+  it('goes on after an installation that was interrupted', async () => {
+    await destdir.install();
+    const whole = tree();
+    // The list is written first; the rest was not.
+    rmSync(destdir.at(SCRIPT));
+    rmSync(destdir.at(`${LIBRARY}/dist`), { recursive: true });
+    await destdir.install();
+    assert.deepEqual(tree(), whole);
+    await destdir.uninstall();
+    assert.deepEqual(tree(), []);
+  });
+
+  it('refuses a Node.js that is too old, or cannot be run', async () => {
+    const node = destdir.at('/node');
+    writeFileSync(node, '#!/bin/sh\necho v18.20.4\n', { mode: 0o755 });
+    await assert.rejects(destdir.install('--node', node), /is Node\.js 18\.20\.4: 20\.19 or later/);
+    await assert.rejects(destdir.install('--node', '/etc/hostname'), /cannot be run/);
+    await assert.rejects(destdir.install('--node', 'node'), /an absolute path is needed/);
+    await assert.rejects(destdir.install('--node', '/opt/my node'), /cannot be named/);
+  });
+});
