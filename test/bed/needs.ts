@@ -2,12 +2,27 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { built, findXenstored } from './paths.js';
 
+/** Linux as a program. */
+export const LINUX = '/usr/bin/linux.uml';
+
 /** What a test may need of the machine. */
-export type Need = 'root' | 'loop' | 'xenstored' | 'overlay';
+export type Need = keyof typeof BEDS;
+
+/** The bed that each is part of. */
+const BEDS = {
+  root: 'host',
+  loop: 'host',
+  xenstored: 'host',
+  overlay: 'host',
+  /** User-Mode Linux. */
+  uml: 'uml',
+  /** Device-mapper in the running kernel, which with us is that of User-Mode Linux. */
+  mapper: 'uml',
+} as const;
 
 /**
  * Skips the test, or in a `before` hook its whole suite, by name and with the reason, where the
- * machine lacks something. Where `XEN_BLKBACK_BEDS` lists `host`, as in CI, it fails instead.
+ * machine lacks something. Where `XEN_BLKBACK_BEDS` lists the bed, as in CI, it fails instead.
  */
 export function needs(context: Mocha.Context, ...list: readonly Need[]): void {
   for (const need of list) {
@@ -17,8 +32,9 @@ export function needs(context: Mocha.Context, ...list: readonly Need[]): void {
     // Of a hook, the suite: its own title says only that it is a hook.
     const isHook = runnable.title.startsWith('"before');
     const title = isHook ? runnable.parent?.fullTitle() : runnable.fullTitle();
-    if (process.env.XEN_BLKBACK_BEDS?.split(/[\s,]+/).includes('host')) {
-      throw new Error(`XEN_BLKBACK_BEDS asks for the host bed, but ${reason}`);
+    const bed = BEDS[need];
+    if (process.env.XEN_BLKBACK_BEDS?.split(/[\s,]+/).includes(bed)) {
+      throw new Error(`XEN_BLKBACK_BEDS asks for the ${bed} bed, but ${reason}`);
     }
     console.log(`SKIPPED: ${title}: ${reason}`);
     context.skip();
@@ -43,5 +59,10 @@ function missing(need: Need): string | undefined {
       ]).status === 0
         ? undefined
         : 'an overlay cannot be mounted here';
+    case 'uml':
+      if (process.getuid?.() !== 0) return 'it must run as root';
+      return existsSync(LINUX) ? undefined : `${LINUX} is not installed (user-mode-linux)`;
+    case 'mapper':
+      return existsSync('/dev/mapper/control') ? undefined : 'there is no /dev/mapper/control';
   }
 }

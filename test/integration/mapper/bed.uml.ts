@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { attachLoop } from '../../bed/images.js';
+import { createMapped, linear, mappedLeft } from '../../bed/mapper.js';
+import { needs } from '../../bed/needs.js';
+import { MARKER, on, only } from '../hotplug/stage.js';
+
+describe('the bed inside', () => {
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored', 'mapper');
+  });
+
+  it('has device-mapper with the targets that the tests need, and nobody else uses it', () => {
+    const targets = execFileSync('dmsetup', ['targets'], { encoding: 'utf8' });
+    for (const target of ['linear', 'crypt', 'verity', 'snapshot', 'error']) {
+      assert.match(targets, new RegExp(`^${target} `, 'm'));
+    }
+    assert.equal(execFileSync('dmsetup', ['ls'], { encoding: 'utf8' }).trim(), 'No devices found');
+    assert.equal(execFileSync('losetup', ['--all'], { encoding: 'utf8' }), '');
+  });
+
+  it('cannot change the file system of the host', () => {
+    const root = readFileSync('/proc/mounts', 'utf8')
+      .split('\n')
+      .find((line) => line.split(' ')[1] === '/');
+    assert.match(root ?? '', / hostfs ro[ ,]/);
+  });
+
+  it(
+    'has xenstored, loop and a blkback: the script adds a file, which goes with the guest',
+    on({ guise: 'diskseq' }, async (stage) => {
+      const vbd = await stage.vbd(stage.image());
+      assert.equal((await stage.script(vbd, 'add')).status, 0);
+      await stage.assertConnected(vbd, only(stage.loops()));
+      assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
+    }),
+  );
+
+  it(
+    'has a mapper device that blkback opens by number, with a content of its own',
+    on({}, async (stage) => {
+      await using loop = await attachLoop(stage.image('a mapped disk'));
+      await using mapped = await createMapped('bed-linear', linear(loop.path));
+      const vbd = await stage.vbd(mapped.path);
+      await stage.attach(vbd);
+      const { bytes, dev, diskseq } = await stage.logged(vbd, 'opened');
+      assert.deepEqual([bytes, dev, diskseq], ['a mapped disk', mapped.devnum, mapped.diskseq]);
+      await stage.close(vbd);
+      await stage.detach(vbd);
+      await stage.delete(vbd);
+      await mapped.remove();
+      assert.deepEqual(await mappedLeft(), []);
+    }),
+  );
+});
