@@ -128,10 +128,10 @@ describe('The layers', () => {
 });
 
 describe('The outside world is met in few places', () => {
-  it('koffi in src/linux/ffi.ts', () => {
+  it('koffi in two files of src/linux, one for each library that it binds', () => {
     assert.deepEqual(
       namesWhere(({ text }) => /'koffi'/.test(text)),
-      ['linux/ffi.ts'],
+      ['linux/ffi.ts', 'linux/libdevmapper.ts'],
     );
   });
 

@@ -4,6 +4,7 @@ import { O_NONBLOCK, O_RDONLY, O_RDWR, type OwnedFd } from '../linux/fd.js';
 import { handOver } from '../util/hand-over.js';
 import { BlockError } from './block-error.js';
 import { type DeviceIdentity, identify, identityDifference } from './identity.js';
+import { mapperPath, noTable, waitResumed } from './mapper-device.js';
 
 /** A block device as a verified handle: the open descriptor is what keeps `identity` true. */
 export class BlockDevice implements AsyncDisposable {
@@ -13,12 +14,31 @@ export class BlockDevice implements AsyncDisposable {
   readonly path: string;
   /** Whether the device is a loop device that was made for this export. */
   readonly ownLoop: boolean;
+  /** What it stands on, if it is a layer that was made for this export. */
+  readonly below: BlockDevice | undefined;
 
-  constructor(fd: OwnedFd, identity: DeviceIdentity, path: string, ownLoop: boolean) {
+  constructor(
+    fd: OwnedFd,
+    identity: DeviceIdentity,
+    path: string,
+    ownLoop: boolean,
+    below?: BlockDevice,
+  ) {
     this.#fd = fd;
     this.identity = identity;
     this.path = path;
     this.ownLoop = ownLoop;
+    this.below = below;
+  }
+
+  /** The lowest device of the stack that is held: what the target led to, or its loop device. */
+  get bottom(): BlockDevice {
+    return this.below?.bottom ?? this;
+  }
+
+  /** The same device as the layer over another one; both are the result's from then on. */
+  over(below: BlockDevice): BlockDevice {
+    return new BlockDevice(this.#fd, this.identity, this.path, this.ownLoop, below);
   }
 
   get fd(): OwnedFd {
@@ -27,6 +47,7 @@ export class BlockDevice implements AsyncDisposable {
 
   /** Throws `BlockError` with code `EIDENTITY` unless the kernel still says what it said at first. */
   async verify(): Promise<void> {
+    await this.below?.verify();
     const difference = identityDifference(this.identity, await identify(this.#fd));
     if (difference === undefined) return;
     throw new BlockError(`${this.path} was changed while it was being attached: ${difference}`, {
@@ -34,9 +55,10 @@ export class BlockDevice implements AsyncDisposable {
     });
   }
 
-  /** Lets go of the device. Whoever else has it open keeps it. */
-  close(): Promise<void> {
-    return this.#fd.close();
+  /** Lets go of the device, and of what is below. Whoever else has it open keeps it. */
+  async close(): Promise<void> {
+    await this.#fd.close();
+    await this.below?.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -44,27 +66,55 @@ export class BlockDevice implements AsyncDisposable {
   }
 }
 
+/** How long a suspended mapper device is waited for where the caller sets no end; milliseconds. */
+const RESUME_MS = 10_000;
+
+export interface OpenDeviceOptions {
+  /** It is a loop device that was made for this export before. */
+  readonly ownLoop?: boolean | undefined;
+  /** Ends the wait for a mapper device that is suspended. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Opens the block device that the O_PATH descriptor `node` stands for, as the guest will use it.
  * Refuses a device without a medium, and a read-only one where `writable` is asked for: blkback
- * would take both, and the guest would meet the error. Throws `BlockError`, `SystemError`.
- * `ownLoop` says that it is a loop device that was made for this export before.
+ * would take both, and the guest would meet the error. Waits for a mapper device that is suspended.
+ * Throws `BlockError`, `SystemError`.
  */
 export async function openBlockDevice(
   node: OwnedFd,
   writable: boolean,
-  ownLoop = false,
+  options: OpenDeviceOptions = {},
 ): Promise<BlockDevice> {
   return handOver(await openNode(node, writable), async (fd) => {
-    const identity = await identify(fd);
+    const identity = await identifyResumed(fd, options.signal);
     if (writable && (await isReadOnly(fd))) throw readOnlyError(fd.name);
     if ((await getSize(fd)) === 0n) {
       throw new BlockError(`${fd.name} is empty: it has no medium, or nothing is behind it`, {
         code: 'ENOMEDIUM',
       });
     }
-    return new BlockDevice(fd, identity, fd.name, ownLoop);
+    // The kernel's name of a mapper device says nothing to people.
+    const { mapper } = identity;
+    const path = mapper && isKernelName(fd.name) ? await mapperPath(mapper, fd.name) : fd.name;
+    return new BlockDevice(fd, identity, path, options.ownLoop ?? false);
   });
+}
+
+function isKernelName(path: string): boolean {
+  return /^\/dev\/dm-\d+$/.test(path);
+}
+
+/** A suspended mapper device may get another table before it is resumed: it is looked at afterwards. */
+async function identifyResumed(fd: OwnedFd, signal?: AbortSignal): Promise<DeviceIdentity> {
+  const identity = await identify(fd);
+  const { mapper, devnum } = identity;
+  if (mapper === undefined) return identity;
+  if (!mapper.live) throw noTable(mapper);
+  if (!mapper.suspended) return identity;
+  await waitResumed(devnum, mapper.name, signal ?? AbortSignal.timeout(RESUME_MS));
+  return await identify(fd);
 }
 
 async function openNode(node: OwnedFd, writable: boolean): Promise<OwnedFd> {

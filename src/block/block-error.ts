@@ -8,7 +8,12 @@ import { BlkbackError } from '../errors.js';
  * - `ENOTDISK`: neither a block device nor a regular file;
  * - `EWINDOW`: offset, size or block size do not fit the file;
  * - `ENODISKSEQ`: the kernel has no disk sequence numbers;
- * - `EHELD`: the device is still open somewhere.
+ * - `EHELD`: the device is still open somewhere;
+ * - `ENOTMAPPER`: something is asked for that only a mapper device can do;
+ * - `ENOTABLE`: a mapper device without a live table;
+ * - `ESUSPENDED`: a mapper device that stays suspended;
+ * - `EGOING`: a mapper device that is marked for deferred removal;
+ * - `EVERITY`: the live table is not the dm-verity table that was asked for.
  */
 export class BlockError extends BlkbackError {}
 

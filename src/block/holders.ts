@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
-import { findBlock } from '../linux/sysfs.js';
+import { findBlock, listPartitions, readDevnum } from '../linux/sysfs.js';
 
 /**
  * Who has a block device open, as far as it can be seen: processes, mounts, devices on top. Kernel
@@ -14,6 +14,21 @@ export async function listHolders(devnum: Devnum): Promise<string[]> {
     listProcesses(devnum),
   ]);
   return [...mounts, ...stacked, ...processes];
+}
+
+/**
+ * Who can have claimed a disk, a partition or one of its partitions for themselves: mounts, and
+ * devices on top other than mapper devices, which share their claims. For messages only.
+ */
+export async function listClaimants(devnum: Devnum): Promise<string[]> {
+  const block = await findBlock(devnum).catch(() => undefined);
+  const partitions = block ? await listPartitions(block.diskDirectory) : [];
+  const numbers = await Promise.all(partitions.map(readDevnum));
+  const all = [devnum, ...numbers.filter((number) => number !== undefined)];
+  const found = await Promise.all(
+    all.map(async (one) => [...(await listMounts(one)), ...(await listStacked(one))]),
+  );
+  return [...new Set(found.flat())].filter((who) => !/^the device dm-/.test(who));
 }
 
 async function listMounts(devnum: Devnum): Promise<string[]> {

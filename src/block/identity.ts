@@ -1,4 +1,5 @@
 import { getDiskseq } from '../linux/block-ioctl.js';
+import { type MapperState, readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
 import { isIoctlUnknown, isSystemError } from '../linux/errno.js';
 import type { OwnedFd } from '../linux/fd.js';
@@ -10,7 +11,8 @@ import { BlockError } from './block-error.js';
  * What the kernel says of an open block device. While the descriptor is open the number belongs to
  * this device. The disk sequence number tells which disk it is, not what is on it: the backing file
  * and window of a loop device can be exchanged underneath (and before Linux 6.5, 6.1.39 and mid-2023
- * 5.15 a reused loop device even kept its number), hence `loop`.
+ * 5.15 a reused loop device even kept its number), and so can the table of a mapper device: hence
+ * `loop` and `mapper`.
  */
 export interface DeviceIdentity {
   readonly devnum: Devnum;
@@ -20,6 +22,8 @@ export interface DeviceIdentity {
   readonly partition: PartitionIdentity | undefined;
   /** For a loop device: what it stands on. */
   readonly loop: LoopStatus | undefined;
+  /** For a mapper device: name, UUID, table, and the state it was found in. */
+  readonly mapper: MapperState | undefined;
 }
 
 /** Which part of its disk a partition is; in sectors of 512 bytes, as sysfs has it. */
@@ -38,7 +42,23 @@ export async function identify(device: OwnedFd): Promise<DeviceIdentity> {
   // Partitions of a loop device have another major number; they stand on its file all the same.
   const disk = partition === undefined ? devnum : await readDevnum(block.diskDirectory);
   const loop = disk?.major === LOOP_MAJOR ? await readLoopStatus(device) : undefined;
-  return { devnum, diskseq, partition, loop };
+  const mapper = await readMapperState(device, devnum, block);
+  return { devnum, diskseq, partition, loop, mapper };
+}
+
+/** The mapper is asked by number, which the open descriptor keeps. */
+async function readMapperState(
+  device: OwnedFd,
+  devnum: Devnum,
+  block: SysfsBlock,
+): Promise<MapperState | undefined> {
+  if ((await readAttribute(block.directory, 'dm/name')) === undefined) return undefined;
+  const state = await readMapper({ devnum });
+  if (state !== undefined) return state;
+  throw new BlockError(`${device.name} is going away: device-mapper does not know it any more`, {
+    code: 'ENXIO',
+    syscall: 'DM_TABLE_STATUS',
+  });
 }
 
 async function readPartition({
@@ -96,7 +116,17 @@ export function identityDifference(
     ['backing file (inode)', expected.loop?.inode, found.loop?.inode],
     ['loop offset', expected.loop?.offset, found.loop?.offset],
     ['loop size limit', expected.loop?.sizeLimit, found.loop?.sizeLimit],
+    ['mapper name', expected.mapper?.name, found.mapper?.name],
+    ['mapper UUID', expected.mapper?.uuid, found.mapper?.uuid],
+    ['mapper table', formatTable(expected.mapper), formatTable(found.mapper)],
   ];
   const row = rows.find(([, a, b]) => a !== b);
   return row && `${row[0]} ${String(row[1])} was expected, ${String(row[2])} found`;
+}
+
+/** The table as `dmsetup table` shows it, on one line. */
+export function formatTable(mapper: MapperState | undefined): string | undefined {
+  return mapper?.targets
+    .map(({ start, length, type, params }) => `${start} ${length} ${type} ${params}`.trimEnd())
+    .join('; ');
 }

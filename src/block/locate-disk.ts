@@ -53,7 +53,8 @@ async function findPartition(disk: string, partition: number): Promise<string | 
   return undefined;
 }
 
-async function pinNode(directory: string): Promise<OwnedFd> {
+/** Pins the device node of a sysfs block directory. Throws `ENOENT`, `EIDENTITY`. */
+export async function pinNode(directory: string): Promise<OwnedFd> {
   const [path, devnum] = await Promise.all([readDevname(directory), readDevnum(directory)]);
   if (path === undefined || devnum === undefined) {
     throw new BlockError(`${directory} vanished while it was being looked up`, { code: 'ENOENT' });

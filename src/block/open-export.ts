@@ -3,73 +3,134 @@ import { handOver } from '../util/hand-over.js';
 import type { FileWindow } from './backing-file.js';
 import { type BlockDevice, openBlockDevice } from './block-device.js';
 import { BlockError } from './block-error.js';
+import { createLayer, type LayerRequest } from './layer.js';
 import { type DiskLocator, pinDisk } from './locate-disk.js';
 import { createLoopDevice, type DirectIo } from './loop-device.js';
+import {
+  checkClaim,
+  checkStaying,
+  locatorClaim,
+  type MapperLocator,
+  pinMapper,
+} from './mapper-device.js';
+import { mapperClaim } from './mapper-name.js';
 import { type PinnedPath, pinPath } from './open-path.js';
+import { checkVerity } from './verity.js';
 
 /** What is to be exported, and how. */
 export interface ExportRequest {
-  readonly locator: { readonly path: string } | DiskLocator;
-  /** The sequence number that a device found by path must have. */
+  readonly locator: { readonly path: string } | DiskLocator | MapperLocator;
+  /** The sequence number that a device found by path, name or UUID must have. */
   readonly diskseq: bigint | undefined;
   readonly writable: boolean;
   readonly file: FileWindow & { readonly directIo: DirectIo };
   /** Settings that were made and only mean something for a file; on a device they are refused. */
   readonly fileOnly: readonly string[];
+  /** The same for a mapper device. */
+  readonly mapperOnly: readonly string[];
+  /** The root digest that the dm-verity table of the device must have; hex, lower case. */
+  readonly verityRoot: string | undefined;
+  /** A mapper device that is to be made over it. */
+  readonly layer: LayerRequest | undefined;
 }
 
 /**
- * Opens what is to be exported: a block device as it is, a regular file as a new loop device. Nothing
- * is made before it is known that it can be opened as asked. Throws `BlockError`, `SystemError`.
+ * Opens what is to be exported: a block device as it is, a regular file as a new loop device, either
+ * under a layer if one is asked for. Nothing is made before it is known that it can be opened as
+ * asked. Throws `BlockError`, `SystemError`.
  */
 export async function openExport(
   request: ExportRequest,
   signal?: AbortSignal,
 ): Promise<BlockDevice> {
+  return await handOver(await openBase(request, signal), async (base) =>
+    request.layer === undefined ? base : await createLayer(base, request.layer, request.writable),
+  );
+}
+
+async function openBase(request: ExportRequest, signal?: AbortSignal): Promise<BlockDevice> {
   const { fd, kind } = await pinLocator(request.locator);
   await using node = fd;
-  if (kind === 'block') return await openDevice(node, request);
+  if (kind === 'block') return await openDevice(node, request, signal);
   if (request.diskseq !== undefined) {
     throw new BlockError(
       `${node.name} is a regular file and has no diskseq of its own; diskseq=${request.diskseq} asks for a block device`,
       { code: 'EIDENTITY' },
     );
   }
+  if (request.mapperOnly.length > 0) throw notMapper(node.name, 'a regular file', request);
   return await createLoopDevice(node, { ...request.file, writable: request.writable, signal });
 }
 
 /** Pins what a locator leads to, without opening it. */
 export async function pinLocator(locator: ExportRequest['locator']): Promise<PinnedPath> {
   if ('path' in locator) return pinPath(locator.path);
-  return { fd: await pinDisk(locator), kind: 'block' };
+  if ('diskseq' in locator) return { fd: await pinDisk(locator), kind: 'block' };
+  return { fd: await pinMapper(locator), kind: 'block' };
 }
 
-/** The sequence number that the opened device must have, if any. */
-function expectedDiskseq({ locator, diskseq }: ExportRequest): bigint | undefined {
-  return 'diskseq' in locator ? locator.diskseq : diskseq;
-}
-
-async function openDevice(node: OwnedFd, request: ExportRequest): Promise<BlockDevice> {
+async function openDevice(
+  node: OwnedFd,
+  request: ExportRequest,
+  signal: AbortSignal | undefined,
+): Promise<BlockDevice> {
   if (request.fileOnly.length > 0) {
     throw new BlockError(
       `${node.name} is a block device; ${request.fileOnly.join(', ')} can only be set for a file`,
       { code: 'ENOTDISK' },
     );
   }
-  return handOver(await openBlockDevice(node, request.writable), async (device) => {
-    const expected = expectedDiskseq(request);
-    const found = device.identity.diskseq;
-    const partition = device.identity.partition?.number;
-    if ('diskseq' in request.locator && partition !== request.locator.partition) {
-      throw new BlockError(
-        `${device.path} is not the partition that was meant: ${request.locator.partition} was expected, ${partition} found`,
-        { code: 'EIDENTITY' },
-      );
-    }
-    if (expected === undefined || expected === found) return device;
+  const device = await openBlockDevice(node, request.writable, { signal });
+  return handOver(device, async () => {
+    checkDisk(device, request);
+    await checkMapper(device, request);
+    return device;
+  });
+}
+
+/** Throws `EIDENTITY` unless the opened disk or partition is the one that was asked for. */
+function checkDisk(device: BlockDevice, { locator, diskseq }: ExportRequest): void {
+  const expected = 'diskseq' in locator ? locator.diskseq : diskseq;
+  const found = device.identity.diskseq;
+  const partition = device.identity.partition?.number;
+  if ('diskseq' in locator && partition !== locator.partition) {
     throw new BlockError(
-      `${device.path} is not the disk that was meant: diskseq ${expected} was expected, ${found} found`,
+      `${device.path} is not the partition that was meant: ${locator.partition} was expected, ${partition} found`,
       { code: 'EIDENTITY' },
     );
-  });
+  }
+  if (expected === undefined || expected === found) return;
+  throw new BlockError(
+    `${device.path} is not the disk that was meant: diskseq ${expected} was expected, ${found} found`,
+    { code: 'EIDENTITY' },
+  );
+}
+
+/** Throws unless a mapper device is the one that was asked for, and going to stay. */
+async function checkMapper(device: BlockDevice, request: ExportRequest): Promise<void> {
+  const { locator } = request;
+  const { mapper } = device.identity;
+  const claim =
+    'path' in locator
+      ? await mapperClaim(locator.path)
+      : 'diskseq' in locator
+        ? undefined
+        : locatorClaim(locator);
+  if (mapper === undefined) {
+    if (request.mapperOnly.length > 0) throw notMapper(device.path, 'not one', request);
+    if (claim === undefined) return;
+    throw new BlockError(`${claim.by} leads to ${device.path}, which is not a mapper device`, {
+      code: 'EIDENTITY',
+    });
+  }
+  if (claim !== undefined) checkClaim(mapper, device.path, claim);
+  checkStaying(mapper);
+  if (request.verityRoot !== undefined) await checkVerity(device, mapper, request.verityRoot);
+}
+
+function notMapper(path: string, what: string, { mapperOnly }: ExportRequest): BlockError {
+  return new BlockError(
+    `${mapperOnly.join(', ')} can only be set for a mapper device, and ${path} is ${what}`,
+    { code: 'ENOTMAPPER' },
+  );
 }

@@ -1,3 +1,5 @@
+import { describeLocator } from '../block/mapper-device.js';
+import type { ExportRequest } from '../block/open-export.js';
 import { attach } from '../hotplug/attach.js';
 import { planAttach } from '../hotplug/plan.js';
 import { readVbdBackend } from '../xenstore/vbd-backend.js';
@@ -9,10 +11,17 @@ export async function add(context: Context): Promise<Outcome> {
   if (context.invocation.dryRun) return plan(context);
   const result = await attach(store, vbd, { ...settings, signal, onStep });
   const { publication, openedBy, already } = result;
+  for (const warning of result.warnings) process.stderr.write(`xen-blkback: ${warning}\n`);
   return {
     text: `${vbd.backend}: ${publication['physical-device-path']} is open in blkback${already ? ' (it was attached before)' : ''}`,
     quiet: true,
-    json: { backend: result.backend, ...publication, 'opened-by': openedBy, already },
+    json: {
+      backend: result.backend,
+      ...publication,
+      'opened-by': openedBy,
+      already,
+      warnings: result.warnings,
+    },
   };
 }
 
@@ -20,27 +29,43 @@ async function plan({ store, vbd, settings, signal }: Context): Promise<Outcome>
   const backend = await readVbdBackend(store, vbd, { signal });
   const { request, target } = planAttach(vbd, backend);
   const { locator, writable, file } = request;
-  const device = 'path' in locator ? locator.path : `the disk with diskseq ${locator.diskseq}`;
   const steps = [
-    `open ${device} for ${writable ? 'reading and writing' : 'reading'}`,
+    `open ${describeDevice(locator)} for ${writable ? 'reading and writing' : 'reading'}`,
     `if it is a file: a loop device over it, from byte ${file.offset}, ${file.size ?? 'all'} bytes, blocks of ${file.blockSize}, direct I/O ${file.directIo}, autoclear ${target.autoclear ? 'on' : 'off'}`,
+    ...(target.verityRoot ? [`check that it is dm-verity with root ${target.verityRoot}`] : []),
+    ...(target.layer ? [`make a ${target.layer} layer over it, which goes with the guest`] : []),
     `write physical-device, physical-device-path and diskseq below ${vbd.backend} when its state is 2 (${settings.uapi} dialect)`,
     `wait up to ${settings.timeoutMs / 1000} s until blkback has opened it, then let go`,
+    ...(target.deferredRemove ? ['mark the mapper device for deferred removal'] : []),
   ];
   return {
     text: steps.join('\n'),
     json: {
       backend: vbd.backend,
-      ...('path' in locator
-        ? { path: locator.path }
-        : { diskseq: String(locator.diskseq), partition: locator.partition }),
+      ...locatorJson(locator),
       writable,
       offset: String(file.offset),
       size: file.size === undefined ? null : String(file.size),
       'block-size': file.blockSize,
       'direct-io': file.directIo,
       autoclear: target.autoclear,
+      layer: target.layer ?? null,
+      'deferred-remove': target.deferredRemove,
+      'verity-root': target.verityRoot ?? null,
       uapi: settings.uapi,
     },
   };
+}
+
+function describeDevice(locator: ExportRequest['locator']): string {
+  if ('path' in locator) return locator.path;
+  if ('diskseq' in locator) return `the disk with diskseq ${locator.diskseq}`;
+  return `the mapper device with ${describeLocator(locator)}`;
+}
+
+function locatorJson(locator: ExportRequest['locator']): Record<string, unknown> {
+  if ('path' in locator) return { path: locator.path };
+  if ('dmName' in locator) return { 'dm-name': locator.dmName };
+  if ('dmUuid' in locator) return { 'dm-uuid': locator.dmUuid };
+  return { diskseq: String(locator.diskseq), partition: locator.partition };
 }

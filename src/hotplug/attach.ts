@@ -1,19 +1,19 @@
 import type { BlockDevice } from '../block/block-device.js';
 import { openExport } from '../block/open-export.js';
-import { refreshUdev } from '../block/refresh-udev.js';
+import { errorMessage } from '../errors.js';
+import { removeMapper } from '../linux/device-mapper.js';
 import { formatDevnum } from '../linux/devnum.js';
-import { setAutoclear } from '../linux/loop-ioctl.js';
 import { readVbdBackend, type VbdBackend, XenbusState } from '../xenstore/vbd-backend.js';
 import type { VbdPath } from '../xenstore/vbd-path.js';
 import { waitFor } from '../xenstore/wait-for.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { Deadline } from './deadline.js';
 import { HotplugError } from './hotplug-error.js';
+import { keep } from './keep.js';
 import { type OpenedBy, OpenedWatch, throwIfClosing } from './opened.js';
 import { type AttachPlan, planAttach, requireBackend, type Uapi } from './plan.js';
 import { type Publication, publish, toPublication, unpublish } from './publish.js';
 import { openPublished, readPublished } from './published-device.js';
-import { removeRecord, writeRecord } from './record.js';
 import { reportConnected, reportFailure } from './report.js';
 
 export interface AttachOptions {
@@ -28,7 +28,14 @@ export interface AttachOptions {
   readonly onStep?: ((step: AttachStep, detail: string) => void) | undefined;
 }
 
-export type AttachStep = 'planned' | 'opened' | 'ready' | 'published' | 'connected' | 'released';
+export type AttachStep =
+  | 'planned'
+  | 'opened'
+  | 'ready'
+  | 'published'
+  | 'connected'
+  | 'marked'
+  | 'released';
 
 export interface AttachResult {
   readonly backend: string;
@@ -36,6 +43,8 @@ export interface AttachResult {
   readonly openedBy: OpenedBy;
   /** The device had been published before; nothing was made. */
   readonly already: boolean;
+  /** What did not go as asked, although the guest has its disk; a sentence each. */
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -68,6 +77,7 @@ class Attachment {
   readonly #deadline: Deadline;
   readonly #signal: AbortSignal;
   #waitingFor = 'XenStore to answer';
+  readonly #warnings: string[] = [];
 
   constructor(store: Xenstore, vbd: VbdPath, options: AttachOptions, deadline: Deadline) {
     this.#store = store;
@@ -99,7 +109,7 @@ class Attachment {
     const published = readPublished(this.#vbd, backend);
     this.#waitingFor = 'the device to open';
     await using device = published
-      ? await openPublished(this.#vbd, published, plan.request)
+      ? await openPublished(this.#vbd, published, plan.request, this.#signal)
       : await openExport(plan.request, this.#signal);
     this.#step('opened', describeDevice(device));
     const publication = {
@@ -112,7 +122,13 @@ class Attachment {
       : await this.#publish(device, backend, publication, plan);
     await device.close();
     this.#step('released', device.path);
-    return { backend: this.#vbd.backend, publication, openedBy, already: published !== undefined };
+    return {
+      backend: this.#vbd.backend,
+      publication,
+      openedBy,
+      already: published !== undefined,
+      warnings: this.#warnings,
+    };
   }
 
   async #publish(
@@ -160,11 +176,26 @@ class Attachment {
     const openedBy = await opened.wait(device.identity.devnum, this.#signal);
     this.#step('connected', `blkback has it open, as ${openedBy} tells`);
     await device.verify();
-    await this.#keep(device, plan, async () => {
+    if (plan.target.deferredRemove) await this.#markForRemoval(device.bottom);
+    const { runDirectory } = this.#options;
+    await keep(runDirectory, this.#vbd, device.bottom, plan.target.autoclear, async () => {
       this.#waitingFor = 'XenStore to take hotplug-status';
       await reportConnected(this.#store, this.#vbd, publication, { signal: this.#signal });
     });
     return openedBy;
+  }
+
+  /** A failure is told and the vbd served all the same, as the guest has its disk by now. */
+  async #markForRemoval({ identity, path }: BlockDevice): Promise<void> {
+    try {
+      // Never earlier: the device is not ours to remove should the attach fail.
+      await removeMapper({ devnum: identity.devnum }, true);
+      this.#step('marked', `${path} goes with its last close`);
+    } catch (error) {
+      this.#warnings.push(
+        `${this.#vbd.backend}: ${path} is attached, but could not be marked for deferred removal: ${errorMessage(error)}`,
+      );
+    }
   }
 
   #openedWatch(backend: VbdBackend): Promise<OpenedWatch> {
@@ -182,30 +213,6 @@ class Attachment {
       return backend.text('state') === XenbusState.InitWait ? backend : undefined;
     };
     return (await ask()) ?? (await waitFor(this.#store, [this.#vbd.backend], ask, options));
-  }
-
-  /**
-   * From here on blkback's own reference keeps the device; what is left to do is for after the guest.
-   * A loop device goes on clearing itself until the very end, whatever happens in `connect`.
-   */
-  async #keep(
-    device: BlockDevice,
-    { target }: AttachPlan,
-    connect: () => Promise<void>,
-  ): Promise<void> {
-    const { devnum, diskseq } = device.identity;
-    const unbind = device.ownLoop && !target.autoclear;
-    if (device.ownLoop && !unbind) return await connect();
-    const { runDirectory } = this.#options;
-    await writeRecord(runDirectory, this.#vbd, { devnum, diskseq, path: device.path, unbind });
-    try {
-      await connect();
-      if (unbind) await setAutoclear(device.fd, false);
-      else await refreshUdev(devnum);
-    } catch (error) {
-      await removeRecord(runDirectory, this.#vbd);
-      throw error;
-    }
   }
 
   /** The deadline's own error knows nothing but that it passed: says what was waited for. */

@@ -1,8 +1,10 @@
 import { stat } from 'node:fs/promises';
 import { refreshUdev } from '../block/refresh-udev.js';
+import { layerBase, listLayers, waitLayersGone } from '../block/release-layer.js';
 import { isLoopBound, unbindLoop, waitLoopUnbound } from '../block/release-loop.js';
 import { errorCode } from '../errors.js';
-import { formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
+import { type Devnum, formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
+import { findBlock, readAttribute } from '../linux/sysfs.js';
 import { XenBackendDevice } from '../linux/xen-backend.js';
 import { poll } from '../util/poll.js';
 import { readVbdBackend, type VbdBackend } from '../xenstore/vbd-backend.js';
@@ -10,6 +12,7 @@ import { backendNode, type VbdPath } from '../xenstore/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { Deadline } from './deadline.js';
 import { HotplugError } from './hotplug-error.js';
+import { layerOwner } from './plan.js';
 import { type PublishedDevice, readPublishedLeniently } from './published-device.js';
 import { readRecord, removeRecord, type VbdRecord } from './record.js';
 import { reportFailure } from './report.js';
@@ -32,6 +35,8 @@ interface Departing {
   readonly published: PublishedDevice | undefined;
   /** A loop device that was made for this vbd. */
   readonly ownLoop: boolean;
+  /** Whether blkback had a layer of ours, over the device, and not the device itself. */
+  readonly layered: boolean;
 }
 
 /**
@@ -65,6 +70,8 @@ async function giveBack(
   await requireOffline(vbd, backend, options.sysfs);
   await waitClosed(vbd, options, signal);
   options.onStep?.('closed', vbd.sysfsName);
+  // Always looked for: one that was never published is left where an `add` was killed.
+  await waitLayersGone(layerOwner(vbd), signal);
   await release(departing, signal);
   options.onStep?.('released', describe(departing));
   await removeNodes(store, vbd, signal);
@@ -78,9 +85,18 @@ async function takeStock(
   runDirectory: string,
 ): Promise<Departing> {
   const record = await readRecord(runDirectory, vbd);
-  const published = readPublishedLeniently(vbd, backend);
+  const [layer] = await listLayers(layerOwner(vbd));
+  const base = layer && layerBase(layer);
+  const published = base ? await presentDevice(base) : readPublishedLeniently(vbd, backend);
   const ownLoop = record?.unbind ?? (await isOwnLoop(published, backend));
-  return { record, published, ownLoop };
+  return { record, published, ownLoop, layered: layer !== undefined };
+}
+
+/** What a layer stands on is not in XenStore, and cannot become another device while it does. */
+async function presentDevice(devnum: Devnum): Promise<PublishedDevice> {
+  const block = await findBlock(devnum).catch(() => undefined);
+  const diskseq = block && (await readAttribute(block.diskDirectory, 'diskseq'));
+  return { devnum, diskseq: diskseq === undefined ? undefined : BigInt(diskseq), path: undefined };
 }
 
 /** A published loop device is ours if the target is a file, or was one: nobody else sets up loops. */
@@ -165,8 +181,9 @@ async function removeNodes(store: Xenstore, vbd: VbdPath, signal: AbortSignal): 
   );
 }
 
-function describe({ record, published, ownLoop }: Departing): string {
+function describe({ record, published, ownLoop, layered }: Departing): string {
   const device = record ?? published;
   if (device === undefined) return 'no device is attached';
-  return `${ownLoop ? 'our loop device' : 'device'} ${formatDevnum(device.devnum)}`;
+  const what = `${ownLoop ? 'our loop device' : 'device'} ${formatDevnum(device.devnum)}`;
+  return layered ? `the layer over ${what}` : what;
 }

@@ -2,7 +2,7 @@ import type { ExportRequest } from '../block/open-export.js';
 import type { VbdBackend } from '../xenstore/vbd-backend.js';
 import type { VbdPath } from '../xenstore/vbd-path.js';
 import { HotplugError, quote } from './hotplug-error.js';
-import { parseTarget, type Target } from './target.js';
+import { type Locator, parseTarget, type Target } from './target.js';
 
 /** How XenStore and blkback agree on the device: the nodes of docs/xenstore.md. */
 export type Uapi = 'key' | 'inline';
@@ -16,15 +16,11 @@ export interface AttachPlan {
 /** Keys that only shape a new loop device. */
 const FILE_KEYS = ['offset', 'size', 'block-size', 'direct-io', 'autoclear'];
 
+/** Keys that only mean something for a mapper device. */
+const MAPPER_KEYS = ['deferred-remove', 'verity-root'];
+
 /** Keys whose work is still to be written: to take them and do nothing would be a lie. */
-const UNSUPPORTED_KEYS = [
-  'dm-name',
-  'dm-uuid',
-  'deferred-remove',
-  'layer',
-  'verity-root',
-  'sharing',
-];
+const UNSUPPORTED_KEYS = ['sharing'];
 
 /**
  * Plans the attach of a vbd from its backend directory. Pure. Throws `HotplugError`: `EBACKEND`,
@@ -40,7 +36,7 @@ export function planAttach(vbd: VbdPath, backend: VbdBackend): AttachPlan {
     throw incomplete(vbd, 'dev', 'without it blkback connects but never serves a request');
   }
   const target = parseTarget(params);
-  return { target, request: toExportRequest(target, writable) };
+  return { target, request: toExportRequest(vbd, target, writable) };
 }
 
 /** Throws `EBACKEND` unless there is a backend directory. */
@@ -65,22 +61,40 @@ function parseMode(vbd: VbdPath, mode: string | undefined): boolean {
   });
 }
 
-function toExportRequest(target: Target, writable: boolean): ExportRequest {
+function toExportRequest(vbd: VbdPath, target: Target, writable: boolean): ExportRequest {
   const unsupported = target.keys.filter((key) => UNSUPPORTED_KEYS.includes(key));
   if (unsupported.length > 0) {
     throw new HotplugError(`this version does not do ${unsupported.join(', ')} yet`, {
       code: 'EUNSUPPORTED',
     });
   }
-  const { locator, offset, size, blockSize, directIo } = target;
-  if (locator.by === 'dm-name' || locator.by === 'dm-uuid') {
-    throw new HotplugError(`this version does not do ${locator.by} yet`, { code: 'EUNSUPPORTED' });
+  const { offset, size, blockSize, directIo, layer } = target;
+  if (layer === 'crypt' && !writable) {
+    throw new HotplugError(
+      'layer=crypt needs mode w: with a new key for each attach there is nothing to read',
+      { code: 'EMODE' },
+    );
   }
   return {
-    locator: locator.by === 'path' ? { path: locator.path } : locator,
+    locator: toDeviceLocator(target.locator),
     diskseq: target.diskseq,
     writable,
     file: { offset, size, blockSize, directIo },
     fileOnly: target.keys.filter((key) => FILE_KEYS.includes(key)),
+    mapperOnly: target.keys.filter((key) => MAPPER_KEYS.includes(key)),
+    verityRoot: target.verityRoot,
+    layer: layer && { kind: layer, owner: layerOwner(vbd) },
   };
+}
+
+function toDeviceLocator(locator: Locator): ExportRequest['locator'] {
+  if (locator.by === 'path') return { path: locator.path };
+  if (locator.by === 'dm-name') return { dmName: locator.name };
+  if (locator.by === 'dm-uuid') return { dmUuid: locator.uuid };
+  return locator;
+}
+
+/** What the layers of a vbd are called by: its domain and its device number. */
+export function layerOwner({ domid, devid }: VbdPath): string {
+  return `${domid}-${devid}`;
 }

@@ -1,6 +1,9 @@
 import { type BlockDevice, openBlockDevice } from '../block/block-device.js';
+import { pinNode } from '../block/locate-disk.js';
 import { type ExportRequest, pinLocator } from '../block/open-export.js';
 import { pinPath } from '../block/open-path.js';
+import { isLayerOf, layerBase } from '../block/release-layer.js';
+import { checkVerity } from '../block/verity.js';
 import { errorMessage } from '../errors.js';
 import {
   type Devnum,
@@ -10,6 +13,7 @@ import {
   sameDevnum,
 } from '../linux/devnum.js';
 import type { OwnedFd } from '../linux/fd.js';
+import { findBlock } from '../linux/sysfs.js';
 import { handOver } from '../util/hand-over.js';
 import type { VbdBackend } from '../xenstore/vbd-backend.js';
 import type { VbdPath } from '../xenstore/vbd-path.js';
@@ -61,6 +65,7 @@ export async function openPublished(
   vbd: VbdPath,
   published: PublishedDevice,
   request: ExportRequest,
+  signal?: AbortSignal,
 ): Promise<BlockDevice> {
   const refuse = (why: string, cause?: unknown): HotplugError =>
     new HotplugError(
@@ -77,7 +82,12 @@ export async function openPublished(
     const { fd, kind } = await pinPath(path);
     await using node = fd;
     if (kind !== 'block') throw refuse(`${path} is not that device`);
-    const device = await openBlockDevice(node, false, requested.kind === 'file');
+    const ownLoop = requested.kind === 'file';
+    const top = await openBlockDevice(node, false, {
+      ownLoop: ownLoop && request.layer === undefined,
+      signal,
+    });
+    const device = await handOver(top, () => withBase(top, request, ownLoop));
     return await handOver(device, async () => {
       const { devnum, diskseq } = device.identity;
       if (!sameDevnum(devnum, published.devnum) || diskseq !== published.diskseq) {
@@ -85,8 +95,13 @@ export async function openPublished(
           `${path} is another device by now (diskseq ${diskseq}, not ${published.diskseq})`,
         );
       }
-      if (await isRequested(device, wanted, request)) return device;
-      throw refuse('that is not what params asks for');
+      const { bottom } = device;
+      if (!(await isRequested(bottom, wanted, request))) {
+        throw refuse('that is not what params asks for');
+      }
+      const { mapper } = bottom.identity;
+      if (mapper && request.verityRoot) await checkVerity(bottom, mapper, request.verityRoot);
+      return device;
     });
   };
   try {
@@ -95,6 +110,20 @@ export async function openPublished(
     if (error instanceof HotplugError) throw error;
     throw refuse(`it cannot be compared with what params asks for (${errorMessage(error)})`, error);
   }
+}
+
+/** A layer with the device below it, if the target asks for one and this is it; else the device. */
+async function withBase(
+  top: BlockDevice,
+  { layer }: ExportRequest,
+  ownLoop: boolean,
+): Promise<BlockDevice> {
+  const { mapper } = top.identity;
+  const base = mapper && layerBase(mapper);
+  if (layer === undefined || mapper === undefined || base === undefined) return top;
+  if (!isLayerOf(mapper, layer.owner) || mapper.targets[0]?.type !== layer.kind) return top;
+  await using node = await pinNode((await findBlock(base)).directory);
+  return top.over(await openBlockDevice(node, false, { ownLoop }));
 }
 
 /** Whether an open device is what `wanted` is: that very device, or a loop device over that file. */

@@ -65,6 +65,9 @@ export function parsePath(key: string, value: string): string {
 
 /** A name that device-mapper takes on every kernel, and that stays inside /dev/mapper. */
 export function parseMapperName(key: string, value: string): string {
+  if (/\p{Cc}/u.test(value)) {
+    throw targetError(`${key}=${quote(value)}: a mapper device has no control characters in it`);
+  }
   if (['.', '..', 'control'].includes(value) || value.includes('/')) {
     throw targetError(`${key}=${quote(value)} cannot be the name of a mapper device`);
   }

@@ -38,6 +38,10 @@ export class OwnedFd implements AsyncDisposable {
     return OwnedFd.open(`/proc/self/fd/${this.fd}`, flags, this.name);
   }
 
+  get isOpen(): boolean {
+    return this.#fd >= 0;
+  }
+
   /** The number, while it is open. */
   get fd(): number {
     if (this.#fd < 0) throw SystemError.fromErrno('use', `${this.name} (already closed)`, 9);

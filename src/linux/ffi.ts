@@ -12,6 +12,7 @@ const libc = koffi.load(null);
 const ioctlPointer = libc.func('ioctl', 'int', ['int', 'unsigned long', 'void *']);
 const ioctlWord = libc.func('ioctl', 'int', ['int', 'unsigned long', 'intptr_t']);
 const getsockopt = libc.func('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *']);
+const getrandom = libc.func('long getrandom(void *buffer, size_t bytes, unsigned int flags)');
 const openlog = libc.func('void openlog(void *ident, int option, int facility)');
 const syslogText = libc.func('void syslog(int priority, const char *format, ...)');
 
@@ -52,6 +53,12 @@ export function syslog(priority: number, text: string): void {
   if (!syslogOpen) openlog(SYSLOG_NAME, LOG_PID, LOG_DAEMON);
   syslogOpen = true;
   syslogText(LOG_DAEMON | priority, '%s', 'string', text);
+}
+
+/** Fills a buffer of at most 256 bytes from the kernel's random source (getrandom(2)). */
+export function getRandom(buffer: Buffer): void {
+  if (getrandom(buffer, buffer.length, 0) === buffer.length) return;
+  throw SystemError.fromErrno('getrandom', 'the kernel', koffi.errno());
 }
 
 /** Uid of a Unix socket's peer (`SO_PEERCRED`); `undefined` where there is none. */

@@ -70,6 +70,7 @@ describe('identityDifference', () => {
     diskseq: 9n,
     partition: undefined,
     loop,
+    mapper: undefined,
   };
 
   it('is none between two readings of the same device, nor by its flags', () => {

@@ -51,12 +51,16 @@ type Changes = Partial<Omit<ExportRequest, 'locator' | 'file'> & ExportRequest['
 
 /** A request for a path or a disk, writable and with every default, but for the changes. */
 export function request(where: string | ExportRequest['locator'], changes: Changes = {}) {
-  const { diskseq, writable = true, fileOnly = [], ...file } = changes;
+  const { diskseq, writable = true, fileOnly = [], ...others } = changes;
+  const { mapperOnly = [], verityRoot, layer, ...file } = others;
   return {
     locator: typeof where === 'string' ? { path: where } : where,
     diskseq,
     writable,
     fileOnly,
+    mapperOnly,
+    verityRoot,
+    layer,
     file: { offset: 0n, size: undefined, blockSize: 512, directIo: 'no', ...file },
   } as const satisfies ExportRequest;
 }

@@ -26,6 +26,9 @@ describe('planAttach', () => {
       writable: true,
       file: { offset: 0n, size: undefined, blockSize: 512, directIo: 'no' },
       fileOnly: [],
+      mapperOnly: [],
+      verityRoot: undefined,
+      layer: undefined,
     });
   });
 
@@ -40,6 +43,9 @@ describe('planAttach', () => {
       writable: false,
       file: { offset: 1024n, size: 4096n, blockSize: 4096, directIo: 'auto' },
       fileOnly: ['offset', 'size', 'block-size', 'direct-io', 'autoclear'],
+      mapperOnly: [],
+      verityRoot: undefined,
+      layer: undefined,
     });
     assert.equal(target.autoclear, false);
   });
@@ -49,6 +55,34 @@ describe('planAttach', () => {
     assert.ok('diskseq' in locator);
     assert.equal(locator.diskseq, 32n);
     assert.equal(locator.partition, 3);
+  });
+
+  it('asks for a mapper device by name or UUID', () => {
+    assert.deepEqual(plan({ params: 'dm-name=a b' }).request.locator, { dmName: 'a b' });
+    assert.deepEqual(plan({ params: 'dm-uuid=LVM-x' }).request.locator, { dmUuid: 'LVM-x' });
+  });
+
+  it('says what only a mapper device can do', () => {
+    const root = 'ab'.repeat(32);
+    const { request, target } = plan({
+      params: `dm-name=x,deferred-remove=yes,verity-root=${root}`,
+    });
+    assert.deepEqual(request.mapperOnly, ['deferred-remove', 'verity-root']);
+    assert.equal(request.verityRoot, root);
+    assert.equal(target.deferredRemove, true);
+  });
+
+  it('names a layer after the vbd', () => {
+    const layer = (kind: string) => plan({ params: `path=/f,layer=${kind}` }).request.layer;
+    assert.deepEqual(layer('linear'), { kind: 'linear', owner: '7-51712' });
+    assert.deepEqual(layer('crypt'), { kind: 'crypt', owner: '7-51712' });
+  });
+
+  it('refuses a crypt layer that could only be read', () => {
+    assert.throws(() => plan({ params: 'path=/f,layer=crypt', mode: 'r' }), {
+      code: 'EMODE',
+      message: /layer=crypt .* mode w/,
+    });
   });
 
   for (const [mode, writable] of [
@@ -91,14 +125,7 @@ describe('planAttach', () => {
     });
   });
 
-  for (const [key, params] of [
-    ['dm-name', 'dm-name=x'],
-    ['dm-uuid', 'dm-uuid=x'],
-    ['deferred-remove', 'path=/f,deferred-remove=yes'],
-    ['layer', 'path=/f,layer=linear'],
-    ['verity-root', `path=/f,verity-root=${'ab'.repeat(32)}`],
-    ['sharing', 'path=/f,sharing=allow'],
-  ] as const) {
+  for (const [key, params] of [['sharing', 'path=/f,sharing=allow']] as const) {
     it(`says that this version does not do ${key}, rather than leaving it out`, () => {
       assert.throws(() => plan({ params }), {
         code: 'EUNSUPPORTED',

@@ -33,7 +33,13 @@ describe('toPublication', () => {
   const device = (diskseq: bigint) =>
     new BlockDevice(
       fd,
-      { devnum: { major: 253, minor: 0x12345 }, diskseq, partition: undefined, loop: undefined },
+      {
+        devnum: { major: 253, minor: 0x12345 },
+        diskseq,
+        partition: undefined,
+        loop: undefined,
+        mapper: undefined,
+      },
       '/dev/mapper/x',
       false,
     );

@@ -1,0 +1,60 @@
+import { readlink } from 'node:fs/promises';
+
+/** What a mapper device has to be called, or its UUID, where a target or a path says so. */
+export interface MapperClaim {
+  readonly name?: string | undefined;
+  readonly uuid?: string | undefined;
+  /** What says so, for messages. */
+  readonly by: string;
+}
+
+/**
+ * What the spelling of a path claims: udev's links lag behind, and names are reused, so that a link
+ * may lead to another device than it says. `/dev/VG/LV` counts where it is one of LVM's own links.
+ */
+export async function mapperClaim(path: string): Promise<MapperClaim | undefined> {
+  const [, name] = /^\/dev\/mapper\/([^/]+)$/.exec(path) ?? [];
+  if (name !== undefined) return { name, by: path };
+  const [, kind, value] = /^\/dev\/disk\/by-id\/dm-(name|uuid)-([^/]+)$/.exec(path) ?? [];
+  if (value !== undefined) return { [kind === 'name' ? 'name' : 'uuid']: value, by: path };
+  const [, group, volume] = /^\/dev\/([^/]+)\/([^/]+)$/.exec(path) ?? [];
+  if (group === undefined || volume === undefined) return undefined;
+  const link = await readlink(path).catch(() => '');
+  // LVM joins the two with a hyphen and doubles those that are part of them.
+  return /^\.\.\/dm-\d+$/.test(link)
+    ? { name: [group, volume].map((part) => part.replaceAll('-', '--')).join('-'), by: path }
+    : undefined;
+}
+
+/**
+ * Writes a name as libdevmapper and udev write it in /dev/mapper: every byte outside a small set as
+ * `\xNN` (libdm-common.c, `_is_whitelisted_char`). A name that is written so already stays as it is.
+ */
+export function mangle(name: string): string {
+  if (/^([A-Za-z0-9#+\-.:=@_]|\\x[0-9a-fA-F]{2})*$/.test(name)) return name;
+  return [...Buffer.from(name)]
+    .map((byte) => {
+      const letter = String.fromCharCode(byte);
+      return /[A-Za-z0-9#+\-.:=@_]/.test(letter)
+        ? letter
+        : `\\x${byte.toString(16).padStart(2, '0')}`;
+    })
+    .join('');
+}
+
+/** Undoes `mangle`; other text stays as it is. */
+export function unmangle(name: string): string {
+  const bytes: number[] = [];
+  const source = Buffer.from(name);
+  for (let at = 0; at < source.length; at++) {
+    const [, hex] = /^\\x([0-9a-fA-F]{2})/.exec(source.toString('latin1', at, at + 4)) ?? [];
+    bytes.push(hex === undefined ? (source[at] ?? 0) : Number.parseInt(hex, 16));
+    if (hex !== undefined) at += 3;
+  }
+  return Buffer.from(bytes).toString('utf8');
+}
+
+/** Whether two spellings are of one name: mangled, or not, or once more by udev. */
+export function sameMapperName(a: string, b: string): boolean {
+  return a === b || unmangle(a) === unmangle(b);
+}
