@@ -63,6 +63,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
         scripts: String(values.scripts).split(','),
         all: values.all === true,
         verbose: values.verbose === true,
+        output: typeof values.output === 'string' && values.output ? values.output : undefined,
       });
     })
     .epilogue(ENVIRONMENT)
@@ -104,6 +105,12 @@ function withDaemon(argv: Argv): Argv {
       requiresArg: true,
       default: process.env.XEN_BLKBACK_SCRIPTS || 'block-diskseq',
       describe: 'names of hotplug scripts whose vbds are prepared unasked, with commas between',
+    })
+    .option('output', {
+      type: 'string',
+      requiresArg: true,
+      default: process.env.XEN_BLKBACK_OUTPUT,
+      describe: 'file for what it says, instead of stderr; SIGHUP opens it again',
     })
     .option('all', { type: 'boolean', describe: 'prepare every vbd, whatever its script' });
 }

@@ -1,10 +1,14 @@
-import { ControlSocket } from '../daemon/control-socket.js';
-import type { ControlRequest } from '../daemon/protocol.js';
+import { takeActivatedSocket } from '../daemon/activation.js';
+import { type ControlHandler, ControlSocket } from '../daemon/control-socket.js';
+import { DaemonLog, Priority } from '../daemon/log.js';
 import { Service } from '../daemon/service.js';
+import { Supervisor } from '../daemon/supervisor.js';
+import { describeEvent, eventFields, type VbdEvent } from '../daemon/vbd-event.js';
+import { startWatchdog } from '../daemon/watchdog.js';
 import { errorMessage } from '../errors.js';
 import { HotplugError, toOneLine } from '../hotplug/hotplug-error.js';
 import { openXenstore } from '../xenstore/native.js';
-import { logFailure } from './log.js';
+import { appendFailure, logFailure } from './log.js';
 import type { Settings } from './settings.js';
 
 export interface DaemonOptions {
@@ -13,53 +17,107 @@ export interface DaemonOptions {
   readonly scripts: readonly string[];
   readonly all: boolean;
   readonly verbose: boolean;
+  /** File for what it says, instead of stderr. */
+  readonly output: string | undefined;
 }
 
 /** `daemon`: runs until it gets SIGTERM or SIGINT; returns the exit status. */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
-  const { settings } = options;
-  const stop = new AbortController();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => {
-      say(`${signal}: finishing`);
-      stop.abort(new HotplugError('the daemon is being stopped', { code: 'ECANCELED' }));
-    });
-  }
-  // Its output is the journal's to keep: there is no file to be opened again.
-  process.on('SIGHUP', () => undefined);
-  const service = new Service({
-    scripts: options.scripts,
-    all: options.all,
-    jobs: {
-      ...settings,
-      onStep: options.verbose
-        ? (vbd, step, detail) => say(`${vbd.domid}/${vbd.devid}: ${step}: ${detail}`)
-        : undefined,
-    },
-    connect: (signal) =>
-      openXenstore({ signal, requestTimeoutMs: Math.ceil(settings.timeoutMs / 3) }),
-    onNotice: say,
-    onReady: () => say(`ready, at ${options.socket}`),
-  });
-  const handle = async (request: ControlRequest): Promise<void> => {
-    try {
-      await service.handle(request);
-    } catch (error) {
-      const message = toOneLine(errorMessage(error));
-      await logFailure(settings.log, `${toOneLine(request.path)}: ${message}`);
-      throw error;
-    }
-  };
+  let log: DaemonLog;
   try {
-    await using _socket = await ControlSocket.listen(options.socket, handle);
-    await service.run(stop.signal);
+    log = new DaemonLog({ file: options.output, environment: process.env });
+  } catch (error) {
+    process.stderr.write(`xen-blkback daemon: ${errorMessage(error)}\n`);
+    return 1;
+  }
+  try {
+    await serve(options, log);
     return 0;
   } catch (error) {
-    say(errorMessage(error));
+    log.write(Priority.error, errorMessage(error));
     return 1;
   }
 }
 
-function say(text: string): void {
-  process.stderr.write(`xen-blkback daemon: ${toOneLine(text)}\n`);
+async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
+  const { settings } = options;
+  const supervisor = new Supervisor(process.env, process.pid);
+  const activated = takeActivatedSocket(process.env, process.pid);
+  const place = activated === undefined ? options.socket : 'the socket that was passed';
+  const service = new Service({
+    scripts: options.scripts,
+    all: options.all,
+    jobs: { ...settings, onEvent: (event) => logEvent(log, event, options.verbose) },
+    connect: (signal) =>
+      openXenstore({ signal, requestTimeoutMs: Math.ceil(settings.timeoutMs / 3) }),
+    onNotice: (text) => {
+      log.write(Priority.warning, text);
+      supervisor.status(text);
+    },
+    onReady: () => {
+      log.write(Priority.info, `ready, at ${place}`);
+      supervisor.ready('Serving the vbds of this domain');
+    },
+  });
+  const stop = heedSignals(log, supervisor);
+  const handler = loggingHandler(service, settings.log, log);
+  await using _socket = await (activated === undefined
+    ? ControlSocket.listen(options.socket, handler)
+    : ControlSocket.adopt(activated, handler));
+  using _watchdog =
+    supervisor.watchdogMs === undefined
+      ? undefined
+      : startWatchdog({
+          periodMs: supervisor.watchdogMs,
+          check: (signal) => service.isWell(signal),
+          onAlive: () => supervisor.alive(),
+        });
+  await service.run(stop);
+}
+
+/** SIGTERM and SIGINT end it; SIGHUP has the log opened again. */
+function heedSignals(log: DaemonLog, supervisor: Supervisor): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      log.write(Priority.info, `${signal}: finishing`);
+      supervisor.stopping('Finishing what is under way');
+      stop.abort(new HotplugError('the daemon is being stopped', { code: 'ECANCELED' }));
+    });
+  }
+  process.on('SIGHUP', () => {
+    supervisor.reload(() => {
+      log.reopen();
+      log.write(Priority.info, 'SIGHUP: the log is open');
+    });
+  });
+  return stop.signal;
+}
+
+const PRIORITIES: Partial<Record<VbdEvent['step'], number>> = {
+  warned: Priority.warning,
+  failed: Priority.error,
+  attached: Priority.info,
+  removed: Priority.info,
+};
+
+/** What has come out is always told; how it came to it, to those who want to know. */
+function logEvent(log: DaemonLog, event: VbdEvent, verbose: boolean): void {
+  const priority = PRIORITIES[event.step] ?? Priority.debug;
+  if (priority === Priority.debug && !verbose) return;
+  log.write(priority, describeEvent(event), eventFields(event));
+}
+
+/** A failure that somebody is told of is logged where those of hotplug scripts are looked for. */
+function loggingHandler(service: Service, file: string, log: DaemonLog): ControlHandler {
+  return async (request) => {
+    try {
+      await service.handle(request);
+    } catch (error) {
+      const line = `${toOneLine(request.path)}: ${toOneLine(errorMessage(error))}`;
+      // syslog has it from the journal already.
+      await (log.isJournal ? appendFailure(file, line) : logFailure(file, line));
+      throw error;
+    }
+  };
 }

@@ -1,5 +1,5 @@
 import { chmod, mkdir, rm } from 'node:fs/promises';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
 import { shorten, toOneLine } from '../hotplug/hotplug-error.js';
@@ -27,10 +27,10 @@ export class ControlSocket implements AsyncDisposable {
   readonly #server: Server;
   readonly #handler: ControlHandler;
   readonly #idle = new Set<Socket>();
-  readonly #path: string;
+  /** Where it was made; `undefined` if it was passed by somebody, whose it is. */
+  #path: string | undefined;
 
-  private constructor(path: string, handler: ControlHandler) {
-    this.#path = path;
+  private constructor(handler: ControlHandler) {
     this.#handler = handler;
     this.#server = createServer((socket) => this.#serve(socket));
     this.#server.maxConnections = MOST_CONNECTIONS;
@@ -41,7 +41,7 @@ export class ControlSocket implements AsyncDisposable {
    * answers, it throws `EADDRINUSE`.
    */
   static async listen(path: string, handler: ControlHandler): Promise<ControlSocket> {
-    const control = new ControlSocket(path, handler);
+    const control = new ControlSocket(handler);
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     if (await answers(path)) {
       const inUse = new Error(`another daemon listens at ${path}`);
@@ -50,15 +50,27 @@ export class ControlSocket implements AsyncDisposable {
     await rm(path, { force: true });
     const mask = process.umask(0o177);
     try {
-      await new Promise<void>((resolve, reject) => {
-        control.#server.once('error', reject);
-        control.#server.listen({ path, backlog: MOST_CONNECTIONS }, resolve);
-      });
+      await control.#listen({ path, backlog: MOST_CONNECTIONS });
     } finally {
       process.umask(mask);
     }
     await chmod(path, 0o600);
+    control.#path = path;
     return control;
+  }
+
+  /** Serves a socket on which a service manager listens; it stays when this is closed. */
+  static async adopt(fd: number, handler: ControlHandler): Promise<ControlSocket> {
+    const control = new ControlSocket(handler);
+    await control.#listen({ fd });
+    return control;
+  }
+
+  async #listen(where: ListenOptions | { readonly fd: number }): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(where, resolve);
+    });
   }
 
   /** Takes no more requests; those that were accepted still get their answer. */
@@ -66,7 +78,7 @@ export class ControlSocket implements AsyncDisposable {
     if (!this.#server.listening) return;
     this.#server.close();
     for (const socket of this.#idle) socket.destroy();
-    await rm(this.#path, { force: true });
+    if (this.#path !== undefined) await rm(this.#path, { force: true });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

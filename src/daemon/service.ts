@@ -1,10 +1,12 @@
 import { errorMessage } from '../errors.js';
 import { HotplugError, quote } from '../hotplug/hotplug-error.js';
 import { pause } from '../util/retry.js';
+import { VBD_ROOT } from '../xenstore/list-vbds.js';
 import { parseVbdPath } from '../xenstore/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { BackendWatch, type WatchOptions } from './backend-watch.js';
 import type { ControlRequest } from './protocol.js';
+import { Start } from './start.js';
 import { type JobOptions, VbdJobs } from './vbd-jobs.js';
 
 export interface ServiceOptions extends WatchOptions {
@@ -18,6 +20,8 @@ export interface ServiceOptions extends WatchOptions {
 
 /** What running jobs get to finish by themselves when the service ends, and then for roll-back. */
 const DRAIN_MS = 7000;
+/** How long a request waits for the first stock-taking: a client whose request started the daemon. */
+const START_PATIENCE_MS = 1500;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 2000;
 
@@ -26,6 +30,8 @@ export class Service {
   readonly #options: ServiceOptions;
   /** Of the present connection; without one nobody is served. */
   #jobs: VbdJobs | undefined;
+  #store: Xenstore | undefined;
+  readonly #start = new Start();
 
   constructor(options: ServiceOptions) {
     this.#options = options;
@@ -37,12 +43,19 @@ export class Service {
     if (vbd === undefined) {
       throw new HotplugError(`${quote(path)} is no backend path of a vbd`, { code: 'EVBD' });
     }
+    await this.#start.wait(START_PATIENCE_MS);
     if (this.#jobs === undefined) {
       throw new HotplugError('the daemon has no connection to xenstored', {
         code: 'EUNAVAILABLE',
       });
     }
     await this.#jobs[action](vbd);
+  }
+
+  /** Whether xenstored answers; without a connection there is nothing to do but to make one. */
+  async isWell(signal: AbortSignal): Promise<boolean> {
+    await this.#store?.readMany([VBD_ROOT], { signal });
+    return true;
   }
 
   /** Runs until `signal` is aborted; then lets running jobs finish, or rolls them back. */
@@ -77,6 +90,8 @@ export class Service {
     const ended = new Promise<never>((_, reject) => {
       watch.start(reject).then(() => {
         this.#jobs = jobs;
+        this.#store = store;
+        this.#start.done();
         this.#options.onReady();
       }, reject);
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
@@ -85,6 +100,7 @@ export class Service {
       await ended;
     } finally {
       this.#jobs = undefined;
+      this.#store = undefined;
       await watch.stop();
       await drain(jobs);
     }

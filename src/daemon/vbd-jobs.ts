@@ -5,9 +5,10 @@ import { listRecords, readRecord } from '../hotplug/record.js';
 import { readVbdBackend } from '../xenstore/vbd-backend.js';
 import type { VbdPath } from '../xenstore/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
+import { type VbdListener, VbdSteps } from './vbd-event.js';
 
 export type JobOptions = Omit<AttachOptions, 'signal' | 'onStep'> & {
-  readonly onStep?: ((vbd: VbdPath, step: string, detail: string) => void) | undefined;
+  readonly onEvent?: VbdListener | undefined;
 };
 
 /** What is under way, or has come out, for one vbd. */
@@ -89,19 +90,21 @@ export class VbdJobs {
 
   #start(vbd: VbdPath): Job {
     const controller = new AbortController();
-    const { onStep } = this.#options;
+    const steps = new VbdSteps(vbd, 'add', this.#options.onEvent);
     const result = attach(this.#store, vbd, {
       ...this.#options,
       signal: controller.signal,
-      onStep: (step, detail) => onStep?.(vbd, step, detail),
+      onStep: steps.step.bind(steps),
     });
     const job: Job = { controller, result, outcome: 'running' };
     result.then(
-      () => {
+      (attached) => {
         job.outcome = 'attached';
+        steps.attached(attached);
       },
-      () => {
+      (error) => {
         job.outcome = 'failed';
+        steps.failed(error);
       },
     );
     this.#jobs.set(vbd.backend, job);
@@ -115,11 +118,14 @@ export class VbdJobs {
       await job.result.catch(() => undefined);
       this.#forget(vbd, job);
     }
-    const { onStep } = this.#options;
-    await detach(this.#store, vbd, {
-      ...this.#options,
-      onStep: (step, detail) => onStep?.(vbd, step, detail),
-    });
+    const steps = new VbdSteps(vbd, 'remove', this.#options.onEvent);
+    const onStep = steps.step.bind(steps);
+    try {
+      await detach(this.#store, vbd, { ...this.#options, onStep });
+    } catch (error) {
+      steps.failed(error);
+      throw error;
+    }
   }
 
   /** The answer of a finished job is about an instance; the same path may be another by now. */

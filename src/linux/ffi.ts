@@ -13,6 +13,11 @@ const ioctlPointer = libc.func('ioctl', 'int', ['int', 'unsigned long', 'void *'
 const ioctlWord = libc.func('ioctl', 'int', ['int', 'unsigned long', 'intptr_t']);
 const getsockopt = libc.func('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *']);
 const getrandom = libc.func('long getrandom(void *buffer, size_t bytes, unsigned int flags)');
+const socket = libc.func('int socket(int domain, int type, int protocol)');
+const sendto = libc.func('sendto', 'intptr_t', [
+  ...['int', 'void *', 'size_t', 'int'],
+  ...['void *', 'unsigned int'],
+]);
 const openlog = libc.func('void openlog(void *ident, int option, int facility)');
 const syslogText = libc.func('void syslog(int priority, const char *format, ...)');
 
@@ -70,4 +75,27 @@ export function peerUid(fd: number): number | undefined {
   const [SOL_SOCKET, SO_PEERCRED] = [1, 17];
   const failed = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, length) !== 0;
   return failed ? undefined : credentials.readUInt32LE(4);
+}
+
+/** An integer option of a socket, at level `SOL_SOCKET`; `undefined` for what is no socket. */
+export function socketOption(fd: number, option: number): number | undefined {
+  const value = Buffer.alloc(4);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(value.length);
+  const SOL_SOCKET = 1;
+  return getsockopt(fd, SOL_SOCKET, option, value, length) === 0 ? value.readInt32LE() : undefined;
+}
+
+/** An unbound Unix datagram socket that no child inherits; `undefined` if there is none to be had. */
+export function unixDatagramSocket(): number | undefined {
+  const [AF_UNIX, SOCK_DGRAM, SOCK_CLOEXEC] = [1, 2, 0o2000000];
+  const fd: number = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  return fd >= 0 ? fd : undefined;
+}
+
+/** sendto(2) without waiting; `address` is a struct sockaddr. Returns whether it all went out. */
+export function sendDatagramFrom(fd: number, bytes: Buffer, address: Buffer): boolean {
+  const [MSG_DONTWAIT, MSG_NOSIGNAL] = [0x40, 0x4000];
+  const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  return sendto(fd, bytes, bytes.length, flags, address, address.length) === bytes.length;
 }

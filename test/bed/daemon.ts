@@ -30,12 +30,13 @@ export async function startDaemonProgram(
   bed: Bed,
   file: string,
   args: readonly string[],
+  more: Readonly<Record<string, string>> = {},
 ): Promise<Daemon> {
   const socket = join(bed.directory, 'control.sock');
   const env = { ...bed.env, XEN_BLKBACK_SOCKET: socket };
   const child = await startChild(file, args, {
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { PATH: process.env.PATH, ...env },
+    env: { PATH: process.env.PATH, ...env, ...more },
   });
   let text = '';
   let heard = () => {};

@@ -14,6 +14,7 @@ const BEDS = {
   loop: 'host',
   xenstored: 'host',
   overlay: 'host',
+  systemd: 'host',
   /** User-Mode Linux. */
   uml: 'uml',
   /** Device-mapper in the running kernel, which with us is that of User-Mode Linux. */
@@ -52,6 +53,10 @@ function missing(need: Need): string | undefined {
       return existsSync(built('xenstored-preload.so')) && existsSync(built('blkback'))
         ? undefined
         : 'the C parts are not built (make -C test/bed)';
+    case 'systemd':
+      return existsSync('/usr/bin/systemd-socket-activate')
+        ? undefined
+        : 'systemd is not installed';
     case 'overlay':
       return spawnSync('unshare', [
         ...['--mount', 'mount', '-t', 'overlay', 'none'],

@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { pause } from '../../../src/util/retry.js';
+import { type Bed, startBed } from '../../bed/bed.js';
+import { startChild, stopChild } from '../../bed/child.js';
+import { runClient, startDaemonProgram } from '../../bed/daemon.js';
+import { DatagramReceiver } from '../../bed/datagrams.js';
+import { fileExists, within } from '../../bed/deadline.js';
+import { needs } from '../../bed/needs.js';
+import { CLI } from '../../bed/script.js';
+import { openStore } from '../../bed/store.js';
+import { closeVbd } from '../../bed/toolstack.js';
+import { Stage } from '../hotplug/stage.js';
+
+const DAEMON = [CLI, 'daemon'];
+const WITHOUT_NODE = { PATH: '/nonexistent' };
+
+// The journal's socket, by its fixed name, is one of the test's own; stderr says that it is the
+// journal's, as systemd has it.
+const UNDER_A_JOURNAL = `
+set -e
+mount -t tmpfs none /run
+mkdir -p /run/systemd/journal
+touch /run/systemd/journal/socket
+mount --bind "$1" /run/systemd/journal/socket
+shift
+JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2)
+export JOURNAL_STREAM
+exec "$@"
+`;
+
+describe('the daemon under a service manager', function () {
+  this.timeout(60_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored', 'systemd');
+  });
+
+  async function onBed(
+    body: (bed: Bed, manager: DatagramReceiver, env: Record<string, string>) => Promise<void>,
+  ): Promise<void> {
+    await using bed = await startBed();
+    const address = join(bed.directory, 'notify');
+    await using manager = await DatagramReceiver.bind(address);
+    await body(bed, manager, { NOTIFY_SOCKET: address });
+  }
+
+  const start = (bed: Bed, env: Record<string, string>, ...options: string[]) =>
+    startDaemonProgram(bed, process.execPath, [...DAEMON, ...options], env);
+
+  it('says that it is ready when it has taken stock, not before, and when it stops', () =>
+    onBed(async (bed, manager, env) => {
+      bed.xenstored.kill('SIGKILL');
+      const starting = start(bed, env);
+      await manager.heard(/^STATUS=.*xenstored/);
+      assert.ok(!manager.texts().some((text) => text.includes('READY=1')));
+      await bed.xenstored.restart();
+      await using daemon = await starting;
+      await manager.heard(/^READY=1\nSTATUS=Serving/);
+      daemon.kill('SIGTERM');
+      await manager.heard(/^STOPPING=1\nSTATUS=/);
+      assert.equal(await daemon.child.ended, 'exited with status 0');
+    }));
+
+  it('opens its log again at SIGHUP, and says when it has', () =>
+    onBed(async (bed, manager, env) => {
+      const log = join(bed.directory, 'daemon.log');
+      const args = [...DAEMON, '--output', log];
+      const child = await startChild(process.execPath, args, {
+        stdio: 'ignore',
+        env: { PATH: process.env.PATH, ...bed.env, ...env, XEN_BLKBACK_SOCKET: `${log}.sock` },
+      });
+      try {
+        await manager.heard(/^READY=1/);
+        renameSync(log, `${log}.1`);
+        const before = manager.received.length;
+        child.process.kill('SIGHUP');
+        await manager.heard(/^READY=1$/, before);
+        const [reloading, ready] = manager.texts().slice(before);
+        assert.match(reloading ?? '', /^RELOADING=1\nMONOTONIC_USEC=\d+$/);
+        assert.equal(ready, 'READY=1');
+        assert.match(readFileSync(`${log}.1`, 'utf8'), /: ready, at /);
+        assert.match(readFileSync(log, 'utf8'), /^[^\n]*SIGHUP: the log is open\n$/);
+      } finally {
+        await stopChild(child);
+      }
+    }));
+
+  it('gives signs of life while xenstored answers, and none while it hangs', () =>
+    onBed(async (bed, manager, env) => {
+      await using _daemon = await start(bed, { ...env, WATCHDOG_USEC: '600000' });
+      const alive = () => manager.texts().filter((text) => text === 'WATCHDOG=1').length;
+      for (let sign = 0; sign < 3; sign++) {
+        await manager.heard(/^WATCHDOG=1$/, manager.received.length);
+      }
+      bed.xenstored.kill('SIGSTOP');
+      await pause(300);
+      const then = alive();
+      await pause(700);
+      assert.equal(alive(), then);
+      bed.xenstored.kill('SIGCONT');
+      await manager.heard(/^WATCHDOG=1$/, manager.received.length);
+    }));
+
+  it('gives none that nobody wants', () =>
+    onBed(async (bed, manager, env) => {
+      await using _daemon = await start(bed, {
+        ...env,
+        WATCHDOG_USEC: '200000',
+        WATCHDOG_PID: '1',
+      });
+      await manager.heard(/^READY=1/);
+      await pause(500);
+      assert.ok(!manager.texts().includes('WATCHDOG=1'));
+    }));
+
+  it('tells the journal what happens to a vbd, in fields', () =>
+    onBed(async (bed, manager, env) => {
+      await using store = await openStore(bed);
+      await using journal = await DatagramReceiver.bind(join(bed.directory, 'journal'));
+      const stage = new Stage(bed, store);
+      const command = [process.execPath, ...DAEMON];
+      const args = ['--mount', '/bin/sh', '-c', UNDER_A_JOURNAL, 'sh', `${bed.directory}/journal`];
+      const socket = join(bed.directory, 'control.sock');
+      const child = await startChild('unshare', [...args, ...command], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+        env: { PATH: process.env.PATH, ...bed.env, ...env, XEN_BLKBACK_SOCKET: socket },
+      });
+      let plain = '';
+      child.process.stderr?.on('data', (data) => {
+        plain += data;
+      });
+      try {
+        await manager.heard(/^READY=1/);
+        const vbd = await stage.vbd(stage.image());
+        const client = { ...bed.env, XEN_BLKBACK_SOCKET: socket, ...WITHOUT_NODE };
+        assert.equal((await runClient(client, vbd, 'add')).status, 0);
+        const attached = await journal.heard(/^XEN_BLKBACK_STEP=attached$/m);
+        for (const field of [
+          /^MESSAGE=7\/51712: attached: \/dev\/loop\d+, /m,
+          /^PRIORITY=6$/m,
+          /^SYSLOG_FACILITY=3$/m,
+          /^SYSLOG_IDENTIFIER=xen-blkback$/m,
+          /^XEN_BLKBACK_BACKEND=backend\/vbd\/7\/51712$/m,
+          /^XEN_BLKBACK_DOMID=7$/m,
+          /^XEN_BLKBACK_DEVICE=\/dev\/loop\d+$/m,
+          /^DISKSEQ=[1-9]\d*$/m,
+        ]) {
+          assert.match(attached, field);
+        }
+        const bad = await stage.vbd('/nonexistent/image');
+        assert.equal((await runClient(client, bad, 'add')).status, 1);
+        const failed = await journal.heard(/^XEN_BLKBACK_CODE=ENOENT$/m);
+        assert.match(failed, /^PRIORITY=3$/m);
+        assert.match(failed, /^ERRNO=2$/m);
+        assert.match(readFileSync(bed.logFile, 'utf8'), /\/nonexistent\/image/);
+        assert.equal(plain, '', 'nothing twice');
+      } finally {
+        await stopChild(child, 12_000);
+      }
+    }));
+
+  it('is started by its first client where systemd listens for it, and serves that one', () =>
+    onBed(async (bed, manager, env) => {
+      await using store = await openStore(bed);
+      const stage = new Stage(bed, store);
+      const socket = join(bed.directory, 'control.sock');
+      const notify = env.NOTIFY_SOCKET ?? '';
+      const activator = await startChild(
+        'systemd-socket-activate',
+        [
+          ...['-l', socket, '-E', `NOTIFY_SOCKET=${notify}`],
+          ...Object.entries(bed.env).flatMap(([name, value]) => ['-E', `${name}=${value}`]),
+          ...[process.execPath, ...DAEMON],
+        ],
+        { stdio: 'ignore', env: { PATH: process.env.PATH } },
+      );
+      try {
+        await within(5000, 'the socket', (signal) => fileExists(socket, signal));
+        const other = '/etc/xen/scripts/other';
+        const vbd = await stage.vbd(stage.image(), { script: other });
+        assert.deepEqual(manager.texts(), [], 'no daemon yet');
+        const client = { ...bed.env, XEN_BLKBACK_SOCKET: socket, ...WITHOUT_NODE };
+        const run = await runClient(client, vbd, 'add');
+        assert.deepEqual([run.status, run.stderr], [0, '']);
+        assert.equal(stage.events(vbd, 'opened').length, 1);
+        await closeVbd(store, vbd);
+        assert.equal((await runClient(client, vbd, 'remove')).status, 0);
+        // The activator has become the daemon.
+        activator.process.kill('SIGTERM');
+        assert.equal(await activator.ended, 'exited with status 0');
+        assert.ok(existsSync(socket), 'the socket is not the daemon’s to remove');
+        assert.ok(statSync(socket).isSocket());
+      } finally {
+        await stopChild(activator, 12_000);
+      }
+    }));
+});
