@@ -35,7 +35,7 @@ export interface PartitionIdentity {
 
 /** Identifies an open block device. Throws `BlockError`, `SystemError`. */
 export async function identify(device: OwnedFd): Promise<DeviceIdentity> {
-  const devnum = devnumFromStat((await device.stat()).rdev);
+  const devnum = devnumFromStat(device.statSync().rdev);
   const diskseq = await readDiskseq(device);
   const block = await findBlock(devnum);
   const partition = await readPartition(block);

@@ -40,7 +40,7 @@ const ADD_FROM_ATTEMPT = 8;
  */
 export async function createLoopDevice(node: OwnedFd, options: LoopOptions): Promise<BlockDevice> {
   await using file = await openBackingFile(node, options.writable, options);
-  await using control = await OwnedFd.open(LOOP_CONTROL, O_RDWR);
+  await using control = OwnedFd.openSync(LOOP_CONTROL, O_RDWR);
   const config = toLoopConfig(file, node.name, options);
   const loop = await bindFreeLoop(control, config, options);
   return await handOver(loop, async () => {
@@ -92,7 +92,7 @@ function bindFreeLoop(
 }
 
 async function checkNode(loop: OwnedFd): Promise<void> {
-  const devnum = devnumFromStat((await loop.stat()).rdev);
+  const devnum = devnumFromStat(loop.statSync().rdev);
   if (devnum.major === LOOP_MAJOR) return;
   throw new BlockError(
     `${loop.name} should be a loop device (major ${LOOP_MAJOR}) but is device ${formatDevnum(devnum)}`,

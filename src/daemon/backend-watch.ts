@@ -1,11 +1,15 @@
-import { listVbds, VBD_ROOT } from '../xenstore/list-vbds.js';
+import { listDomainVbds, listVbds, VBD_ROOT } from '../xenstore/list-vbds.js';
 import { readVbdBackend, type VbdBackend, XenbusState } from '../xenstore/vbd-backend.js';
 import { parseVbdPath } from '../xenstore/vbd-path.js';
 import type { Watch, Xenstore } from '../xenstore/xenstore.js';
 import type { VbdJobs } from './vbd-jobs.js';
 
 /** Nodes whose change can make a vbd ours to serve; what others write there is no news. */
-const TELLING_NODES = ['state', 'params', 'mode', 'dev', 'frontend', 'script'];
+const TELLING_NODES = ['state', 'params', 'mode', 'dev', 'frontend', 'script'] as const;
+/** All that a plan is made from, and what tells whether one is to be made. */
+const NODES_OF_A_LOOK = [...TELLING_NODES, 'physical-device'] as const;
+/** Where the kernel reports errors about the vbds of this domain. */
+const ERROR_ROOT = 'error/backend/vbd';
 
 export interface WatchOptions {
   /** Base names of hotplug scripts whose vbds are prepared unasked. */
@@ -19,8 +23,12 @@ export class BackendWatch {
   readonly #store: Xenstore;
   readonly #jobs: VbdJobs;
   readonly #options: WatchOptions;
+  /** Vbds to be looked at once the events that have come together are all known. */
+  readonly #due = new Set<string>();
+  /** Vbds that are being looked at, and whether that has to be done again. */
   readonly #looking = new Map<string, 'once' | 'again'>();
-  #watch: Watch | undefined;
+  readonly #watches: Watch[] = [];
+  #heeding = true;
 
   constructor(store: Xenstore, jobs: VbdJobs, options: WatchOptions) {
     this.#store = store;
@@ -28,15 +36,33 @@ export class BackendWatch {
     this.#options = options;
   }
 
-  /** Watches, and looks at every vbd that there is. Rejects as the store does. */
+  /**
+   * Watches, and looks at every vbd that there is. The jobs' own watches are served from these two.
+   * Rejects as the store does.
+   */
   async start(onLost: (error: Error) => void): Promise<void> {
     const onEvent = (path: string): void => this.#heed(path);
-    this.#watch = await this.#store.watch(VBD_ROOT, { onEvent, onLost });
+    const listeners = { [VBD_ROOT]: onEvent, [ERROR_ROOT]: () => undefined };
+    for (const [root, listener] of Object.entries(listeners)) {
+      const watch = await this.#store.watch(
+        root,
+        { onEvent: listener, onLost },
+        { covering: true },
+      );
+      this.#watches.push(watch);
+    }
     await this.takeStock();
   }
 
+  /** Starts nothing any more; jobs that are under way go on. */
+  disregard(): void {
+    this.#heeding = false;
+  }
+
+  /** To be called when no job is under way any more. */
   async stop(): Promise<void> {
-    await this.#watch?.close();
+    this.disregard();
+    await Promise.all(this.#watches.map((watch) => watch.close()));
   }
 
   /** Looks at every vbd that exists or is known. */
@@ -47,15 +73,37 @@ export class BackendWatch {
   }
 
   #heed(path: string): void {
+    if (!this.#heeding) return;
     const [backend, kind, domid, devid, node] = path.split('/');
     if (backend !== 'backend' || kind !== 'vbd') return;
-    if (devid === undefined) {
-      // A whole domain, or everything, has come or gone.
+    if (domid === undefined) {
       this.takeStock().catch(() => undefined);
-      return;
+    } else if (devid === undefined) {
+      this.#lookAtDomain(domid).catch(() => undefined);
+    } else if (node === undefined || TELLING_NODES.some((telling) => telling === node)) {
+      const vbd = `${VBD_ROOT}/${domid}/${devid}`;
+      // What happens to a node during an attach, the attach itself is told of.
+      if (node === undefined || !this.#jobs.isRunning(vbd)) this.#lookSoon(vbd);
     }
-    if (node !== undefined && !TELLING_NODES.includes(node)) return;
-    this.#look(`${VBD_ROOT}/${domid}/${devid}`).catch(() => undefined);
+  }
+
+  /** A new vbd makes an event for each of its nodes, all at once: one look is enough. */
+  #lookSoon(path: string): void {
+    if (this.#due.size === 0) {
+      queueMicrotask(() => {
+        const paths = [...this.#due];
+        this.#due.clear();
+        for (const due of paths) this.#look(due).catch(() => undefined);
+      });
+    }
+    this.#due.add(path);
+  }
+
+  /** A domain's directory has come or gone. What has come within it makes events of its own. */
+  async #lookAtDomain(domid: string): Promise<void> {
+    const existing = new Set(await listDomainVbds(this.#store, domid));
+    const known = await this.#jobs.listKnown(Number(domid));
+    for (const path of known) if (!existing.has(path)) this.#lookSoon(path);
   }
 
   /** One look at a vbd at a time; what happens meanwhile is looked at afterwards. */
@@ -77,14 +125,12 @@ export class BackendWatch {
   async #lookOnce(path: string): Promise<void> {
     const vbd = parseVbdPath(path);
     if (vbd === undefined) return;
-    const [backend, [script]] = await Promise.all([
-      readVbdBackend(this.#store, vbd),
-      this.#store.readMany([`${path}/script`]),
-    ]);
+    const backend = await readVbdBackend(this.#store, vbd, { nodes: NODES_OF_A_LOOK });
+    if (!this.#heeding) return;
     if (!backend.exists) {
       await this.#jobs.gone(vbd);
-    } else if (this.#isOurs(script?.toString('utf8')) && isWaiting(backend)) {
-      this.#jobs.prepare(vbd);
+    } else if (this.#isOurs(backend.text('script')) && isWaiting(backend)) {
+      this.#jobs.prepare(vbd, backend);
     }
   }
 

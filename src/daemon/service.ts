@@ -101,8 +101,9 @@ export class Service {
     } finally {
       this.#jobs = undefined;
       this.#store = undefined;
-      await watch.stop();
+      watch.disregard();
       await drain(jobs);
+      await watch.stop();
     }
   }
 }

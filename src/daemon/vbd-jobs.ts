@@ -2,17 +2,18 @@ import { type AttachOptions, type AttachResult, attach } from '../hotplug/attach
 import { detach } from '../hotplug/detach.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { listRecords, readRecord } from '../hotplug/record.js';
-import { readVbdBackend } from '../xenstore/vbd-backend.js';
+import { readVbdBackend, type VbdBackend } from '../xenstore/vbd-backend.js';
 import type { VbdPath } from '../xenstore/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { type VbdListener, VbdSteps } from './vbd-event.js';
 
-export type JobOptions = Omit<AttachOptions, 'signal' | 'onStep'> & {
+export type JobOptions = Omit<AttachOptions, 'signal' | 'seen' | 'onStep'> & {
   readonly onEvent?: VbdListener | undefined;
 };
 
 /** What is under way, or has come out, for one vbd. */
 interface Job {
+  readonly vbd: VbdPath;
   readonly controller: AbortController;
   /** Settles with the attach; never unhandled. */
   readonly result: Promise<AttachResult>;
@@ -34,19 +35,24 @@ export class VbdJobs {
     this.#options = options;
   }
 
-  /** Backend paths of vbds that have a job, running or done, or a record of what is to be undone. */
-  async listKnown(): Promise<string[]> {
+  /**
+   * Backend paths of vbds, of one guest or all, that have a job, running or done, or a record of what
+   * is to be undone.
+   */
+  async listKnown(domid?: number): Promise<string[]> {
     const records = await listRecords(this.#options.runDirectory);
-    return [...this.#jobs.keys(), ...records.map(({ backend }) => backend)];
+    const known = [...[...this.#jobs.values()].map(({ vbd }) => vbd), ...records];
+    const asked = domid === undefined ? known : known.filter((vbd) => vbd.domid === domid);
+    return asked.map(({ backend }) => backend);
   }
 
   /** Starts to attach a vbd that waits for a device, and that nobody has asked for yet. */
-  prepare(vbd: VbdPath): void {
+  prepare(vbd: VbdPath, seen: VbdBackend): void {
     const job = this.#jobs.get(vbd.backend);
     // One that was attached and waits again has been made anew under the same path.
     if (job?.outcome === 'attached') this.#forget(vbd, job);
     else if (job || this.#removals.has(vbd.backend)) return;
-    this.#start(vbd);
+    this.#start(vbd, seen);
   }
 
   /** Attaches a vbd, or gives the result of the attach that is under way or done already. */
@@ -59,6 +65,11 @@ export class VbdJobs {
     // anew. Another request may have seen that, too, and have started already.
     if (job) this.#forget(vbd, job);
     return await (this.#jobs.get(vbd.backend) ?? this.#start(vbd)).result;
+  }
+
+  /** Whether an attach of the vbd is under way. */
+  isRunning(path: string): boolean {
+    return this.#jobs.get(path)?.outcome === 'running';
   }
 
   /** Ends an attach that is under way, and detaches the vbd. */
@@ -88,15 +99,16 @@ export class VbdJobs {
     await Promise.allSettled([...jobs, ...this.#removals.values()]);
   }
 
-  #start(vbd: VbdPath): Job {
+  #start(vbd: VbdPath, seen?: VbdBackend): Job {
     const controller = new AbortController();
     const steps = new VbdSteps(vbd, 'add', this.#options.onEvent);
     const result = attach(this.#store, vbd, {
       ...this.#options,
       signal: controller.signal,
+      seen,
       onStep: steps.step.bind(steps),
     });
-    const job: Job = { controller, result, outcome: 'running' };
+    const job: Job = { vbd, controller, result, outcome: 'running' };
     result.then(
       (attached) => {
         job.outcome = 'attached';
@@ -131,7 +143,8 @@ export class VbdJobs {
   /** The answer of a finished job is about an instance; the same path may be another by now. */
   async #isStill(vbd: VbdPath, job: Job): Promise<boolean> {
     const { publication } = await job.result;
-    const backend = await readVbdBackend(this.#store, vbd);
+    const nodes = ['physical-device', 'diskseq', 'hotplug-status'] as const;
+    const backend = await readVbdBackend(this.#store, vbd, { nodes });
     return (
       backend.text('physical-device') === publication['physical-device'] &&
       backend.text('diskseq') === publication.diskseq &&

@@ -3,17 +3,17 @@ import { openExport } from '../block/open-export.js';
 import { errorMessage } from '../errors.js';
 import { removeMapper } from '../linux/device-mapper.js';
 import { formatDevnum } from '../linux/devnum.js';
-import { readVbdBackend, type VbdBackend, XenbusState } from '../xenstore/vbd-backend.js';
+import { readVbdBackend, type VbdBackend } from '../xenstore/vbd-backend.js';
 import type { VbdPath } from '../xenstore/vbd-path.js';
-import { waitFor } from '../xenstore/wait-for.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { Deadline } from './deadline.js';
 import { HotplugError } from './hotplug-error.js';
+import { awaitInitWait } from './init-wait.js';
 import { keep } from './keep.js';
-import { type OpenedBy, OpenedWatch, throwIfClosing } from './opened.js';
-import { type AttachPlan, planAttach, requireBackend, type Uapi } from './plan.js';
+import { type OpenedBy, OpenedWatch } from './opened.js';
+import { type AttachPlan, planAttach, type Uapi } from './plan.js';
 import { type Publication, publish, toPublication, unpublish } from './publish.js';
-import { openPublished, readPublished } from './published-device.js';
+import { openPublished, type PublishedDevice, readPublished } from './published-device.js';
 import { reportConnected, reportFailure } from './report.js';
 
 export interface AttachOptions {
@@ -24,6 +24,8 @@ export interface AttachOptions {
   readonly sysfs: string;
   readonly runDirectory: string;
   readonly signal?: AbortSignal | undefined;
+  /** The backend as it was a moment ago, which need not be read again: the publication checks it. */
+  readonly seen?: VbdBackend | undefined;
   /** Told of each step as it is done. */
   readonly onStep?: ((step: AttachStep, detail: string) => void) | undefined;
 }
@@ -93,20 +95,42 @@ class Attachment {
    */
   async run(): Promise<AttachResult> {
     try {
-      return await this.#attach();
+      return await this.#attach(this.#options.seen ?? (await this.#readBackend()));
     } catch (error) {
       // Seen at the publication, or by what blkback had opened by then.
       const raced = error instanceof HotplugError && ['ERACE', 'EOPEN'].includes(error.code);
-      if (raced) return await this.#attach();
+      if (raced) return await this.#attach(await this.#readBackend());
       throw error;
     }
   }
 
-  async #attach(): Promise<AttachResult> {
-    const backend = await readVbdBackend(this.#store, this.#vbd, { signal: this.#signal });
+  #readBackend(): Promise<VbdBackend> {
+    return readVbdBackend(this.#store, this.#vbd, { signal: this.#signal });
+  }
+
+  async #attach(backend: VbdBackend): Promise<AttachResult> {
     const plan = planAttach(this.#vbd, backend);
     this.#step('planned', plan.target.keys.join(', '));
     const published = readPublished(this.#vbd, backend);
+    // blkback gets ready while the device is being opened.
+    const over = new AbortController();
+    const signal = AbortSignal.any([this.#signal, over.signal]);
+    const ready = published ? undefined : awaitInitWait(this.#store, this.#vbd, signal);
+    // It may fail before anybody waits for it.
+    ready?.catch(() => undefined);
+    try {
+      return await this.#attachTo(backend, plan, published, ready);
+    } finally {
+      over.abort();
+    }
+  }
+
+  async #attachTo(
+    backend: VbdBackend,
+    plan: AttachPlan,
+    published: PublishedDevice | undefined,
+    ready: Promise<VbdBackend> | undefined,
+  ): Promise<AttachResult> {
     this.#waitingFor = 'the device to open';
     await using device = published
       ? await openPublished(this.#vbd, published, plan.request, this.#signal)
@@ -117,9 +141,9 @@ class Attachment {
       // It may have been published in the other dialect.
       ...(published && { 'physical-device': backend.text('physical-device') ?? '' }),
     };
-    const openedBy = published
-      ? await this.#adopt(device, backend, publication, plan)
-      : await this.#publish(device, backend, publication, plan);
+    const openedBy = ready
+      ? await this.#publish(device, backend, ready, publication, plan)
+      : await this.#adopt(device, backend, publication, plan);
     await device.close();
     this.#step('released', device.path);
     return {
@@ -134,12 +158,14 @@ class Attachment {
   async #publish(
     device: BlockDevice,
     seen: VbdBackend,
+    ready: Promise<VbdBackend>,
     publication: Publication,
     plan: AttachPlan,
   ): Promise<OpenedBy> {
-    const ready = await this.#awaitInitWait();
+    this.#waitingFor = `${this.#vbd.backend}/state to become 2 (InitWait): is xen-blkback loaded?`;
+    const inWait = await ready;
     this.#step('ready', 'state 2 (InitWait)');
-    await using opened = await this.#openedWatch(ready);
+    await using opened = await this.#openedWatch(inWait);
     await opened.requireClosed();
     await device.verify();
     this.#waitingFor = 'XenStore to take the device';
@@ -200,19 +226,6 @@ class Attachment {
 
   #openedWatch(backend: VbdBackend): Promise<OpenedWatch> {
     return OpenedWatch.prepare(this.#store, this.#vbd, backend, this.#options.sysfs);
-  }
-
-  /** blkback writes `state` 2 once it is ready for a device. */
-  async #awaitInitWait(): Promise<VbdBackend> {
-    const options = { signal: this.#signal };
-    this.#waitingFor = `${this.#vbd.backend}/state to become 2 (InitWait): is xen-blkback loaded?`;
-    const ask = async (): Promise<VbdBackend | undefined> => {
-      const backend = await readVbdBackend(this.#store, this.#vbd, options);
-      requireBackend(this.#vbd, backend);
-      throwIfClosing(this.#vbd, backend);
-      return backend.text('state') === XenbusState.InitWait ? backend : undefined;
-    };
-    return (await ask()) ?? (await waitFor(this.#store, [this.#vbd.backend], ask, options));
   }
 
   /** The deadline's own error knows nothing but that it passed: says what was waited for. */

@@ -73,12 +73,15 @@ export class OpenedWatch implements AsyncDisposable {
   }
 
   #waitStore(signal: AbortSignal): Promise<OpenedBy> {
-    const paths = [this.#vbd.backend, this.#vbd.error];
+    const nodes = ['frontend', 'state', 'opened', 'error'] as const;
+    const { backend, error } = this.#vbd;
+    // Removing the directory is told to a watch on each node in it.
+    const paths = [`${backend}/state`, `${backend}/opened`, error];
     return waitFor(
       this.#store,
       paths,
       async () => {
-        const backend = await readVbdBackend(this.#store, this.#vbd, { signal });
+        const backend = await readVbdBackend(this.#store, this.#vbd, { nodes, signal });
         if (this.#kernel === undefined && backend.text('opened') === '1') return 'key';
         throwIfRefused(this.#vbd, backend);
         return undefined;

@@ -51,7 +51,6 @@ export function publishSteps(
     { op: 'expect', path: backendNode(vbd, 'physical-device'), value: undefined },
     // A predecessor's error would be taken for the answer to what is published now.
     { op: 'remove', path: vbd.error },
-    { op: 'remove', path: backendNode(vbd, 'hotplug-error') },
     {
       op: 'write',
       path: backendNode(vbd, 'physical-device-path'),

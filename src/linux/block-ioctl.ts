@@ -1,7 +1,7 @@
 import type { OwnedFd } from './fd.js';
-import { ioctl } from './ffi.js';
+import { ioctlSync } from './ffi.js';
 
-// linux/fs.h
+// linux/fs.h. block/ioctl.c answers all of these from memory, without a lock.
 const BLKROGET = { name: 'BLKROGET', number: 0x125e };
 const BLKSSZGET = { name: 'BLKSSZGET', number: 0x1268 };
 const BLKGETSIZE64 = { name: 'BLKGETSIZE64', number: 0x80081272 };
@@ -36,6 +36,6 @@ async function fill(
   bytes: number,
 ): Promise<Buffer> {
   const buffer = Buffer.alloc(bytes);
-  await ioctl(device.fd, request, buffer, device.name);
+  ioctlSync(device.fd, request, buffer, device.name);
   return buffer;
 }

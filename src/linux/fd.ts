@@ -1,4 +1,13 @@
-import { type BigIntStats, close, constants, fstat, open } from 'node:fs';
+import {
+  type BigIntStats,
+  close,
+  closeSync,
+  constants,
+  fstat,
+  fstatSync,
+  open,
+  openSync,
+} from 'node:fs';
 import { promisify } from 'node:util';
 import { SystemError } from './errno.js';
 
@@ -30,6 +39,15 @@ export class OwnedFd implements AsyncDisposable {
     }
   }
 
+  /** As `open`, at once: for what answers from memory, such as sysfs and control nodes in /dev. */
+  static openSync(path: string, flags: number, name = path): OwnedFd {
+    try {
+      return new OwnedFd(openSync(path, flags), name);
+    } catch (error) {
+      throw SystemError.fromNode('open', name, error);
+    }
+  }
+
   /**
    * Opens what this descriptor refers to once more, with other flags. No path is resolved: the same
    * inode is opened whatever has happened to its name since.
@@ -56,12 +74,33 @@ export class OwnedFd implements AsyncDisposable {
     }
   }
 
+  /** As `stat`, at once: for device nodes, whose file system is memory. */
+  statSync(): BigIntStats {
+    try {
+      return fstatSync(this.fd, { bigint: true });
+    } catch (error) {
+      throw SystemError.fromNode('fstat', this.name, error);
+    }
+  }
+
   /** Closes it, once. An error of close(2) is not reported: the descriptor is gone all the same. */
   async close(): Promise<void> {
     if (this.#fd < 0) return;
     const fd = this.#fd;
     this.#fd = -1;
     await closeFile(fd).catch(() => undefined);
+  }
+
+  /** As `close`, at once: for what has nothing to do when it is closed, unlike files and disks. */
+  closeSync(): void {
+    if (this.#fd < 0) return;
+    const fd = this.#fd;
+    this.#fd = -1;
+    try {
+      closeSync(fd);
+    } catch {
+      // Gone all the same.
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

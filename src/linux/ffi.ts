@@ -50,6 +50,17 @@ export function ioctl(
   });
 }
 
+/** As `ioctl`, at once: for those that only read a field of the kernel's. */
+export function ioctlSync(
+  fd: number,
+  request: { readonly name: string; readonly number: number },
+  argument: Buffer,
+  object: string,
+): void {
+  const result: number = ioctlPointer(fd, request.number, argument);
+  if (result < 0) throw SystemError.fromErrno(request.name, object, koffi.errno());
+}
+
 /**
  * Hands one line to syslog(3), facility daemon, with a priority of syslog.h (`LOG_ERR` is 3). Without
  * a syslog daemon it is dropped.

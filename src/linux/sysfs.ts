@@ -1,7 +1,11 @@
-import { readdir, readFile, realpath, writeFile } from 'node:fs/promises';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { type Devnum, formatDevnum, parseDevnum } from './devnum.js';
 import { SystemError } from './errno.js';
+
+// sysfs is memory: what is read of it here is read at once. Through Node's thread pool each of the
+// three or four calls of a read would cost many times its own time.
 
 /** A block device as sysfs shows it. */
 export interface SysfsBlock {
@@ -18,7 +22,7 @@ export async function findBlock(devnum: Devnum): Promise<SysfsBlock> {
   const link = `/sys/dev/block/${formatDevnum(devnum)}`;
   let directory: string;
   try {
-    directory = await realpath(link);
+    directory = join(dirname(link), readlinkSync(link));
   } catch (error) {
     throw SystemError.fromNode('open', link, error);
   }
@@ -32,8 +36,11 @@ export async function findBlock(devnum: Devnum): Promise<SysfsBlock> {
 
 /** An attribute's text without the newline; `undefined` where there is no such attribute (any more). */
 export async function readAttribute(directory: string, name: string): Promise<string | undefined> {
+  const path = join(directory, name);
+  // The exception would cost more than the question.
+  if (!existsSync(path)) return undefined;
   try {
-    return (await readFile(join(directory, name), 'utf8')).trimEnd();
+    return readFileSync(path, 'utf8').trimEnd();
   } catch {
     return undefined;
   }

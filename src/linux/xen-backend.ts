@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorCode } from '../errors.js';
 import { SystemError } from './errno.js';
@@ -20,7 +20,7 @@ export class XenBackendDevice implements AsyncDisposable {
   static async pin(sysfs: string, name: string): Promise<XenBackendDevice | undefined> {
     const path = join(sysfs, 'bus/xen-backend/devices', name);
     try {
-      return new XenBackendDevice(await OwnedFd.open(path, O_PATH | O_DIRECTORY));
+      return new XenBackendDevice(OwnedFd.openSync(path, O_PATH | O_DIRECTORY));
     } catch (error) {
       if (error instanceof SystemError && ['ENOENT', 'ENOTDIR'].includes(error.code)) {
         return undefined;
@@ -36,8 +36,10 @@ export class XenBackendDevice implements AsyncDisposable {
    */
   async readPhysicalDevice(): Promise<string | undefined> {
     const path = `/proc/self/fd/${this.#directory.fd}/physical_device`;
+    // At once, as everything in sysfs; an exception would cost more than this question.
+    if (!existsSync(path)) return undefined;
     try {
-      return (await readFile(path, 'utf8')).trim();
+      return readFileSync(path, 'utf8').trim();
     } catch (error) {
       // ENODEV: sysfs is taking the attribute away while it is being read.
       if (['ENOENT', 'ENODEV'].includes(errorCode(error) ?? '')) return undefined;
@@ -45,7 +47,7 @@ export class XenBackendDevice implements AsyncDisposable {
     }
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#directory.close();
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#directory.closeSync();
   }
 }

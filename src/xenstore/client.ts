@@ -6,13 +6,13 @@ import { runSteps, runTransaction } from './transaction.js';
 import { Watches } from './watches.js';
 import type { Wire, WireListener } from './wire.js';
 import type {
-  RequestOptions,
   Transaction,
   TransactionOptions,
   TransactionOutcome,
   TransactionStep,
   Watch,
   WatchListener,
+  WatchOptions,
   Xenstore,
 } from './xenstore.js';
 
@@ -44,8 +44,8 @@ export class XenstoreClient extends Nodes implements Xenstore {
     await this.#requests.send('open', address, undefined, { signal });
   }
 
-  async watch(path: string, listener: WatchListener, options?: RequestOptions): Promise<Watch> {
-    return await this.#watches.register(path, listener, options?.signal);
+  async watch(path: string, listener: WatchListener, options: WatchOptions = {}): Promise<Watch> {
+    return await this.#watches.register(path, listener, options);
   }
 
   async transaction<T>(

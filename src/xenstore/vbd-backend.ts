@@ -15,6 +15,7 @@ const NODES = [
   'diskseq',
   'hotplug-status',
   'hotplug-error',
+  'script',
 ] as const;
 
 export type VbdNode = (typeof NODES)[number];
@@ -54,18 +55,24 @@ export class VbdBackend {
   }
 }
 
-/** Reads a vbd's backend directory and error node in one trip. */
+/**
+ * Reads a vbd's backend directory and error node in one trip; only some of it where `nodes` says so.
+ * Each node is a request to xenstored, one after another.
+ */
 export async function readVbdBackend(
   store: Xenstore,
   vbd: VbdPath,
-  options?: RequestOptions,
+  options: RequestOptions & { readonly nodes?: readonly (VbdNode | 'error')[] } = {},
 ): Promise<VbdBackend> {
-  const paths = [...NODES.map((node) => `${vbd.backend}/${node}`), vbd.error];
-  const values = await store.readMany(paths, options);
+  const { nodes = [...NODES, 'error' as const], ...request } = options;
+  const paths = nodes.map((node) => (node === 'error' ? vbd.error : `${vbd.backend}/${node}`));
+  const values = await store.readMany(paths, request);
   const found = new Map<VbdNode, Buffer>();
-  NODES.forEach((node, index) => {
+  let kernelError: string | undefined;
+  nodes.forEach((node, index) => {
     const value = values[index];
-    if (value !== undefined) found.set(node, value);
+    if (node === 'error') kernelError = value?.toString('utf8');
+    else if (value !== undefined) found.set(node, value);
   });
-  return new VbdBackend(found, values[NODES.length]?.toString('utf8'));
+  return new VbdBackend(found, kernelError);
 }

@@ -1,11 +1,14 @@
 import { type Ending, endingFailure } from './failure.js';
 import { checkWatchPath } from './path.js';
 import type { Requests } from './requests.js';
-import type { Watch, WatchListener } from './xenstore.js';
+import { WatchTree } from './watch-tree.js';
+import type { Watch, WatchListener, WatchOptions } from './xenstore.js';
 
 interface Registration {
   readonly path: string;
   readonly listener: WatchListener;
+  /** Watches below it that xenstored knows nothing of. */
+  readonly covered: WatchTree | undefined;
 }
 
 /** The watches of one client, by the tokens that tell their events apart. */
@@ -19,20 +22,26 @@ export class Watches {
   }
 
   /** Registers a watch; its first event may come before the promise is awaited. */
-  async register(path: string, listener: WatchListener, signal?: AbortSignal): Promise<Watch> {
+  async register(path: string, listener: WatchListener, options: WatchOptions): Promise<Watch> {
     checkWatchPath(path);
+    options.signal?.throwIfAborted();
+    const cover = this.#coverOf(path);
+    if (cover !== undefined) return registerCovered(cover, path, listener);
     this.#lastToken++;
     const token = String(this.#lastToken);
-    this.#registered.set(token, { path, listener });
+    const covered = options.covering ? new WatchTree() : undefined;
+    // Not a cover before xenstored has it.
+    this.#registered.set(token, { path, listener, covered: undefined });
     try {
       await this.#requests.send('watch', path, token, {
-        signal,
+        signal: options.signal,
         late: () => this.#requests.sendAndForget('unwatch', path, token),
       });
     } catch (error) {
       this.#registered.delete(token);
       throw error;
     }
+    if (this.#registered.has(token)) this.#registered.set(token, { path, listener, covered });
     let closing: Promise<void> | undefined;
     const close = () => {
       closing ??= this.#close(path, token);
@@ -43,26 +52,65 @@ export class Watches {
 
   /** An event of a watch that was closed meanwhile is dropped: xenstored may still send some. */
   event(path: string, token: string): void {
-    const listener = this.#registered.get(token)?.listener;
-    if (listener) call(() => listener.onEvent(path));
+    const registration = this.#registered.get(token);
+    if (!registration) return;
+    const { listener, covered } = registration;
+    call(() => listener.onEvent(path));
+    for (const [watch, told] of covered?.concerned(path) ?? []) {
+      call(() => watch.listener.onEvent(told));
+    }
   }
 
   /** Tells every watch that no event will come any more. */
   end(ending: Ending): void {
     const registrations = [...this.#registered.values()];
     this.#registered.clear();
-    for (const { path, listener } of registrations) {
+    for (const { path, listener, covered } of registrations) {
       call(() => listener.onLost(endingFailure('watch', path, ending)));
+      if (covered) endCovered(covered, ending);
     }
   }
 
+  #coverOf(path: string): WatchTree | undefined {
+    for (const registration of this.#registered.values()) {
+      if (registration.covered && path.startsWith(`${registration.path}/`)) {
+        return registration.covered;
+      }
+    }
+    return undefined;
+  }
+
   async #close(path: string, token: string): Promise<void> {
+    const registration = this.#registered.get(token);
     if (!this.#registered.delete(token)) return;
+    if (registration?.covered) endCovered(registration.covered, 'closed');
     try {
       await this.#requests.send('unwatch', path, token);
     } catch {
       // The watch dies with the connection at the latest.
     }
+  }
+}
+
+/** No trip to xenstored: what would make it send an event makes it send one to the cover. */
+function registerCovered(cover: WatchTree, path: string, listener: WatchListener): Watch {
+  const watch = { path, listener };
+  let open = true;
+  cover.add(watch);
+  queueMicrotask(() => {
+    if (open) call(() => listener.onEvent(path));
+  });
+  const close = async () => {
+    open = false;
+    cover.delete(watch);
+  };
+  return { path, close, [Symbol.asyncDispose]: close };
+}
+
+function endCovered(covered: WatchTree, ending: Ending): void {
+  for (const watch of [...covered.all()]) {
+    covered.delete(watch);
+    call(() => watch.listener.onLost(endingFailure('watch', watch.path, ending)));
   }
 }
 

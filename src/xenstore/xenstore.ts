@@ -40,7 +40,7 @@ export interface Xenstore extends AsyncDisposable {
    * then for every change, possibly more often; it is told which path changed, never the value.
    * Removing an ancestor is reported as a change of the watched path itself.
    */
-  watch(path: string, listener: WatchListener, options?: RequestOptions): Promise<Watch>;
+  watch(path: string, listener: WatchListener, options?: WatchOptions): Promise<Watch>;
   /**
    * Runs `body` in a transaction: again when the commit meets a conflict (`EAGAIN`), at most
    * `attempts` times (default 16), with a random pause in between. When `body` throws, the
@@ -83,6 +83,15 @@ export interface RequestOptions {
 
 export interface TransactionOptions extends RequestOptions {
   readonly attempts?: number;
+}
+
+export interface WatchOptions extends RequestOptions {
+  /**
+   * Later watches of this client below `path` are served from the events of this one: they cost
+   * xenstored, its quota and a trip nothing. This one has to outlive them; when it is closed they
+   * are told that they are lost (`ECLOSED`).
+   */
+  readonly covering?: boolean | undefined;
 }
 
 export type TransactionStep =

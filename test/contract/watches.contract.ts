@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { errorCode } from '../../src/errors.js';
 import { readText } from '../../src/xenstore/text.js';
 import { waitFor } from '../../src/xenstore/wait-for.js';
 import type { Xenstore } from '../../src/xenstore/xenstore.js';
@@ -81,6 +82,57 @@ export function watchesContract(
         assert.deepEqual(log.paths, []);
       });
       await log.sees(`${dir}/in`);
+    });
+  });
+
+  describe('a covering watch', () => {
+    it('serves those below it, which are told what they would be told without it', async () => {
+      const { store, other, dir } = place();
+      const cover = new EventLog();
+      await using _cover = await store.watch(dir, cover, { covering: true });
+      await cover.sees(dir);
+      const logs = { a: new EventLog(), b: new EventLog() };
+      await using watch = await store.watch(`${dir}/a`, logs.a);
+      await using _b = await store.watch(`${dir}/b/deep`, logs.b);
+      assert.equal(watch.path, `${dir}/a`);
+      await logs.a.sees(`${dir}/a`);
+      await logs.b.sees(`${dir}/b/deep`);
+      await other.write(`${dir}/a/x`, '1');
+      await logs.a.sees(`${dir}/a/x`);
+      await cover.until(() => cover.paths.includes(`${dir}/a/x`));
+      assert.deepEqual(logs.b.paths, []);
+      await other.write(`${dir}/b/deep`, '1');
+      await logs.b.sees(`${dir}/b/deep`);
+      await other.remove(dir);
+      await logs.a.sees(`${dir}/a`);
+      await logs.b.sees(`${dir}/b/deep`);
+    });
+
+    it('leaves those that it does not cover to xenstored', async () => {
+      const { store, other, dir } = place();
+      await using _cover = await store.watch(`${dir}/a`, new EventLog(), { covering: true });
+      const log = new EventLog();
+      await using _watch = await store.watch(`${dir}/ab`, log);
+      await log.sees(`${dir}/ab`);
+      await other.write(`${dir}/ab/x`, '1');
+      await log.sees(`${dir}/ab/x`);
+    });
+
+    it('takes those that it serves with it when it is closed, not those that were', async () => {
+      const { store, dir } = place();
+      const cover = await store.watch(dir, new EventLog(), { covering: true });
+      const [open, closed] = [new EventLog(), new EventLog()];
+      await using _open = await store.watch(`${dir}/a`, open);
+      const watch = await store.watch(`${dir}/a`, closed);
+      await closed.sees(`${dir}/a`);
+      await watch.close();
+      await cover.close();
+      assert.deepEqual(
+        open.losses.map((error) => errorCode(error)),
+        ['ECLOSED'],
+      );
+      await store.write(`${dir}/a`, '1');
+      assert.deepEqual([closed.paths, closed.losses], [[], []]);
     });
   });
 

@@ -78,7 +78,6 @@ describe('publishSteps', () => {
       { op: 'expect', path: at('state'), value: '2' },
       { op: 'expect', path: at('physical-device'), value: undefined },
       { op: 'remove', path: 'error/backend/vbd/7/51712/error' },
-      { op: 'remove', path: at('hotplug-error') },
       { op: 'write', path: at('physical-device-path'), value: '/dev/loop163' },
       { op: 'write', path: at('diskseq'), value: '1f' },
       { op: 'write', path: at('physical-device'), value: '7:a3' },
