@@ -43,7 +43,7 @@ export async function install({ project, root, node, say }: InstallOptions): Pro
   // First the list of all that may be there soon: whatever interrupts the rest can be undone.
   const during = { ...before, files: new Set([...before.files, ...files]), directories };
   await writeManifest(root, during);
-  for (const entry of entries) await place(root, entry);
+  await Promise.all(entries.map((entry) => place(root, entry)));
   for (const path of before.files)
     if (!files.has(path)) await rm(below(root, path), { force: true });
   const shipped = new Map([

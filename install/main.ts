@@ -14,6 +14,11 @@ const USAGE = `usage: npm run install:dom0 -- [--destdir DIR] [--node PATH]
   --node PATH    the Node.js that will run it there; by default the one that runs this
 `;
 
+const NEXT = `To have the daemon run with systemd, now and from the next start on:
+  systemctl daemon-reload && systemctl enable --now xen-blkback.socket xen-blkback.service
+in a driver domain:
+  systemctl daemon-reload && systemctl enable --now xen-blkback-driverdomain.service`;
+
 async function main(words: readonly string[]): Promise<void> {
   const { values, positionals } = parseArgs({
     args: [...words],
@@ -39,6 +44,7 @@ async function main(words: readonly string[]): Promise<void> {
     if (!isAbsolute(node)) throw new Error(`--node ${node}: an absolute path is needed`);
     const project = fileURLToPath(new URL('../../', import.meta.url));
     await install({ project, root, node, say });
+    if (root === '/') say(NEXT);
   } else if (action === 'uninstall') {
     if (values.node !== undefined) throw new Error(`--node is for install only\n${USAGE}`);
     await uninstall({ root, say });

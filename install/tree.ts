@@ -10,6 +10,8 @@ export const LIBRARY = '/usr/lib/xen-blkback';
 export const PROGRAM: string = `${LIBRARY}/dist/block-diskseq.cjs`;
 export const HOTPLUG_SCRIPT = '/etc/xen/scripts/block-diskseq';
 
+const UNITS = '/usr/lib/systemd/system';
+const DOCUMENTS = '/usr/share/doc/xen-blkback';
 const COMMAND = 'dist/src/cli/main.js';
 
 interface Content {
@@ -42,6 +44,7 @@ export async function planTree(project: string, node: string, client: Buffer): P
     ...compiled.filter((name) => name !== COMMAND),
     ...(await listPackageFiles(project)),
   ];
+  const documents = await listFiles(join(project, 'docs'), () => true);
   return [
     ...(await Promise.all(plain.map(library))),
     file(`${LIBRARY}/package.json`, Buffer.from(packageJson(await read('package.json')))),
@@ -56,6 +59,11 @@ export async function planTree(project: string, node: string, client: Buffer): P
       target: relative('/usr/bin', `${LIBRARY}/${COMMAND}`),
     },
     file(HOTPLUG_SCRIPT, client, 0o755),
+    ...(await planUnits(read)),
+    file(`${DOCUMENTS}/README.md`, await read('README.md')),
+    ...(await Promise.all(
+      documents.map(async (name) => file(`${DOCUMENTS}/docs/${name}`, await read(`docs/${name}`))),
+    )),
     {
       kind: 'conffile',
       path: '/etc/default/xen-blkback',
@@ -63,6 +71,17 @@ export async function planTree(project: string, node: string, client: Buffer): P
       bytes: await read('install/etc-default/xen-blkback'),
     },
   ];
+}
+
+/** systemd's units; what the services have in common is a drop-in of each. */
+async function planUnits(read: (name: string) => Promise<Buffer>): Promise<Entry[]> {
+  const unit = async (source: string, name = source): Promise<Entry> =>
+    file(`${UNITS}/${name}`, await read(`install/systemd/${source}`));
+  const services = ['xen-blkback.service', 'xen-blkback-driverdomain.service'];
+  return await Promise.all([
+    unit('xen-blkback.socket'),
+    ...services.flatMap((name) => [unit(name), unit('common.conf', `${name}.d/50-common.conf`)]),
+  ]);
 }
 
 function file(path: string, bytes: Buffer, mode = 0o644): Entry {
