@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
+import { type Devnum, devnumFromStat, sameDevnum } from '../linux/devnum.js';
+import { readMounts } from '../linux/mounts.js';
 import { findBlock, listPartitions, readDevnum } from '../linux/sysfs.js';
 
 /**
@@ -32,19 +33,10 @@ export async function listClaimants(devnum: Devnum): Promise<string[]> {
 }
 
 async function listMounts(devnum: Devnum): Promise<string[]> {
-  const table = await readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
-  return table
-    .split('\n')
-    .map((line) => line.split(' '))
-    .filter((fields) => fields[2] === formatDevnum(devnum))
-    .map((fields) => `the mount ${unescapeMount(fields[4] ?? '')}`);
-}
-
-/** mountinfo writes blanks and the like as three octal digits. */
-function unescapeMount(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_, octal) =>
-    String.fromCharCode(Number.parseInt(octal, 8)),
-  );
+  const mounts = await readMounts().catch(() => []);
+  return mounts
+    .filter((mount) => sameDevnum(mount.devnum, devnum))
+    .map(({ directory }) => `the mount ${directory}`);
 }
 
 async function listStacked(devnum: Devnum): Promise<string[]> {

@@ -1,6 +1,7 @@
 import yargs, { type Argv } from 'yargs';
 import { errorMessage } from '../errors.js';
 import { add } from './add.js';
+import { check } from './check.js';
 import { list } from './list.js';
 import { remove } from './remove.js';
 import { type Context, type Invocation, type Outcome, run, runOnStore } from './run.js';
@@ -11,8 +12,8 @@ import { waitOpened } from './wait.js';
 
 const ENVIRONMENT = `Environment:
   XENBUS_PATH          backend path, as libxl sets it, where none is given
-  XEN_BLKBACK_TIMEOUT, XEN_BLKBACK_UAPI, XEN_BLKBACK_SYSFS,
-  XEN_BLKBACK_RUN_DIR, XEN_BLKBACK_LOG
+  XEN_BLKBACK_TIMEOUT, XEN_BLKBACK_UAPI, XEN_BLKBACK_SHARING,
+  XEN_BLKBACK_SYSFS, XEN_BLKBACK_RUN_DIR, XEN_BLKBACK_LOG
                        the options of the same name`;
 
 /** Parses a command line and runs its command; returns the exit status. */
@@ -55,6 +56,20 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
         }),
       command(waitOpened),
     )
+    .command(
+      'check <target>',
+      'tell whether a target could be attached, and if not, who uses it',
+      withCheck,
+      async (values) => {
+        const { target, mode, frontend } = values;
+        const text = (value: unknown): string | undefined =>
+          typeof value === 'string' ? value : undefined;
+        status = await runOnStore(toInvocation(values), async (context) => {
+          const given = { target: String(target), mode: String(mode), frontend: text(frontend) };
+          return await check(context, given);
+        });
+      },
+    )
     .command('daemon', 'serve hotplug scripts from one process', withDaemon, async (values) => {
       const { settings } = toInvocation(values);
       status = await (await import('./daemon.js')).runDaemon({
@@ -90,6 +105,17 @@ function withVbd(argv: Argv): Argv {
     type: 'string',
     describe: 'backend/vbd/<domid>/<devid>, or <domid>/<devid>; by default $XENBUS_PATH',
   });
+}
+
+function withCheck(argv: Argv): Argv {
+  return argv
+    .positional('target', { type: 'string', describe: 'what params would be, see docs/targets.md' })
+    .option('mode', { choices: ['r', 'w'], demandOption: true, describe: 'what the guest may do' })
+    .option('frontend', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'domain that is to have it; by default any other than those that have it',
+    });
 }
 
 function withDaemon(argv: Argv): Argv {
@@ -148,6 +174,7 @@ function toInvocation(values: Record<string, unknown>): Invocation {
       parseSettings({
         timeout: text('timeout'),
         uapi: text('uapi'),
+        sharing: text('sharing'),
         sysfs: text('sysfs'),
         'run-dir': text('run-dir'),
         log: text('log'),

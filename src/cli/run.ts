@@ -51,6 +51,8 @@ export interface Outcome {
   readonly json: unknown;
   /** The text says nothing that the exit status does not: it is printed on demand only. */
   readonly quiet?: boolean;
+  /** Exit status; 0 by default. */
+  readonly status?: number;
 }
 
 /**
@@ -95,8 +97,9 @@ async function supervise(
     interrupted.abort(new HotplugError(`interrupted by ${signal}`, { code: 'ECANCELED' }));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
   try {
-    report(invocation, await body(interrupted.signal));
-    return 0;
+    const outcome = await body(interrupted.signal);
+    report(invocation, outcome);
+    return outcome.status ?? 0;
   } catch (error) {
     if (invocation.json) printJson({ error: describeError(error) });
     const line = describeFailure(vbd(), error);

@@ -1,11 +1,13 @@
 import type { Uapi } from '../hotplug/plan.js';
 import { DEFAULT_RUN_DIRECTORY } from '../hotplug/record.js';
+import { SHARINGS, type Sharing } from '../hotplug/sharing/matrix.js';
 import { UsageError } from './usage-error.js';
 
 /** What can be set on the command line, then in the environment, then is as built in. */
 export interface Settings {
   readonly timeoutMs: number;
   readonly uapi: Uapi;
+  readonly sharing: Sharing;
   readonly sysfs: string;
   readonly runDirectory: string;
   readonly log: string;
@@ -28,6 +30,11 @@ export const SETTINGS = {
     env: 'XEN_BLKBACK_UAPI',
     fallback: 'key',
     describe: 'where blkback looks for the diskseq: key, or inline (only kernels that need it)',
+  },
+  sharing: {
+    env: 'XEN_BLKBACK_SHARING',
+    fallback: 'deny',
+    describe: 'what a target tolerates that does not say: deny, read-only or allow',
   },
   sysfs: {
     env: 'XEN_BLKBACK_SYSFS',
@@ -53,6 +60,7 @@ export function parseSettings(texts: Readonly<Record<SettingName, string>>): Set
   return {
     timeoutMs: parseTimeout(texts.timeout),
     uapi: parseUapi(texts.uapi),
+    sharing: parseSharing(texts.sharing),
     sysfs: parseDirectory('sysfs', texts.sysfs),
     runDirectory: parseDirectory('run-dir', texts['run-dir']),
     log: parseDirectory('log', texts.log),
@@ -69,6 +77,7 @@ export function settingsFromEnvironment(environment: NodeJS.ProcessEnv): Setting
   return parseSettings({
     timeout: text('timeout'),
     uapi: text('uapi'),
+    sharing: text('sharing'),
     sysfs: text('sysfs'),
     'run-dir': text('run-dir'),
     log: text('log'),
@@ -84,6 +93,12 @@ function parseTimeout(text: string): number {
 function parseUapi(text: string): Uapi {
   if (text === 'key' || text === 'inline') return text;
   throw new UsageError(`uapi ${JSON.stringify(text)}: key or inline is needed`);
+}
+
+function parseSharing(text: string): Sharing {
+  const sharing = SHARINGS.find((word) => word === text);
+  if (sharing !== undefined) return sharing;
+  throw new UsageError(`sharing ${JSON.stringify(text)}: one of ${SHARINGS.join(', ')} is needed`);
 }
 
 function parseDirectory(name: SettingName, text: string): string {

@@ -1,4 +1,5 @@
 import { listDomainVbds, listVbds, VBD_ROOT } from '../xenstore/list-vbds.js';
+import type { PublicationIndex } from '../xenstore/publication-index.js';
 import { readVbdBackend, type VbdBackend, XenbusState } from '../xenstore/vbd-backend.js';
 import { parseVbdPath } from '../xenstore/vbd-path.js';
 import type { Watch, Xenstore } from '../xenstore/xenstore.js';
@@ -22,6 +23,7 @@ export interface WatchOptions {
 export class BackendWatch {
   readonly #store: Xenstore;
   readonly #jobs: VbdJobs;
+  readonly #publications: PublicationIndex;
   readonly #options: WatchOptions;
   /** Vbds to be looked at once the events that have come together are all known. */
   readonly #due = new Set<string>();
@@ -30,9 +32,15 @@ export class BackendWatch {
   readonly #watches: Watch[] = [];
   #heeding = true;
 
-  constructor(store: Xenstore, jobs: VbdJobs, options: WatchOptions) {
+  constructor(
+    store: Xenstore,
+    jobs: VbdJobs,
+    publications: PublicationIndex,
+    options: WatchOptions,
+  ) {
     this.#store = store;
     this.#jobs = jobs;
+    this.#publications = publications;
     this.#options = options;
   }
 
@@ -62,6 +70,7 @@ export class BackendWatch {
   /** To be called when no job is under way any more. */
   async stop(): Promise<void> {
     this.disregard();
+    this.#publications.retire();
     await Promise.all(this.#watches.map((watch) => watch.close()));
   }
 
@@ -73,6 +82,7 @@ export class BackendWatch {
   }
 
   #heed(path: string): void {
+    this.#publications.heed(path);
     if (!this.#heeding) return;
     const [backend, kind, domid, devid, node] = path.split('/');
     if (backend !== 'backend' || kind !== 'vbd') return;

@@ -2,6 +2,7 @@ import { errorMessage } from '../errors.js';
 import { HotplugError, quote } from '../hotplug/hotplug-error.js';
 import { pause } from '../util/retry.js';
 import { VBD_ROOT } from '../xenstore/list-vbds.js';
+import { PublicationIndex } from '../xenstore/publication-index.js';
 import { parseVbdPath } from '../xenstore/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { BackendWatch, type WatchOptions } from './backend-watch.js';
@@ -85,8 +86,9 @@ export class Service {
   }
 
   async #serve(store: Xenstore, signal: AbortSignal): Promise<void> {
-    const jobs = new VbdJobs(store, this.#options.jobs);
-    const watch = new BackendWatch(store, jobs, this.#options);
+    const publications = new PublicationIndex(store);
+    const jobs = new VbdJobs(store, { ...this.#options.jobs, publications });
+    const watch = new BackendWatch(store, jobs, publications, this.#options);
     const ended = new Promise<never>((_, reject) => {
       watch.start(reject).then(() => {
         this.#jobs = jobs;

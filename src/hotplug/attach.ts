@@ -6,48 +6,19 @@ import { formatDevnum } from '../linux/devnum.js';
 import { readVbdBackend, type VbdBackend } from '../xenstore/vbd-backend.js';
 import type { VbdPath } from '../xenstore/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
+import type { AttachOptions, AttachResult, AttachStep } from './attach-options.js';
 import { Deadline } from './deadline.js';
 import { HotplugError } from './hotplug-error.js';
 import { awaitInitWait } from './init-wait.js';
 import { keep } from './keep.js';
 import { type OpenedBy, OpenedWatch } from './opened.js';
-import { type AttachPlan, planAttach, type Uapi } from './plan.js';
+import { type AttachPlan, planAttach } from './plan.js';
 import { type Publication, publish, toPublication, unpublish } from './publish.js';
 import { openPublished, type PublishedDevice, readPublished } from './published-device.js';
 import { reportConnected, reportFailure } from './report.js';
+import { claimDevice } from './sharing/claim.js';
 
-export interface AttachOptions {
-  /** Everything included, roll-back too; milliseconds. */
-  readonly timeoutMs: number;
-  readonly uapi: Uapi;
-  /** Root of sysfs, below which the xen-backend bus is looked for. */
-  readonly sysfs: string;
-  readonly runDirectory: string;
-  readonly signal?: AbortSignal | undefined;
-  /** The backend as it was a moment ago, which need not be read again: the publication checks it. */
-  readonly seen?: VbdBackend | undefined;
-  /** Told of each step as it is done. */
-  readonly onStep?: ((step: AttachStep, detail: string) => void) | undefined;
-}
-
-export type AttachStep =
-  | 'planned'
-  | 'opened'
-  | 'ready'
-  | 'published'
-  | 'connected'
-  | 'marked'
-  | 'released';
-
-export interface AttachResult {
-  readonly backend: string;
-  readonly publication: Publication;
-  readonly openedBy: OpenedBy;
-  /** The device had been published before; nothing was made. */
-  readonly already: boolean;
-  /** What did not go as asked, although the guest has its disk; a sentence each. */
-  readonly warnings: readonly string[];
-}
+export type { AttachOptions, AttachResult, AttachStep };
 
 /**
  * Attaches a vbd: opens the device that `params` names, proves it, names it to blkback, holds it
@@ -168,17 +139,31 @@ class Attachment {
     await using opened = await this.#openedWatch(inWait);
     await opened.requireClosed();
     await device.verify();
-    this.#waitingFor = 'XenStore to take the device';
-    const rollback = (): AbortSignal => this.#deadline.rollback();
-    const options = { signal: this.#signal, rollback };
-    await publish(this.#store, this.#vbd, seen, publication, options);
+    await this.#publishClaimed(device, seen, publication, plan);
     this.#step('published', publication['physical-device']);
     try {
       return await this.#complete(opened, device, publication, plan);
     } catch (error) {
-      await unpublish(this.#store, this.#vbd, publication, { signal: rollback() });
+      const signal = this.#deadline.rollback();
+      await unpublish(this.#store, this.#vbd, publication, { signal });
       throw error;
     }
+  }
+
+  /** Nobody else can claim the same bytes until the publication is there for all to see. */
+  async #publishClaimed(
+    device: BlockDevice,
+    seen: VbdBackend,
+    publication: Publication,
+    plan: AttachPlan,
+  ): Promise<void> {
+    this.#waitingFor = 'other adds of the same bytes';
+    const place = { store: this.#store, vbd: this.#vbd, signal: this.#signal };
+    await using _claim = await claimDevice(device, plan, { ...this.#options, ...place });
+    this.#waitingFor = 'XenStore to take the device';
+    const rollback = (): AbortSignal => this.#deadline.rollback();
+    const options = { signal: this.#signal, rollback };
+    await publish(this.#store, this.#vbd, seen, publication, options);
   }
 
   /** What somebody else has published, a killed add for one, is only seen through. */

@@ -14,6 +14,8 @@ import { BlkbackError } from '../errors.js';
  * - `EBLKBACK`: blkback refused or closed the device;
  * - `EGONE`: the backend directory went away in the middle;
  * - `ERECORD`: the record of what is to be undone cannot be kept;
+ * - `EBUSY`: others use the same bytes in a way that forbids it; the message says who;
+ * - `ELOCK`: what keeps two adds of the same bytes apart cannot be locked;
  * - `EONLINE`: the vbd is still in use;
  * - `ETIMEDOUT`: the deadline passed; the message says what was waited for;
  * - `ECANCELED`: interrupted by a signal.

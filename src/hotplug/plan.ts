@@ -2,6 +2,7 @@ import type { ExportRequest } from '../block/open-export.js';
 import type { VbdBackend } from '../xenstore/vbd-backend.js';
 import type { VbdPath } from '../xenstore/vbd-path.js';
 import { HotplugError, quote } from './hotplug-error.js';
+import type { Sharing } from './sharing/matrix.js';
 import { type Locator, parseTarget, type Target } from './target.js';
 
 /** How XenStore and blkback agree on the device: the nodes of docs/xenstore.md. */
@@ -11,6 +12,8 @@ export type Uapi = 'key' | 'inline';
 export interface AttachPlan {
   readonly target: Target;
   readonly request: ExportRequest;
+  /** What it tolerates beside itself; `undefined` where neither target nor mode say. */
+  readonly sharing: Sharing | undefined;
 }
 
 /** Keys that only shape a new loop device. */
@@ -19,24 +22,22 @@ const FILE_KEYS = ['offset', 'size', 'block-size', 'direct-io', 'autoclear'];
 /** Keys that only mean something for a mapper device. */
 const MAPPER_KEYS = ['deferred-remove', 'verity-root'];
 
-/** Keys whose work is still to be written: to take them and do nothing would be a lie. */
-const UNSUPPORTED_KEYS = ['sharing'];
-
 /**
  * Plans the attach of a vbd from its backend directory. Pure. Throws `HotplugError`: `EBACKEND`,
- * `ETARGET`, `EMODE`, `EUNSUPPORTED`.
+ * `ETARGET`, `EMODE`.
  */
 export function planAttach(vbd: VbdPath, backend: VbdBackend): AttachPlan {
   requireBackend(vbd, backend);
   const params = backend.bytes('params');
   if (params === undefined) throw incomplete(vbd, 'params', 'it names the device to export');
-  const writable = parseMode(vbd, backend.text('mode'));
+  const { writable, unchecked } = parseMode(vbd, backend.text('mode'));
   if (backend.text('dev') === undefined) {
     // xenbus.c, connect(): blkback names its threads after it, and without it serves nothing.
     throw incomplete(vbd, 'dev', 'without it blkback connects but never serves a request');
   }
   const target = parseTarget(params);
-  return { target, request: toExportRequest(vbd, target, writable) };
+  const sharing = unchecked ? 'allow' : target.sharing;
+  return { target, request: toExportRequest(target, writable, layerOwner(vbd)), sharing };
 }
 
 /** Throws `EBACKEND` unless there is a backend directory. */
@@ -52,22 +53,25 @@ function incomplete(vbd: VbdPath, node: string, why: string): HotplugError {
   return new HotplugError(`${vbd.backend} has no ${node} node: ${why}`, { code: 'EBACKEND' });
 }
 
-/** Reads `mode`; xen-blkback allows writing when there is a `w` in it. */
-function parseMode(vbd: VbdPath, mode: string | undefined): boolean {
+/**
+ * Reads `mode`; xen-blkback allows writing when there is a `w` in it. A `!` is the old way to say that
+ * sharing is not to be checked.
+ */
+function parseMode(
+  vbd: VbdPath,
+  mode: string | undefined,
+): { readonly writable: boolean; readonly unchecked: boolean } {
   if (mode === undefined) throw incomplete(vbd, 'mode', 'blkback needs it, r or w');
-  if (/^(r|w|ro|rw)!?$/.test(mode)) return mode.includes('w');
+  if (/^(r|w|ro|rw)!?$/.test(mode)) {
+    return { writable: mode.includes('w'), unchecked: mode.includes('!') };
+  }
   throw new HotplugError(`${vbd.backend}/mode is ${quote(mode)}: one of r, w, r!, w! is needed`, {
     code: 'EMODE',
   });
 }
 
-function toExportRequest(vbd: VbdPath, target: Target, writable: boolean): ExportRequest {
-  const unsupported = target.keys.filter((key) => UNSUPPORTED_KEYS.includes(key));
-  if (unsupported.length > 0) {
-    throw new HotplugError(`this version does not do ${unsupported.join(', ')} yet`, {
-      code: 'EUNSUPPORTED',
-    });
-  }
+/** What is to be opened for a target; its layers are called by their `owner`. Throws `EMODE`. */
+export function toExportRequest(target: Target, writable: boolean, owner: string): ExportRequest {
   const { offset, size, blockSize, directIo, layer } = target;
   if (layer === 'crypt' && !writable) {
     throw new HotplugError(
@@ -83,7 +87,7 @@ function toExportRequest(vbd: VbdPath, target: Target, writable: boolean): Expor
     fileOnly: target.keys.filter((key) => FILE_KEYS.includes(key)),
     mapperOnly: target.keys.filter((key) => MAPPER_KEYS.includes(key)),
     verityRoot: target.verityRoot,
-    layer: layer && { kind: layer, owner: layerOwner(vbd) },
+    layer: layer && { kind: layer, owner },
   };
 }
 

@@ -31,17 +31,28 @@ export interface PublishedDevice {
 export function readPublished(vbd: VbdPath, backend: VbdBackend): PublishedDevice | undefined {
   const text = backend.text('physical-device');
   if (text === undefined) return undefined;
-  const [, inline, number = ''] = /^(?:([0-9a-f]{1,16})@)?([0-9a-f:]+)$/.exec(text) ?? [];
-  const devnum = parseDevnumHex(number);
-  if (devnum === undefined) {
+  const device = parsePublished({ physicalDevice: text, diskseq: backend.text('diskseq') });
+  if (device === undefined) {
     throw new HotplugError(
       `${vbd.backend}/physical-device is ${quote(text)}, which names no device to blkback`,
       { code: 'EPUBLISHED' },
     );
   }
-  const hex = backend.text('diskseq') ?? inline;
+  return { ...device, path: backend.text('physical-device-path') };
+}
+
+/** Reads the values of `physical-device` and `diskseq`; `undefined` for what names no device. */
+export function parsePublished(nodes: {
+  readonly physicalDevice: string;
+  readonly diskseq: string | undefined;
+}): Omit<PublishedDevice, 'path'> | undefined {
+  const [, inline, number = ''] =
+    /^(?:([0-9a-f]{1,16})@)?([0-9a-f:]+)$/.exec(nodes.physicalDevice) ?? [];
+  const devnum = parseDevnumHex(number);
+  if (devnum === undefined) return undefined;
+  const hex = nodes.diskseq ?? inline;
   const diskseq = hex && /^[1-9a-f][0-9a-f]{0,15}$/.test(hex) ? BigInt(`0x${hex}`) : undefined;
-  return { devnum, diskseq, path: backend.text('physical-device-path') };
+  return { devnum, diskseq };
 }
 
 /** The same, where a value that names no device is as good as none. */

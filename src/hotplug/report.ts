@@ -1,4 +1,5 @@
-import { errorMessage } from '../errors.js';
+import { errorCode, errorMessage } from '../errors.js';
+import { SystemError } from '../linux/errno.js';
 import { backendNode, type VbdPath } from '../xenstore/vbd-path.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { HotplugError, shorten, toOneLine } from './hotplug-error.js';
@@ -38,11 +39,13 @@ export async function reportFailure(
   options: RequestOptions,
 ): Promise<void> {
   const message = shorten(toOneLine(errorMessage(error)));
+  // A system call that met EBUSY is another matter: it says nothing of who uses the device.
+  const busy = errorCode(error) === 'EBUSY' && !(error instanceof SystemError);
   await store.transact(
     [
       { op: 'exists', path: vbd.backend },
       { op: 'write', path: backendNode(vbd, 'hotplug-error'), value: message },
-      { op: 'write', path: backendNode(vbd, 'hotplug-status'), value: 'error' },
+      { op: 'write', path: backendNode(vbd, 'hotplug-status'), value: busy ? 'busy' : 'error' },
     ],
     options,
   );

@@ -1,5 +1,6 @@
 import type { DirectIo } from '../block/loop-device.js';
 import { quote } from './hotplug-error.js';
+import { SHARINGS, type Sharing } from './sharing/matrix.js';
 import {
   parseChoice,
   parseDiskseq,
@@ -20,7 +21,7 @@ export interface Target {
   readonly blockSize: number;
   readonly directIo: DirectIo;
   readonly autoclear: boolean;
-  readonly sharing: 'deny' | 'read-only' | 'allow' | undefined;
+  readonly sharing: Sharing | undefined;
   readonly deferredRemove: boolean;
   readonly layer: 'linear' | 'crypt' | undefined;
   readonly verityRoot: string | undefined;
@@ -78,7 +79,7 @@ export function parseTarget(params: Uint8Array): Target {
     ...parseWindow(keys),
     directIo: choice(keys, 'direct-io', ['yes', 'no', 'auto']) ?? 'no',
     autoclear: yesNo(keys, 'autoclear') ?? true,
-    sharing: choice(keys, 'sharing', ['deny', 'read-only', 'allow']),
+    sharing: choice(keys, 'sharing', SHARINGS),
     deferredRemove: yesNo(keys, 'deferred-remove') ?? false,
     layer: choice(keys, 'layer', ['linear', 'crypt']),
     verityRoot: optional(keys, 'verity-root', parseDigest),

@@ -11,6 +11,7 @@ const libc = koffi.load(null);
 // uses for these platforms the third argument travels as a pointer-sized word all the same.
 const ioctlPointer = libc.func('ioctl', 'int', ['int', 'unsigned long', 'void *']);
 const ioctlWord = libc.func('ioctl', 'int', ['int', 'unsigned long', 'intptr_t']);
+const fcntlPointer = libc.func('fcntl', 'int', ['int', 'int', 'void *']);
 const getsockopt = libc.func('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *']);
 const getrandom = libc.func('long getrandom(void *buffer, size_t bytes, unsigned int flags)');
 const socket = libc.func('int socket(int domain, int type, int protocol)');
@@ -59,6 +60,17 @@ export function ioctlSync(
 ): void {
   const result: number = ioctlPointer(fd, request.number, argument);
   if (result < 0) throw SystemError.fromErrno(request.name, object, koffi.errno());
+}
+
+/** fcntl(2) with a structure, at once: for commands that do not wait. Throws `SystemError`. */
+export function fcntlSync(
+  fd: number,
+  command: { readonly name: string; readonly number: number },
+  argument: Buffer,
+  object: string,
+): void {
+  const result: number = fcntlPointer(fd, command.number, argument);
+  if (result < 0) throw SystemError.fromErrno(command.name, object, koffi.errno());
 }
 
 /**

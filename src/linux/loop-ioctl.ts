@@ -19,6 +19,7 @@ const INFO_SIZE = 232;
 const INFO = {
   device: 0,
   inode: 8,
+  rdevice: 16,
   offset: 24,
   sizelimit: 32,
   number: 40,
@@ -35,6 +36,8 @@ export interface LoopStatus {
   /** st_dev of the backing file, as stat(2) has it. */
   readonly device: bigint;
   readonly inode: bigint;
+  /** st_rdev of what backs it: 0 for a file, a block device's number where it stands on one. */
+  readonly rdevice: bigint;
   /** Bytes. */
   readonly offset: bigint;
   /** Bytes; 0 means up to the end of the file. */
@@ -94,6 +97,7 @@ export function decodeLoopStatus(info: Buffer): LoopStatus {
   return {
     device: info.readBigUInt64LE(INFO.device),
     inode: info.readBigUInt64LE(INFO.inode),
+    rdevice: info.readBigUInt64LE(INFO.rdevice),
     offset: info.readBigUInt64LE(INFO.offset),
     sizeLimit: info.readBigUInt64LE(INFO.sizelimit),
     number: info.readUInt32LE(INFO.number),

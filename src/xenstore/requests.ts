@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type Ending, endingFailure, requestFailure, timeoutFailure } from './failure.js';
 import type { Arguments, Operation, Values, Wire, WireRequest } from './wire.js';
 
@@ -63,7 +64,11 @@ export class Requests {
         () => this.#abandon(id, timeoutFailure(op, path, this.#timeoutMs)),
         this.#timeoutMs,
       );
-      signal?.addEventListener('abort', abort, { once: true });
+      if (signal) {
+        // Any number of requests may be made under one signal, and Node would take them for a leak.
+        setMaxListeners(0, signal);
+        signal.addEventListener('abort', abort, { once: true });
+      }
       const release = () => signal?.removeEventListener('abort', abort);
       this.#pending.set(id, { op, path, timer, resolve, reject, release, options });
       // The compiler does not see that the generic parts belong together.

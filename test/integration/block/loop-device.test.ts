@@ -36,6 +36,7 @@ describe('A file that is exported', () => {
     assert.deepEqual(loop, {
       device: file.dev,
       inode: file.ino,
+      rdevice: 0n,
       offset: 0n,
       sizeLimit: 0n,
       number: devnum.minor,

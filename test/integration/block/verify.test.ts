@@ -64,7 +64,15 @@ describe('BlockDevice.verify', () => {
 });
 
 describe('identityDifference', () => {
-  const loop = { device: 1n, inode: 2n, offset: 0n, sizeLimit: 0n, number: 3, flags: 4 };
+  const loop = {
+    device: 1n,
+    inode: 2n,
+    rdevice: 0n,
+    offset: 0n,
+    sizeLimit: 0n,
+    number: 3,
+    flags: 4,
+  };
   const disk: DeviceIdentity = {
     devnum: { major: 7, minor: 3 },
     diskseq: 9n,

@@ -469,7 +469,7 @@ describe('attach', () => {
       on({}, async (stage) => {
         const runDirectory = join(stage.bed.directory, 'no-directory');
         writeFileSync(runDirectory, '');
-        const vbd = await stage.vbd(`path=${stage.image()},autoclear=no`);
+        const vbd = await stage.vbd(`path=${stage.image()},autoclear=no,sharing=allow`);
         const error = await failure('ERECORD', stage.attach(vbd, { runDirectory }));
         assert.ok(error instanceof BlkbackError, `${error.name}, for which --json says EINTERNAL`);
         assert.ok(error.message.includes(runDirectory), error.message);

@@ -167,9 +167,9 @@ export class Stage {
     return loopsOf(this.bed.images);
   }
 
-  /** Names of what lies in the project's run directory. */
+  /** Names of what lies in the project's run directory, but for the file that is only locked. */
   records(): string[] {
-    return readdirSync(this.bed.runDirectory);
+    return readdirSync(this.bed.runDirectory).filter((name) => name !== 'sharing.lock');
   }
 
   /** Ends the guest's use of the disk as the toolstack does before it runs `remove`. */

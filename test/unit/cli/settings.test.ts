@@ -10,6 +10,7 @@ import {
 const TEXTS = {
   timeout: '30',
   uapi: 'key',
+  sharing: 'deny',
   sysfs: '/sys',
   'run-dir': '/run/xen-blkback',
   log: '/var/log/xen/xen-hotplug.log',
@@ -20,8 +21,22 @@ const parse = (name: SettingName, text: string) => parseSettings({ ...TEXTS, [na
 describe('parseSettings', () => {
   it('reads every setting', () => {
     assert.deepEqual(
-      parseSettings({ timeout: '1.5', uapi: 'inline', sysfs: '/s', 'run-dir': '/r', log: '/l' }),
-      { timeoutMs: 1500, uapi: 'inline', sysfs: '/s', runDirectory: '/r', log: '/l' },
+      parseSettings({
+        timeout: '1.5',
+        uapi: 'inline',
+        sharing: 'allow',
+        sysfs: '/s',
+        'run-dir': '/r',
+        log: '/l',
+      }),
+      {
+        timeoutMs: 1500,
+        uapi: 'inline',
+        sharing: 'allow',
+        sysfs: '/s',
+        runDirectory: '/r',
+        log: '/l',
+      },
     );
   });
 
@@ -68,6 +83,7 @@ describe('settingsFromEnvironment', () => {
     assert.deepEqual(settingsFromEnvironment({}), {
       timeoutMs: 30_000,
       uapi: 'key',
+      sharing: 'deny',
       sysfs: '/sys',
       runDirectory: '/run/xen-blkback',
       log: '/var/log/xen/xen-hotplug.log',
@@ -82,6 +98,7 @@ describe('settingsFromEnvironment', () => {
     const environment = {
       XEN_BLKBACK_TIMEOUT: '7',
       XEN_BLKBACK_UAPI: 'inline',
+      XEN_BLKBACK_SHARING: 'read-only',
       XEN_BLKBACK_SYSFS: '/s',
       XEN_BLKBACK_RUN_DIR: '/r',
       XEN_BLKBACK_LOG: '/l',
@@ -91,6 +108,7 @@ describe('settingsFromEnvironment', () => {
     assert.deepEqual(settingsFromEnvironment(environment), {
       timeoutMs: 7000,
       uapi: 'inline',
+      sharing: 'read-only',
       sysfs: '/s',
       runDirectory: '/r',
       log: '/l',

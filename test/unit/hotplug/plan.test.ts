@@ -98,6 +98,17 @@ describe('planAttach', () => {
     });
   }
 
+  for (const [mode, params, sharing] of [
+    ['w', '/f', undefined],
+    ['w', 'path=/f,sharing=read-only', 'read-only'],
+    ['w!', '/f', 'allow'],
+    ['r!', 'path=/f,sharing=deny', 'allow'],
+  ] as const) {
+    it(`takes mode ${mode} and ${params} for sharing ${sharing ?? 'as it is set'}`, () => {
+      assert.equal(plan({ mode, params }).sharing, sharing);
+    });
+  }
+
   for (const mode of ['', 'x', 'W', 'wr', 'r w', 'w!!', '!w', 'w\n', 'r,w', 'write']) {
     it(`refuses mode ${JSON.stringify(mode)} and shows it on one line`, () => {
       assert.throws(() => plan({ mode }), {
@@ -124,13 +135,4 @@ describe('planAttach', () => {
       message: /relative/,
     });
   });
-
-  for (const [key, params] of [['sharing', 'path=/f,sharing=allow']] as const) {
-    it(`says that this version does not do ${key}, rather than leaving it out`, () => {
-      assert.throws(() => plan({ params }), {
-        code: 'EUNSUPPORTED',
-        message: new RegExp(`\\b${key}\\b`),
-      });
-    });
-  }
 });

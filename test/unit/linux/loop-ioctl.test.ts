@@ -68,21 +68,28 @@ describe('decodeLoopStatus', () => {
   it('reads the fields where struct loop_info64 has them', () => {
     const [size = 0, ...offsets] = evaluateC(LOOP_H, [
       'sizeof(struct loop_info64)',
-      ...['lo_device', 'lo_inode', 'lo_offset', 'lo_sizelimit', 'lo_number', 'lo_flags'].map(
-        inInfo,
-      ),
+      ...[
+        'lo_device',
+        'lo_inode',
+        'lo_rdevice',
+        'lo_offset',
+        'lo_sizelimit',
+        'lo_number',
+        'lo_flags',
+      ].map(inInfo),
     ]).map(Number);
     const info = Buffer.alloc(size, 0xee);
-    for (const [index, offset] of offsets.slice(0, 4).entries()) {
+    for (const [index, offset] of offsets.slice(0, 5).entries()) {
       info.writeBigUInt64LE(BigInt(index + 1) << 40n, offset);
     }
-    info.writeUInt32LE(163, offsets[4]);
-    info.writeUInt32LE(0x80000005, offsets[5]);
+    info.writeUInt32LE(163, offsets[5]);
+    info.writeUInt32LE(0x80000005, offsets[6]);
     assert.deepEqual(decodeLoopStatus(info), {
       device: 1n << 40n,
       inode: 2n << 40n,
-      offset: 3n << 40n,
-      sizeLimit: 4n << 40n,
+      rdevice: 3n << 40n,
+      offset: 4n << 40n,
+      sizeLimit: 5n << 40n,
       number: 163,
       flags: 0x80000005,
     });

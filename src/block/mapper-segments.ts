@@ -1,0 +1,68 @@
+import { type MapperTarget, readMapper } from '../linux/device-mapper.js';
+import { type Devnum, parseDevnum } from '../linux/devnum.js';
+
+/** Where some bytes of a device lie on a device below. */
+export interface Segment {
+  /** The first of them; in bytes of the device. */
+  readonly at: bigint;
+  /** How many there are; `undefined` for all. */
+  readonly length: bigint | undefined;
+  readonly lower: Devnum;
+  /** Where the first of them lies below. */
+  readonly start: bigint;
+  /** They are spread over so many bytes from `start` on; it is not told which are where. */
+  readonly spread?: bigint | undefined;
+}
+
+const SECTOR = 512n;
+
+/**
+ * Where the bytes of a mapper device lie, according to its live table; `undefined` where that does not
+ * tell: then all of every device below counts. Throws `SystemError`.
+ */
+export async function readMapperSegments(devnum: Devnum): Promise<readonly Segment[] | undefined> {
+  const state = await readMapper({ devnum });
+  return state?.live ? tableSegments(state.targets) : undefined;
+}
+
+/** The same for a table's lines (Documentation/admin-guide/device-mapper). Pure. */
+export function tableSegments(targets: readonly MapperTarget[]): readonly Segment[] | undefined {
+  const segments: Segment[] = [];
+  for (const target of targets) {
+    const found = targetSegments(target);
+    if (found === undefined) return undefined;
+    segments.push(...found);
+  }
+  return segments;
+}
+
+function targetSegments({ start, length, type, params }: MapperTarget): Segment[] | undefined {
+  const words = params.split(' ');
+  const place = { at: start * SECTOR, length: length * SECTOR };
+  switch (type) {
+    case 'zero':
+    case 'error':
+      return [];
+    case 'linear':
+      return located(words.slice(0, 2)).map((lower) => ({ ...place, ...lower }));
+    case 'crypt':
+      return located(words.slice(3, 5)).map((lower) => ({ ...place, ...lower }));
+    case 'striped': {
+      const stripes = located(words.slice(2));
+      if (stripes.length === 0 || stripes.length !== Number(words[0])) return undefined;
+      const spread = place.length / BigInt(stripes.length);
+      return stripes.map((lower) => ({ ...place, ...lower, spread }));
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** Pairs of device and offset in sectors. */
+function located(words: readonly string[]): { lower: Devnum; start: bigint }[] {
+  return words.flatMap((word, index) => {
+    const lower = index % 2 === 0 ? parseDevnum(word) : undefined;
+    const offset = words[index + 1] ?? '';
+    return lower && /^\d+$/.test(offset) ? [{ lower, start: BigInt(offset) * SECTOR }] : [];
+  });
+}

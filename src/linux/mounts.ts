@@ -1,0 +1,70 @@
+import { readFile } from 'node:fs/promises';
+import { type Devnum, parseDevnum } from './devnum.js';
+import { SystemError } from './errno.js';
+
+/** A mount in this process' namespace. */
+export interface Mount {
+  /** Of the file system: anonymous (major 0) for those that keep no single device, as btrfs does. */
+  readonly devnum: Devnum;
+  readonly directory: string;
+  /** What was mounted, as whoever did it called it. */
+  readonly source: string;
+  /**
+   * Whether the file system as such takes no writes. A mount of it alone being read-only says
+   * nothing: another mount of the same file system may write.
+   */
+  readonly readOnly: boolean;
+}
+
+/** The mounts of this namespace (proc(5), /proc/self/mountinfo). Throws `SystemError`. */
+export async function readMounts(): Promise<Mount[]> {
+  return parseMountinfo(await readTable('/proc/self/mountinfo'));
+}
+
+/** Reads the text of mountinfo; lines that are none are left out. */
+export function parseMountinfo(text: string): Mount[] {
+  return text.split('\n').flatMap((line) => {
+    const [front = '', back = ''] = line.split(' - ');
+    const fields = front.split(' ');
+    const [, source = '', superOptions = ''] = back.split(' ');
+    const devnum = parseDevnum(fields[2] ?? '');
+    const directory = fields[4];
+    if (devnum === undefined || directory === undefined) return [];
+    const readOnly = superOptions.split(',').includes('ro');
+    return [
+      { devnum, directory: unescapeOctal(directory), source: unescapeOctal(source), readOnly },
+    ];
+  });
+}
+
+/** Paths of what this domain swaps to: block devices and files (/proc/swaps). Throws `SystemError`. */
+export async function readSwaps(): Promise<string[]> {
+  return parseSwaps(await readTable('/proc/swaps'));
+}
+
+/** Reads the text of /proc/swaps: a head, then a line for each. */
+export function parseSwaps(text: string): string[] {
+  return text
+    .split('\n')
+    .slice(1)
+    .map((line) => unescapeOctal(line.split(/\s/)[0] ?? ''))
+    .filter((path) => path.startsWith('/'));
+}
+
+async function readTable(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw SystemError.fromNode('read', path, error);
+  }
+}
+
+/** The kernel writes blanks and the like as three octal digits (seq_path, mangle). */
+function unescapeOctal(text: string): string {
+  if (!text.includes('\\')) return text;
+  const bytes = Buffer.from(text, 'utf8').toString('latin1');
+  const plain = bytes.replace(/\\([0-7]{3})/g, (_, octal) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+  return Buffer.from(plain, 'latin1').toString('utf8');
+}

@@ -1,0 +1,39 @@
+import { attach } from '../../../src/hotplug/attach.js';
+import { readText } from '../../../src/xenstore/text.js';
+import { parseVbdPath } from '../../../src/xenstore/vbd-path.js';
+import { runXenBlock } from '../../bed/xen-block.js';
+import type { Contender } from './scene.js';
+
+const TIMEOUT_MS = 8000;
+
+/** This project, in this process. */
+export const ours: Contender = {
+  keepsLoops: false,
+  async add(bed, store, vbd) {
+    const path = parseVbdPath(vbd.backendPath);
+    if (path === undefined) throw new Error(vbd.backendPath);
+    const { runDirectory, blkback } = bed;
+    const options = { timeoutMs: TIMEOUT_MS, uapi: 'key', sysfs: blkback.sysfs } as const;
+    try {
+      await attach(store, path, { ...options, runDirectory });
+      return { verdict: 'free', reason: '' };
+    } catch (error) {
+      const status = await readText(store, `${vbd.backendPath}/hotplug-status`);
+      if (!(error instanceof Error) || status !== 'busy') throw error;
+      return { verdict: 'busy', reason: error.message };
+    }
+  },
+};
+
+/** Xen's own script. */
+export const xenBlock: Contender = {
+  keepsLoops: true,
+  async add(bed, store, vbd) {
+    const { status } = await runXenBlock(bed, vbd, 'add');
+    if (status === 0) return { verdict: 'free', reason: '' };
+    const reason = (await readText(store, `${vbd.backendPath}/hotplug-error`)) ?? '';
+    const told = await readText(store, `${vbd.backendPath}/hotplug-status`);
+    if (told !== 'busy') throw new Error(`block ended with status ${status}: ${reason}`);
+    return { verdict: 'busy', reason };
+  },
+};

@@ -1,0 +1,184 @@
+import { execFile } from 'node:child_process';
+import { closeSync, constants, linkSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { Xenstore } from '../../../src/xenstore/xenstore.js';
+import type { Bed } from '../../bed/bed.js';
+import { attachLoop, type Loop, loopsLeft, loopsOf } from '../../bed/images.js';
+import { createVbd, deleteVbd, type Vbd, waitInitWait } from '../../bed/toolstack.js';
+import type { Kin, Mode, SharingCase, Verdict } from './case.js';
+
+const run = promisify(execFile);
+const SIZE = 1024 * 1024;
+
+/** What attaches vbds: this project, or Xen's script. */
+export interface Contender {
+  /** Attaches it; `busy`, with the reason, only for a refusal because others use the device. */
+  add(bed: Bed, store: Xenstore, vbd: Vbd): Promise<{ verdict: Verdict; reason: string }>;
+  /** Whether what it leaves behind is for the scene to clean up. */
+  readonly keepsLoops: boolean;
+}
+
+/** The stage of one case: what was arranged ends with it. */
+export class Scene implements AsyncDisposable {
+  readonly bed: Bed;
+  readonly store: Xenstore;
+  readonly directory: string;
+  readonly first: number;
+  readonly second: number;
+  readonly #contender: Contender;
+  readonly #undo: (() => Promise<unknown>)[] = [];
+  #serial = 0;
+
+  constructor(bed: Bed, store: Xenstore, contender: Contender, index: number) {
+    this.bed = bed;
+    this.store = store;
+    this.#contender = contender;
+    this.first = 100 + 2 * index;
+    this.second = this.first + 1;
+    this.directory = join(bed.images, String(index));
+    mkdirSync(this.directory);
+  }
+
+  /** A file of 1 MiB without holes. */
+  file(): string {
+    const path = join(this.directory, `file-${this.#serial++}.img`);
+    writeFileSync(path, Buffer.alloc(SIZE, 'x'));
+    return path;
+  }
+
+  link(file: string): string {
+    const path = join(this.directory, `link-${this.#serial++}.img`);
+    linkSync(file, path);
+    return path;
+  }
+
+  async loop(file: string, options: { offset?: number; readOnly?: boolean } = {}): Promise<Loop> {
+    const loop = await attachLoop(file, options);
+    this.#undo.push(() => loop.detach());
+    return loop;
+  }
+
+  /** Two partitions of 256 KiB on a disk. */
+  async partitioned(): Promise<{ disk: string; parts: readonly [string, string] }> {
+    const { path } = await this.loop(this.file());
+    await run('addpart', [path, '1', '512', '512']);
+    await run('addpart', [path, '2', '1024', '512']);
+    this.#undo.push(
+      () => run('delpart', [path, '1']),
+      () => run('delpart', [path, '2']),
+    );
+    return { disk: path, parts: [`${path}p1`, `${path}p2`] };
+  }
+
+  async mount(device: string, mode: 'r' | 'w'): Promise<void> {
+    const directory = join(this.directory, `mount-${this.#serial++}`);
+    mkdirSync(directory);
+    await run('mke2fs', ['-q', '-F', device]);
+    await run('mount', ['-o', mode === 'r' ? 'ro' : 'rw', device, directory]);
+    this.#undo.push(() => run('umount', [directory]));
+  }
+
+  async swap(path: string): Promise<void> {
+    await run('chmod', ['600', path]);
+    await run('mkswap', [path]);
+    await run('swapon', [path]);
+    this.#undo.push(() => run('swapoff', [path]));
+  }
+
+  /** Holds a device exclusively, as mkfs and fsck do. */
+  claim(device: string): void {
+    const fd = openSync(device, constants.O_RDONLY | constants.O_EXCL);
+    this.#undo.push(async () => closeSync(fd));
+  }
+
+  /** Says who the two guests are. */
+  async kin(kin: Kin): Promise<void> {
+    const machine = (domid: number, nodes: Record<string, string>) =>
+      Promise.all(
+        Object.entries(nodes).map(([node, value]) =>
+          this.store.write(`/local/domain/${domid}/${node}`, value),
+        ),
+      );
+    const [one, two] = [`/vm/${this.first}`, `/vm/${this.second}`];
+    const stub = (domid: number) => ({ target: String(domid) });
+    const [firstMore, secondMore] = [
+      kin === 'stub-of' ? stub(this.second) : {},
+      kin === 'stub' ? stub(this.first) : {},
+    ];
+    if (kin !== 'gone') await machine(this.first, { name: 'one', vm: one, ...firstMore });
+    const vm = kin === 'same' ? one : two;
+    await machine(this.second, { name: 'two', vm, ...secondMore });
+  }
+
+  /** Attaches it to the first guest, who must get it. */
+  async guest(params: string, mode: Mode, kin: Kin = 'other'): Promise<void> {
+    await this.kin(kin);
+    const { verdict, reason } = await this.add(this.first, params, mode);
+    if (verdict !== 'free') throw new Error(`the first guest did not get ${params}: ${reason}`);
+  }
+
+  /** An entry of the first guest that no device stands behind, as a toolstack that died leaves it. */
+  async entry(nodes: Readonly<Record<string, string>>): Promise<void> {
+    await this.kin('other');
+    const options = { frontend: this.first, devid: 51712, params: '/dev/none', extra: nodes };
+    // Not for blkback to open: it is past that.
+    const vbd = await createVbd(this.store, { ...options, extra: { ...nodes, state: '6' } });
+    this.#undo.push(() => deleteVbd(this.store, vbd));
+  }
+
+  async add(
+    frontend: number,
+    params: string,
+    mode: Mode,
+  ): Promise<{ verdict: Verdict; reason: string }> {
+    const vbd = await createVbd(this.store, { frontend, devid: 51712, params, mode });
+    this.#undo.push(async () => {
+      await deleteVbd(this.store, vbd);
+      const opened = this.bed.blkback.log().some(isOpened(vbd));
+      if (opened) await this.bed.blkback.waitFor(isClosed(vbd));
+      if (this.#contender.keepsLoops) await this.#dropLoops();
+    });
+    await waitInitWait(this.store, vbd);
+    const answer = await this.#contender.add(this.bed, this.store, vbd);
+    // Xen's script does not wait for it.
+    if (answer.verdict === 'free') await this.bed.blkback.waitFor(isOpened(vbd));
+    return answer;
+  }
+
+  async #dropLoops(): Promise<void> {
+    for (const loop of loopsOf(this.directory)) {
+      await run('losetup', ['--detach', loop]).catch(() => undefined);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const undo of this.#undo.reverse()) await undo();
+    const left = await loopsLeft(this.directory);
+    if (left.length > 0) throw new Error(`loop devices were left behind: ${left.join(', ')}`);
+  }
+}
+
+const isOpened =
+  (vbd: Vbd) =>
+  (event: { readonly event: string; readonly vbd?: string }): boolean =>
+    event.vbd === vbd.key && event.event === 'opened';
+
+const isClosed =
+  (vbd: Vbd) =>
+  (event: { readonly event: string; readonly vbd?: string }): boolean =>
+    event.vbd === vbd.key && event.event === 'closed';
+
+/** Plays one case and says what the second guest got. */
+export async function play(
+  bed: Bed,
+  store: Xenstore,
+  contender: Contender,
+  index: number,
+  row: SharingCase,
+): Promise<{ verdict: Verdict; reason: string; second: number }> {
+  await using scene = new Scene(bed, store, contender, index);
+  const { params, mode } = await row.arrange(scene);
+  const answer = await scene.add(scene.second, params, mode);
+  return { ...answer, second: scene.second };
+}
