@@ -30,7 +30,7 @@ export async function compileClient(project: string, node: string): Promise<Buff
       '-o',
       output,
       join(project, 'native/hotplug-client.c'),
-      ...words('LDFLAGS', ''),
+      ...words('LDFLAGS', '-static'),
     ]);
     return await readFile(output);
   } finally {

@@ -71,32 +71,41 @@ static int connect_daemon(void)
 	return fd;
 }
 
-/* Reads one line without its end; 0 at the deadline, the end of the stream or an overlong line. */
-static int read_line(int fd, char *line, size_t size, long deadline)
+/*
+ * Reads one line without its end; NULL at the deadline, the end of the stream or an overlong line. The
+ * line stays until the next call.
+ */
+static char *read_line(int fd, long deadline)
 {
-	size_t length = 0;
+	static char text[4096];
+	static size_t start, used;
+	char *end;
 
-	while (length < size - 1) {
+	memmove(text, text + start, used - start);
+	used -= start;
+	start = 0;
+	while (!(end = memchr(text, '\n', used)) && used < sizeof(text)) {
 		struct pollfd readable = { .fd = fd, .events = POLLIN };
 		long left = deadline - now_ms();
 		int ready = poll(&readable, 1, left > 0 ? left : 0);
+		ssize_t got;
 
 		if (ready < 0 && errno == EINTR)
 			continue;
-		if (ready <= 0 || read(fd, line + length, 1) != 1)
-			return 0;
-		if (line[length] == '\n') {
-			line[length] = 0;
-			return 1;
-		}
-		length++;
+		if (ready <= 0 || (got = read(fd, text + used, sizeof(text) - used)) <= 0)
+			return NULL;
+		used += got;
 	}
-	return 0;
+	if (!end)
+		return NULL;
+	*end = 0;
+	start = end + 1 - text;
+	return text;
 }
 
 static enum outcome ask(const char *path)
 {
-	char line[2048], *sentence;
+	char request[512], *line, *sentence;
 	int fd = connect_daemon();
 	long start = now_ms();
 	long deadline = start + timeout_ms() + GRACE_MS;
@@ -104,12 +113,14 @@ static enum outcome ask(const char *path)
 
 	if (fd < 0)
 		return NOBODY;
-	length = snprintf(line, sizeof(line), "xen-blkback " VERSION " %s %s\n", action, path);
-	if (length >= (int)sizeof(line) || send(fd, line, length, MSG_NOSIGNAL) != length)
+	length = snprintf(request, sizeof(request), "xen-blkback " VERSION " %s %s\n", action, path);
+	if (length >= (int)sizeof(request) || send(fd, request, length, MSG_NOSIGNAL) != length)
 		return NOBODY;
-	if (!read_line(fd, line, sizeof(line), start + ACCEPT_MS) || strcmp(line, "accepted"))
+	line = read_line(fd, start + ACCEPT_MS);
+	if (!line || strcmp(line, "accepted"))
 		return NOBODY;
-	if (!read_line(fd, line, sizeof(line), deadline)) {
+	line = read_line(fd, deadline);
+	if (!line) {
 		if (now_ms() < deadline)
 			return NOBODY; /* It has died. */
 		fprintf(stderr, "xen-blkback: %s: the daemon does not answer\n", path);

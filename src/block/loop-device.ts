@@ -14,6 +14,7 @@ import {
 import { findBlock, readAttribute } from '../linux/sysfs.js';
 import { handOver } from '../util/hand-over.js';
 import { retry } from '../util/retry.js';
+import { Turns } from '../util/turns.js';
 import { type BackingFile, type FileWindow, openBackingFile } from './backing-file.js';
 import { BlockDevice } from './block-device.js';
 import { BlockError } from './block-error.js';
@@ -30,6 +31,8 @@ export interface LoopOptions extends FileWindow {
 
 const LOOP_CONTROL = '/dev/loop-control';
 const ATTEMPTS = 64;
+/** A backing file whose server hangs must not hold up the others. */
+const turns = new Turns(250);
 /** From this attempt on the lowest free number seems hotly contested, so a new device is made. */
 const ADD_FROM_ATTEMPT = 8;
 
@@ -64,7 +67,10 @@ function toLoopConfig(file: BackingFile, fileName: string, options: LoopOptions)
   };
 }
 
-/** A free number is only a hint: whoever configures it first has it, and the others try again. */
+/**
+ * A free number is only a hint: whoever configures it first has it, and the others try again. Within
+ * this process there is a turn for each, or a hundred disks at once would all be given the same hint.
+ */
 function bindFreeLoop(
   control: OwnedFd,
   config: LoopConfig,
@@ -78,16 +84,17 @@ function bindFreeLoop(
       retryOn: (error) => isSystemError(error, 'EBUSY', 'ENXIO', 'ENODEV', 'ENOENT', 'EUCLEAN'),
       signal: options.signal,
     },
-    async (attempt) => {
-      const number = await (attempt < ADD_FROM_ATTEMPT ? getFreeLoop(control) : addLoop(control));
-      const path = `/dev/loop${number}`;
-      const loop = await OwnedFd.open(path, options.writable ? O_RDWR : O_RDONLY);
-      return handOver(loop, async () => {
-        await checkNode(loop);
-        await configureLoop(loop, config);
-        return loop;
-      });
-    },
+    (attempt) =>
+      turns.take(async () => {
+        const number = attempt < ADD_FROM_ATTEMPT ? getFreeLoop(control) : addLoop(control);
+        const path = `/dev/loop${number}`;
+        const loop = await OwnedFd.open(path, options.writable ? O_RDWR : O_RDONLY);
+        return handOver(loop, async () => {
+          await checkNode(loop);
+          await configureLoop(loop, config);
+          return loop;
+        });
+      }),
   );
 }
 

@@ -115,7 +115,11 @@ export class ControlSocket implements AsyncDisposable {
       socket.end(parsed.reply);
       return;
     }
-    socket.write(ACCEPTED);
+    // One that was not heard in time does it itself: doing it here too, and so late, could only harm.
+    const waits = await new Promise((resolve) => {
+      socket.write(ACCEPTED, (error) => resolve(!error));
+    });
+    if (!waits) return;
     try {
       await this.#handler(parsed.request);
       socket.end(DONE);

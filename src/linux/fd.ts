@@ -25,15 +25,19 @@ export class OwnedFd implements AsyncDisposable {
   /** What was opened, for messages. */
   readonly name: string;
 
-  private constructor(fd: number, name: string) {
+  /** Nothing happens when it is closed, unlike a file or a disk: that need not go to another thread. */
+  readonly #light: boolean;
+
+  private constructor(fd: number, name: string, light: boolean) {
     this.#fd = fd;
     this.name = name;
+    this.#light = light;
   }
 
   /** Opens `path`; `name` stands in messages where the path would say nothing. Throws `SystemError`. */
   static async open(path: string, flags: number, name = path): Promise<OwnedFd> {
     try {
-      return new OwnedFd(await openFile(path, flags), name);
+      return new OwnedFd(await openFile(path, flags), name, (flags & O_PATH) !== 0);
     } catch (error) {
       throw SystemError.fromNode('open', name, error);
     }
@@ -42,7 +46,7 @@ export class OwnedFd implements AsyncDisposable {
   /** As `open`, at once: for what answers from memory, such as sysfs and control nodes in /dev. */
   static openSync(path: string, flags: number, name = path): OwnedFd {
     try {
-      return new OwnedFd(openSync(path, flags), name);
+      return new OwnedFd(openSync(path, flags), name, true);
     } catch (error) {
       throw SystemError.fromNode('open', name, error);
     }
@@ -88,14 +92,10 @@ export class OwnedFd implements AsyncDisposable {
     if (this.#fd < 0) return;
     const fd = this.#fd;
     this.#fd = -1;
-    await closeFile(fd).catch(() => undefined);
-  }
-
-  /** As `close`, at once: for what has nothing to do when it is closed, unlike files and disks. */
-  closeSync(): void {
-    if (this.#fd < 0) return;
-    const fd = this.#fd;
-    this.#fd = -1;
+    if (!this.#light) {
+      await closeFile(fd).catch(() => undefined);
+      return;
+    }
     try {
       closeSync(fd);
     } catch {

@@ -51,15 +51,17 @@ export function ioctl(
   });
 }
 
-/** As `ioctl`, at once: for those that only read a field of the kernel's. */
+/** As `ioctl`, at once: for those that need no device, file or disk to answer. */
 export function ioctlSync(
   fd: number,
   request: { readonly name: string; readonly number: number },
-  argument: Buffer,
+  argument: Buffer | number,
   object: string,
-): void {
-  const result: number = ioctlPointer(fd, request.number, argument);
+): number {
+  const call = typeof argument === 'number' ? ioctlWord : ioctlPointer;
+  const result: number = call(fd, request.number, argument);
   if (result < 0) throw SystemError.fromErrno(request.name, object, koffi.errno());
+  return result;
 }
 
 /** fcntl(2) with a structure, at once: for commands that do not wait. Throws `SystemError`. */

@@ -1,5 +1,5 @@
 import type { OwnedFd } from './fd.js';
-import { ioctl } from './ffi.js';
+import { ioctl, ioctlSync } from './ffi.js';
 
 // linux/loop.h
 const LOOP_CLR_FD = { name: 'LOOP_CLR_FD', number: 0x4c01 };
@@ -59,13 +59,13 @@ export interface LoopConfig {
 }
 
 /** `LOOP_CTL_GET_FREE`: the lowest unbound number, made if there is none. It is not reserved. */
-export function getFreeLoop(control: OwnedFd): Promise<number> {
-  return ioctl(control.fd, LOOP_CTL_GET_FREE, 0, control.name);
+export function getFreeLoop(control: OwnedFd): number {
+  return ioctlSync(control.fd, LOOP_CTL_GET_FREE, 0, control.name);
 }
 
 /** `LOOP_CTL_ADD` with a negative number: makes a new loop device and returns its number. */
-export function addLoop(control: OwnedFd): Promise<number> {
-  return ioctl(control.fd, LOOP_CTL_ADD, -1, control.name);
+export function addLoop(control: OwnedFd): number {
+  return ioctlSync(control.fd, LOOP_CTL_ADD, -1, control.name);
 }
 
 /** `LOOP_CONFIGURE` (Linux 5.8 and later): backing file, window, block size and flags at once. */

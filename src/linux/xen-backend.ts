@@ -47,7 +47,7 @@ export class XenBackendDevice implements AsyncDisposable {
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#directory.closeSync();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#directory.close();
   }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
@@ -101,6 +101,19 @@ describe('the control socket', function () {
     finish();
     answer = async () => {};
     assert.equal(await exchange(REQUEST), 'accepted\nok\n');
+  });
+
+  it('does nothing for a client that has given up before it was heard', async () => {
+    const program = `
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(b'xen-blkback 1 remove backend/vbd/7/51712\\n')
+`;
+    // This process hangs meanwhile, as a daemon might.
+    execFileSync('/usr/bin/python3', ['-c', program, path]);
+    assert.equal(await exchange(REQUEST), 'accepted\nok\n');
+    assert.deepEqual(asked, [{ action: 'add', path: 'backend/vbd/7/51712' }]);
   });
 
   it('answers beside a thousand idle connections', async () => {
