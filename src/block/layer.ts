@@ -7,7 +7,7 @@ import {
   removeMapper,
   resumeMapper,
 } from '../linux/device-mapper.js';
-import { isSystemError } from '../linux/errno.js';
+import { isSystemError, type SystemError } from '../linux/errno.js';
 import { O_RDONLY, O_RDWR, type OwnedFd } from '../linux/fd.js';
 import { findBlock } from '../linux/sysfs.js';
 import { handOver } from '../util/hand-over.js';
@@ -73,14 +73,26 @@ async function loadTable(name: string, base: BlockDevice, request: TableRequest)
     await loadMapperTable(name, { type: kind, sectors, params, readOnly: !writable });
   } catch (error) {
     if (!isSystemError(error, 'EBUSY')) throw error;
-    const claimants = await listClaimants(base.identity.devnum);
-    throw new BlockError(
-      `${base.path} cannot be claimed for the guest: it is in use by ${claimants.join(', ') || 'somebody who has claimed it exclusively'}`,
-      { code: 'EBUSY', errno: error.errno, syscall: error.syscall, cause: error },
-    );
+    throw claimed(base.path, await listClaimants(base.identity.devnum), error);
   } finally {
     params.fill(0);
   }
+}
+
+/** Throws `EBUSY` where a layer over the device would find it claimed, as far as that can be seen. */
+export async function checkClaimable({ path, identity }: BlockDevice): Promise<void> {
+  const claimants = await listClaimants(identity.devnum);
+  if (claimants.length > 0) throw claimed(path, claimants);
+}
+
+function claimed(path: string, claimants: readonly string[], cause?: SystemError): BlockError {
+  const who = claimants.join(', ') || 'somebody who has claimed it exclusively';
+  return new BlockError(`${path} cannot be claimed for the guest: it is in use by ${who}`, {
+    code: 'EBUSY',
+    errno: cause?.errno,
+    syscall: cause?.syscall,
+    cause,
+  });
 }
 
 async function openLayer(name: string, base: BlockDevice, writable: boolean): Promise<BlockDevice> {

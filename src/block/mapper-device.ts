@@ -55,10 +55,10 @@ async function findMapper(locator: MapperLocator): Promise<MapperState | undefin
 }
 
 /** Throws `EIDENTITY` unless the mapper device is called as claimed. */
-export function checkClaim(state: MapperState, path: string, claim: MapperClaim): void {
+export function checkClaim(state: MapperState, claim: MapperClaim): void {
   const refuse = (what: string, expected: string, found: string): BlockError =>
     new BlockError(
-      `${path} is not the device that was meant: ${claim.by} asks for the mapper ${what} ${expected}, and device ${formatDevnum(state.devnum)} has ${found || 'none'}`,
+      `${claim.by} leads to another mapper device than it says: ${what} ${expected} was expected, device ${formatDevnum(state.devnum)} has ${found || 'none'}`,
       { code: 'EIDENTITY' },
     );
   if (claim.name !== undefined && !sameMapperName(claim.name, state.name)) {

@@ -1,9 +1,9 @@
 import type { OwnedFd } from '../linux/fd.js';
 import { handOver } from '../util/hand-over.js';
-import type { FileWindow } from './backing-file.js';
+import { type FileWindow, openBackingFile } from './backing-file.js';
 import { type BlockDevice, openBlockDevice } from './block-device.js';
 import { BlockError } from './block-error.js';
-import { createLayer, type LayerRequest } from './layer.js';
+import { checkClaimable, createLayer, type LayerRequest } from './layer.js';
 import { type DiskLocator, pinDisk } from './locate-disk.js';
 import { createLoopDevice, type DirectIo } from './loop-device.js';
 import {
@@ -52,6 +52,28 @@ async function openBase(request: ExportRequest, signal?: AbortSignal): Promise<B
   const { fd, kind } = await pinLocator(request.locator);
   await using node = fd;
   if (kind === 'block') return await openDevice(node, request, signal);
+  checkFile(node, request);
+  return await createLoopDevice(node, { ...request.file, writable: request.writable, signal });
+}
+
+/**
+ * Opens and checks what `openExport` would, and makes nothing: neither loop device nor layer. Throws
+ * as it does.
+ */
+export async function checkExport(request: ExportRequest, signal?: AbortSignal): Promise<void> {
+  const { fd, kind } = await pinLocator(request.locator);
+  await using node = fd;
+  if (kind === 'block') {
+    await using device = await openDevice(node, request, signal);
+    if (request.layer !== undefined) await checkClaimable(device);
+    return;
+  }
+  checkFile(node, request);
+  await using _file = await openBackingFile(node, request.writable, request.file);
+}
+
+/** Throws for what a regular file cannot have. */
+function checkFile(node: OwnedFd, request: ExportRequest): void {
   if (request.diskseq !== undefined) {
     throw new BlockError(
       `${node.name} is a regular file and has no diskseq of its own; diskseq=${request.diskseq} asks for a block device`,
@@ -59,7 +81,6 @@ async function openBase(request: ExportRequest, signal?: AbortSignal): Promise<B
     );
   }
   if (request.mapperOnly.length > 0) throw notMapper(node.name, 'a regular file', request);
-  return await createLoopDevice(node, { ...request.file, writable: request.writable, signal });
 }
 
 /** Pins what a locator leads to, without opening it. */
@@ -123,7 +144,7 @@ async function checkMapper(device: BlockDevice, request: ExportRequest): Promise
       code: 'EIDENTITY',
     });
   }
-  if (claim !== undefined) checkClaim(mapper, device.path, claim);
+  if (claim !== undefined) checkClaim(mapper, claim);
   checkStaying(mapper);
   if (request.verityRoot !== undefined) await checkVerity(device, mapper, request.verityRoot);
 }

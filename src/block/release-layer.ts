@@ -49,6 +49,12 @@ export async function listLayers(owner?: string): Promise<MapperState[]> {
   return states.filter((state) => state !== undefined);
 }
 
+/** Owners of layers that nobody has open: they were left behind, or are being made right now. */
+export async function listIdleLayerOwners(): Promise<string[]> {
+  const idle = (await listLayers()).filter(({ openCount }) => openCount === 0);
+  return idle.flatMap(({ name }) => /^xenvbd-(\d+-\d+)-/.exec(name)?.[1] ?? []);
+}
+
 /**
  * Removes a layer that was not handed over, and waits until it is gone, as far as nobody else has it
  * open: then it goes with the last close. Never rejects: there is an error to be told already.

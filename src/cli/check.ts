@@ -50,7 +50,8 @@ function describe(rival: Rival): Record<string, unknown> {
   };
 }
 
-function parseDomid(text: string | undefined): number | undefined {
+/** The number of a domain. Throws `UsageError`. */
+export function parseDomid(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (/^(0|[1-9]\d{0,4})$/.test(text)) return Number(text);
   throw new UsageError(`frontend ${JSON.stringify(text)}: the number of a domain is needed`);

@@ -1,10 +1,21 @@
 import yargs, { type Argv } from 'yargs';
 import { errorMessage } from '../errors.js';
 import { add } from './add.js';
-import { check } from './check.js';
+
+import { type CheckArguments, check } from './check.js';
+
+import { inspect } from './inspect.js';
+
 import { list } from './list.js';
 import { remove } from './remove.js';
-import { type Context, type Invocation, type Outcome, run, runOnStore } from './run.js';
+import {
+  type Context,
+  type Invocation,
+  type Outcome,
+  run,
+  runOnStore,
+  type StoreContext,
+} from './run.js';
 import { parseSettings, SETTINGS, type SettingName } from './settings.js';
 import { show } from './show.js';
 import { UsageError } from './usage-error.js';
@@ -23,6 +34,17 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     (action: (context: Context) => Promise<Outcome>) =>
     async (values: Record<string, unknown>): Promise<void> => {
       status = await run(toInvocation(values), action);
+    };
+  const onTarget =
+    (action: (context: StoreContext, given: CheckArguments) => Promise<Outcome>) =>
+    async (values: Record<string, unknown>): Promise<void> => {
+      const { target, mode, frontend } = values;
+      const given = {
+        target: String(target),
+        mode: String(mode),
+        frontend: typeof frontend === 'string' ? frontend : undefined,
+      };
+      status = await runOnStore(toInvocation(values), (context) => action(context, given));
     };
   const parser = withOptions(yargs([...words]))
     .scriptName('xen-blkback')
@@ -59,16 +81,14 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     .command(
       'check <target>',
       'tell whether a target could be attached, and if not, who uses it',
-      withCheck,
-      async (values) => {
-        const { target, mode, frontend } = values;
-        const text = (value: unknown): string | undefined =>
-          typeof value === 'string' ? value : undefined;
-        status = await runOnStore(toInvocation(values), async (context) => {
-          const given = { target: String(target), mode: String(mode), frontend: text(frontend) };
-          return await check(context, given);
-        });
-      },
+      withTarget,
+      onTarget(check),
+    )
+    .command(
+      'inspect <target>',
+      'tell what add would find: the devices below a target, who uses them, the verdict',
+      withTarget,
+      onTarget(inspect),
     )
     .command('daemon', 'serve hotplug scripts from one process', withDaemon, async (values) => {
       const { settings } = toInvocation(values);
@@ -107,10 +127,10 @@ function withVbd(argv: Argv): Argv {
   });
 }
 
-function withCheck(argv: Argv): Argv {
+function withTarget(argv: Argv): Argv {
   return argv
     .positional('target', { type: 'string', describe: 'what params would be, see docs/targets.md' })
-    .option('mode', { choices: ['r', 'w'], demandOption: true, describe: 'what the guest may do' })
+    .option('mode', { choices: ['r', 'w'], default: 'w', describe: 'what the guest may do' })
     .option('frontend', {
       type: 'string',
       requiresArg: true,

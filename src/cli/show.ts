@@ -1,6 +1,7 @@
+import { formatStack, readStack } from '../block/stack.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { readRecord } from '../hotplug/record.js';
-import { surveyVbd } from '../hotplug/survey.js';
+import { surveyVbd, type VbdSummary } from '../hotplug/survey.js';
 import { formatDevnum } from '../linux/devnum.js';
 import type { Context, Outcome } from './run.js';
 import {
@@ -22,6 +23,8 @@ export async function show({ store, vbd, settings, signal }: Context): Promise<O
     ? `unbind ${record.path}`
     : record && `udev refresh of ${record.path}`;
   const { devnum, device } = summary;
+  const present = devnum && isPresent(summary) ? await readStack(devnum) : undefined;
+  const stack = present ? formatStack(present) : [];
   const rows = [
     ['backend', vbd.backend],
     ['domain', `${vbd.domid} (${summary.domainName ?? 'no name'})`],
@@ -32,9 +35,18 @@ export async function show({ store, vbd, settings, signal }: Context): Promise<O
     ['online', summary.online ? 'yes' : 'no'],
     ['device', devnum === undefined ? '-' : `${device ?? '-'} (${formatDevnum(devnum)})`],
     ['diskseq', describeDiskseq(summary)],
+    ...stack.map((line, index) => [index === 0 ? 'stack' : '', line]),
     ['opened by blkback', describeOpened(summary)],
     ['on remove', undo ?? '-'],
     ['error', summary.error ?? '-'],
   ];
-  return { text: alignColumns(rows), json: { ...toJson(summary), 'on-remove': undo ?? null } };
+  return {
+    text: alignColumns(rows),
+    json: { ...toJson(summary), stack, 'on-remove': undo ?? null },
+  };
+}
+
+/** Whether the number still belongs to the device that was published. */
+function isPresent({ diskseq, presentDiskseq }: VbdSummary): boolean {
+  return presentDiskseq !== undefined && (diskseq === undefined || diskseq === presentDiskseq);
 }

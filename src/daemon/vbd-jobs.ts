@@ -1,9 +1,12 @@
+import { listIdleLayerOwners } from '../block/release-layer.js';
 import { type AttachOptions, type AttachResult, attach } from '../hotplug/attach.js';
 import { detach } from '../hotplug/detach.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
+import { layerOwner } from '../hotplug/plan.js';
 import { listRecords, readRecord } from '../hotplug/record.js';
+import { VBD_ROOT } from '../xenstore/list-vbds.js';
 import { readVbdBackend, type VbdBackend } from '../xenstore/vbd-backend.js';
-import type { VbdPath } from '../xenstore/vbd-path.js';
+import { parseVbdPath, type VbdPath } from '../xenstore/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { type VbdListener, VbdSteps } from './vbd-event.js';
 
@@ -36,12 +39,15 @@ export class VbdJobs {
   }
 
   /**
-   * Backend paths of vbds, of one guest or all, that have a job, running or done, or a record of what
+   * Backend paths of vbds, of one guest or all, that have a job, running or done, or of which something
    * is to be undone.
    */
   async listKnown(domid?: number): Promise<string[]> {
     const records = await listRecords(this.#options.runDirectory);
-    const known = [...[...this.#jobs.values()].map(({ vbd }) => vbd), ...records];
+    const layers = (await listIdleLayerOwners())
+      .map((owner) => parseVbdPath(`${VBD_ROOT}/${owner.replace('-', '/')}`))
+      .filter((vbd) => vbd !== undefined);
+    const known = [...[...this.#jobs.values()].map(({ vbd }) => vbd), ...records, ...layers];
     const asked = domid === undefined ? known : known.filter((vbd) => vbd.domid === domid);
     return asked.map(({ backend }) => backend);
   }
@@ -84,7 +90,8 @@ export class VbdJobs {
   /** The nodes of a vbd are gone: what is under way ends, what is left of it is cleaned up. */
   async gone(vbd: VbdPath): Promise<void> {
     const kept = await readRecord(this.#options.runDirectory, vbd).catch(() => undefined);
-    if (kept || this.#jobs.has(vbd.backend)) await this.remove(vbd).catch(() => undefined);
+    const idle = (await listIdleLayerOwners()).includes(layerOwner(vbd));
+    if (kept || idle || this.#jobs.has(vbd.backend)) await this.remove(vbd).catch(() => undefined);
   }
 
   /** Ends everything under way, which rolls it back, and waits for that. */

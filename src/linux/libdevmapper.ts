@@ -161,7 +161,8 @@ export function runTask<T>(
   const mine = turn.then(async () => {
     const lib = openLibrary();
     const pointer = lib.create(type);
-    if (pointer === null) throw SystemError.fromErrno('dm_task_create', 'libdevmapper', 12);
+    // It asks the kernel for its version first.
+    if (pointer === null) throw unreachable();
     try {
       const task = new MapperTask(lib, pointer);
       prepare(task);

@@ -106,11 +106,17 @@ const CASES: readonly Case[] = [
     says: /block-size="513"/,
   },
   {
-    name: 'a layer is wanted that there is none of yet',
-    params: (stage) => `path=${file(stage)},layer=crypt`,
+    name: 'something is wanted that there is none of yet',
+    params: (stage) => `path=${file(stage)},sharing=allow`,
     code: 'EUNSUPPORTED',
-    says: /layer/,
+    says: /sharing/,
     script: true,
+  },
+  {
+    name: 'only a mapper device could have what is asked of a file',
+    params: (stage) => `path=${file(stage)},deferred-remove=yes`,
+    code: 'ENOTMAPPER',
+    says: /deferred-remove .* regular file/,
   },
   {
     name: 'there is no mode',
