@@ -6,7 +6,6 @@ import { BlkbackError } from '../errors.js';
  * - `EBACKEND`: the backend directory is missing, or incomplete;
  * - `ETARGET`: `params` is not a target;
  * - `EMODE`: `mode` is not a mode;
- * - `EUNSUPPORTED`: the target asks for something that this version does not do;
  * - `EPUBLISHED`: `physical-device` is there already and names another device;
  * - `ERACE`: somebody else published a device in between;
  * - `EOPEN`: blkback has a device open that XenStore does not name;

@@ -106,13 +106,6 @@ const CASES: readonly Case[] = [
     says: /block-size="513"/,
   },
   {
-    name: 'something is wanted that there is none of yet',
-    params: (stage) => `path=${file(stage)},sharing=allow`,
-    code: 'EUNSUPPORTED',
-    says: /sharing/,
-    script: true,
-  },
-  {
     name: 'only a mapper device could have what is asked of a file',
     params: (stage) => `path=${file(stage)},deferred-remove=yes`,
     code: 'ENOTMAPPER',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { type AttachOptions, type AttachResult, attach } from '../../../src/hotplug/attach.js';
 import { type DetachOptions, detach } from '../../../src/hotplug/detach.js';
 import { readText } from '../../../src/xenstore/text.js';
@@ -184,12 +185,16 @@ export class Stage {
     if (this.events(vbd, 'opened').length > 0) await this.logged(vbd, 'closed');
   }
 
-  /** Nothing of the project's own is left: no loop device, no record. */
+  /**
+   * Nothing of the project's own is left: no loop device, no record. Who opens a loop device in passing
+   * (udev, losetup) holds up its clearing for that moment, which is waited out.
+   */
   assertNothingLeft(...expectedLoops: Loop[]): void {
-    assert.deepEqual(
-      this.loops(),
-      expectedLoops.map(({ path }) => path),
-    );
+    const expected = expectedLoops.map(({ path }) => path);
+    for (let ms = 1; !isDeepStrictEqual(this.loops(), expected) && ms < 2000; ms *= 2) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+    }
+    assert.deepEqual(this.loops(), expected);
     assert.deepEqual(this.records(), []);
   }
 
