@@ -90,6 +90,16 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
       withTarget,
       onTarget(inspect),
     )
+    .command(
+      'events',
+      'tell each step of each vbd as the daemon does it, until interrupted',
+      withSocket,
+      async (values) => {
+        const { json, verbose } = toInvocation(values);
+        const socket = String(values.socket);
+        status = await (await import('./events.js')).runEvents({ socket, json, verbose });
+      },
+    )
     .command('daemon', 'serve hotplug scripts from one process', withDaemon, async (values) => {
       const { settings } = toInvocation(values);
       status = await (await import('./daemon.js')).runDaemon({
@@ -138,14 +148,17 @@ function withTarget(argv: Argv): Argv {
     });
 }
 
+function withSocket(argv: Argv): Argv {
+  return argv.option('socket', {
+    type: 'string',
+    requiresArg: true,
+    default: process.env.XEN_BLKBACK_SOCKET || '/run/xen-blkback/control.sock',
+    describe: 'control socket of the daemon, where hotplug scripts ask',
+  });
+}
+
 function withDaemon(argv: Argv): Argv {
-  return argv
-    .option('socket', {
-      type: 'string',
-      requiresArg: true,
-      default: process.env.XEN_BLKBACK_SOCKET || '/run/xen-blkback/control.sock',
-      describe: 'where hotplug scripts ask',
-    })
+  return withSocket(argv)
     .option('scripts', {
       type: 'string',
       requiresArg: true,

@@ -1,5 +1,6 @@
 import { takeActivatedSocket } from '../daemon/activation.js';
 import { type ControlHandler, ControlSocket } from '../daemon/control-socket.js';
+import { EventFeed } from '../daemon/event-feed.js';
 import { DaemonLog, Priority } from '../daemon/log.js';
 import { Service } from '../daemon/service.js';
 import { Supervisor } from '../daemon/supervisor.js';
@@ -44,10 +45,17 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
   const supervisor = new Supervisor(process.env, process.pid);
   const activated = takeActivatedSocket(process.env, process.pid);
   const place = activated === undefined ? options.socket : 'the socket that was passed';
+  const feed = new EventFeed();
   const service = new Service({
     scripts: options.scripts,
     all: options.all,
-    jobs: { ...settings, onEvent: (event) => logEvent(log, event, options.verbose) },
+    jobs: {
+      ...settings,
+      onEvent: (event) => {
+        logEvent(log, event, options.verbose);
+        feed.publish(event);
+      },
+    },
     connect: (signal) =>
       openXenstore({ signal, requestTimeoutMs: Math.ceil(settings.timeoutMs / 3) }),
     onNotice: (text) => {
@@ -62,8 +70,8 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
   const stop = heedSignals(log, supervisor);
   const handler = loggingHandler(service, settings.log, log);
   await using _socket = await (activated === undefined
-    ? ControlSocket.listen(options.socket, handler)
-    : ControlSocket.adopt(activated, handler));
+    ? ControlSocket.listen(options.socket, handler, feed)
+    : ControlSocket.adopt(activated, handler, feed));
   using _watchdog =
     supervisor.watchdogMs === undefined
       ? undefined
@@ -72,7 +80,11 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
           check: (signal) => service.isWell(signal),
           onAlive: () => supervisor.alive(),
         });
-  await service.run(stop);
+  try {
+    await service.run(stop);
+  } finally {
+    feed.end();
+  }
 }
 
 /** SIGTERM and SIGINT end it; SIGHUP has the log opened again. */

@@ -101,9 +101,7 @@ async function supervise(
     report(invocation, outcome);
     return outcome.status ?? 0;
   } catch (error) {
-    if (invocation.json) printJson({ error: describeError(error) });
-    const line = describeFailure(vbd(), error);
-    process.stderr.write(`xen-blkback: ${line}\n`);
+    const line = printFailure(invocation, error, vbd());
     if (invocation.hotplug) await logFailure(logFile(invocation), line);
     return 1;
   }
@@ -168,6 +166,18 @@ function report(invocation: Invocation, outcome: Outcome): void {
 
 function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+/** Says what has failed; returns the sentence. */
+export function printFailure(
+  invocation: Pick<Invocation, 'json'>,
+  error: unknown,
+  vbd?: VbdPath,
+): string {
+  if (invocation.json) printJson({ error: describeError(error) });
+  const line = describeFailure(vbd, error);
+  process.stderr.write(`xen-blkback: ${line}\n`);
+  return line;
 }
 
 function describeFailure(vbd: VbdPath | undefined, error: unknown): string {

@@ -1,8 +1,5 @@
-import { BlkbackError } from '../errors.js';
 import { isListeningUnixSocket } from '../linux/listening-socket.js';
-
-/** What a service manager has passed is no socket that could be used. */
-export class ActivationError extends BlkbackError {}
+import { DaemonError } from './daemon-error.js';
 
 /** SD_LISTEN_FDS_START of sd_listen_fds(3). */
 const FIRST_FD = 3;
@@ -20,13 +17,13 @@ export function takeActivatedSocket(
   for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete environment[name];
   if (whose !== String(pid) || count === undefined || count === '0') return undefined;
   if (count !== '1') {
-    throw new ActivationError(
+    throw new DaemonError(
       `LISTEN_FDS is ${JSON.stringify(count)}: one socket is needed, the control socket`,
       { code: 'EACTIVATION' },
     );
   }
   if (!isListeningUnixSocket(FIRST_FD)) {
-    throw new ActivationError(
+    throw new DaemonError(
       `descriptor ${FIRST_FD}, passed as the control socket, is no Unix stream socket that listens`,
       { code: 'EACTIVATION' },
     );

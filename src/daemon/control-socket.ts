@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
 import { shorten, toOneLine } from '../hotplug/hotplug-error.js';
 import { readPeerUid } from '../linux/peer.js';
+import type { EventFeed } from './event-feed.js';
 import {
   ACCEPTED,
   type ControlRequest,
@@ -26,12 +27,14 @@ export type ControlHandler = (request: ControlRequest) => Promise<void>;
 export class ControlSocket implements AsyncDisposable {
   readonly #server: Server;
   readonly #handler: ControlHandler;
+  readonly #feed: EventFeed;
   readonly #idle = new Set<Socket>();
   /** Where it was made; `undefined` if it was passed by somebody, whose it is. */
   #path: string | undefined;
 
-  private constructor(handler: ControlHandler) {
+  private constructor(handler: ControlHandler, feed: EventFeed) {
     this.#handler = handler;
+    this.#feed = feed;
     this.#server = createServer((socket) => this.#serve(socket));
     this.#server.maxConnections = MOST_CONNECTIONS;
   }
@@ -40,8 +43,12 @@ export class ControlSocket implements AsyncDisposable {
    * Listens at `path`, for root only. A socket that a dead daemon left there is replaced; where one
    * answers, it throws `EADDRINUSE`.
    */
-  static async listen(path: string, handler: ControlHandler): Promise<ControlSocket> {
-    const control = new ControlSocket(handler);
+  static async listen(
+    path: string,
+    handler: ControlHandler,
+    feed: EventFeed,
+  ): Promise<ControlSocket> {
+    const control = new ControlSocket(handler, feed);
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     if (await answers(path)) {
       const inUse = new Error(`another daemon listens at ${path}`);
@@ -60,8 +67,8 @@ export class ControlSocket implements AsyncDisposable {
   }
 
   /** Serves a socket on which a service manager listens; it stays when this is closed. */
-  static async adopt(fd: number, handler: ControlHandler): Promise<ControlSocket> {
-    const control = new ControlSocket(handler);
+  static async adopt(fd: number, handler: ControlHandler, feed: EventFeed): Promise<ControlSocket> {
+    const control = new ControlSocket(handler, feed);
     await control.#listen({ fd });
     return control;
   }
@@ -115,13 +122,19 @@ export class ControlSocket implements AsyncDisposable {
       socket.end(parsed.reply);
       return;
     }
+    const { request } = parsed;
+    if (request.action === 'events') {
+      if (this.#feed.add(socket)) socket.write(ACCEPTED);
+      else socket.end(failedReply('EBUSY', 'too many others read events already'));
+      return;
+    }
     // One that was not heard in time does it itself: doing it here too, and so late, could only harm.
     const waits = await new Promise((resolve) => {
       socket.write(ACCEPTED, (error) => resolve(!error));
     });
     if (!waits) return;
     try {
-      await this.#handler(parsed.request);
+      await this.#handler(request);
       socket.end(DONE);
     } catch (error) {
       const code = errorCode(error) ?? 'EINTERNAL';

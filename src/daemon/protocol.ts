@@ -1,5 +1,7 @@
 // The line protocol of the control socket, docs/control-socket.md. Pure.
 
+import type { VbdEvent } from './vbd-event.js';
+
 export const PROTOCOL_VERSION = 1;
 /** Bytes of a request line, its end included; a backend path is far shorter. */
 export const LONGEST_LINE = 1024;
@@ -10,9 +12,14 @@ export interface ControlRequest {
   readonly path: string;
 }
 
+/** To be told what happens to vbds, until somebody has enough of it. */
+export interface EventsRequest {
+  readonly action: 'events';
+}
+
 /** What a line asks for; a reply to be sent where it asks for nothing that can be done. */
 export type ParsedRequest =
-  | { readonly ok: true; readonly request: ControlRequest }
+  | { readonly ok: true; readonly request: ControlRequest | EventsRequest }
   | { readonly ok: false; readonly reply: string };
 
 /** Reads `xen-blkback 1 add backend/vbd/7/51712`. */
@@ -24,8 +31,10 @@ export function parseRequest(line: string): ParsedRequest {
   if (Number(version) !== PROTOCOL_VERSION) {
     return { ok: false, reply: `unsupported ${PROTOCOL_VERSION}\n` };
   }
+  if (action === 'events' && path === undefined) return { ok: true, request: { action } };
   if ((action !== 'add' && action !== 'remove') || path === undefined || rest.length > 0) {
-    return { ok: false, reply: failedReply('EPROTOCOL', 'the request is not add or remove PATH') };
+    const wanted = 'add PATH, remove PATH or events is needed';
+    return { ok: false, reply: failedReply('EPROTOCOL', wanted) };
   }
   return { ok: true, request: { action, path } };
 }
@@ -39,4 +48,28 @@ export const UNAVAILABLE = 'unavailable\n';
 /** `failed CODE sentence`; the sentence must be fit for one line. */
 export function failedReply(code: string, sentence: string): string {
   return `failed ${code} ${sentence}\n`;
+}
+
+/** What a reader of events sends. */
+export const EVENTS_REQUEST: string = `xen-blkback ${PROTOCOL_VERSION} events\n`;
+/** The last line that a reader of events gets from a daemon that ends. */
+export const ENDED = 'ended\n';
+
+/** `event` and a JSON object; what does not apply is null. */
+export function eventLine(event: VbdEvent): string {
+  const { time, vbd, action, step, detail, device, diskseq, code, errno } = event;
+  const json = {
+    time: time.toISOString(),
+    backend: vbd.backend,
+    domid: vbd.domid,
+    devid: vbd.devid,
+    action,
+    step,
+    detail,
+    device: device ?? null,
+    diskseq: diskseq === undefined ? null : String(diskseq),
+    code: code ?? null,
+    errno: errno ?? null,
+  };
+  return `event ${JSON.stringify(json)}\n`;
 }

@@ -7,14 +7,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ControlSocket } from '../../../src/daemon/control-socket.js';
+import { EventFeed } from '../../../src/daemon/event-feed.js';
 import type { ControlRequest } from '../../../src/daemon/protocol.js';
+import { parseVbdPath } from '../../../src/xenstore/vbd-path.js';
 import { within } from '../../bed/deadline.js';
+
+const MOST_UNREAD = 64 * 1024;
 
 describe('the control socket', function () {
   this.timeout(30_000);
   let directory: string;
   let path: string;
   let socket: ControlSocket;
+  let feed: EventFeed;
   const asked: ControlRequest[] = [];
   let answer: () => Promise<void>;
 
@@ -29,10 +34,12 @@ describe('the control socket', function () {
     path = join(directory, 'control.sock');
     asked.length = 0;
     answer = async () => {};
-    socket = await ControlSocket.listen(path, async (request) => {
+    feed = new EventFeed(MOST_UNREAD);
+    const handler = async (request: ControlRequest) => {
       asked.push(request);
       await answer();
-    });
+    };
+    socket = await ControlSocket.listen(path, handler, feed);
   });
   afterEach(async () => {
     await socket?.close();
@@ -127,6 +134,79 @@ s.sendall(b'xen-blkback 1 remove backend/vbd/7/51712\\n')
     }
     assert.equal(await exchange(REQUEST), 'accepted\nok\n');
     for (const client of idle) client.destroy();
+  });
+
+  describe('to those who read events', () => {
+    const vbd = parseVbdPath('backend/vbd/7/51712');
+    assert.ok(vbd);
+    const publish = (detail: string): void =>
+      feed.publish({ time: new Date(), vbd, action: 'add', step: 'opened', detail });
+
+    /** Resolves when the daemon has taken it on, with what it says from then on. */
+    async function follow(): Promise<{ client: Socket; said: () => string }> {
+      const client = connect(path);
+      client.on('error', () => {});
+      client.write('xen-blkback 1 events\n');
+      let said = '';
+      client.setEncoding('utf8').on('data', (data: string) => {
+        said += data;
+      });
+      await once(client, 'data');
+      assert.equal(said, 'accepted\n');
+      said = '';
+      return { client, said: () => said };
+    }
+
+    it('tells each of them everything, a line each, until it ends', async () => {
+      const readers = [await follow(), await follow()];
+      publish('one\ntwo');
+      publish('three');
+      const ends = readers.map(({ client }) => once(client, 'end'));
+      feed.end();
+      await within(5000, 'the end', () => Promise.all(ends));
+      for (const { said } of readers) {
+        const [first, second, last, ...more] = said().split('\n');
+        assert.equal(JSON.parse((first ?? '').replace(/^event /, '')).detail, 'one\ntwo');
+        assert.match(second ?? '', /^event \{.*"detail":"three"/);
+        assert.deepEqual([last, ...more], ['ended', '']);
+      }
+    });
+
+    it('cuts off the one who does not read, and nobody else', async () => {
+      const [slow, quick] = [await follow(), await follow()];
+      slow.client.pause();
+      const before = process.memoryUsage().rss;
+      let published = 0;
+      const cut = within(20_000, 'the slow one to be cut off', async () => {
+        const closed = once(slow.client, 'close');
+        for (let served = 2; served > 1; published++) {
+          publish('x'.repeat(1000));
+          served = await new Promise((resolve) => setImmediate(() => resolve(feed.readers)));
+        }
+        slow.client.resume();
+        await closed;
+      });
+      await cut;
+      assert.ok(process.memoryUsage().rss - before < 64 * 1024 * 1024);
+      publish('last');
+      await within(5000, 'the quick one to have everything', async () => {
+        while (!quick.said().includes('"last"')) await once(quick.client, 'data');
+      });
+      assert.equal(quick.said().split('\n').length - 1, published + 1);
+      quick.client.destroy();
+    });
+
+    it('refuses when there are too many of them', async () => {
+      const readers = [];
+      for (let i = 0; i < 32; i++) readers.push(await follow());
+      assert.match(await exchange('xen-blkback 1 events\n'), /^failed EBUSY too many/);
+      readers.pop()?.client.destroy();
+      await within(5000, 'room', async () => {
+        while (feed.readers === 32) await new Promise((resolve) => setImmediate(resolve));
+      });
+      (await follow()).client.destroy();
+      for (const { client } of readers) client.destroy();
+    });
   });
 
   it('answers nobody but root, whatever the mode of the socket', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { parseRequest } from '../../../src/daemon/protocol.js';
+import { eventLine, parseRequest } from '../../../src/daemon/protocol.js';
+import { parseVbdPath } from '../../../src/xenstore/vbd-path.js';
 
 describe('parseRequest', () => {
   for (const action of ['add', 'remove'] as const) {
@@ -10,6 +11,12 @@ describe('parseRequest', () => {
       });
     });
   }
+
+  it('reads a request for events', () =>
+    assert.deepEqual(parseRequest('xen-blkback 1 events'), {
+      ok: true,
+      request: { action: 'events' },
+    }));
 
   for (const version of ['0', '2', '65535']) {
     it(`tells a client of version ${version} which one it speaks`, () => {
@@ -27,6 +34,7 @@ describe('parseRequest', () => {
     'xen-blkback 1 frob backend/vbd/7/51712',
     'xen-blkback 1 add',
     'xen-blkback 1 add a b',
+    'xen-blkback 1 events backend/vbd/7/51712',
   ]) {
     it(`refuses "${line}" with one line`, () => {
       const parsed = parseRequest(line);
@@ -34,4 +42,34 @@ describe('parseRequest', () => {
       assert.match(parsed.reply, /^failed EPROTOCOL [^\n]+\n$/);
     });
   }
+});
+
+describe('eventLine', () => {
+  it('makes one line of a step, with null for what does not apply', () => {
+    const vbd = parseVbdPath('backend/vbd/7/51712');
+    assert.ok(vbd);
+    const time = new Date(0);
+    const line = eventLine({
+      time,
+      vbd,
+      action: 'add',
+      step: 'attached',
+      detail: 'a\nb',
+      diskseq: 7n,
+    });
+    const [, json = ''] = /^event (.*)\n$/.exec(line) ?? [];
+    assert.deepEqual(JSON.parse(json), {
+      time: '1970-01-01T00:00:00.000Z',
+      backend: 'backend/vbd/7/51712',
+      domid: 7,
+      devid: 51712,
+      action: 'add',
+      step: 'attached',
+      detail: 'a\nb',
+      device: null,
+      diskseq: '7',
+      code: null,
+      errno: null,
+    });
+  });
 });

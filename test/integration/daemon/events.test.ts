@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { type Bed, startBed } from '../../bed/bed.js';
+import { type Daemon, runClient, startDaemon } from '../../bed/daemon.js';
+import { within } from '../../bed/deadline.js';
+import { needs } from '../../bed/needs.js';
+import { CLI, type Running, startProgram } from '../../bed/script.js';
+import { openStore } from '../../bed/store.js';
+import { closeVbd, type Vbd } from '../../bed/toolstack.js';
+import { Stage } from '../hotplug/stage.js';
+
+describe('xen-blkback events', function () {
+  this.timeout(60_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  async function onStage(
+    body: (stage: Stage, daemon: Daemon, bed: Bed) => Promise<void>,
+  ): Promise<void> {
+    await using bed = await startBed();
+    await using store = await openStore(bed);
+    await using daemon = await startDaemon(bed);
+    await body(new Stage(bed, store), daemon, bed);
+  }
+
+  /** Starts it; nothing that happens from then on is missed. */
+  async function follow({ env }: Pick<Daemon, 'env'>, ...options: string[]): Promise<Running> {
+    const running = startProgram(process.execPath, [CLI, 'events', '-v', ...options], env);
+    const { stderr } = running.process;
+    assert.ok(stderr);
+    await within(10_000, 'it to follow', async () => {
+      const [said] = await once(stderr, 'data');
+      assert.match(String(said), /^xen-blkback: following /);
+    });
+    return running;
+  }
+
+  async function attachAndDetach(stage: Stage, daemon: Daemon): Promise<Vbd> {
+    const vbd = await stage.vbd(stage.image());
+    assert.equal((await runClient(daemon.env, vbd, 'add')).status, 0);
+    await closeVbd(stage.store, vbd);
+    assert.equal((await runClient(daemon.env, vbd, 'remove')).status, 0);
+    return vbd;
+  }
+
+  it('tells each step of an attach and a detach, in order and with times, until interrupted', () =>
+    onStage(async (stage, daemon) => {
+      const running = await follow(daemon, '--json');
+      const vbd = await attachAndDetach(stage, daemon);
+      running.process.kill('SIGINT');
+      const { status, stdout } = await running.ended;
+      assert.equal(status, 0);
+      const events = stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+      assert.deepEqual(
+        events.map(({ backend, action, step }) => `${backend} ${action} ${step}`),
+        [
+          ...['planned', 'opened', 'ready', 'published', 'connected', 'released', 'attached'].map(
+            (step) => `${vbd.backendPath} add ${step}`,
+          ),
+          ...['planned', 'closed', 'released', 'removed'].map(
+            (step) => `${vbd.backendPath} remove ${step}`,
+          ),
+        ],
+      );
+      const times = events.map(({ time }) => Date.parse(time));
+      assert.deepEqual(
+        times,
+        [...times].sort((a, b) => a - b),
+      );
+      const attached = events.find(({ step }) => step === 'attached');
+      assert.match(attached.device, /^\/dev\/loop\d+$/);
+      assert.match(attached.diskseq, /^\d+$/);
+    }));
+
+  it('tells of a failure, with its code', () =>
+    onStage(async (stage, daemon) => {
+      const running = await follow(daemon, '--json');
+      const vbd = await stage.vbd('/nonexistent/image');
+      assert.equal((await runClient(daemon.env, vbd, 'add')).status, 1);
+      running.process.kill('SIGTERM');
+      const last = JSON.parse((await running.ended).stdout.trimEnd().split('\n').at(-1) ?? '');
+      assert.deepEqual([last.step, last.code, last.errno], ['failed', 'ENOENT', 2]);
+    }));
+
+  it('says it in words for people, and ends when the daemon does', () =>
+    onStage(async (stage, daemon) => {
+      const running = await follow(daemon);
+      const vbd = await attachAndDetach(stage, daemon);
+      daemon.kill('SIGTERM');
+      const { status, stdout, stderr } = await running.ended;
+      assert.equal(status, 1);
+      assert.match(stderr, /the daemon at .* has ended\n$/);
+      const start = `^\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z  ${vbd.key} +add +opened +/dev/loop`;
+      assert.match(stdout, new RegExp(start, 'm'));
+    }));
+
+  it('ends when the daemon is killed', () =>
+    onStage(async (_stage, daemon) => {
+      const running = await follow(daemon);
+      daemon.kill('SIGKILL');
+      const { status, stderr } = await running.ended;
+      assert.equal(status, 1);
+      assert.match(stderr, /has ended without a word, or has cut off this reader/);
+    }));
+
+  it('says that there is no daemon, or that it does not answer', () =>
+    onStage(async (_stage, daemon, bed) => {
+      const events = (socket: string) =>
+        startProgram(process.execPath, [CLI, 'events', '--socket', socket], bed.env).ended;
+      const absent = await events(join(bed.directory, 'no.sock'));
+      assert.deepEqual([absent.status, absent.stdout], [1, '']);
+      assert.match(
+        absent.stderr,
+        /no daemon answers at .*no\.sock .*is xen-blkback daemon running\?/,
+      );
+      daemon.kill('SIGSTOP');
+      const hanging = await events(daemon.socket);
+      assert.equal(hanging.status, 1);
+      assert.match(hanging.stderr, /the daemon at .* does not answer\n$/);
+    }));
+
+  it('ends quietly when nobody reads what it prints', () =>
+    onStage(async (stage, daemon) => {
+      const command = `"$1" "$2" events -v | head -n 1`;
+      const env = { PATH: process.env.PATH, ...daemon.env };
+      const child = spawn('sh', ['-c', command, 'sh', process.execPath, CLI], { env });
+      let [stdout, stderr] = ['', ''];
+      child.stdout.on('data', (data) => {
+        stdout += data;
+      });
+      child.stderr.on('data', (data) => {
+        stderr += data;
+      });
+      await within(10_000, 'it to follow', () => once(child.stderr, 'data'));
+      const closed = once(child, 'close');
+      await attachAndDetach(stage, daemon);
+      await within(10_000, 'its end', () => closed);
+      assert.equal(stdout.split('\n').length, 2);
+      assert.match(stderr, /^xen-blkback: following [^\n]*\n$/);
+    }));
+});
