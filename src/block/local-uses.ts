@@ -108,7 +108,7 @@ async function explainClaim(
   map: DeviceMap,
   devnum: Devnum,
   named: readonly LocalUse[],
-  { known, signal }: Sought,
+  { known, extents, signal }: Sought,
 ): Promise<LocalUse[]> {
   const block = map.block(devnum);
   if (block === undefined) return [];
@@ -123,6 +123,8 @@ async function explainClaim(
     });
     for (const { holder, lower } of stacked) {
       if (known.has(formatDevnum(holder))) continue;
+      // It has claimed all of the device, and may use but a part of it.
+      if (!overlap((await map.reach(holder)).extents, extents)) continue;
       uses.push(claim(map, lower.path, holder));
     }
     const isTold = named.some((use) =>

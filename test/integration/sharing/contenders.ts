@@ -25,15 +25,27 @@ export const ours: Contender = {
   },
 };
 
+/** Others on this machine take the free loop device that the script has found; it does not try again. */
+const TRIES = 8;
+const LOST_LOOP = /^losetup .* failed$/;
+
 /** Xen's own script. */
 export const xenBlock: Contender = {
   keepsLoops: true,
   async add(bed, store, vbd) {
-    const { status } = await runXenBlock(bed, vbd, 'add');
-    if (status === 0) return { verdict: 'free', reason: '' };
-    const reason = (await readText(store, `${vbd.backendPath}/hotplug-error`)) ?? '';
-    const told = await readText(store, `${vbd.backendPath}/hotplug-status`);
-    if (told !== 'busy') throw new Error(`block ended with status ${status}: ${reason}`);
-    return { verdict: 'busy', reason };
+    for (let left = TRIES; ; left--) {
+      const { status } = await runXenBlock(bed, vbd, 'add');
+      if (status === 0) return { verdict: 'free', reason: '' };
+      const node = (name: string): string => `${vbd.backendPath}/${name}`;
+      const reason = (await readText(store, node('hotplug-error'))) ?? '';
+      const told = await readText(store, node('hotplug-status'));
+      if (told === 'busy') return { verdict: 'busy', reason };
+      if (left === 1 || !LOST_LOOP.test(reason)) {
+        throw new Error(`block ended with status ${status}: ${reason}`);
+      }
+      await Promise.all(
+        ['hotplug-error', 'hotplug-status'].map((name) => store.remove(node(name))),
+      );
+    }
   },
 };

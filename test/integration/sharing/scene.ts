@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import type { Bed } from '../../bed/bed.js';
 import { attachLoop, type Loop, loopsLeft, loopsOf } from '../../bed/images.js';
+import { createMapped } from '../../bed/mapper.js';
 import { createVbd, deleteVbd, type Vbd, waitInitWait } from '../../bed/toolstack.js';
 import type { Kin, Mode, SharingCase, Verdict } from './case.js';
 
@@ -69,6 +70,14 @@ export class Scene implements AsyncDisposable {
       () => run('delpart', [path, '2']),
     );
     return { disk: path, parts: [`${path}p1`, `${path}p2`] };
+  }
+
+  /** A mapper device with this table; its path. */
+  async mapped(table: string, readOnly = false): Promise<string> {
+    const name = `scene-${this.first}-${this.#serial++}`;
+    const mapped = await createMapped(name, table, { readOnly });
+    this.#undo.push(() => mapped.remove());
+    return mapped.path;
   }
 
   async mount(device: string, mode: 'r' | 'w'): Promise<void> {

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync } from 'node:fs';
+import { attachLoop } from '../../bed/images.js';
+import { needs } from '../../bed/needs.js';
+import { failure, on } from '../hotplug/stage.js';
+
+describe('xen-blkback check', function () {
+  this.timeout(20_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  it(
+    'says who has it, in the words in which add refuses it',
+    on({}, async (stage) => {
+      await stage.store.write('/local/domain/7/name', 'work');
+      const image = stage.image('a disk', { name: 'root.img' });
+      const first = await stage.vbd(image);
+      await stage.attach(first);
+
+      const checked = await stage.cli(['check', image, '--mode', 'w', '--frontend', '9']);
+      const reason = `${image} is attached read-write to domain 7 (work) as xvda; so domain 9 cannot have it read-write (sharing=allow would not ask)`;
+      assert.deepEqual([checked.status, checked.stdout], [1, `${reason}\n`]);
+
+      const second = await stage.vbd(image, { frontend: 9 });
+      const error = await failure('EBUSY', stage.attach(second));
+      assert.equal(error.message, reason);
+      assert.deepEqual(await stage.nodes(second, 'hotplug-status', 'hotplug-error'), [
+        'busy',
+        reason,
+      ]);
+      const script = await stage.script(second, 'add');
+      assert.equal(script.status, 1);
+      assert.ok(script.stderr.includes(reason), script.stderr);
+
+      const json = await stage.cli(['check', image, '--mode', 'r', '--json']);
+      const { verdict, sharing, rivals } = JSON.parse(json.stdout);
+      assert.deepEqual([json.status, verdict, sharing, rivals.length], [1, 'busy', 'deny', 1]);
+      const [{ kind, access, domid, domain, backend }] = rivals;
+      assert.deepEqual(
+        [kind, access, domid, domain, backend],
+        ['guest', 'read-write', 7, 'work', first.backendPath],
+      );
+    }),
+  );
+
+  it(
+    'says that it can be attached, and leaves nothing behind',
+    on({}, async (stage) => {
+      const image = stage.image();
+      const free = await stage.cli(['check', image, '--mode', 'w']);
+      assert.deepEqual(
+        [free.status, free.stdout, free.stderr],
+        [0, `${image} can be attached read-write\n`, ''],
+      );
+      assert.deepEqual(readdirSync(stage.bed.runDirectory), []);
+      assert.equal(existsSync(stage.bed.logFile), false);
+      assert.deepEqual(stage.loops(), []);
+      const { verdict, rivals } = JSON.parse(
+        (await stage.cli(['check', image, '--mode', 'r', '--json'])).stdout,
+      );
+      assert.deepEqual([verdict, rivals], ['free', []]);
+    }),
+  );
+
+  it(
+    'follows target, setting and kinship',
+    on({}, async (stage) => {
+      const image = stage.image();
+      await stage.store.write('/local/domain/7/vm', '/vm/a');
+      await stage.store.write('/local/domain/8/vm', '/vm/a');
+      await stage.attach(await stage.vbd(image));
+      const verdict = async (args: readonly string[], env = {}) =>
+        (await stage.cli(['check', ...args], env)).status;
+      const statuses = await Promise.all([
+        verdict([image, '--mode', 'w']),
+        verdict([image, '--mode', 'w', '--frontend', '8']),
+        verdict([image, '--mode', 'w', '--frontend', '7']),
+        verdict([`path=${image},sharing=allow`, '--mode', 'w']),
+        verdict([image, '--mode', 'r', '--sharing', 'read-only']),
+        verdict([image, '--mode', 'r'], { XEN_BLKBACK_SHARING: 'allow' }),
+      ]);
+      assert.deepEqual(statuses, [1, 0, 0, 0, 0, 0]);
+    }),
+  );
+
+  it(
+    'fails, as add would, for what is wrong in itself',
+    on({}, async (stage) => {
+      await using loop = await attachLoop(stage.image(), { readOnly: true });
+      const wrong = [
+        [['/nonexistent', '--mode', 'r'], /no such file/],
+        [['relative', '--mode', 'r'], /neither an absolute path/],
+        [[loop.path, '--mode', 'w'], /is read-only/],
+        [[`path=${loop.path},diskseq=1`, '--mode', 'r'], /diskseq 1 was expected/],
+        [[stage.image(), '--mode', 'x'], /mode/],
+        [[stage.image(), '--mode', 'r', '--frontend', 'x'], /frontend "x"/],
+      ] as const;
+      await Promise.all(
+        wrong.map(async ([args, words]) => {
+          const { status, stderr, stdout } = await stage.cli(['check', ...args]);
+          assert.deepEqual([status, stdout], [1, ''], stderr);
+          assert.match(stderr, words);
+        }),
+      );
+    }),
+  );
+});

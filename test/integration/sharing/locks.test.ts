@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { baseKey } from '../../../src/block/extent.js';
+import { lockBases } from '../../../src/hotplug/sharing/base-locks.js';
+import { needs } from '../../bed/needs.js';
+import { built, projectRoot, temporaryDirectory } from '../../bed/paths.js';
+import { failure, on, type Stage } from '../hotplug/stage.js';
+
+describe('The lock of the bases', function () {
+  this.timeout(20_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  const keyOf = (file: string): string => {
+    const { dev, ino } = statSync(file, { bigint: true });
+    return baseKey({ kind: 'file', device: dev, inode: ino });
+  };
+  const lock = (stage: Stage, exclusive: boolean, ...files: string[]) =>
+    lockBases(stage.bed.runDirectory, files.map(keyOf), exclusive, AbortSignal.timeout(5000));
+
+  it(
+    'makes an add of the same bytes wait, and says so at the deadline; one of others does not wait',
+    on({}, async (stage) => {
+      const [image, other] = [stage.image(), stage.image()];
+      await using _held = await lock(stage, false, image);
+      const free = await stage.vbd(other);
+      await stage.attach(free);
+      const vbd = await stage.vbd(image);
+      const error = await failure('ETIMEDOUT', stage.attach(vbd, { timeoutMs: 700 }));
+      assert.match(error.message, /waiting for other adds of the same bytes$/);
+      await stage.delete(free);
+      await stage.assertTakenBack(vbd, error);
+    }),
+  );
+
+  it(
+    'lets readers go beside each other, and an add go on as soon as it is free',
+    on({}, async (stage) => {
+      const image = stage.image();
+      const held = await lock(stage, false, image);
+      const reader = await stage.vbd(image, { mode: 'r' });
+      await stage.attach(reader);
+      await stage.delete(reader);
+      const writer = await stage.vbd(image);
+      const attached = stage.attach(writer);
+      await held[Symbol.asyncDispose]();
+      await attached;
+    }),
+  );
+
+  it(
+    'is not asked for by a vbd that tolerates everything',
+    on({}, async (stage) => {
+      const image = stage.image();
+      await using _held = await lock(stage, true, image);
+      const vbd = await stage.vbd(image, { mode: 'w!' });
+      await stage.attach(vbd);
+    }),
+  );
+
+  it('ends with a process that is killed while it holds it', async () => {
+    const directory = temporaryDirectory();
+    const holder = spawn(process.execPath, [
+      '--input-type=module',
+      '--eval',
+      `const { lockBases } = await import('${projectRoot}dist/src/hotplug/sharing/base-locks.js');
+       await lockBases('${directory}', ['a base'], true, AbortSignal.timeout(5000));
+       console.log('locked');
+       setInterval(() => {}, 1000);`,
+    ]);
+    await new Promise((resolve) => holder.stdout.once('data', resolve));
+    const signal = AbortSignal.timeout(200);
+    await assert.rejects(lockBases(directory, ['a base'], false, signal), { name: 'TimeoutError' });
+    holder.kill('SIGKILL');
+    await using _lock = await lockBases(directory, ['a base'], true, AbortSignal.timeout(5000));
+  });
+
+  it('does not deadlock when two want the same bases in two orders', async () => {
+    const directory = temporaryDirectory();
+    const take = async (...keys: string[]) => {
+      await using _lock = await lockBases(directory, keys, true, AbortSignal.timeout(5000));
+    };
+    const rounds = Array.from({ length: 50 }, (_, round) =>
+      round % 2 === 0 ? take('a', 'b', 'c') : take('c', 'b', 'a'),
+    );
+    await Promise.all(rounds);
+  });
+
+  it('names the file where there is none to lock', async () => {
+    const directory = built('blkback');
+    const signal = AbortSignal.timeout(5000);
+    await assert.rejects(lockBases(directory, ['a'], true, signal), {
+      code: 'ELOCK',
+      message: /blkback\/sharing\.lock: .*not a directory/,
+    });
+  });
+});

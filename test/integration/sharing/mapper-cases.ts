@@ -1,0 +1,226 @@
+import type { Kin, Mode, Rule, SharingCase, Verdict } from './case.js';
+import type { Scene } from './scene.js';
+
+/** Sectors of the scene's disks, and half of them. */
+const ALL = 2048;
+const HALF = 1024;
+
+type Pair = readonly [first: string, second: string];
+
+/** Two guests, each with its own way to the bytes. */
+function pair(
+  what: string,
+  make: (scene: Scene) => Promise<Pair>,
+  ...rows: readonly (readonly [Mode, Mode, Verdict, Rule, Kin?])[]
+): SharingCase[] {
+  return rows.map(([first, mode, expected, rule, kin = 'other']) => ({
+    what: `${what}: ${first}, then ${mode}${kin === 'same' ? ', of one machine' : ''}`,
+    arrange: async (scene) => {
+      const [there, params] = await make(scene);
+      await scene.guest(there, first, kin);
+      return { params, mode };
+    },
+    expected,
+    rule,
+    plain: false,
+  }));
+}
+
+/** A mapper device that nobody uses; it has claimed what it stands on all the same. */
+function idle(
+  what: string,
+  make: (scene: Scene) => Promise<string>,
+  ...rows: readonly (readonly [Mode, Verdict, Rule])[]
+): SharingCase[] {
+  return rows.map(([mode, expected, rule]) => ({
+    what: `${what}; wanted ${mode}`,
+    arrange: async (scene) => {
+      await scene.kin('other');
+      return { params: await make(scene), mode };
+    },
+    expected,
+    rule,
+    plain: false,
+  }));
+}
+
+const disk = async (scene: Scene): Promise<string> => (await scene.loop(scene.file())).path;
+const linear = (device: string, start = 0, sectors = ALL): string =>
+  `0 ${sectors} linear ${device} ${start}`;
+
+async function overDisk(scene: Scene, readOnly = false): Promise<{ disk: string; mapper: string }> {
+  const below = await disk(scene);
+  return { disk: below, mapper: await scene.mapped(linear(below), readOnly) };
+}
+
+export const MAPPER_CASES: readonly SharingCase[] = [
+  ...pair(
+    'a linear mapper device, and its disk',
+    async (scene) => {
+      const { disk: below, mapper } = await overDisk(scene);
+      return [mapper, below];
+    },
+    ['w', 'w', 'busy', 'alone'],
+    ['w', 'r', 'busy', 'writer'],
+    ['w', 'w', 'free', 'kin', 'same'],
+  ),
+  ...pair(
+    'a read-only linear mapper device, and its disk',
+    async (scene) => {
+      const { disk: below, mapper } = await overDisk(scene, true);
+      return [mapper, below];
+    },
+    ['r', 'r', 'free', 'readers'],
+    ['r', 'w', 'busy', 'alone'],
+  ),
+  ...pair(
+    'a disk, and a linear mapper device over it',
+    async (scene) => {
+      const { disk: below, mapper } = await overDisk(scene);
+      // The first guest would not get it while it is claimed.
+      return [`path=${below},sharing=allow`, mapper];
+    },
+    ['w', 'w', 'busy', 'alone'],
+    ['r', 'r', 'free', 'readers'],
+  ),
+  ...pair(
+    'two mapper devices over the same half of a disk',
+    async (scene) => {
+      const below = await disk(scene);
+      const one = await scene.mapped(linear(below, 0, HALF));
+      return [one, await scene.mapped(linear(below, 0, HALF))];
+    },
+    ['r', 'r', 'free', 'readers'],
+    ['w', 'r', 'busy', 'writer'],
+  ),
+  ...pair(
+    'two mapper devices over two halves of a disk',
+    async (scene) => {
+      const below = await disk(scene);
+      const one = await scene.mapped(linear(below, 0, HALF));
+      return [one, await scene.mapped(linear(below, HALF, HALF))];
+    },
+    ['w', 'w', 'free', 'apart'],
+  ),
+  ...pair(
+    'two mapper devices that overlap on a disk by one sector',
+    async (scene) => {
+      const below = await disk(scene);
+      const one = await scene.mapped(linear(below, 0, HALF + 1));
+      return [one, await scene.mapped(linear(below, HALF, HALF))];
+    },
+    ['w', 'w', 'busy', 'alone'],
+  ),
+  ...pair(
+    'a mapper device over the first half of a disk, and a partition in the second half',
+    async (scene) => {
+      const { disk: below, parts } = await scene.partitioned();
+      return [await scene.mapped(linear(below, 0, 512)), parts[1]];
+    },
+    ['w', 'w', 'free', 'apart'],
+  ),
+  ...pair(
+    'an encrypted mapper device, and a linear one over the same disk',
+    async (scene) => {
+      const below = await disk(scene);
+      const key = '0123456789abcdef'.repeat(4);
+      const crypt = await scene.mapped(`0 ${HALF} crypt aes-cbc-essiv:sha256 ${key} 0 ${below} 8`);
+      return [crypt, await scene.mapped(linear(below, HALF, HALF))];
+    },
+    ['w', 'w', 'busy', 'alone'],
+  ),
+  ...pair(
+    'an encrypted mapper device, and a linear one over the rest of the disk',
+    async (scene) => {
+      const below = await disk(scene);
+      const key = '0123456789abcdef'.repeat(4);
+      const crypt = await scene.mapped(`0 ${HALF} crypt aes-cbc-essiv:sha256 ${key} 0 ${below} 0`);
+      return [crypt, await scene.mapped(linear(below, HALF, HALF))];
+    },
+    ['w', 'w', 'free', 'apart'],
+  ),
+  ...pair(
+    'a striped mapper device, and a linear one over a part of a stripe',
+    async (scene) => {
+      const [one, two] = [await disk(scene), await disk(scene)];
+      const striped = await scene.mapped(`0 ${ALL} striped 2 128 ${one} 0 ${two} 0`);
+      return [striped, await scene.mapped(linear(two, 0, 8))];
+    },
+    ['w', 'w', 'busy', 'alone'],
+  ),
+  ...pair(
+    'a striped mapper device, and a linear one beyond its stripes',
+    async (scene) => {
+      const [one, two] = [await disk(scene), await disk(scene)];
+      const striped = await scene.mapped(`0 ${ALL} striped 2 128 ${one} 0 ${two} 0`);
+      return [striped, await scene.mapped(linear(two, HALF, HALF))];
+    },
+    ['w', 'w', 'free', 'apart'],
+  ),
+  ...pair(
+    'a mapper device over a mapper device over a loop device, and the file',
+    async (scene) => {
+      const file = scene.file();
+      const below = await scene.mapped(linear((await scene.loop(file)).path));
+      return [await scene.mapped(linear(below)), file];
+    },
+    ['w', 'w', 'busy', 'alone'],
+  ),
+  ...pair(
+    'a file, and a mapper device over a mapper device over a loop device over it',
+    async (scene) => {
+      const file = scene.file();
+      const below = await scene.mapped(linear((await scene.loop(file)).path));
+      return [`path=${file},sharing=allow`, await scene.mapped(linear(below))];
+    },
+    ['w', 'w', 'busy', 'alone'],
+  ),
+  ...pair(
+    'a snapshot, whose table does not tell where its bytes are, and a part of its origin',
+    async (scene) => {
+      const [origin, exceptions] = [await disk(scene), await disk(scene)];
+      const snapshot = await scene.mapped(`0 ${ALL} snapshot ${origin} ${exceptions} N 8`);
+      return [snapshot, await scene.mapped(linear(origin, ALL - 8, 8))];
+    },
+    ['w', 'w', 'busy', 'alone'],
+  ),
+  ...pair(
+    'two guests with a layer each over one disk',
+    async (scene) => {
+      const params = `path=${await disk(scene)},layer=linear`;
+      return [params, params];
+    },
+    ['r', 'r', 'free', 'readers'],
+    ['w', 'w', 'busy', 'alone'],
+  ),
+  ...pair(
+    'a guest with a layer over a file, and one with the file',
+    async (scene) => {
+      const file = scene.file();
+      return [`path=${file},layer=linear`, file];
+    },
+    ['r', 'r', 'free', 'readers'],
+    ['w', 'w', 'busy', 'alone'],
+    ['w', 'w', 'free', 'kin', 'same'],
+  ),
+  ...idle(
+    'a disk under a mapper device that nobody uses',
+    async (scene) => (await overDisk(scene)).disk,
+    ['r', 'busy', 'writer'],
+  ),
+  ...idle(
+    'a disk under a read-only mapper device that nobody uses',
+    async (scene) => (await overDisk(scene, true)).disk,
+    ['r', 'free', 'readers'],
+    ['w', 'busy', 'alone'],
+  ),
+  ...idle(
+    'a file under a loop device under a mapper device that nobody uses',
+    async (scene) => {
+      const file = scene.file();
+      await scene.mapped(linear((await scene.loop(file)).path));
+      return file;
+    },
+    ['w', 'busy', 'alone'],
+  ),
+];

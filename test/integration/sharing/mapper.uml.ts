@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import type { Xenstore } from '../../../src/xenstore/xenstore.js';
+import { type Bed, startBed } from '../../bed/bed.js';
+import { needs } from '../../bed/needs.js';
+import { openStore } from '../../bed/store.js';
+import { ours } from './contenders.js';
+import { MAPPER_CASES } from './mapper-cases.js';
+import { play } from './scene.js';
+
+describe('Sharing of mapper devices', function () {
+  this.timeout(40_000);
+  let bed: Bed;
+  let store: Xenstore;
+
+  before(async function () {
+    needs(this, 'root', 'loop', 'xenstored', 'mapper');
+    bed = await startBed({});
+    store = await openStore(bed);
+  });
+  after(async () => {
+    await store?.close();
+    await bed?.[Symbol.asyncDispose]();
+  });
+
+  for (const [index, row] of MAPPER_CASES.entries()) {
+    it(`${row.what}: ${row.expected}`, async () => {
+      const { verdict, reason } = await play(bed, store, ours, index, row);
+      assert.equal(verdict, row.expected, reason);
+    });
+  }
+});

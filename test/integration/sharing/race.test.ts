@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { pause } from '../../../src/util/retry.js';
+import type { Xenstore } from '../../../src/xenstore/xenstore.js';
+import { type Bed, startBed } from '../../bed/bed.js';
+import { type Daemon, runClient, startDaemon } from '../../bed/daemon.js';
+import { attachLoop, loopsLeft, makeImage } from '../../bed/images.js';
+import { needs } from '../../bed/needs.js';
+import { HOTPLUG_SCRIPT, libxlEnvironment, type Run, startProgram } from '../../bed/script.js';
+import { openStore } from '../../bed/store.js';
+import { createVbd, deleteVbd, type Vbd, waitInitWait } from '../../bed/toolstack.js';
+
+/** Pairs in all; XEN_BLKBACK_RACES asks for another number. */
+const PAIRS = Number(process.env.XEN_BLKBACK_RACES || 32);
+const LANES = 2;
+
+/** Starting a process takes about half of that; without a head start it would always lose. */
+const LONGEST_HEAD_START_MS = 500;
+
+type Way = 'one-shot' | 'daemon';
+const COMBINATIONS: readonly (readonly [Way, Way])[] = [
+  ['one-shot', 'one-shot'],
+  ['one-shot', 'daemon'],
+  ['daemon', 'one-shot'],
+  ['daemon', 'daemon'],
+];
+
+describe('two guests race for one device', function () {
+  this.timeout(Math.max(60_000, PAIRS * 2000));
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  it(`${PAIRS} pairs, one-shot and daemon: one wins, the other is told by whom it has lost`, async () => {
+    await using bed = await startBed({ delayMs: 5, randomDelay: true });
+    await using store = await openStore(bed);
+    await using daemon = await startDaemon(bed);
+    const wins = new Map<string, number>();
+    const pairs = Array.from({ length: PAIRS }, (_, index) => index);
+    const lanes = Array.from({ length: LANES }, async () => {
+      for (let pair = pairs.shift(); pair !== undefined; pair = pairs.shift()) {
+        const won = await race({ bed, store, daemon }, pair);
+        wins.set(won, (wins.get(won) ?? 0) + 1);
+      }
+    });
+    await Promise.all(lanes);
+    assert.deepEqual(await loopsLeft(bed.images), []);
+    console.log(`      ${[...wins].map(([what, count]) => `${what}: ${count}`).join(', ')}`);
+    // Otherwise it was no race: each must have won, the first and the second, by each way.
+    const winners = [...wins.keys()].join(', ');
+    for (const word of ['first', 'second', '(one-shot)', '(daemon)']) {
+      assert.ok(winners.includes(word), `${word} never won: ${winners}`);
+    }
+  });
+});
+
+interface Arena {
+  readonly bed: Bed;
+  readonly store: Xenstore;
+  readonly daemon: Daemon;
+}
+
+/** Runs one pair; says who has won, in which way. */
+async function race(arena: Arena, pair: number): Promise<string> {
+  const { bed, store } = arena;
+  const ways = COMBINATIONS[pair % COMBINATIONS.length] ?? ['one-shot', 'one-shot'];
+  const image = makeImage(bed.images, { marker: `pair ${pair}` });
+  // Every other four pairs race for a disk, the others for a file.
+  await using loop = pair % 8 < 4 ? undefined : await attachLoop(image);
+  const params = loop?.path ?? image;
+  const guests = [0, 1].map((which) => 1000 + 2 * pair + which);
+  // By a script that the daemon does not prepare unasked.
+  const vbds = await Promise.all(
+    guests.map((frontend) =>
+      createVbd(store, { frontend, devid: 51712, params, script: 'another' }),
+    ),
+  );
+  await Promise.all(vbds.map((vbd) => waitInitWait(store, vbd)));
+  const mixed = ways[0] !== ways[1];
+  const runs = await Promise.all(
+    vbds.map((vbd, which) => add(arena, vbd, ways[which] ?? 'daemon', mixed)),
+  );
+  const winner = runs.findIndex(({ status }) => status === 0);
+  const loser = 1 - winner;
+  const said = JSON.stringify(runs.map(({ status, stderr }) => ({ status, stderr })));
+  assert.deepEqual(runs.map(({ status }) => status).sort(), [0, 1], said);
+  const [status, reason] = await store.readMany(
+    ['hotplug-status', 'hotplug-error'].map((node) => `${vbds[loser]?.backendPath}/${node}`),
+  );
+  assert.equal(status?.toString(), 'busy', said);
+  assert.match(
+    reason?.toString() ?? '',
+    new RegExp(`attached read-write to domain ${guests[winner]} as xvda`),
+  );
+  const opened = bed.blkback
+    .log()
+    .filter(({ event, vbd }) => event === 'opened' && vbds.some(({ key }) => key === vbd));
+  assert.deepEqual(
+    opened.map(({ vbd }) => vbd),
+    [vbds[winner]?.key],
+  );
+  await Promise.all(vbds.map((vbd) => deleteVbd(store, vbd)));
+  await bed.blkback.waitFor(({ event, vbd }) => event === 'closed' && vbd === vbds[winner]?.key);
+  return `${winner === 0 ? 'first' : 'second'} ${mixed ? `(${ways[winner]})` : 'of its kind'}`;
+}
+
+async function add({ bed, daemon }: Arena, vbd: Vbd, way: Way, mixed: boolean): Promise<Run> {
+  if (way === 'daemon') {
+    if (mixed) await pause(LONGEST_HEAD_START_MS * Math.random());
+    return await runClient({ ...daemon.env, PATH: '/nonexistent' }, vbd, 'add');
+  }
+  const env = { ...bed.env, ...libxlEnvironment(vbd.backendPath) };
+  return await startProgram(HOTPLUG_SCRIPT, ['add'], env).ended;
+}
