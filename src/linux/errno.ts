@@ -47,6 +47,7 @@ const PHRASES: Readonly<Record<string, string>> = {
   ENODEV: 'no such device',
   ENOENT: 'no such file or directory',
   ENOMEDIUM: 'no medium found',
+  ENOMEM: 'out of memory',
   ENOSPC: 'no space left on device',
   ENOTDIR: 'not a directory',
   ENOTTY: 'not supported by this device or kernel',

@@ -195,10 +195,18 @@ function unreachable(): SystemError {
   try {
     closeSync(openSync(CONTROL, O_RDWR));
   } catch (error) {
-    if (errorCode(error) !== 'ENOENT') return SystemError.fromNode('open', CONTROL, error);
+    const code = errorCode(error) ?? '';
+    if (!['ENOENT', 'ENODEV', 'ENXIO'].includes(code)) {
+      return SystemError.fromNode('open', CONTROL, error);
+    }
+    return new SystemError(
+      'device-mapper is not available: is the kernel module dm_mod loaded (modprobe dm_mod)?',
+      { code: 'ENODEV', syscall: 'open', cause: error },
+    );
   }
+  // dm-ioctl.c, ctl_ioctl: not even the version is told to whoever may not administrate.
   return new SystemError(
-    `device-mapper is not available: is the kernel module dm_mod loaded (modprobe dm_mod)?`,
-    { code: 'ENODEV', syscall: 'open' },
+    `${CONTROL}: permission denied (EACCES): device-mapper needs root with CAP_SYS_ADMIN`,
+    { code: 'EACCES', syscall: 'DM_VERSION' },
   );
 }

@@ -37,12 +37,14 @@ export async function attachLoop(
     readonly readOnly?: boolean;
     readonly partscan?: boolean;
     readonly offset?: number;
+    readonly sectorSize?: number;
   } = {},
 ): Promise<Loop> {
   const args = ['--find', '--show'];
   if (options.readOnly) args.push('--read-only');
   if (options.partscan) args.push('--partscan');
   if (options.offset !== undefined) args.push('--offset', String(options.offset));
+  if (options.sectorSize !== undefined) args.push('--sector-size', String(options.sectorSize));
   const { stdout } = await run('losetup', [...args, file]);
   const path = stdout.trim();
   const diskseqOf = () => readFileSync(`/sys/block/${basename(path)}/diskseq`, 'utf8').trim();

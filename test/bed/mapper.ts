@@ -1,14 +1,13 @@
 import { execFile } from 'node:child_process';
-import { readFileSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { pause } from '../../src/util/retry.js';
-import { devnumOf } from './images.js';
 
 const run = promisify(execFile);
 
 /** A device-mapper device of the test's own. */
 export interface Mapped extends AsyncDisposable {
-  /** `/dev/mapper/NAME`, a node of its own. */
+  /** `/dev/mapper/NAME`, a node of its own; unusual characters are written as libdevmapper does. */
   readonly path: string;
   readonly name: string;
   readonly uuid: string;
@@ -25,6 +24,8 @@ export interface Mapped extends AsyncDisposable {
 export interface MappedOptions {
   readonly uuid?: string;
   readonly readOnly?: boolean;
+  /** A number and a name only: it gets no disk before a table is loaded. */
+  readonly notable?: boolean;
   /** The minor number, which must be free. */
   readonly minor?: number;
 }
@@ -46,23 +47,29 @@ export async function createMapped(
   table: string,
   options: MappedOptions = {},
 ): Promise<Mapped> {
-  const args = ['create', name, '--table', table];
+  const args = ['create', name, ...(options.notable ? ['--notable'] : ['--table', table])];
   if (options.uuid !== undefined) args.push('--uuid', options.uuid);
   if (options.readOnly) args.push('--readonly');
   if (options.minor !== undefined) args.push('--major', '254', '--minor', String(options.minor));
   await dmsetup(...args);
-  const path = `/dev/mapper/${name}`;
-  const kernelPath = `/dev/dm-${minorOf(path)}`;
+  const found = options.notable ? undefined : findMapped(name);
+  const path = `/dev/mapper/${found?.kernelName ?? name}`;
+  const kernelPath = found?.kernelPath ?? '';
   const diskseq = diskseqOf(kernelPath) ?? '';
   const remove = async () => {
-    if (diskseqOf(kernelPath) !== diskseq) return;
-    // Resumed first: a suspended device, or what waits on it, can be in the way.
-    await dmsetup('resume', kernelPath).catch(() => {});
-    await dmsetup('remove', '--retry', kernelPath);
+    if (!options.notable && diskseqOf(kernelPath) !== diskseq) return;
+    const address = options.notable ? [name] : [kernelPath];
+    try {
+      await dmsetup('remove', ...address);
+    } catch {
+      // It may be suspended, or somebody is just looking at it.
+      await dmsetup('resume', ...address).catch(() => {});
+      await dmsetup('remove', '--retry', ...address);
+    }
     rmSync(path, { force: true });
   };
   const uuid = options.uuid ?? '';
-  const devnum = devnumOf(path);
+  const devnum = found?.devnum ?? '';
   return { path, name, uuid, kernelPath, devnum, diskseq, remove, [Symbol.asyncDispose]: remove };
 }
 
@@ -95,9 +102,21 @@ export async function mappedLeft(...expected: string[]): Promise<string[]> {
   return left;
 }
 
-function minorOf(path: string): number {
-  const { rdev } = statSync(path);
-  return (rdev & 0xff) | ((rdev >> 12) & 0xfff00);
+/** A mapper device by its name. The kernel has it as libdevmapper writes it, here `\x20` for a blank. */
+function findMapped(name: string) {
+  for (const disk of readdirSync('/sys/block')) {
+    if (!disk.startsWith('dm-')) continue;
+    const read = (file: string) => readFileSync(`/sys/block/${disk}/${file}`, 'utf8').trim();
+    const kernelName = read('dm/name');
+    const plain = kernelName.replace(/\\x(..)/g, (_, hex: string) =>
+      String.fromCharCode(Number.parseInt(hex, 16)),
+    );
+    if (plain !== name) continue;
+    const [major, minor] = read('dev').split(':').map(Number);
+    const devnum = `${major?.toString(16)}:${minor?.toString(16)}`;
+    return { kernelName, kernelPath: `/dev/${disk}`, devnum };
+  }
+  throw new Error(`dmsetup made no ${name}`);
 }
 
 function diskseqOf(kernelPath: string): string | undefined {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { built, findXenstored } from './paths.js';
 
 /** Linux as a program. */
@@ -68,6 +68,9 @@ function missing(need: Need): string | undefined {
       if (process.getuid?.() !== 0) return 'it must run as root';
       return existsSync(LINUX) ? undefined : `${LINUX} is not installed (user-mode-linux)`;
     case 'mapper':
-      return existsSync('/dev/mapper/control') ? undefined : 'there is no /dev/mapper/control';
+      // A node for it may be there without it.
+      return /\bdevice-mapper$/m.test(readFileSync('/proc/misc', 'utf8'))
+        ? undefined
+        : 'the kernel has no device-mapper loaded';
   }
 }

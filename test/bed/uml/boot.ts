@@ -42,8 +42,10 @@ export function boot(job: Job, options: BootOptions = {}): Boot {
   writeFileSync(jobFile(directory), JSON.stringify(job));
   writeFileSync(eventsFile(directory), '');
   const child = spawn(
-    'setpriv',
+    'taskset',
     [
+      // Each of its system calls is two switches between processes: faster by a third on one CPU.
+      ...['--cpu-list', String(nextCpu()), 'setpriv'],
       // A process namespace, because helper processes of linux.uml outlive it when it is killed.
       ...['--pdeathsig', 'KILL', 'unshare', '--pid', '--fork', '--kill-child', LINUX],
       ...[`mem=${MEMORY_MIB}M`, 'rootfstype=hostfs', 'ro', 'quiet', 'panic=-1'],
@@ -129,6 +131,19 @@ async function news(
     if (!signals.some((signal) => signal.aborted)) throw error;
     return read() ?? [];
   }
+}
+
+let boots = 0;
+
+/** CPUs that this process may use, in turn. */
+function nextCpu(): number {
+  const status = readFileSync('/proc/self/status', 'utf8');
+  const list = /^Cpus_allowed_list:\s*(.*)$/m.exec(status)?.[1] ?? '0';
+  const cpus = list.split(',').flatMap((range) => {
+    const [first = 0, last = first] = range.split('-').map(Number);
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  });
+  return cpus[boots++ % cpus.length] ?? 0;
 }
 
 /** linux.uml keeps its memory in a file that it maps, also executable: best one in memory. */

@@ -234,6 +234,14 @@ export class Stage {
     this.assertNothingLeft(...own);
   }
 
+  /** What libxl does for every domain that it destroys: the nodes go, then the script runs. */
+  async destroyVbds(): Promise<void> {
+    for (const vbd of [...this.#vbds.values()]) {
+      await this.delete(vbd);
+      await this.detach(vbd);
+    }
+  }
+
   /** The end of every test: without the vbds there is nothing left. */
   async finish(): Promise<void> {
     for (const vbd of this.#vbds.values()) await this.delete(vbd);

@@ -1,0 +1,50 @@
+import { execFile } from 'node:child_process';
+import { truncateSync, writeFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const BLOCK = 4096;
+
+/** Data and the hashes that prove it, made by veritysetup. */
+export interface VerityImage {
+  readonly data: string;
+  readonly hashes: string;
+  /** Hex, lower case. */
+  readonly root: string;
+  readonly salt: string;
+  readonly algorithm: string;
+  readonly blocks: number;
+}
+
+/** Makes the hash tree for a file whose size is a multiple of 4096 bytes; it is put beside it. */
+export async function hashTree(
+  data: string,
+  blocks: number,
+  algorithm = 'sha256',
+): Promise<VerityImage> {
+  const hashes = `${data}.hashes`;
+  writeFileSync(hashes, '');
+  const salt = 'c0ffee'.repeat(8);
+  const options = ['--no-superblock', '--hash', algorithm, '--salt', salt];
+  const size = ['--data-blocks', String(blocks)];
+  const { stdout } = await run('veritysetup', ['format', ...options, ...size, data, hashes]);
+  const root = /Root hash:\s*([0-9a-f]+)/.exec(stdout)?.[1];
+  if (root === undefined) throw new Error(`veritysetup printed no root hash: ${stdout}`);
+  // A loop device has whole sectors only.
+  truncateSync(hashes, 1024 * 1024);
+  return { data, hashes, root, salt, algorithm, blocks };
+}
+
+/** A table for devices that have data and hashes. */
+export function verityTable(
+  image: VerityImage,
+  data: string,
+  hashes: string,
+  ...options: string[]
+): string {
+  const { blocks, algorithm, root, salt } = image;
+  const sizes = `${BLOCK} ${BLOCK} ${blocks} 0`;
+  const extra = options.length === 0 ? '' : ` ${options.length} ${options.join(' ')}`;
+  const sectors = (blocks * BLOCK) / 512;
+  return `0 ${sectors} verity 1 ${data} ${hashes} ${sizes} ${algorithm} ${root} ${salt}${extra}`;
+}

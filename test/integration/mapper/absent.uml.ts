@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { needs } from '../../bed/needs.js';
+import { withMapper } from './bench.js';
+
+// The first file in the alphabet: once this process has used libdevmapper, that keeps the mapper open,
+// and the module cannot be unloaded.
+describe('a kernel without device-mapper', () => {
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored', 'mapper');
+  });
+
+  it(
+    'is said where one is asked for, with exit 1, and nothing is left; a plain file does without',
+    withMapper({}, async (stage) => {
+      const wanted = await stage.vbd('dm-name=bench-x');
+      const layered = await stage.vbd(`path=${stage.image()},layer=linear`);
+      await withoutMapper(async () => {
+        for (const vbd of [wanted, layered]) {
+          const { status, stderr } = await stage.script(vbd, 'add');
+          assert.equal(status, 1);
+          assert.match(stderr, /device-mapper/);
+          assert.match(stderr.trimEnd(), /^[^\n]*$/);
+          stage.assertNothingLeft();
+        }
+        // Whoever does without device-mapper is not to need it.
+        const plain = await stage.vbd(stage.image());
+        assert.equal((await stage.script(plain, 'add')).status, 0);
+        await stage.close(plain);
+        assert.equal((await stage.script(plain, 'remove')).status, 0);
+      });
+    }),
+  );
+});
+
+/** Unloads device-mapper for a while, and keeps the kernel from loading it again. */
+async function withoutMapper(body: () => Promise<void>): Promise<void> {
+  const HELPER = '/proc/sys/kernel/modprobe';
+  const modprobe = readFileSync(HELPER, 'utf8').trim();
+  const modules = readFileSync('/proc/modules', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[0] ?? '')
+    .filter((name) => /^dm_/.test(name));
+  writeFileSync(HELPER, '/bin/false');
+  try {
+    // Those that others stand on go later.
+    for (let left = modules; left.length > 0; ) {
+      const stay = left.filter((name) => spawnSync('rmmod', [name]).status !== 0);
+      assert.ok(stay.length < left.length, `${stay.join(', ')} cannot be unloaded`);
+      left = stay;
+    }
+    await body();
+  } finally {
+    writeFileSync(HELPER, modprobe);
+    for (const name of modules) execFileSync(modprobe, [name]);
+  }
+}

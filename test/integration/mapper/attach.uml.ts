@@ -1,0 +1,205 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { devnumOf } from '../../bed/images.js';
+import type { Mapped } from '../../bed/mapper.js';
+import { needs } from '../../bed/needs.js';
+import { MARKER, type Stage } from '../hotplug/stage.js';
+import { type Bench, dmsetupNow, withMapper } from './bench.js';
+
+/** A way to say which mapper device is meant; what it makes for that goes with the test's bed. */
+interface Way {
+  readonly title: string;
+  readonly params: (mapped: Mapped, stage: Stage) => string;
+  /** The name, where the way only works with a certain one. */
+  readonly name?: string;
+}
+
+const WAYS: readonly Way[] = [
+  { title: 'its name', params: ({ name }) => `dm-name=${name}` },
+  { title: 'its UUID', params: ({ uuid }) => `dm-uuid=${uuid}` },
+  { title: '/dev/mapper/NAME', params: ({ path }) => path },
+  { title: '/dev/dm-N', params: ({ kernelPath }) => kernelPath },
+  {
+    title: 'a link by its UUID',
+    params: ({ uuid, kernelPath }) => link(`/dev/disk/by-id/dm-uuid-${uuid}`, kernelPath),
+  },
+  {
+    title: "LVM's link",
+    name: 'bench--group-root--disk',
+    params: ({ kernelPath }) =>
+      link('/dev/bench-group/root-disk', `../${kernelPath.slice('/dev/'.length)}`),
+  },
+  {
+    title: 'a link elsewhere',
+    params: ({ path }, stage) => link(join(stage.bed.directory, 'a-disk'), path),
+  },
+  {
+    title: 'a device node elsewhere',
+    params: ({ kernelPath }, stage) => node(join(stage.blkback.devDir, 'a-disk'), kernelPath),
+  },
+  {
+    title: 'a name with unusual characters',
+    name: 'a disk,of my own',
+    params: ({ name }) => `dm-name=${name.replaceAll(',', '\\,')}`,
+  },
+  { title: 'diskseq', params: ({ diskseq }) => `diskseq=${diskseq}` },
+  {
+    title: 'its name and diskseq',
+    params: ({ name, diskseq }) => `dm-name=${name},diskseq=${diskseq}`,
+  },
+];
+
+describe('attach of a mapper device', () => {
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored', 'mapper');
+  });
+
+  for (const { title, params, name = 'bench-disk' } of WAYS) {
+    it(
+      `by ${title}: blkback has the right disk, and it stays when the guest is gone`,
+      withMapper({ guise: 'diskseq' }, async (stage, bench) => {
+        // A neighbour with another content, so that there is something to be confused with.
+        await bench.linear('the wrong disk');
+        const mapped = await bench.linear(MARKER, { name, uuid: 'BENCH-disk' });
+        const target = params(mapped, stage);
+        const vbd = await stage.vbd(target);
+        await stage.attach(vbd);
+        // A path that was given is shown as it was given; blkback is told the number.
+        const given = /^\/(?!dev\/dm-)/.test(target) ? target : mapped.path;
+        await stage.assertConnected(vbd, given, mapped.diskseq);
+        const { dev, bytes } = await stage.logged(vbd, 'opened');
+        assert.deepEqual([dev, bytes], [mapped.devnum, MARKER]);
+        await stage.close(vbd);
+        await stage.detach(vbd);
+        stage.assertNothingLeft();
+        assert.equal(devnumOf(mapped.path), mapped.devnum);
+      }),
+    );
+  }
+
+  for (const guise of ['stock', 'diskseq'] as const) {
+    it(
+      `the script adds and removes one for a ${guise} blkback, and prints nothing`,
+      withMapper({ guise }, async (stage, bench) => {
+        const mapped = await bench.linear(MARKER, { uuid: 'BENCH-disk' });
+        const vbd = await stage.vbd(`dm-uuid=${mapped.uuid},deferred-remove=no`);
+        const added = await stage.script(vbd, 'add');
+        assert.deepEqual([added.status, added.stdout, added.stderr], [0, '', '']);
+        await stage.assertConnected(vbd, mapped.path, mapped.diskseq);
+        assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
+        await stage.close(vbd);
+        const removed = await stage.script(vbd, 'remove');
+        assert.deepEqual([removed.status, removed.stdout, removed.stderr], [0, '', '']);
+        stage.assertNothingLeft();
+      }),
+    );
+  }
+
+  it(
+    'adds twice: the second time it says that it was attached already',
+    withMapper({}, async (stage, bench) => {
+      const { name } = await bench.linear(MARKER);
+      const vbd = await stage.vbd(`dm-name=${name}`);
+      assert.equal((await stage.attach(vbd)).already, false);
+      assert.equal((await stage.attach(vbd)).already, true);
+      assert.equal(stage.events(vbd, 'opened').length, 1);
+    }),
+  );
+
+  it(
+    'adds a read-only one for reading, and refuses it for writing',
+    withMapper({}, async (stage, bench) => {
+      const { name } = await bench.linear(MARKER, { readOnly: true });
+      const reader = await stage.vbd(`dm-name=${name}`, { mode: 'r' });
+      await stage.attach(reader);
+      const { bytes, readOnly } = await stage.logged(reader, 'opened');
+      assert.deepEqual([bytes, readOnly], [MARKER, 1]);
+      const writer = await stage.vbd(`dm-name=${name}`);
+      const { status, stderr } = await stage.script(writer, 'add');
+      assert.equal(status, 1);
+      assert.match(stderr, /read-only, and the guest is to write it/);
+    }),
+  );
+
+  it(
+    'keeps the device from being removed or made anew between add and open',
+    withMapper({ hold: true }, async (stage, bench) => {
+      const mapped = await bench.linear(MARKER);
+      const vbd = await stage.vbd(`dm-name=${mapped.name}`);
+      const refusals: string[] = [];
+      const adding = stage.attach(vbd, {
+        onStep: (step) => {
+          if (step !== 'opened' && step !== 'published') return;
+          assert.throws(() => dmsetupNow('remove', mapped.name), /[Bb]usy/);
+          refusals.push(step);
+          if (step === 'published') void releaseOpen(stage);
+        },
+      });
+      await adding;
+      assert.deepEqual(refusals, ['opened', 'published']);
+      assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
+    }),
+  );
+
+  describe('while it is suspended', () => {
+    it(
+      'waits until it is resumed',
+      withMapper({}, async (stage, bench) => {
+        const { name } = await suspended(bench);
+        const vbd = await stage.vbd(`dm-name=${name}`);
+        const resume = new Promise((resolve) => setTimeout(resolve, 500)).then(() => {
+          assert.deepEqual(stage.events(vbd, 'physical-device'), [], 'it did not wait');
+          dmsetupNow('resume', name);
+        });
+        await Promise.all([stage.attach(vbd), resume]);
+        assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
+      }),
+    );
+
+    it(
+      'says so at the deadline, and has made nothing known',
+      withMapper({}, async (stage, bench) => {
+        const { name } = await suspended(bench);
+        const vbd = await stage.vbd(`dm-name=${name}`);
+        const error = await stage.attach(vbd, { timeoutMs: 1200 }).then(
+          () => assert.fail('it should have failed'),
+          (reason: unknown) => reason as Error,
+        );
+        assert.match(error.message, new RegExp(`${name} is suspended`));
+        assert.deepEqual(stage.events(vbd, 'physical-device'), []);
+        await stage.assertTakenBack(vbd, error);
+      }),
+    );
+  });
+});
+
+async function suspended(bench: Bench): Promise<Mapped> {
+  const mapped = await bench.linear(MARKER);
+  dmsetupNow('suspend', mapped.name);
+  return mapped;
+}
+
+/** Lets a held open go once blkback is at it. */
+async function releaseOpen(stage: Stage): Promise<void> {
+  await stage.blkback.waitFor(({ event }) => event === 'physical-device');
+  stage.blkback.kill('SIGUSR1');
+}
+
+/** A link that udev, LVM or somebody else would make; one that is there already is replaced. */
+function link(path: string, target: string): string {
+  mkdirSync(dirname(path), { recursive: true });
+  rmSync(path, { force: true });
+  symlinkSync(target, path);
+  return path;
+}
+
+/** Another node for the same device number. */
+function node(path: string, device: string): string {
+  const [major = '', minor = ''] = devnumOf(device)
+    .split(':')
+    .map((part) => String(Number.parseInt(part, 16)));
+  execFileSync('mknod', ['--mode=600', path, 'b', major, minor]);
+  return path;
+}

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { BlkbackBehaviour } from '../../bed/blkback.js';
+import { attachLoop, type Loop, loopsLeft, makeImage } from '../../bed/images.js';
+import {
+  createMapped,
+  dmsetup,
+  linear,
+  type Mapped,
+  type MappedOptions,
+  mappedLeft,
+  mappedNames,
+} from '../../bed/mapper.js';
+import { on, type Stage } from '../hotplug/stage.js';
+
+let serial = 0;
+
+/** The loop and mapper devices that a test made on a stage; they go when its vbds have gone. */
+export class Bench implements AsyncDisposable {
+  readonly #directory: string;
+  readonly #made: (Mapped | Loop)[] = [];
+
+  constructor(stage: Stage) {
+    // Beside the stage's images: what stands on those is the project's doing.
+    this.#directory = join(stage.bed.directory, 'disks');
+    mkdirSync(this.#directory);
+  }
+
+  /** A loop device over a new file with this marker. */
+  async disk(
+    marker: string,
+    { size, ...options }: { size?: number } & Parameters<typeof attachLoop>[1] = {},
+  ): Promise<Loop> {
+    return await this.loop(this.file(marker, size), options);
+  }
+
+  /** A loop device over a file. */
+  async loop(file: string, options: Parameters<typeof attachLoop>[1] = {}): Promise<Loop> {
+    return this.#keep(await attachLoop(file, options));
+  }
+
+  /** A file that `stage.loops()` does not ask for. */
+  file(marker: string, size = 1024 * 1024): string {
+    return makeImage(this.#directory, { marker, size });
+  }
+
+  async mapped(name: string, table: string, options: MappedOptions = {}): Promise<Mapped> {
+    return this.#keep(await createMapped(name, table, options));
+  }
+
+  /** A mapper device of one linear target, of a name of its own, over a new disk. */
+  async linear(marker: string, options: MappedOptions & { name?: string } = {}): Promise<Mapped> {
+    const disk = await this.disk(marker);
+    return this.mapped(options.name ?? `bench-${serial++}`, linear(disk.path), options);
+  }
+
+  /** Mapper devices, and loop devices of this bench, that do not go by themselves. */
+  mappedLeft(): Promise<string[]> {
+    return mappedLeft(...(before?.mapped ?? []));
+  }
+
+  loopsLeft(): Promise<string[]> {
+    return loopsLeft(this.#directory);
+  }
+
+  #keep<T extends Mapped | Loop>(device: T): T {
+    this.#made.push(device);
+    return device;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const device of this.#made.reverse()) await device[Symbol.asyncDispose]();
+  }
+}
+
+/**
+ * A test body on a stage of its own, with mapper devices. At its end the vbds go, then the devices that
+ * the test made, and then there is neither a mapper nor a loop device left that was not there before.
+ */
+export function withMapper(
+  behaviour: BlkbackBehaviour,
+  body: (stage: Stage, bench: Bench) => Promise<void>,
+): Mocha.AsyncFunc {
+  return async function (this: Mocha.Context) {
+    before ??= { mapped: await mappedNames(), loops: allLoops() };
+    const { mapped, loops } = before;
+    const whole = on(behaviour, async (stage) => {
+      await using bench = new Bench(stage);
+      try {
+        await body(stage, bench);
+      } finally {
+        await stage.destroyVbds();
+      }
+    });
+    try {
+      await whole.call(this);
+    } catch (error) {
+      // What a test that failed leaves behind is nothing for the next one.
+      for (const name of await mappedLeft(...mapped)) {
+        await dmsetup('resume', name).catch(() => {});
+        await dmsetup('remove', '--deferred', name).catch(() => {});
+      }
+      throw error;
+    }
+    assert.deepEqual(await mappedLeft(...mapped), []);
+    assert.deepEqual(
+      allLoops().filter((line) => !loops.includes(line)),
+      [],
+    );
+  };
+}
+
+/** The first test's answer is the one for all of them. */
+let before: { readonly mapped: string[]; readonly loops: string[] } | undefined;
+
+function allLoops(): string[] {
+  return readdirSync('/sys/block').filter((name) => existsSync(`/sys/block/${name}/loop`));
+}
+
+/** dmsetup from within a callback that cannot wait. */
+export function dmsetupNow(...args: string[]): string {
+  return execFileSync('dmsetup', args, {
+    encoding: 'utf8',
+    env: { PATH: process.env.PATH, DM_DISABLE_UDEV: '1' },
+  });
+}
+
+/** Exchanges the table of a mapper device that may be open. */
+export function swapTable(name: string, table: string, ...options: string[]): void {
+  dmsetupNow('load', name, '--table', table, ...options);
+  dmsetupNow('resume', name);
+}

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { dmsetup, linear, mappedNames } from '../../bed/mapper.js';
+import { needs } from '../../bed/needs.js';
+import { built } from '../../bed/paths.js';
+import { deleteVbd } from '../../bed/toolstack.js';
+import { MARKER } from '../hotplug/stage.js';
+import { dmsetupNow, withMapper } from './bench.js';
+
+const MARK = /DEFERRED REMOVE/;
+const marked = async (name: string) => MARK.test(await dmsetup('info', name));
+
+describe('deferred-remove', () => {
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored', 'mapper');
+  });
+
+  for (const guise of ['stock', 'diskseq'] as const) {
+    it(
+      `the device goes with the guest, and all below it, by nobody's doing (${guise} blkback)`,
+      withMapper({ guise }, async (stage, bench) => {
+        // The loop device is held by the mapper alone, and clears itself.
+        const disk = await bench.disk(MARKER);
+        const { name } = await bench.mapped('bench-disk', linear(disk.path));
+        await disk.detach();
+        const vbd = await stage.vbd(`dm-name=${name},deferred-remove=yes`);
+        assert.equal((await stage.script(vbd, 'add')).status, 0);
+        assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
+        assert.ok(await marked(name));
+        await deleteVbd(stage.store, vbd);
+        await stage.logged(vbd, 'closed');
+        assert.deepEqual(await bench.mappedLeft(), []);
+        assert.deepEqual(await bench.loopsLeft(), []);
+      }),
+    );
+  }
+
+  it(
+    'it is marked only once blkback has it open',
+    withMapper({ hold: true }, async (stage, bench) => {
+      const { name } = await bench.linear(MARKER);
+      const vbd = await stage.vbd(`dm-name=${name},deferred-remove=yes`);
+      const steps: string[] = [];
+      const adding = stage.attach(vbd, {
+        onStep: (step) => {
+          if (MARK.test(dmsetupNow('info', name))) steps.push(step);
+        },
+      });
+      await stage.logged(vbd, 'physical-device');
+      assert.ok(!(await marked(name)));
+      stage.blkback.kill('SIGUSR1');
+      await adding;
+      assert.deepEqual(steps, ['marked', 'released']);
+    }),
+  );
+
+  it(
+    'a device that blkback could not open stays, unmarked',
+    withMapper({ failOpen: 5 }, async (stage, bench) => {
+      const { name } = await bench.linear(MARKER);
+      const vbd = await stage.vbd(`dm-name=${name},deferred-remove=yes`);
+      await assert.rejects(stage.attach(vbd), /creating vbd structure/);
+      assert.ok(!(await marked(name)));
+    }),
+  );
+
+  it(
+    'another add of what is attached already leaves it as it is',
+    withMapper({}, async (stage, bench) => {
+      const { name } = await bench.linear(MARKER);
+      const vbd = await stage.vbd(`dm-name=${name},deferred-remove=yes`);
+      await stage.attach(vbd);
+      assert.equal((await stage.attach(vbd)).already, true);
+      assert.ok((await mappedNames()).includes(name));
+      assert.ok(await marked(name));
+    }),
+  );
+
+  it(
+    'if it cannot be marked the guest is served all the same, and that is told',
+    withMapper({ guise: 'diskseq' }, async (stage, bench) => {
+      const mapped = await bench.linear(MARKER);
+      const vbd = await stage.vbd(`dm-name=${mapped.name},deferred-remove=yes`);
+      const { status, stderr } = await stage.script(vbd, 'add', {
+        LD_PRELOAD: built('fail-ioctl.so'),
+        FAIL_REQUEST: 'c138fd04',
+        FAIL_ERRNO: '12',
+      });
+      assert.equal(status, 0);
+      assert.match(stderr, /deferred removal/);
+      await stage.assertConnected(vbd, mapped.path, mapped.diskseq);
+      assert.ok(!(await marked(mapped.name)));
+    }),
+  );
+});
