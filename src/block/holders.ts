@@ -1,24 +1,25 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Devnum, devnumFromStat, sameDevnum } from '../linux/devnum.js';
-import { readMounts } from '../linux/mounts.js';
+import { readMounts, readSwaps } from '../linux/mounts.js';
 import { findBlock, listPartitions, readDevnum } from '../linux/sysfs.js';
 
 /**
- * Who has a block device open, as far as it can be seen: processes, mounts, devices on top. Kernel
- * users such as blkback leave no trace. For messages only: it is out of date when it returns.
+ * Who has a block device open, as far as it can be seen: processes, mounts, swap, devices on top.
+ * Kernel users such as blkback leave no trace. For messages only: it is out of date when it returns.
  */
 export async function listHolders(devnum: Devnum): Promise<string[]> {
-  const [mounts, stacked, processes] = await Promise.all([
+  const found = await Promise.all([
     listMounts(devnum),
+    listSwaps(devnum),
     listStacked(devnum),
     listProcesses(devnum),
   ]);
-  return [...mounts, ...stacked, ...processes];
+  return found.flat();
 }
 
 /**
- * Who can have claimed a disk, a partition or one of its partitions for themselves: mounts, and
+ * Who can have claimed a disk, a partition or one of its partitions for themselves: mounts, swap, and
  * devices on top other than mapper devices, which share their claims. For messages only.
  */
 export async function listClaimants(devnum: Devnum): Promise<string[]> {
@@ -26,9 +27,8 @@ export async function listClaimants(devnum: Devnum): Promise<string[]> {
   const partitions = block ? await listPartitions(block.diskDirectory) : [];
   const numbers = await Promise.all(partitions.map(readDevnum));
   const all = [devnum, ...numbers.filter((number) => number !== undefined)];
-  const found = await Promise.all(
-    all.map(async (one) => [...(await listMounts(one)), ...(await listStacked(one))]),
-  );
+  const lists = [listMounts, listSwaps, listStacked];
+  const found = await Promise.all(all.flatMap((one) => lists.map((list) => list(one))));
   return [...new Set(found.flat())].filter((who) => !/^the device dm-/.test(who));
 }
 
@@ -37,6 +37,18 @@ async function listMounts(devnum: Devnum): Promise<string[]> {
   return mounts
     .filter((mount) => sameDevnum(mount.devnum, devnum))
     .map(({ directory }) => `the mount ${directory}`);
+}
+
+async function listSwaps(devnum: Devnum): Promise<string[]> {
+  const paths = await readSwaps().catch(() => []);
+  const devices = await Promise.all(
+    paths.map((path) => stat(path, { bigint: true }).catch(() => undefined)),
+  );
+  const isIt = (index: number): boolean => {
+    const found = devices[index];
+    return found?.isBlockDevice() === true && sameDevnum(devnumFromStat(found.rdev), devnum);
+  };
+  return paths.filter((_path, index) => isIt(index)).map((path) => `the swap space ${path}`);
 }
 
 async function listStacked(devnum: Devnum): Promise<string[]> {

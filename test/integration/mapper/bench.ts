@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pause } from '../../../src/util/retry.js';
 import type { BlkbackBehaviour } from '../../bed/blkback.js';
 import { attachLoop, type Loop, loopsLeft, makeImage } from '../../bed/images.js';
 import {
@@ -117,6 +118,46 @@ let before: { readonly mapped: string[]; readonly loops: string[] } | undefined;
 
 function allLoops(): string[] {
   return readdirSync('/sys/block').filter((name) => existsSync(`/sys/block/${name}/loop`));
+}
+
+/** A layer that the project made. */
+export interface Layer {
+  readonly name: string;
+  readonly uuid: string;
+  readonly kernelPath: string;
+  /** Of the one target. */
+  readonly type: string;
+  readonly deferred: boolean;
+}
+
+/** Those there are now, as device-mapper shows them. */
+export async function layers(): Promise<Layer[]> {
+  const found = readdirSync('/sys/block').flatMap((disk) => {
+    if (!disk.startsWith('dm-')) return [];
+    const read = (file: string) => readFileSync(`/sys/block/${disk}/dm/${file}`, 'utf8').trim();
+    const [name, uuid] = [read('name'), read('uuid')];
+    return uuid.startsWith('XENVBD-') ? [{ name, uuid, kernelPath: `/dev/${disk}` }] : [];
+  });
+  return await Promise.all(
+    found.map(async (layer) => ({
+      ...layer,
+      type: (await dmsetup('table', layer.name)).split(' ')[2] ?? '',
+      deferred: /DEFERRED REMOVE/.test(await dmsetup('info', layer.name)),
+    })),
+  );
+}
+
+/** Resolves when `check` no longer throws; after 2 s it throws what `check` did. */
+export async function settled(check: () => void | Promise<void>): Promise<void> {
+  const end = performance.now() + 2000;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (performance.now() > end) throw error;
+      await pause(20);
+    }
+  }
 }
 
 /** dmsetup from within a callback that cannot wait. */
