@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { pause } from '../../../src/util/retry.js';
 import { type Bed, startBed } from '../../bed/bed.js';
@@ -8,6 +8,7 @@ import { runClient, startDaemonProgram } from '../../bed/daemon.js';
 import { DatagramReceiver } from '../../bed/datagrams.js';
 import { fileExists, within } from '../../bed/deadline.js';
 import { needs } from '../../bed/needs.js';
+import { projectRoot } from '../../bed/paths.js';
 import { CLI } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
 import { closeVbd } from '../../bed/toolstack.js';
@@ -158,6 +159,36 @@ describe('the daemon under a service manager', function () {
       } finally {
         await stopChild(child, 12_000);
       }
+    }));
+
+  it('can do its work with the capabilities that its unit leaves it', () =>
+    onBed(async (bed, _manager, env) => {
+      await using store = await openStore(bed);
+      const stage = new Stage(bed, store);
+      const unit = readFileSync(join(projectRoot, 'install/systemd/common.conf'), 'utf8');
+      const [, list = ''] = /^CapabilityBoundingSet=(.*)$/m.exec(unit) ?? [];
+      const set = list.split(' ').map((name) => `+${name.replace('CAP_', '').toLowerCase()}`);
+      assert.ok(set.length > 1);
+      const caps = ['--no-new-privs', '--inh-caps=-all', `--bounding-set=-all,${set.join(',')}`];
+      const command = [...caps, process.execPath, ...DAEMON];
+      await using daemon = await startDaemonProgram(bed, 'setpriv', command, env);
+      const status = readFileSync(`/proc/${daemon.child.pid}/status`, 'utf8');
+      assert.match(status, /^NoNewPrivs:\t1$/m);
+      const [, effective = ''] = /^CapEff:\t([0-9a-f]+)$/m.exec(status) ?? [];
+      assert.equal(
+        Number.parseInt(effective, 16).toString(2).replaceAll('0', '').length,
+        set.length,
+      );
+      // Of somebody else, and for nobody but that one to read.
+      const image = stage.image();
+      chownSync(image, 65534, 65534);
+      chmodSync(image, 0o600);
+      const vbd = await stage.vbd(image);
+      const client = { ...daemon.env, ...WITHOUT_NODE };
+      const added = await runClient(client, vbd, 'add');
+      assert.deepEqual([added.status, added.stderr], [0, '']);
+      await closeVbd(store, vbd);
+      assert.equal((await runClient(client, vbd, 'remove')).status, 0);
     }));
 
   it('is started by its first client where systemd listens for it, and serves that one', () =>
