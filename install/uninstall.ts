@@ -1,11 +1,29 @@
 import { rm } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { removeDirectories } from './install.js';
 import { below, hashOfFile, MANIFEST, readManifest } from './manifest.js';
+import { exists } from './place.js';
 
 export interface UninstallOptions {
   /** destdir, or `/`. */
   readonly root: string;
   readonly say: (line: string) => void;
+}
+
+/** What `systemctl enable` makes of the [Install] sections. */
+const ENABLED = [
+  '/etc/systemd/system/multi-user.target.wants/xen-blkback.service',
+  '/etc/systemd/system/sockets.target.wants/xen-blkback.socket',
+  '/etc/systemd/system/xendriverdomain.service.wants/xen-blkback-driverdomain.service',
+];
+
+/** Links of the administrator's to units that are gone would be left. */
+async function refuseEnabled(root: string): Promise<void> {
+  for (const path of ENABLED) {
+    if (!(await exists(below(root, path)))) continue;
+    const unit = basename(path);
+    throw new Error(`${unit} is enabled: systemctl disable --now ${unit} first`);
+  }
 }
 
 /** Takes away what the manifest lists, and nothing else; a changed configuration file stays. */
@@ -14,6 +32,7 @@ export async function uninstall({ root, say }: UninstallOptions): Promise<void> 
   if (manifest === undefined) {
     throw new Error(`there is no ${below(root, MANIFEST)}: nothing is installed below ${root}`);
   }
+  await refuseEnabled(root);
   const { files, conffiles, directories } = manifest;
   let removed = 0;
   for (const path of files) {

@@ -6,7 +6,7 @@ import { Service } from '../daemon/service.js';
 import { Supervisor } from '../daemon/supervisor.js';
 import { describeEvent, eventFields, type VbdEvent } from '../daemon/vbd-event.js';
 import { startWatchdog } from '../daemon/watchdog.js';
-import { errorMessage } from '../errors.js';
+import { errorCode, errorMessage } from '../errors.js';
 import { HotplugError, toOneLine } from '../hotplug/hotplug-error.js';
 import { openXenstore } from '../xenstore/native.js';
 import { appendFailure, logFailure } from './log.js';
@@ -115,10 +115,16 @@ const PRIORITIES: Partial<Record<VbdEvent['step'], number>> = {
 
 /** What has come out is always told; how it came to it, to those who want to know. */
 function logEvent(log: DaemonLog, event: VbdEvent, verbose: boolean): void {
-  const priority = PRIORITIES[event.step] ?? Priority.debug;
+  // That a vbd went away in the middle is no fault.
+  const isCanceled = event.code === 'ECANCELED';
+  const usual = PRIORITIES[event.step] ?? Priority.debug;
+  const priority = isCanceled ? Priority.notice : usual;
   if (priority === Priority.debug && !verbose) return;
   log.write(priority, describeEvent(event), eventFields(event));
 }
+
+/** Codes of requests that came to no job: there is no such vbd, or no connection. */
+const JOBLESS: ReadonlySet<string> = new Set(['EVBD', 'EUNAVAILABLE']);
 
 /** A failure that somebody is told of is logged where those of hotplug scripts are looked for. */
 function loggingHandler(service: Service, file: string, log: DaemonLog): ControlHandler {
@@ -127,8 +133,13 @@ function loggingHandler(service: Service, file: string, log: DaemonLog): Control
       await service.handle(request);
     } catch (error) {
       const line = `${toOneLine(request.path)}: ${toOneLine(errorMessage(error))}`;
-      // syslog has it from the journal already.
-      await (log.isJournal ? appendFailure(file, line) : logFailure(file, line));
+      if (!log.isJournal) {
+        await logFailure(file, line);
+      } else {
+        // Journal and syslog have had it as an event, if it came to a job.
+        if (JOBLESS.has(errorCode(error) ?? '')) log.write(Priority.error, line);
+        await appendFailure(file, line);
+      }
       throw error;
     }
   };

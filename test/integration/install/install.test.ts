@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -91,6 +92,16 @@ describe('the installer', function () {
     await destdir.uninstall();
     assert.deepEqual(tree(), before);
     await assert.rejects(destdir.uninstall(), /nothing is installed below/);
+  });
+
+  it('does not leave while its units are enabled', async () => {
+    await destdir.install();
+    const wants = destdir.at('/etc/systemd/system/sockets.target.wants');
+    mkdirSync(wants, { recursive: true });
+    symlinkSync('/usr/lib/systemd/system/xen-blkback.socket', join(wants, 'xen-blkback.socket'));
+    const before = tree();
+    await assert.rejects(destdir.uninstall(), /systemctl disable --now xen-blkback\.socket first/);
+    assert.deepEqual(tree(), before);
   });
 
   it('leaves what others have put into its directories', async () => {
