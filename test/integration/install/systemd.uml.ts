@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { type Bed, startBed } from '../../bed/bed.js';
+import { Destdir } from '../../bed/installed.js';
+import { needs } from '../../bed/needs.js';
+import { libxlEnvironment, type Run } from '../../bed/script.js';
+import { openStore } from '../../bed/store.js';
+import { Systemd } from '../../bed/systemd.js';
+import { closeVbd, type Vbd } from '../../bed/toolstack.js';
+import { Stage } from '../hotplug/stage.js';
+
+const SERVICE = 'xen-blkback.service';
+const SOCKET = '/run/xen-blkback/control.sock';
+/** There is no Xen here; and nobody wants to wait a minute. */
+const CONDITION = '[Unit]\nConditionPathExists=\nConditionPathExists=/proc\n';
+const DROP_INS = {
+  'xen-blkback.socket.d/bed.conf': CONDITION,
+  [`${SERVICE}.d/bed.conf`]: `${CONDITION}[Service]\nWatchdogSec=10\n`,
+};
+
+describe('the units under a real systemd', function () {
+  this.timeout(240_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored', 'overlay', 'systemd', 'mapper');
+  });
+
+  async function onSystemd(
+    body: (systemd: Systemd, stage: Stage, bed: Bed) => Promise<void>,
+  ): Promise<void> {
+    using destdir = new Destdir();
+    await destdir.install();
+    await using bed = await startBed();
+    const { XEN_BLKBACK_RUN_DIR: _, ...settings } = bed.env;
+    const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}\n`);
+    writeFileSync(destdir.at('/etc/default/xen-blkback'), lines.join(''));
+    await using store = await openStore(bed);
+    await using systemd = await Systemd.start(destdir, DROP_INS);
+    await body(systemd, new Stage(bed, store), bed);
+  }
+
+  function script(systemd: Systemd, bed: Bed, vbd: Vbd, action: string): Promise<Run> {
+    const env = { ...bed.env, ...libxlEnvironment(vbd.backendPath) };
+    return systemd.runWith(env, '/etc/xen/scripts/block-diskseq', action);
+  }
+
+  it('start the daemon for its first client, watch over it, confine it, and keep its journal', () =>
+    onSystemd(async (systemd, stage, bed) => {
+      assert.equal(await systemd.property(SERVICE, 'ActiveState'), 'inactive');
+      const first = await stage.vbd(stage.image());
+      // It may be quicker than the daemon's start, and do the work itself.
+      const added = await script(systemd, bed, first, 'add');
+      assert.deepEqual([added.status, added.stderr], [0, '']);
+      await systemd.reaches(SERVICE, 'ActiveState', /^active$/);
+      assert.match(await systemd.property(SERVICE, 'StatusText'), /^Serving/);
+
+      const pid = await systemd.property(SERVICE, 'MainPID');
+      const { stdout: status } = await systemd.run('cat', `/proc/${pid}/status`);
+      assert.match(status, /^NoNewPrivs:\t1$/m);
+      assert.match(status, /^Seccomp:\t2$/m);
+      assert.match(status, /^CapBnd:\t0000000008200003$/m);
+      const namespace = async (of: string) =>
+        (await systemd.run('readlink', `/proc/${of}/ns/mnt`)).stdout;
+      assert.equal(await namespace(pid), await namespace('1'));
+
+      const second = await stage.vbd(stage.image());
+      assert.equal((await script(systemd, bed, second, 'add')).status, 0);
+      const bad = await stage.vbd('/nonexistent/image');
+      assert.equal((await script(systemd, bed, bad, 'add')).status, 1);
+      const query = ['-o', 'json', '-u', SERVICE, 'XEN_BLKBACK_DOMID=7'];
+      const { stdout: lines } = await systemd.run('journalctl', ...query);
+      const entries = lines
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Record<string, string>);
+      const attached = entries.find(
+        (entry) =>
+          entry.XEN_BLKBACK_STEP === 'attached' && entry.XEN_BLKBACK_BACKEND === second.backendPath,
+      );
+      assert.match(attached?.DISKSEQ ?? '', /^\d+$/);
+      assert.equal(attached?._PID, pid);
+      assert.ok(entries.some((entry) => entry.XEN_BLKBACK_CODE === 'ENOENT'));
+
+      assert.equal((await systemd.run('systemctl', 'reload', SERVICE)).status, 0);
+      await systemd.reaches(SERVICE, 'ActiveState', /^active$/);
+
+      await systemd.run('kill', '-STOP', pid);
+      await systemd.reaches(SERVICE, 'NRestarts', /^[1-9]/);
+      await systemd.reaches(SERVICE, 'ActiveState', /^active$/);
+      assert.notEqual(await systemd.property(SERVICE, 'MainPID'), pid);
+
+      await closeVbd(stage.store, second);
+      assert.equal((await script(systemd, bed, second, 'remove')).status, 0);
+      assert.equal((await systemd.run('systemctl', 'stop', SERVICE)).status, 0);
+      assert.match(await systemd.property(SERVICE, 'Result'), /^success$/);
+      const listening = await systemd.run('stat', '-c', '%A', SOCKET);
+      assert.equal(listening.stdout, 'srw-------\n', 'the socket is there for the next client');
+      assert.ok(readFileSync(bed.logFile, 'utf8').includes('/nonexistent/image'));
+    }));
+});
