@@ -123,9 +123,6 @@ function logEvent(log: DaemonLog, event: VbdEvent, verbose: boolean): void {
   log.write(priority, describeEvent(event), eventFields(event));
 }
 
-/** Codes of requests that came to no job: there is no such vbd, or no connection. */
-const JOBLESS: ReadonlySet<string> = new Set(['EVBD', 'EUNAVAILABLE']);
-
 /** A failure that somebody is told of is logged where those of hotplug scripts are looked for. */
 function loggingHandler(service: Service, file: string, log: DaemonLog): ControlHandler {
   return async (request) => {
@@ -133,13 +130,13 @@ function loggingHandler(service: Service, file: string, log: DaemonLog): Control
       await service.handle(request);
     } catch (error) {
       const line = `${toOneLine(request.path)}: ${toOneLine(errorMessage(error))}`;
-      if (!log.isJournal) {
-        await logFailure(file, line);
-      } else {
-        // Journal and syslog have had it as an event, if it came to a job.
-        if (JOBLESS.has(errorCode(error) ?? '')) log.write(Priority.error, line);
-        await appendFailure(file, line);
-      }
+      const code = errorCode(error);
+      // Of that the client is not told: it does the work itself, and tells how it went.
+      if (code === 'EUNAVAILABLE') throw error;
+      // Journal, and through it syslog, have had it as an event, unless it came to no job.
+      if (!log.isJournal) await logFailure(file, line);
+      else await appendFailure(file, line);
+      if (log.isJournal && code === 'EVBD') log.write(Priority.error, line);
       throw error;
     }
   };

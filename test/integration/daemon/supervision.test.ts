@@ -9,7 +9,7 @@ import { DatagramReceiver } from '../../bed/datagrams.js';
 import { fileExists, within } from '../../bed/deadline.js';
 import { needs } from '../../bed/needs.js';
 import { projectRoot } from '../../bed/paths.js';
-import { CLI } from '../../bed/script.js';
+import { CLI, startProgram } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
 import { closeVbd } from '../../bed/toolstack.js';
 import { Stage } from '../hotplug/stage.js';
@@ -48,6 +48,16 @@ describe('the daemon under a service manager', function () {
 
   const start = (bed: Bed, env: Record<string, string>, ...options: string[]) =>
     startDaemonProgram(bed, process.execPath, [...DAEMON, ...options], env);
+
+  /** What somebody who is not root is told at a socket, had its mode let them through. */
+  async function askAsNobody(bed: Bed, socket: string): Promise<string> {
+    chmodSync(socket, 0o666);
+    chmodSync(bed.directory, 0o755);
+    const program =
+      'import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print(s.recv(4096).decode())';
+    const args = ['--reuid=65534', '--clear-groups', '/usr/bin/python3', '-c', program, socket];
+    return (await startProgram('setpriv', args, {}).ended).stdout;
+  }
 
   it('says that it is ready when it has taken stock, not before, and when it stops', () =>
     onBed(async (bed, manager, env) => {
@@ -217,6 +227,7 @@ describe('the daemon under a service manager', function () {
         assert.equal(stage.events(vbd, 'opened').length, 1);
         await closeVbd(store, vbd);
         assert.equal((await runClient(client, vbd, 'remove')).status, 0);
+        assert.match(await askAsNobody(bed, socket), /^failed EACCES only root may ask/);
         // The activator has become the daemon.
         activator.process.kill('SIGTERM');
         assert.equal(await activator.ended, 'exited with status 0');

@@ -43,6 +43,12 @@ describe('the units under a real systemd', function () {
     return systemd.runWith(env, '/etc/xen/scripts/block-diskseq', action);
   }
 
+  /** What the daemon has told the journal of a vbd. */
+  async function journalOf(systemd: Systemd, vbd: Vbd): Promise<string> {
+    const query = ['-o', 'export', '-u', SERVICE, `XEN_BLKBACK_BACKEND=${vbd.backendPath}`];
+    return (await systemd.run('journalctl', ...query)).stdout;
+  }
+
   it('start the daemon for its first client, watch over it, confine it, and keep its journal', () =>
     onSystemd(async (systemd, stage, bed) => {
       assert.equal(await systemd.property(SERVICE, 'ActiveState'), 'inactive');
@@ -79,6 +85,17 @@ describe('the units under a real systemd', function () {
       assert.match(attached?.DISKSEQ ?? '', /^\d+$/);
       assert.equal(attached?._PID, pid);
       assert.ok(entries.some((entry) => entry.XEN_BLKBACK_CODE === 'ENOENT'));
+
+      // Device-mapper, too, as far as the daemon's confinement goes.
+      for (const layer of ['linear', 'crypt']) {
+        const layered = await stage.vbd(`path=${stage.image()},layer=${layer}`);
+        const run = await script(systemd, bed, layered, 'add');
+        assert.deepEqual([run.status, run.stderr], [0, ''], layer);
+        assert.equal(stage.events(layered, 'opened').length, 1);
+        assert.match(await journalOf(systemd, layered), /^XEN_BLKBACK_STEP=attached$/m);
+        await closeVbd(stage.store, layered);
+        assert.equal((await script(systemd, bed, layered, 'remove')).status, 0);
+      }
 
       assert.equal((await systemd.run('systemctl', 'reload', SERVICE)).status, 0);
       await systemd.reaches(SERVICE, 'ActiveState', /^active$/);
