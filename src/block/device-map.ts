@@ -4,14 +4,17 @@ import { isDeviceAbsent } from '../linux/errno.js';
 import { O_NONBLOCK, O_RDONLY, OwnedFd } from '../linux/fd.js';
 import { getLoopStatus, type LoopStatus } from '../linux/loop-ioctl.js';
 import {
+  baseKey,
   type Extent,
   intersect,
   isEmpty,
+  overlap,
   project,
   WHOLE,
   type Window,
   windowOf,
 } from './extent.js';
+import { fileOfLoop } from './loop-backing.js';
 import { readMapperSegments, type Segment } from './mapper-segments.js';
 
 /** What lies under a device. */
@@ -51,6 +54,14 @@ export class DeviceMap {
     const found = { extents: [] as Extent[], stack: new Set<string>(), unclaimed: [devnum] };
     await this.#descend(devnum, WHOLE, found, 0);
     return found;
+  }
+
+  /** The same if it has bytes of these extents; `undefined` if it has none. */
+  async reachWithin(devnum: Devnum, extents: readonly Extent[]): Promise<Reach | undefined> {
+    const file = await fileOfLoop(devnum, () => this.#readLoop(devnum));
+    if (file !== undefined && !extents.some(({ base }) => baseKey(base) === file)) return undefined;
+    const reach = await this.reach(devnum);
+    return overlap(reach.extents, extents) ? reach : undefined;
   }
 
   async #descend(

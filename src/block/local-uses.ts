@@ -1,10 +1,11 @@
 import { stat } from 'node:fs/promises';
-import { listBoundLoops, readHolders, readPartitions } from '../linux/block-stack.js';
+import { readHolders, readPartitions } from '../linux/block-stack.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import { type Mount, readMounts, readSwaps } from '../linux/mounts.js';
 import { isClaimed, isClaimedForLong } from './claims.js';
 import { type DeviceMap, fileExtent } from './device-map.js';
 import { type Extent, overlap } from './extent.js';
+import { scanLoops } from './scan-loops.js';
 
 export type Access = 'read-only' | 'read-write';
 
@@ -57,7 +58,7 @@ async function mountUses(map: DeviceMap, extents: readonly Extent[]): Promise<Lo
     const devnum = await mountedDevice(mount);
     if (devnum === undefined || seen.has(formatDevnum(devnum))) continue;
     seen.add(formatDevnum(devnum));
-    if (!overlap((await map.reach(devnum)).extents, extents)) continue;
+    if ((await map.reachWithin(devnum, extents)) === undefined) continue;
     const access = mount.readOnly ? 'read-only' : 'read-write';
     const path = map.block(devnum)?.path ?? mount.source;
     uses.push({ kind: 'mount', access, path, where: mount.directory, devnum });
@@ -93,9 +94,9 @@ async function claimable(map: DeviceMap, sought: Sought): Promise<Devnum[]> {
   const found = [...sought.unclaimed];
   const known = new Set([...sought.known, ...found.map(formatDevnum)]);
   // Through a read-only one nobody writes, whoever has claimed it.
-  for (const loop of listBoundLoops(sought.readers)) {
+  for (const loop of await scanLoops(sought.readers)) {
     if (known.has(formatDevnum(loop))) continue;
-    if (overlap((await map.reach(loop)).extents, sought.extents)) found.push(loop);
+    if ((await map.reachWithin(loop, sought.extents)) !== undefined) found.push(loop);
   }
   return found;
 }
@@ -124,7 +125,7 @@ async function explainClaim(
     for (const { holder, lower } of stacked) {
       if (known.has(formatDevnum(holder))) continue;
       // It has claimed all of the device, and may use but a part of it.
-      if (!overlap((await map.reach(holder)).extents, extents)) continue;
+      if ((await map.reachWithin(holder, extents)) === undefined) continue;
       uses.push(claim(map, lower.path, holder));
     }
     const isTold = named.some((use) =>

@@ -1,12 +1,12 @@
 import type { DeviceMap, Reach } from '../../block/device-map.js';
-import { overlap } from '../../block/extent.js';
 import { type Access, findLocalUses, type LocalUse } from '../../block/local-uses.js';
+import { readPresentDiskseq } from '../../linux/block-stack.js';
 import type { Devnum } from '../../linux/devnum.js';
 import type { Publications, VbdPublication } from '../../xenstore/publications.js';
 import { type DomainIdentity, isSameVm, readDomains } from '../../xenstore/same-vm.js';
 import type { VbdPath } from '../../xenstore/vbd-path.js';
 import type { Xenstore } from '../../xenstore/xenstore.js';
-import { parsePublished } from '../published-device.js';
+import { type PublishedDevice, parsePublished } from '../published-device.js';
 import type { ExportUse } from './export-use.js';
 import { accessOf, mayShare } from './matrix.js';
 
@@ -41,19 +41,18 @@ export async function* findRivals(
   const readers = !mayShare(wanted.sharing, wanted.access, 'read-only');
   if (!readers && mayShare(wanted.sharing, wanted.access, 'read-write')) return;
   const known = new Set(reach.stack);
-  const guests: GuestCandidate[] = [];
-  for (const publication of await around.publications.list({ signal: around.signal })) {
+  const publications = await around.publications.list({ signal: around.signal });
+  const looks = publications.map(async (publication): Promise<GuestCandidate | undefined> => {
     const device = parsePublished(publication);
-    if (device === undefined) continue;
     const access = accessOf(publication.mode);
-    if (isOwn(publication, around.own) || (access === 'read-only' && !readers)) continue;
-    const block = map.block(device.devnum);
-    // Stale: nothing, or another device has the number now.
-    if (block === undefined || (device.diskseq ?? block.diskseq) !== block.diskseq) continue;
-    const theirs = await map.reach(device.devnum);
-    if (!overlap(theirs.extents, reach.extents)) continue;
-    guests.push({ vbd: publication.vbd, access, path: block.path, devnum: device.devnum, theirs });
-  }
+    if (device === undefined || isOwn(publication, around.own)) return undefined;
+    if ((access === 'read-only' && !readers) || isStale(device)) return undefined;
+    const theirs = await map.reachWithin(device.devnum, reach.extents);
+    const path = theirs && map.block(device.devnum)?.path;
+    if (theirs === undefined || path === undefined) return undefined;
+    return { vbd: publication.vbd, access, path, devnum: device.devnum, theirs };
+  });
+  const guests = (await Promise.all(looks)).filter((guest) => guest !== undefined);
   const domains = await identify(wanted, guests, around);
   const self = wanted.domid === undefined ? undefined : domains.get(wanted.domid);
   for (const { theirs, ...guest } of guests) {
@@ -65,6 +64,11 @@ export async function* findRivals(
   }
   const { extents, unclaimed } = reach;
   yield* findLocalUses(map, { extents, unclaimed, known, readers, signal: around.signal });
+}
+
+/** Whether the number is another device's by now. Where nobody wrote which one it was, it counts. */
+function isStale({ devnum, diskseq }: Pick<PublishedDevice, 'devnum' | 'diskseq'>): boolean {
+  return diskseq !== undefined && diskseq !== readPresentDiskseq(devnum);
 }
 
 type GuestCandidate = Omit<GuestUse, 'kind' | 'domain'> & { readonly theirs: Reach };

@@ -1,0 +1,66 @@
+import { release } from 'node:os';
+import { readPresentDiskseq } from '../linux/block-stack.js';
+import { type Devnum, formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
+import type { LoopStatus } from '../linux/loop-ioctl.js';
+import { baseKey } from './extent.js';
+
+/** What a loop device stands on, by the number and the disk sequence number of the device. */
+interface Backing {
+  readonly diskseq: bigint;
+  /** The key of its file; `undefined` for anything else. */
+  readonly key: Promise<string | undefined>;
+}
+
+/**
+ * What this process has learned of loop devices, by number. The disk sequence number tells whether it
+ * still holds: setting up, exchanging and clearing the file each give the device another one. Offset
+ * and size change without that, so they are not kept.
+ */
+const seen = new Map<string, Backing>();
+
+/** b90ecc0379eb, "loop: increment the sequence number": before it the numbers say nothing. */
+const TELLING = tellsLoopsApart(release());
+
+/** Whether a kernel of this release gives a loop device another diskseq with another file. Pure. */
+export function tellsLoopsApart(version: string): boolean {
+  const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number);
+  return major > 6 || (major === 6 && (minor >= 5 || (minor === 1 && patch >= 39)));
+}
+
+/**
+ * The key of the file that a loop device stands on; `undefined` where it stands on none, or where that
+ * would have to be looked up each time. `read` is asked if it is not known yet, once for all who want
+ * to know at the same time.
+ */
+export async function fileOfLoop(
+  devnum: Devnum,
+  read: () => Promise<LoopStatus | undefined>,
+): Promise<string | undefined> {
+  if (!TELLING || devnum.major !== LOOP_MAJOR) return undefined;
+  // Before it is read: a change in between is noticed by whoever asks next.
+  const diskseq = readPresentDiskseq(devnum);
+  if (diskseq === undefined) return undefined;
+  const known = seen.get(formatDevnum(devnum));
+  if (known?.diskseq === diskseq) return await known.key;
+  const key = read().then(fileKey);
+  const backing = { diskseq, key };
+  seen.set(formatDevnum(devnum), backing);
+  try {
+    const found = await key;
+    if (found === undefined) forget(devnum, backing);
+    return found;
+  } catch (error) {
+    forget(devnum, backing);
+    throw error;
+  }
+}
+
+function fileKey(status: LoopStatus | undefined): string | undefined {
+  if (status === undefined || status.rdevice !== 0n) return undefined;
+  return baseKey({ kind: 'file', device: status.device, inode: status.inode });
+}
+
+function forget(devnum: Devnum, backing: Backing): void {
+  const key = formatDevnum(devnum);
+  if (seen.get(key) === backing) seen.delete(key);
+}
