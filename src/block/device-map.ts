@@ -1,4 +1,4 @@
-import { readStackedBlock, type StackedBlock } from '../linux/block-stack.js';
+import { readPresentDiskseq, readStackedBlock, type StackedBlock } from '../linux/block-stack.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import { isDeviceAbsent } from '../linux/errno.js';
 import { O_NONBLOCK, O_RDONLY, OwnedFd } from '../linux/fd.js';
@@ -36,6 +36,7 @@ const DEEPEST = 32;
  */
 export class DeviceMap {
   readonly #blocks = new Map<string, StackedBlock | undefined>();
+  readonly #diskseqs = new Map<string, bigint | undefined>();
   readonly #loops = new Map<string, Promise<LoopStatus | undefined>>();
 
   /** Tells what is known of a loop device already, from a descriptor that holds it. */
@@ -49,6 +50,13 @@ export class DeviceMap {
     return this.#blocks.get(key);
   }
 
+  /** The sequence number of a device's disk, as cheaply as it can be had. */
+  diskseq(devnum: Devnum): bigint | undefined {
+    const key = formatDevnum(devnum);
+    if (!this.#diskseqs.has(key)) this.#diskseqs.set(key, readPresentDiskseq(devnum));
+    return this.#diskseqs.get(key);
+  }
+
   /** Follows a device down to files and disks. Throws `SystemError`, not for one that is gone. */
   async reach(devnum: Devnum): Promise<Reach> {
     const found = { extents: [] as Extent[], stack: new Set<string>(), unclaimed: [devnum] };
@@ -58,7 +66,8 @@ export class DeviceMap {
 
   /** The same if it has bytes of these extents; `undefined` if it has none. */
   async reachWithin(devnum: Devnum, extents: readonly Extent[]): Promise<Reach | undefined> {
-    const file = await fileOfLoop(devnum, () => this.#readLoop(devnum));
+    const read = (): Promise<LoopStatus | undefined> => this.#readLoop(devnum);
+    const file = await fileOfLoop(devnum, this.diskseq(devnum), read);
     if (file !== undefined && !extents.some(({ base }) => baseKey(base) === file)) return undefined;
     const reach = await this.reach(devnum);
     return overlap(reach.extents, extents) ? reach : undefined;

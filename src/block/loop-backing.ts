@@ -1,5 +1,4 @@
 import { release } from 'node:os';
-import { readPresentDiskseq } from '../linux/block-stack.js';
 import { type Devnum, formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
 import type { LoopStatus } from '../linux/loop-ioctl.js';
 import { baseKey } from './extent.js';
@@ -30,16 +29,15 @@ export function tellsLoopsApart(version: string): boolean {
 /**
  * The key of the file that a loop device stands on; `undefined` where it stands on none, or where that
  * would have to be looked up each time. `read` is asked if it is not known yet, once for all who want
- * to know at the same time.
+ * to know at the same time. `diskseq` is the one that the device has had since a moment ago: what
+ * changes after that is noticed by whoever asks next.
  */
 export async function fileOfLoop(
   devnum: Devnum,
+  diskseq: bigint | undefined,
   read: () => Promise<LoopStatus | undefined>,
 ): Promise<string | undefined> {
-  if (!TELLING || devnum.major !== LOOP_MAJOR) return undefined;
-  // Before it is read: a change in between is noticed by whoever asks next.
-  const diskseq = readPresentDiskseq(devnum);
-  if (diskseq === undefined) return undefined;
+  if (!TELLING || devnum.major !== LOOP_MAJOR || diskseq === undefined) return undefined;
   const known = seen.get(formatDevnum(devnum));
   if (known?.diskseq === diskseq) return await known.key;
   const key = read().then(fileKey);

@@ -85,7 +85,7 @@ export function readStackedBlock(devnum: Devnum): StackedBlock | undefined {
 export function readPresentDiskseq(devnum: Devnum): bigint | undefined {
   const link = `/sys/dev/block/${formatDevnum(devnum)}`;
   // Not joined: what lies above a partition is its disk only to the kernel, which follows the link.
-  return parseDiskseq(read(link, 'diskseq') || readText(`${link}/../diskseq`));
+  return parseDiskseq(readShort(`${link}/diskseq`) || readShort(`${link}/../diskseq`));
 }
 
 function parseDiskseq(text: string): bigint | undefined {
@@ -111,22 +111,25 @@ export function listBoundLoops(readers: boolean): Devnum[] {
   const lines = readText('/proc/partitions').split('\n');
   return lines.flatMap((line) => {
     const [, major, minor, , name = ''] = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(loop\d+)$/.exec(line) ?? [];
-    if (name === '' || (!readers && readFlag(`/sys/block/${name}/ro`))) return [];
+    if (name === '' || (!readers && readShort(`/sys/block/${name}/ro`) === '1')) return [];
     return [{ major: Number(major), minor: Number(minor) }];
   });
 }
 
-/** Whether a file begins with a 1; at a third of what reading all of it costs. */
-function readFlag(file: string): boolean {
+const SHORT = Buffer.alloc(64);
+
+/** As `readText`, for a number: at a third of the cost, for what is asked hundreds of times. */
+function readShort(file: string): string {
   let fd: number;
   try {
     fd = openSync(file, 'r');
   } catch {
-    return false;
+    return '';
   }
   try {
-    const byte = Buffer.alloc(1);
-    return readSync(fd, byte, 0, 1, 0) === 1 && byte.toString('latin1') === '1';
+    return SHORT.toString('latin1', 0, readSync(fd, SHORT, 0, SHORT.length, 0)).trimEnd();
+  } catch {
+    return '';
   } finally {
     closeSync(fd);
   }

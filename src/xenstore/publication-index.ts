@@ -41,8 +41,8 @@ export class PublicationIndex implements Publications {
     this.#retired = true;
   }
 
-  async list(options: RequestOptions = {}): Promise<readonly VbdPublication[]> {
-    if (this.#retired) return await storePublications(this.#store).list(options);
+  async list(readers: boolean, options: RequestOptions = {}): Promise<readonly VbdPublication[]> {
+    if (this.#retired) return await storePublications(this.#store).list(readers, options);
     await this.#catchUp(options);
     // What was announced before may still be on its way from xenstored into the index.
     while (this.#stale.size > 0 || this.#refreshing !== undefined) {
@@ -52,7 +52,8 @@ export class PublicationIndex implements Publications {
       });
       await this.#refreshing;
     }
-    return [...this.#known.values()];
+    const all = [...this.#known.values()];
+    return readers ? all : all.filter(({ mode }) => mode?.includes('w'));
   }
 
   /**
@@ -89,7 +90,7 @@ export class PublicationIndex implements Publications {
       const listed = new Set<string>();
       for (const path of stale) for (const backend of await this.#expand(path)) listed.add(backend);
       const vbds = [...listed].map(parseVbdPath).filter((vbd) => vbd !== undefined);
-      const found = await readPublications(this.#store, vbds);
+      const found = await readPublications(this.#store, vbds, true);
       for (const path of listed) this.#known.delete(path);
       for (const publication of found) this.#known.set(publication.vbd.backend, publication);
     } catch (error) {

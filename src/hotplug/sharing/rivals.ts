@@ -1,6 +1,5 @@
 import type { DeviceMap, Reach } from '../../block/device-map.js';
 import { type Access, findLocalUses, type LocalUse } from '../../block/local-uses.js';
-import { readPresentDiskseq } from '../../linux/block-stack.js';
 import type { Devnum } from '../../linux/devnum.js';
 import type { Publications, VbdPublication } from '../../xenstore/publications.js';
 import { type DomainIdentity, isSameVm, readDomains } from '../../xenstore/same-vm.js';
@@ -41,12 +40,12 @@ export async function* findRivals(
   const readers = !mayShare(wanted.sharing, wanted.access, 'read-only');
   if (!readers && mayShare(wanted.sharing, wanted.access, 'read-write')) return;
   const known = new Set(reach.stack);
-  const publications = await around.publications.list({ signal: around.signal });
+  const publications = await around.publications.list(readers, { signal: around.signal });
   const looks = publications.map(async (publication): Promise<GuestCandidate | undefined> => {
     const device = parsePublished(publication);
     const access = accessOf(publication.mode);
     if (device === undefined || isOwn(publication, around.own)) return undefined;
-    if ((access === 'read-only' && !readers) || isStale(device)) return undefined;
+    if ((access === 'read-only' && !readers) || isStale(map, device)) return undefined;
     const theirs = await map.reachWithin(device.devnum, reach.extents);
     const path = theirs && map.block(device.devnum)?.path;
     if (theirs === undefined || path === undefined) return undefined;
@@ -67,8 +66,11 @@ export async function* findRivals(
 }
 
 /** Whether the number is another device's by now. Where nobody wrote which one it was, it counts. */
-function isStale({ devnum, diskseq }: Pick<PublishedDevice, 'devnum' | 'diskseq'>): boolean {
-  return diskseq !== undefined && diskseq !== readPresentDiskseq(devnum);
+function isStale(
+  map: DeviceMap,
+  { devnum, diskseq }: Pick<PublishedDevice, 'devnum' | 'diskseq'>,
+): boolean {
+  return diskseq !== undefined && diskseq !== map.diskseq(devnum);
 }
 
 type GuestCandidate = Omit<GuestUse, 'kind' | 'domain'> & { readonly theirs: Reach };

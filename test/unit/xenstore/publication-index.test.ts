@@ -29,13 +29,13 @@ async function indexed() {
   const { store, count } = counting(own);
   const index = new PublicationIndex(store);
   await own.watch(ROOT, { onEvent: (path) => index.heed(path), onLost: () => undefined });
-  const publish = async (key: string, device: string) => {
-    await other.write(`${ROOT}/${key}/mode`, 'w');
+  const publish = async (key: string, device: string, mode = 'w') => {
+    await other.write(`${ROOT}/${key}/mode`, mode);
     await other.write(`${ROOT}/${key}/diskseq`, 'a');
     await other.write(`${ROOT}/${key}/physical-device`, device);
   };
   const list = async () =>
-    (await index.list())
+    (await index.list(true))
       .map(({ vbd, physicalDevice, mode }) => `${vbd.domid}/${vbd.devid} ${physicalDevice} ${mode}`)
       .sort();
   const end = async () => {
@@ -71,14 +71,16 @@ describe('The index of publications', () => {
     for (let round = 0; round < 200; round++) {
       const key = `${1 + Math.floor(Math.random() * 5)}/${Math.floor(Math.random() * 3)}`;
       const change = Math.random();
-      if (change < 0.6) await publish(key, `7:${round.toString(16)}`);
-      else if (change < 0.8) await other.remove(`${ROOT}/${key}/physical-device`);
+      if (change < 0.6) {
+        await publish(key, `7:${round.toString(16)}`, change < 0.3 ? 'r' : 'w');
+      } else if (change < 0.8) await other.remove(`${ROOT}/${key}/physical-device`);
       else if (change < 0.9) await other.remove(`${ROOT}/${key}`);
       else await other.remove(`${ROOT}/${key.split('/')[0]}`);
       if (Math.random() < 0.5) continue;
+      const readers = round % 4 < 2;
       const sorted = (list: readonly { vbd: { backend: string } }[]) =>
         [...list].sort((a, b) => (a.vbd.backend < b.vbd.backend ? -1 : 1));
-      const [mine, all] = [await index.list(), await storePublications(own).list()];
+      const [mine, all] = [await index.list(readers), await storePublications(own).list(readers)];
       assert.deepEqual(sorted(mine), sorted(all));
     }
     await end();
@@ -93,7 +95,7 @@ describe('The index of publications', () => {
     assert.deepEqual([count('directory'), count('readMany')], before);
     await publish('41/51712', '7:0');
     assert.equal((await list()).length, 41);
-    assert.deepEqual([count('directory'), count('readMany')], [before[0], (before[1] ?? 0) + 1]);
+    assert.deepEqual([count('directory'), count('readMany')], [before[0], (before[1] ?? 0) + 3]);
     await end();
   });
 
@@ -118,9 +120,9 @@ describe('The index of publications', () => {
   it('ends with the connection, and with the signal of who asks', async () => {
     const { index, own, end } = await indexed();
     const reason = new Error('enough');
-    await assert.rejects(index.list({ signal: AbortSignal.abort(reason) }), reason);
+    await assert.rejects(index.list(true, { signal: AbortSignal.abort(reason) }), reason);
     await own.close();
-    await assert.rejects(index.list(), { code: 'ECLOSED' });
+    await assert.rejects(index.list(true), { code: 'ECLOSED' });
     await end();
   });
 });
