@@ -2,6 +2,7 @@ import { takeActivatedSocket } from '../daemon/activation.js';
 import { type ControlHandler, ControlSocket } from '../daemon/control-socket.js';
 import { EventFeed } from '../daemon/event-feed.js';
 import { DaemonLog, Priority } from '../daemon/log.js';
+import { favourMemory } from '../daemon/memory.js';
 import { Service } from '../daemon/service.js';
 import { Supervisor } from '../daemon/supervisor.js';
 import { describeEvent, eventFields, type VbdEvent } from '../daemon/vbd-event.js';
@@ -24,6 +25,7 @@ export interface DaemonOptions {
 
 /** `daemon`: runs until it gets SIGTERM or SIGINT; returns the exit status. */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
+  favourMemory();
   let log: DaemonLog;
   try {
     log = new DaemonLog({ file: options.output, environment: process.env });

@@ -11,8 +11,8 @@ export interface SendOptions<O extends Operation> {
    * made.
    */
   readonly late?: (value: Values[O]) => void;
-  /** Which part of a larger request failed. */
-  readonly blame?: (value: Values[O]) => readonly [op: Operation, path: string];
+  /** Which part of a larger request failed; there is no value where none of it was begun. */
+  readonly blame?: (value: Values[O] | undefined) => readonly [op: Operation, path: string];
 }
 
 interface Pending {

@@ -74,7 +74,7 @@ export async function runSteps(
   return await retry(retryOptions(options), async () => {
     const [failed, found] = await requests.send('transact', '', checked, {
       signal: options.signal,
-      blame: ([index]) => blame(checked[index]),
+      blame: (value) => blame(value && checked[value[0]]),
     });
     return failed === -1 ? { committed: true } : { committed: false, failed, found };
   });

@@ -27,7 +27,10 @@ export interface Bed extends AsyncDisposable {
 }
 
 /** Starts a bed. Its parts end in reverse order when it is disposed. */
-export async function startBed(behaviour: BlkbackBehaviour = {}): Promise<Bed> {
+export async function startBed(
+  behaviour: BlkbackBehaviour = {},
+  options: { readonly trace?: boolean } = {},
+): Promise<Bed> {
   const directory = temporaryDirectory();
   const paths = {
     images: join(directory, 'images'),
@@ -37,12 +40,13 @@ export async function startBed(behaviour: BlkbackBehaviour = {}): Promise<Bed> {
   };
   for (const path of Object.values(paths)) mkdirSync(path);
   const removeDirectory = () => rmSync(directory, { recursive: true, force: true });
-  const xenstored = await startXenstored({ directory: join(directory, 'xenstored') }).catch(
-    (error: unknown) => {
-      removeDirectory();
-      throw error;
-    },
-  );
+  const xenstored = await startXenstored({
+    ...options,
+    directory: join(directory, 'xenstored'),
+  }).catch((error: unknown) => {
+    removeDirectory();
+    throw error;
+  });
   const launch = (how: BlkbackBehaviour) =>
     startBlkback(xenstored, { ...how, directory: paths.blkback });
   let blkback = await launch(behaviour).catch(async (error: unknown) => {

@@ -15,6 +15,7 @@ const BEDS = {
   xenstored: 'host',
   overlay: 'host',
   systemd: 'host',
+  strace: 'host',
   /** User-Mode Linux. */
   uml: 'uml',
   /** Device-mapper in the running kernel, which with us is that of User-Mode Linux. */
@@ -57,6 +58,8 @@ function missing(need: Need): string | undefined {
       return existsSync('/usr/bin/systemd-socket-activate')
         ? undefined
         : 'systemd is not installed';
+    case 'strace':
+      return existsSync('/usr/bin/strace') ? undefined : 'strace is not installed';
     case 'overlay':
       return spawnSync('unshare', [
         ...['--mount', 'mount', '-t', 'overlay', 'none'],

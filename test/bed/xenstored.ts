@@ -15,6 +15,8 @@ export interface Xenstored extends AsyncDisposable {
   readonly env: Record<string, string>;
   readonly socketPath: string;
   readonly directory: string;
+  /** Every request and event, a line each, where it was started with `trace`. */
+  readonly tracePath: string;
   /** Of the running process; another one after `restart()`. */
   readonly pid: number;
   kill(signal: NodeJS.Signals): void;
@@ -29,16 +31,18 @@ export interface Xenstored extends AsyncDisposable {
  * killed by the kernel should this process die without having stopped it.
  */
 export async function startXenstored(
-  options: { readonly directory?: string } = {},
+  options: { readonly directory?: string; readonly trace?: boolean } = {},
 ): Promise<Xenstored> {
   const program = findXenstored();
   if (program === undefined) throw new Error('no /usr/lib/xen-*/bin/xenstored is installed');
   const directory = options.directory ?? temporaryDirectory();
   mkdirSync(directory, { recursive: true });
   const socketPath = join(directory, 'socket');
+  const tracePath = join(directory, 'trace');
+  const args = ['-N', ...(options.trace ? ['-T', tracePath] : [])];
   let child: Child;
   try {
-    child = await launch(program, directory, socketPath);
+    child = await launch(program, args, directory, socketPath);
   } catch (error) {
     rmSync(directory, { recursive: true, force: true });
     throw error;
@@ -47,13 +51,14 @@ export async function startXenstored(
     env: { XENSTORED_PATH: socketPath, XENSTORED_RUNDIR: directory },
     socketPath,
     directory,
+    tracePath,
     get pid() {
       return child.pid;
     },
     kill: (signal) => void child.process.kill(signal),
     async restart() {
       await stopChild(child);
-      child = await launch(program, directory, socketPath);
+      child = await launch(program, args, directory, socketPath);
     },
     async stop() {
       await stopChild(child);
@@ -64,14 +69,19 @@ export async function startXenstored(
   return xenstored;
 }
 
-async function launch(program: string, directory: string, socketPath: string): Promise<Child> {
+async function launch(
+  program: string,
+  args: readonly string[],
+  directory: string,
+  socketPath: string,
+): Promise<Child> {
   const preload = built('xenstored-preload.so');
   if (!existsSync(preload)) throw new Error(`${preload} is not built: run make -C test/bed`);
   // A socket left by a predecessor that was killed would be taken for the new one's.
   rmSync(socketPath, { force: true });
   const logPath = join(directory, 'xenstored.log');
   const log = openSync(logPath, 'w');
-  const child = await startChild(program, ['-N'], {
+  const child = await startChild(program, args, {
     stdio: ['ignore', log, log],
     env: {
       PATH: process.env.PATH,
