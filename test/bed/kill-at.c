@@ -7,7 +7,7 @@
  * KILL_WHEN=before|after
  * KILL_LOG=FILE  gets a line per call, so that a test can see what it swept over
  *
- * Counted: loop ioctls, XenStore requests that write, files that are made, written, renamed or
+ * Counted: loop and device-mapper ioctls, XenStore requests that write, files that are made, written, renamed or
  * removed, uevents that are asked for, and the closing of block devices and XenStore connections.
  */
 #define _GNU_SOURCE
@@ -143,6 +143,19 @@ ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset)
 	__attribute__((alias("pwrite")));
 
+static int changes_devices(unsigned long request)
+{
+	unsigned char number = request & 0xff;
+
+	/* loop.h: GET_STATUS64 asks only, and so do BLK*. */
+	if ((request & 0xffffff00) == 0x4c00)
+		return number != 0x05;
+	/* dm-ioctl.h: VERSION, LIST_DEVICES, DEV_STATUS, TABLE_DEPS, TABLE_STATUS, LIST_VERSIONS ask only. */
+	if ((request & 0xff00) == 0xfd00)
+		return number && number != 2 && number != 7 && (number < 11 || number > 13);
+	return 0;
+}
+
 int ioctl(int fd, unsigned long request, ...)
 {
 	int (*next)(int, unsigned long, ...) = real("ioctl");
@@ -155,10 +168,9 @@ int ioctl(int fd, unsigned long request, ...)
 	va_start(list, request);
 	argument = va_arg(list, void *);
 	va_end(list);
-	/* GET_STATUS64 (4c05) and BLK* ask only. */
-	if ((request & ~0xffUL) != 0x4c00 || request == 0x4c05)
+	if (!changes_devices(request))
 		return next(fd, request, argument);
-	snprintf(what, sizeof(what), "ioctl %lx", request);
+	snprintf(what, sizeof(what), "ioctl %lx", request & 0xffffffff);
 	number = enter(what);
 	result = next(fd, request, argument);
 	leave(number);

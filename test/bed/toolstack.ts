@@ -48,6 +48,20 @@ export function vbdOf(options: Pick<VbdOptions, 'frontend' | 'devid' | 'backendD
 /** Writes what libxl writes for a new disk (libxl_disk.c, device_disk_add), in one transaction. */
 export async function createVbd(store: ToolstackStore, options: VbdOptions): Promise<Vbd> {
   const vbd = vbdOf(options);
+  await store.transact(creation(vbd, options));
+  return vbd;
+}
+
+/** Several disks in one transaction, which none of them waits for. */
+export async function createVbds(
+  store: ToolstackStore,
+  list: readonly VbdOptions[],
+): Promise<Vbd[]> {
+  await store.transact(list.flatMap((options) => creation(vbdOf(options), options)));
+  return list.map(vbdOf);
+}
+
+function creation(vbd: Vbd, options: VbdOptions): TransactionStep[] {
   const backendDomid = options.backendDomid ?? 0;
   const frontend = {
     backend: `/local/domain/${backendDomid}/backend/vbd/${vbd.key}`,
@@ -73,11 +87,7 @@ export async function createVbd(store: ToolstackStore, options: VbdOptions): Pro
     ...options.extra,
   };
   for (const name of options.omit ?? []) delete backend[name];
-  await store.transact([
-    ...writes(vbd.frontendPath, frontend),
-    ...writes(vbd.backendPath, backend),
-  ]);
-  return vbd;
+  return [...writes(vbd.frontendPath, frontend), ...writes(vbd.backendPath, backend)];
 }
 
 /** Waits until blkback is ready for us, as libxl does before it runs the script. */
@@ -155,11 +165,13 @@ export async function closeVbd(store: ToolstackStore, vbd: Vbd): Promise<void> {
 }
 
 /** Removes frontend and backend, in one transaction; what the driver left in `error/` stays. */
-export async function deleteVbd(store: ToolstackStore, vbd: Vbd): Promise<void> {
-  await store.transact([
-    { op: 'remove', path: vbd.frontendPath },
-    { op: 'remove', path: vbd.backendPath },
-  ]);
+export async function deleteVbd(store: ToolstackStore, ...vbds: readonly Vbd[]): Promise<void> {
+  await store.transact(
+    vbds.flatMap(({ frontendPath, backendPath }): TransactionStep[] => [
+      { op: 'remove', path: frontendPath },
+      { op: 'remove', path: backendPath },
+    ]),
+  );
 }
 
 function writes(directory: string, nodes: Readonly<Record<string, string>>): TransactionStep[] {

@@ -18,10 +18,13 @@ export function innerFiles(): string[] {
     .map((name) => join(root, name));
 }
 
-/** The environment of tests inside: what decides whether they may be skipped. */
+/** The environment of tests inside: whether they may be skipped, and how many adds the torture makes. */
 export function innerEnvironment(): Record<string, string> {
-  const { XEN_BLKBACK_BEDS } = process.env;
-  return XEN_BLKBACK_BEDS === undefined ? {} : { XEN_BLKBACK_BEDS };
+  const { XEN_BLKBACK_BEDS, XEN_BLKBACK_ADDS } = process.env;
+  return {
+    ...(XEN_BLKBACK_BEDS !== undefined && { XEN_BLKBACK_BEDS }),
+    ...(XEN_BLKBACK_ADDS !== undefined && { XEN_BLKBACK_ADDS }),
+  };
 }
 
 /**

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { attach } from '../../../src/hotplug/attach.js';
+import { detach } from '../../../src/hotplug/detach.js';
+import { parseVbdPath, type VbdPath } from '../../../src/xenstore/vbd-path.js';
+import type { Xenstore } from '../../../src/xenstore/xenstore.js';
+import type { Bed } from '../../bed/bed.js';
+import { attachLoop, loopsLeft, makeImage } from '../../bed/images.js';
+import { built, projectRoot } from '../../bed/paths.js';
+import {
+  createVbd,
+  deleteVbd,
+  type Vbd,
+  type VbdOptions,
+  waitInitWait,
+} from '../../bed/toolstack.js';
+
+export interface Kill {
+  /** Which of the calls that change anything; 0 for none. */
+  readonly at: number;
+  readonly when: 'before' | 'after';
+}
+
+/** What is attached while it is killed, and what the kernel alone may leave of it. */
+export interface Scenario {
+  readonly title: string;
+  readonly params: (image: string, device: string) => string;
+  /** After the nodes are gone, `remove` has to run too, as for every domain that libxl destroys. */
+  readonly needsRemove: boolean;
+  /** What else of a frontend may be left besides loop devices and records. */
+  readonly left?: (frontend: number) => Promise<string[]>;
+}
+
+interface Prepared extends AsyncDisposable {
+  readonly vbd: Vbd;
+  readonly options: VbdOptions;
+  readonly directory: string;
+}
+
+/** Adds of one kind of target, each killed at another call, and what has to be left of them: nothing. */
+export class Sweep {
+  readonly #bed: Bed;
+  readonly #store: Xenstore;
+  readonly #scenario: Scenario;
+  #serial = 0;
+  /** Runs that died of the kill; in the others the call did not come up that time. */
+  killed = 0;
+
+  constructor(bed: Bed, store: Xenstore, scenario: Scenario) {
+    this.#bed = bed;
+    this.#store = store;
+    this.#scenario = scenario;
+  }
+
+  /** Runs an add that is not killed; what it calls is what is swept over. */
+  async countCalls(): Promise<string[]> {
+    const log = join(this.#bed.directory, 'calls');
+    await using run = await this.#prepare();
+    const signal = await this.#add(run.vbd, { at: 0, when: 'before' }, log);
+    assert.equal(signal, null);
+    await this.#tearDown(run);
+    return readFileSync(log, 'utf8').trimEnd().split('\n');
+  }
+
+  async kill(kill: Kill): Promise<void> {
+    await using run = await this.#prepare();
+    const signal = await this.#add(run.vbd, kill);
+    if (signal !== null) this.killed++;
+    await this.#tearDown(run);
+    // The same vbd once more, as a toolstack would try again.
+    await createVbd(this.#store, run.options);
+    await waitInitWait(this.#store, run.vbd);
+    await attach(this.#store, parse(run.vbd), { ...this.#places(), uapi: 'key' });
+    await this.#tearDown(run);
+  }
+
+  async #prepare(): Promise<Prepared> {
+    const frontend = 2000 + this.#serial++;
+    // A directory of its own: what is left over any file in it was left by this run.
+    const directory = join(this.#bed.images, String(frontend));
+    mkdirSync(directory);
+    const image = makeImage(directory, { marker: `SWEEP-${frontend}` });
+    const other = makeImage(this.#bed.directory, { marker: `DEVICE-${frontend}` });
+    const loop = await attachLoop(other);
+    const params = this.#scenario.params(image, loop.path);
+    const options = { frontend, devid: 51712, params };
+    const vbd = await createVbd(this.#store, options);
+    await waitInitWait(this.#store, vbd);
+    return { vbd, options, directory, [Symbol.asyncDispose]: () => loop.detach() };
+  }
+
+  async #add(vbd: Vbd, { at, when }: Kill, log?: string): Promise<NodeJS.Signals | null> {
+    const child = spawn(process.execPath, [join(projectRoot, 'dist/block-diskseq.cjs'), 'add'], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: {
+        ...this.#bed.env,
+        PATH: process.env.PATH,
+        XENBUS_PATH: vbd.backendPath,
+        LD_PRELOAD: built('kill-at.so'),
+        KILL_AT: String(at),
+        KILL_WHEN: when,
+        ...(log === undefined ? {} : { KILL_LOG: log }),
+      },
+    });
+    const [status, signal] = await once(child, 'exit');
+    assert.ok(signal === 'SIGKILL' || status === 0, `add ended with ${status ?? signal}`);
+    return signal;
+  }
+
+  /** The nodes go, as when a domain is destroyed; then nothing may be left, by the kernel's doing. */
+  async #tearDown({ vbd, options, directory }: Prepared): Promise<void> {
+    const { blkback } = this.#bed;
+    const isOf = (event: { vbd?: string }) => event.vbd === vbd.key;
+    const instances = () => blkback.log().filter((e) => isOf(e) && e.event === 'probe').length;
+    const removals = () => blkback.log().filter((e) => isOf(e) && e.event === 'removed').length;
+    const opens = () => blkback.log().filter((e) => isOf(e) && e.event === 'opened').length;
+    const closes = () => blkback.log().filter((e) => isOf(e) && e.event === 'closed').length;
+    await deleteVbd(this.#store, vbd);
+    await blkback.waitFor(() => removals() === instances() && opens() === closes());
+    if (this.#scenario.needsRemove) await detach(this.#store, parse(vbd), this.#places());
+    assert.deepEqual((await this.#scenario.left?.(options.frontend)) ?? [], []);
+    assert.deepEqual(await loopsLeft(directory), []);
+    const name = parse(vbd).sysfsName;
+    const files = readdirSync(this.#bed.runDirectory).filter((file) => file.includes(name));
+    assert.deepEqual(files, []);
+  }
+
+  #places() {
+    const { runDirectory, blkback } = this.#bed;
+    return { timeoutMs: 10_000, sysfs: blkback.sysfs, runDirectory };
+  }
+}
+
+function parse(vbd: Vbd): VbdPath {
+  const path = parseVbdPath(vbd.backendPath);
+  assert.ok(path);
+  return path;
+}

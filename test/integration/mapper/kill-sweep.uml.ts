@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { startBed } from '../../bed/bed.js';
+import { mappedNames } from '../../bed/mapper.js';
+import { needs } from '../../bed/needs.js';
+import { openStore } from '../../bed/store.js';
+import { type Kill, type Scenario, Sweep } from '../hotplug/kill-sweep.js';
+
+const layersLeft = async (frontend: number): Promise<string[]> =>
+  (await mappedNames()).filter((name) => name.startsWith(`xenvbd-${frontend}-`));
+
+/** A layer that nobody has opened yet when its maker is killed is taken away by `remove`. */
+const SCENARIOS: readonly Scenario[] = [
+  {
+    title: 'layer=crypt over a file',
+    params: (image) => `path=${image},layer=crypt`,
+    needsRemove: true,
+    left: layersLeft,
+  },
+  {
+    title: 'layer=linear over a block device',
+    params: (_, device) => `path=${device},layer=linear`,
+    needsRemove: true,
+    left: layersLeft,
+  },
+];
+
+describe('add with a layer is killed at every call that changes a device', function () {
+  this.timeout(150_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored', 'mapper');
+  });
+
+  for (const [index, scenario] of SCENARIOS.entries()) {
+    const guise = index === 0 ? 'diskseq' : 'stock';
+    it(`${scenario.title}, ${guise} blkback: nothing is left, and a new add works`, async () => {
+      await using bed = await startBed({ guise, closeDelayMs: 0 });
+      await using store = await openStore(bed);
+      const sweep = new Sweep(bed, store, scenario);
+      const calls = await sweep.countCalls();
+      // After a device call is before the next one; of the many writes to XenStore some will do here, as
+      // the sweeps without a layer stop at each.
+      const kills = calls.flatMap((call, at): Kill[] =>
+        /ioctl|block/.test(call) || at % 8 === 0 ? [{ at: at + 1, when: 'after' }] : [],
+      );
+      const made = calls.flatMap((call) => /ioctl c138fd(..)$/.exec(call)?.[1] ?? []);
+      assert.deepEqual(made, ['03', '09', '04', '06'], 'made, loaded, marked, resumed');
+      for (const kill of kills) await sweep.kill(kill);
+      console.log(`      ${calls.length} calls, ${sweep.killed} kills`);
+      assert.ok(sweep.killed >= kills.length * 0.8, `only ${sweep.killed} of the runs were killed`);
+    });
+  }
+});
