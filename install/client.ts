@@ -9,11 +9,19 @@ const run = promisify(execFile);
 
 /**
  * Compiles the hotplug client for the installed places, with `CC`, `CFLAGS` and `LDFLAGS` of the
- * environment, which package builders set. Returns the program.
+ * environment, which package builders set. Without `LDFLAGS` it is linked statically, which makes it
+ * start in half the time, where there is a libc for that. Returns the program.
  */
 export async function compileClient(project: string, node: string): Promise<Buffer> {
-  const words = (name: string, fallback: string): string[] =>
-    (process.env[name] || fallback).split(/\s+/).filter((word) => word !== '');
+  if (process.env.LDFLAGS) return await compile(project, node, words('LDFLAGS', ''));
+  try {
+    return await compile(project, node, ['-static']);
+  } catch {
+    return await compile(project, node, []);
+  }
+}
+
+async function compile(project: string, node: string, linking: readonly string[]): Promise<Buffer> {
   const [compiler = 'cc', ...wrapped] = words('CC', 'cc');
   const directory = await mkdtemp(join(tmpdir(), 'xen-blkback-client-'));
   try {
@@ -30,10 +38,15 @@ export async function compileClient(project: string, node: string): Promise<Buff
       '-o',
       output,
       join(project, 'native/hotplug-client.c'),
-      ...words('LDFLAGS', '-static'),
+      ...linking,
     ]);
     return await readFile(output);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** Words of a variable, as make would take them. */
+function words(name: string, fallback: string): string[] {
+  return (process.env[name] || fallback).split(/\s+/).filter((word) => word !== '');
 }

@@ -8,6 +8,8 @@ export {
 } from './hotplug/attach.js';
 export { type DetachOptions, type DetachStep, detach } from './hotplug/detach.js';
 export { HotplugError } from './hotplug/hotplug-error.js';
+export { type CheckOptions, checkSharing, type SharingVerdict } from './hotplug/sharing/check.js';
+export type { Sharing } from './hotplug/sharing/matrix.js';
 export { parseTarget, type Target } from './hotplug/target.js';
 export { isSystemError, SystemError } from './linux/errno.js';
 export { MemoryXenstored } from './xenstore/memory.js';

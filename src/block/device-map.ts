@@ -1,6 +1,6 @@
 import { readPresentDiskseq, readStackedBlock, type StackedBlock } from '../linux/block-stack.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
-import { isDeviceAbsent } from '../linux/errno.js';
+import { isDeviceAbsent, isSystemError } from '../linux/errno.js';
 import { O_NONBLOCK, O_RDONLY, OwnedFd } from '../linux/fd.js';
 import { getLoopStatus, type LoopStatus } from '../linux/loop-ioctl.js';
 import {
@@ -143,7 +143,9 @@ export class DeviceMap {
       const found = devnumFromStat(loop.statSync().rdev);
       return sameDevnum(found, devnum) ? await getLoopStatus(loop) : undefined;
     } catch (error) {
-      if (isDeviceAbsent(error)) return undefined;
+      // Without a node for a device that there is nothing can be said of it, and that is no answer.
+      const hidden = isSystemError(error, 'ENOENT') && readPresentDiskseq(devnum) === block.diskseq;
+      if (isDeviceAbsent(error) && !hidden) return undefined;
       throw error;
     }
   }

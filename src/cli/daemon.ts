@@ -26,6 +26,8 @@ export interface DaemonOptions {
 /** `daemon`: runs until it gets SIGTERM or SIGINT; returns the exit status. */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
   favourMemory();
+  // Whoever has read it may be gone: that is no reason to end.
+  process.stderr.on('error', () => undefined);
   let log: DaemonLog;
   try {
     log = new DaemonLog({ file: options.output, environment: process.env });

@@ -1,4 +1,5 @@
 import type { RequestOptions, Xenstore } from './xenstore.js';
+import { isXenstoreError } from './xenstore-error.js';
 
 /** By what it is known which virtual machine a domain belongs to. */
 export interface DomainIdentity {
@@ -43,8 +44,25 @@ async function readTexts(
   options?: RequestOptions,
 ): Promise<(string | undefined)[]> {
   if (paths.length === 0) return [];
-  const values = await store.readMany(paths, options);
+  const values = await store.readMany(paths, options).catch((error: unknown) => {
+    // A driver domain may not read about all of them: what is not known is not the same.
+    if (!isXenstoreError(error, 'EACCES')) throw error;
+    return Promise.all(paths.map((path) => readPermitted(store, path, options)));
+  });
   return values.map((value) => value?.toString('utf8') || undefined);
+}
+
+async function readPermitted(
+  store: Xenstore,
+  path: string,
+  options?: RequestOptions,
+): Promise<Buffer | undefined> {
+  try {
+    return await store.read(path, options);
+  } catch (error) {
+    if (isXenstoreError(error, 'EACCES', 'ENOENT')) return undefined;
+    throw error;
+  }
 }
 
 /**

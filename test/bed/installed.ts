@@ -16,8 +16,15 @@ export class Destdir implements Disposable {
   readonly path: string = mkdtempSync(join(tmpdir(), 'xen-destdir-'));
 
   install(...options: string[]): Promise<{ stdout: string }> {
+    return this.installWith({}, ...options);
+  }
+
+  installWith(
+    env: Readonly<Record<string, string>>,
+    ...options: string[]
+  ): Promise<{ stdout: string }> {
     const args = [INSTALLER, 'install', '--destdir', this.path, ...options];
-    return promisify(execFile)(process.execPath, args);
+    return promisify(execFile)(process.execPath, args, { env: { ...process.env, ...env } });
   }
 
   uninstall(): Promise<{ stdout: string }> {

@@ -196,6 +196,25 @@ describe('the installer', function () {
     assert.deepEqual(tree(), []);
   });
 
+  it('compiles the client with the compiler and flags of a package builder', async () => {
+    const compiler = destdir.at('/cc');
+    const log = destdir.at('/log');
+    const script = `#!/bin/sh
+echo "$*" >>${log}
+case " $* " in *" -static "*) exit 1 ;; esac
+exec cc "$@"
+`;
+    writeFileSync(compiler, script, { mode: 0o755 });
+    // A machine without a static libc, first.
+    await destdir.installWith({ CC: compiler, CFLAGS: '-O1 -g', LDFLAGS: '' });
+    const [tried, done] = readFileSync(log, 'utf8').split('\n');
+    assert.match(tried ?? '', /^-O1 -g .* -static$/);
+    assert.match(done ?? '', /^-O1 -g .*hotplug-client\.c$/);
+    await destdir.installWith({ CC: `${compiler} -DFROM_CC`, LDFLAGS: '-Wl,-z,now' });
+    assert.match(readFileSync(log, 'utf8').trimEnd(), /\n-DFROM_CC -O2 .* -Wl,-z,now$/);
+    await assert.rejects(destdir.installWith({ CC: '/nonexistent/cc' }), /nonexistent\/cc/);
+  });
+
   it('refuses a Node.js that is too old, or cannot be run', async () => {
     const node = destdir.at('/node');
     writeFileSync(node, '#!/bin/sh\necho v18.20.4\n', { mode: 0o755 });

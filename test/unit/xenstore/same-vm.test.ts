@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { MemoryXenstore } from '../../../src/xenstore/memory.js';
 import { type DomainIdentity, isSameVm, readDomains } from '../../../src/xenstore/same-vm.js';
+import { XenstoreError } from '../../../src/xenstore/xenstore-error.js';
 
 const domain = (domid: number, vm?: string, targetVm?: string): DomainIdentity => ({
   domid,
@@ -33,6 +34,30 @@ describe('isSameVm', () => {
 });
 
 describe('readDomains', () => {
+  it('knows nothing of what it may not read, and goes on', async () => {
+    await using store = new MemoryXenstore();
+    await store.write('/local/domain/7/vm', '/vm/a');
+    await store.write('/local/domain/8/vm', '/vm/b');
+    const denied = (path: string): XenstoreError =>
+      new XenstoreError(`${path} may not be read`, { code: 'EACCES', path });
+    const driver = new Proxy(store, {
+      get(target, name) {
+        if (name === 'readMany') return async () => Promise.reject(denied('one of them'));
+        if (name !== 'read') return Reflect.get(target, name);
+        const read: MemoryXenstore['read'] = async (path) => {
+          if (path.startsWith('/local/domain/8/')) throw denied(path);
+          return await target.read(path);
+        };
+        return read;
+      },
+    });
+    const domains = await readDomains(driver, [7, 8]);
+    assert.deepEqual(
+      domains.map(({ vm }) => vm),
+      ['/vm/a', undefined],
+    );
+  });
+
   it('reads name, machine and target, as far as they are there', async () => {
     await using store = new MemoryXenstore();
     const nodes = {

@@ -1,0 +1,91 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { PARTS } from './image.js';
+
+/** Which xen-blkback dom0 has: Debian's, or the same with xen-blkback-diskseq.patch. */
+export type Driver = 'stock' | 'diskseq';
+
+export interface Boot {
+  readonly driver: Driver;
+  /** dom0's initial root. */
+  readonly image: string;
+  /** Scenarios to run; none for all. */
+  readonly scenarios: readonly string[];
+  /** Instead of them, a shell on this terminal. */
+  readonly shell: boolean;
+  /** Where console output and dom0's logs go. */
+  readonly logs: string;
+}
+
+/** Of the machine that is emulated, in MiB; dom0 has most of it, guests take what is left. */
+const MEMORY = 2048;
+const DOM0_MEMORY = 1400;
+
+/**
+ * Boots Xen in QEMU, without hardware virtualisation, and gives the lines of dom0's report as they
+ * come; they end when the machine does. `-cpu max` makes dom0 crash (Xen 4.17), Nehalem does not.
+ */
+export class Dom0 {
+  readonly #qemu: ChildProcess;
+  /** How the machine ended. */
+  readonly ended: Promise<string>;
+
+  constructor(boot: Boot) {
+    rmSync(boot.logs, { recursive: true, force: true });
+    mkdirSync(boot.logs, { recursive: true });
+    const lines = boot.shell
+      ? ['mon:stdio', 'null']
+      : [`file:${join(boot.logs, 'console.log')}`, 'stdio'];
+    const args = [...machine(boot), ...lines.flatMap((to) => ['-serial', to])];
+    this.#qemu = spawn('qemu-system-x86_64', args, {
+      stdio: [boot.shell ? 'inherit' : 'ignore', boot.shell ? 'inherit' : 'pipe', 'inherit'],
+    });
+    this.ended = new Promise((resolve, reject) => {
+      this.#qemu.once('error', reject);
+      this.#qemu.once('exit', (code, signal) => {
+        resolve(signal === null ? `with status ${code}` : `by ${signal}`);
+      });
+    });
+  }
+
+  /** The report's lines. */
+  async *lines(): AsyncGenerator<string> {
+    const { stdout } = this.#qemu;
+    if (stdout === null) return;
+    for await (const line of createInterface({ input: stdout })) yield line;
+  }
+
+  kill(): void {
+    this.#qemu.kill('SIGKILL');
+  }
+}
+
+function machine({ driver, image, scenarios, shell }: Boot): string[] {
+  const settings = [
+    'console=hvc0',
+    // Nothing here is to be kept from anybody, and emulation is slow enough.
+    'mitigations=off',
+    'audit=0',
+    `BED_DRIVER=${driver}`,
+    // A comma would end the module's arguments.
+    `BED_SCENARIOS=${scenarios.join(':')}`,
+    ...(shell ? ['BED_SHELL=1'] : []),
+  ];
+  return [
+    ...['-accel', 'tcg', '-cpu', 'Nehalem', '-smp', '1', '-m', String(MEMORY)],
+    ...['-no-reboot', '-nic', 'none', '-display', 'none'],
+    ...['-kernel', join(PARTS, 'xen')],
+    '-append',
+    `console=com1 com1=115200 vga=none dom0_mem=${DOM0_MEMORY}M,max:${DOM0_MEMORY}M`,
+    ...['-initrd', `${join(PARTS, 'vmlinux')} ${settings.join(' ')},${image}`],
+  ];
+}
+
+/** Unpacks the archive of dom0's logs that the report ends with. */
+export async function unpackLogs(base64: string, directory: string): Promise<void> {
+  const tar = spawn('tar', ['xzf', '-', '-C', directory], { stdio: ['pipe', 'ignore', 'ignore'] });
+  tar.stdin.end(Buffer.from(base64, 'base64'));
+  await new Promise((resolve) => tar.once('close', resolve));
+}

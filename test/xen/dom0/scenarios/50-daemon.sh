@@ -1,0 +1,102 @@
+# With the daemon, without it, and with one that dies; killed scripts and xl's own patience.
+# shellcheck shell=bash
+
+SOCKET=/run/xen-blkback/control.sock
+
+start_daemon() {
+  xen-blkback daemon --verbose >"$LOGS/daemon.log" 2>&1 &
+  DAEMON=$!
+  eventually 60 'the daemon listens' test -S "$SOCKET"
+  eventually 60 'the daemon is ready' grep -q ready "$LOGS/daemon.log"
+}
+
+stop_daemon() {
+  kill "$DAEMON"
+  wait "$DAEMON" || exit_with_reason "the daemon ended with status $?"
+}
+
+# The daemon attaches, unasked; what the script has to do is fetch the answer.
+scenario daemon
+daemon() {
+  local domid
+  image daemon.img 'by the daemon'
+  start_daemon
+  configure daemonic idle "$(disk xvda w "$IMAGES/daemon.img")"
+  create daemonic
+  domid=$(domid_of daemonic)
+  expect_vbd "$domid" 51712
+  grep -q "$domid/51712: connected" "$LOGS/daemon.log" || exit_with_reason 'it was not the daemon'
+  destroy daemonic
+  nothing_more_than "$BEFORE"
+  refuse 'script: .*nowhere.img' "$(disk xvda w "$IMAGES/nowhere.img")"
+  stop_daemon
+}
+
+# The client does the work itself when the daemon dies under it.
+scenario daemon-killed
+daemon_killed() {
+  local creation
+  image killed.img 'whoever attaches it'
+  start_daemon
+  configure survivor idle "$(disk xvda w "$IMAGES/killed.img")"
+  create survivor &
+  creation=$!
+  await_loop_of killed.img
+  kill -KILL "$DAEMON"
+  wait "$creation" || exit_with_reason "xl create failed with status $?"
+  wait "$DAEMON" || true
+  expect_vbd "$(domid_of survivor)" 51712
+  destroy survivor
+  rm -f "$SOCKET"
+}
+
+# Spins, so as to be there within a time slice: a nap would be too long.
+await_loop_of() { # FILE
+  local deadline=$((SECONDS + 60)) file
+  { set +x; } 2>/dev/null
+  while [ $SECONDS -lt $deadline ]; do
+    for file in /sys/block/loop*/loop/backing_file; do
+      [ -e "$file" ] && [ "$(<"$file")" = "$IMAGES/$1" ] && { set -x; return; }
+    done
+  done
+  exit_with_reason "$1 never got a loop device"
+}
+
+# The hotplug script that xl runs, whatever it has become by exec.
+script_pid() { pgrep -f 'block-diskseq.cjs add|scripts/block add|block-diskseq add' | head -n 1; }
+
+# The script is killed when it has the loop device and has not done with it: xl create fails, and the
+# loop device goes with the process.
+scenario leak-after-kill
+leak_after_kill() {
+  local round creation
+  image leak.img 'must not leak'
+  for round in 1 2 3; do
+    configure leaking idle "$(disk xvda w "$IMAGES/leak.img")"
+    create leaking &
+    creation=$!
+    await_loop_of leak.img
+    kill -KILL "$(script_pid)" || true
+    if wait "$creation"; then
+      note "round $round: the script was faster"
+      destroy leaking
+    fi
+    eventually 20 'end of the domain' gone leaking
+    nothing_more_than "$BEFORE"
+  done
+}
+
+# A script that hangs is killed by xl, after 40 s and without a word.
+scenario xl-timeout
+xl_timeout() {
+  local creation start=$SECONDS
+  image slow.img 'too slow'
+  configure slow idle "$(disk xvda w "$IMAGES/slow.img")"
+  create slow &
+  creation=$!
+  await_loop_of slow.img
+  kill -STOP "$(script_pid)"
+  if wait "$creation"; then exit_with_reason 'xl create did not fail'; fi
+  [ $((SECONDS - start)) -ge 35 ] || exit_with_reason "it failed after $((SECONDS - start)) s already"
+  eventually 20 'end of the domain' gone slow
+}

@@ -1,0 +1,34 @@
+# A scenario breaks when it should: without what it tests, it fails.
+# shellcheck shell=bash
+
+# Runs another scenario, which must fail for a reason like the pattern, and takes away what it leaves.
+fails() { # NAME PATTERN
+  local status=0
+  env SCRIPT="$SCRIPT" "$BASH" /bed/run --one "$1" >"$LOGS/$1-control.log" 2>&1 || status=$?
+  [ $status != 0 ] || exit_with_reason "$1 passes, although it must not"
+  expect_match "why $1 fails" "$2" "$(cat "$RUN/reason")"
+  note "$1 fails as it should: $(cat "$RUN/reason")"
+  rm "$RUN/reason"
+  take_away "$BEFORE" || true
+}
+
+# The program as it is installed, with the comparison after the open taken out, in place of it.
+scenario control-diskseq-unchecked
+control_diskseq_unchecked() {
+  local program=/usr/lib/xen-blkback/dist/block-diskseq.cjs patched=$RUN/unchecked.cjs
+  sed 's/expected === void 0 || expected === found/true/' "$program" >"$patched"
+  if cmp -s "$program" "$patched"; then exit_with_reason 'the comparison was not found'; fi
+  mount --bind "$patched" "$program"
+  fails wrong-diskseq 'a guest was made'
+  umount "$program" 2>/dev/null || true
+}
+
+scenario control-xen-block-leaks
+control_xen_block_leaks() {
+  SCRIPT=block fails leak-after-kill 'left behind: .*loop'
+}
+
+scenario control-xen-block-shares
+control_xen_block_shares() {
+  SCRIPT=block fails double-writer 'two guests may write one file'
+}
