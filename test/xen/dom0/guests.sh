@@ -71,7 +71,7 @@ gone() { ! xl domid "$1" >/dev/null 2>&1; } # NAME
 
 destroy() { # NAME
   xl destroy "$1"
-  eventually 20 "end of $1" gone "$1"
+  eventually 90 "end of $1" gone "$1"
 }
 
 # A guest that several scenarios use: made by the first that needs it, and left running.
@@ -83,7 +83,7 @@ shared_guest() { # NAME DISK…
 
 # Called by the scenario that ends a shared guest: nothing of it is to be left either.
 expect_end_of() { # NAME
-  eventually 30 "end of $1" gone "$1"
+  eventually 90 "end of $1" gone "$1"
   BEFORE=$(<"$RUN/$1.before")
 }
 

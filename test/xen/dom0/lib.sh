@@ -90,6 +90,7 @@ belongings() {
   mappers
   for entry in $(xenstore-list /local/domain); do [ "$entry" = 0 ] || echo "domain $entry"; done
   for entry in $(xenstore-list "$BACKENDS" 2>/dev/null || true); do
+    # shellcheck disable=SC2046 # on one line
     echo "vbds of $entry:" $(xenstore-list "$BACKENDS/$entry" 2>/dev/null || true)
   done
   for entry in /sys/bus/xen-backend/devices/vbd-* /run/xen-blkback/vbd-*; do
@@ -98,7 +99,7 @@ belongings() {
 }
 
 nothing_more_than() { # BELONGINGS
-  local deadline=$((SECONDS + 15))
+  local deadline=$((SECONDS + 60))
   until [ "$(belongings)" = "$1" ]; do
     [ $SECONDS -lt $deadline ] || exit_with_reason "left behind: $(difference "$1" "$(belongings)")"
     nap 0.3

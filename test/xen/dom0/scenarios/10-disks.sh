@@ -75,11 +75,11 @@ failing_block_attach() {
 # Attaches a disk to a running guest, which then reads the text there.
 attach() { # NAME VDEV r|w TARGET TEXT
   xl block-attach "$1" "$(disk "$2" "$3" "$4")"
-  eventually 30 "$2 appears in guest $1" has_disk "$1" "$2"
+  eventually 90 "$2 appears in guest $1" has_disk "$1" "$2"
   expect "what guest $1 reads" "$5" "$(ask "$1" head "$2")"
 }
 
 detach() { # NAME VDEV
   xl block-detach "$1" "$2"
-  eventually 30 "$2 disappears from guest $1" lacks_disk "$1" "$2"
+  eventually 90 "$2 disappears from guest $1" lacks_disk "$1" "$2"
 }

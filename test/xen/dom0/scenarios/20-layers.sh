@@ -63,7 +63,7 @@ layer_crypt_needs() { shared_one; }
 layer_crypt() {
   image swap.img 'plain text below'
   xl block-attach one "$(disk xvdi w "path=$IMAGES/swap.img,layer=crypt")"
-  eventually 30 'the disk appears' has_disk one xvdi
+  eventually 90 'the disk appears' has_disk one xvdi
   expect 'the guest writes' written "$(ask one write xvdi 'nobody is to see this')"
   expect 'what it reads' 'nobody is to see this' "$(ask one note xvdi)"
   detach one xvdi

@@ -8,7 +8,7 @@ refuse() { # PATTERN DISK…
   configure refused idle "$@"
   said=$(create refused 2>&1) && exit_with_reason "a guest was made with $*"
   expect_match 'what xl says' "$pattern" "$said"
-  eventually 20 'end of the domain' gone refused
+  eventually 90 'end of the domain' gone refused
   nothing_more_than "$BEFORE"
 }
 

@@ -13,7 +13,7 @@ double_writer() {
   echo "$said"
   [ -z "$SCRIPT" ] || [ "$SCRIPT" = block ] ||
     expect_match 'what xl says' 'script: .*(first|domain)' "$said"
-  eventually 20 'end of the second' gone second
+  eventually 90 'end of the second' gone second
   destroy first
 }
 

@@ -6,8 +6,8 @@ SOCKET=/run/xen-blkback/control.sock
 start_daemon() {
   xen-blkback daemon --verbose >"$LOGS/daemon.log" 2>&1 &
   DAEMON=$!
-  eventually 60 'the daemon listens' test -S "$SOCKET"
-  eventually 60 'the daemon is ready' grep -q ready "$LOGS/daemon.log"
+  eventually 120 'the daemon listens' test -S "$SOCKET"
+  eventually 120 'the daemon is ready' grep -q ready "$LOGS/daemon.log"
 }
 
 stop_daemon() {
@@ -81,7 +81,7 @@ leak_after_kill() {
       note "round $round: the script was faster"
       destroy leaking
     fi
-    eventually 20 'end of the domain' gone leaking
+    eventually 90 'end of the domain' gone leaking
     nothing_more_than "$BEFORE"
   done
 }
@@ -98,5 +98,5 @@ xl_timeout() {
   kill -STOP "$(script_pid)"
   if wait "$creation"; then exit_with_reason 'xl create did not fail'; fi
   [ $((SECONDS - start)) -ge 35 ] || exit_with_reason "it failed after $((SECONDS - start)) s already"
-  eventually 20 'end of the domain' gone slow
+  eventually 90 'end of the domain' gone slow
 }

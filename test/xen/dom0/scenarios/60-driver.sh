@@ -54,9 +54,9 @@ driver_diskseq() {
   diskseq=$(<"/sys/block/${device#/dev/}/diskseq")
   hand_vbd "7:$(printf %x "${device#/dev/loop}")" "$(printf %x $((diskseq + 1)))"
   case $BED_DRIVER in
-    stock) eventually 10 'the driver opens it' hand_attribute ;;
+    stock) eventually 90 'the driver opens it' hand_attribute ;;
     diskseq)
-      eventually 10 'the driver refuses' xenstore-read "$HAND_ERROR"
+      eventually 90 'the driver refuses' xenstore-read "$HAND_ERROR"
       expect 'why' '19 creating vbd structure' "$(xenstore-read "$HAND_ERROR")"
       expect 'opened' 0 "$(xenstore-read "$HAND_BACKEND/opened")"
       expect 'state' 5 "$(xenstore-read "$HAND_BACKEND/state")"
@@ -67,12 +67,12 @@ driver_diskseq() {
     # Not as it is written: upper case, a leading zero, too long, nothing at all.
     for text in 1F 01 12345678901234567 ''; do
       hand_vbd "7:$(printf %x "${device#/dev/loop}")" "$text"
-      eventually 10 'the driver refuses' xenstore-read "$HAND_ERROR"
+      eventually 90 'the driver refuses' xenstore-read "$HAND_ERROR"
       expect "why not '$text'" '22 reading diskseq' "$(xenstore-read "$HAND_ERROR" | sed 's/^-//')"
       no_hand_vbd
     done
     hand_vbd "7:$(printf %x "${device#/dev/loop}")" "$(printf %x "$diskseq")"
-    eventually 10 'the driver opens it' hand_attribute
+    eventually 90 'the driver opens it' hand_attribute
     expect 'opened' 1 "$(xenstore-read "$HAND_BACKEND/opened")"
     no_hand_vbd
   fi
@@ -97,5 +97,5 @@ no_hand_device() { [ ! -e /sys/bus/xen-backend/devices/vbd-901-51712 ]; }
 no_hand_vbd() {
   xenstore-rm "$HAND_BACKEND" "$HAND_FRONTEND"
   xenstore-rm "$BACKENDS/901" /local/domain/901 "$HAND_ERROR" 2>/dev/null || true
-  eventually 10 'the driver lets go' no_hand_device
+  eventually 90 'the driver lets go' no_hand_device
 }

@@ -20,7 +20,7 @@ replaced_block() {
   refuse 'script: .*ex' "$(disk xvda w "$IMAGES/e.img")"
   BEFORE=$with_guest
   tell ex poweroff
-  eventually 30 'end of the guest' gone ex
+  eventually 90 'end of the guest' gone ex
   nothing_more_than "$BEFORE"
   rm /etc/xen/scripts/block
   mv /etc/xen/scripts/block.xen /etc/xen/scripts/block

@@ -38,7 +38,7 @@ guest_crash() {
   start_guest crash "$(disk xvda w "$IMAGES/crash.img")"
   expect 'what the guest reads' 'disk of the guest that crashes' "$(ask crash head xvda)"
   tell crash crash
-  eventually 30 'end of the guest' gone crash
+  eventually 90 'end of the guest' gone crash
 }
 
 # A new domain, with the same disks.
@@ -51,7 +51,7 @@ guest_reboot() {
   expect 'the guest writes' written "$(ask reboot write xvda 'before the reboot')"
   tell reboot reboot
   # xl itself, which stays behind for that, makes the new domain.
-  eventually 60 'a new domain' another_domid reboot "$old"
+  eventually 120 'a new domain' another_domid reboot "$old"
   await_ready reboot 2
   expect 'what the guest reads' 'disk of the guest that reboots' "$(ask reboot head xvda)"
   expect 'and what it had written' 'before the reboot' "$(ask reboot note xvda)"

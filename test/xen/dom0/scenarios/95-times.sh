@@ -12,10 +12,10 @@ times() {
 }
 
 measure() { # WHAT SCRIPT
-  local round all=()
+  local all=()
   SCRIPT=$2
   configure timed idle "$(disk xvda w "$IMAGES/times.img")"
-  for round in 1 2 3; do
+  for _ in 1 2 3; do
     xl -vvv create "$RUN/timed.cfg" 2>&1 | stamp >"$RUN/stamps"
     all+=("$(script_seconds)")
     destroy timed
