@@ -40,3 +40,18 @@ readers_share() {
   BEFORE=$without_reader
   destroy reader
 }
+
+# This domain itself uses it: as swap, which claims it.
+scenario busy-device
+busy_device() {
+  local device
+  image swap-area.img ''
+  device=$(losetup --show -f "$IMAGES/swap-area.img")
+  busybox mkswap "$device"
+  busybox swapon "$device"
+  BEFORE=$(belongings)
+  refuse 'script: .*swap' "$(disk xvda w "$device")"
+  busybox swapoff "$device"
+  losetup -d "$device"
+  BEFORE=$(grep -v swap-area.img <<<"$BEFORE" || true)
+}

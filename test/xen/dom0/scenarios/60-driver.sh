@@ -25,8 +25,8 @@ scenario race-loop
 race_loop() {
   image right.img 'the right one'
   image wrong.img 'another'
-  race ours loop 40 "$IMAGES/right.img" "$IMAGES/wrong.img"
-  race xen loop 12 "$IMAGES/right.img" "$IMAGES/wrong.img"
+  race ours loop 30 "$IMAGES/right.img" "$IMAGES/wrong.img"
+  race xen loop 8 "$IMAGES/right.img" "$IMAGES/wrong.img"
   [[ $RACE != *' 0 another'* ]] || exit_with_reason "Xen's script never lost: it was no race"
 }
 
@@ -37,8 +37,8 @@ race_mapper() {
   image wrong.img 'another'
   right=$(losetup --show -f "$IMAGES/right.img")
   wrong=$(losetup --show -f "$IMAGES/wrong.img")
-  race ours mapper 30 "0 8192 linear $right 0" "0 8192 linear $wrong 0"
-  race xen mapper 10 "0 8192 linear $right 0" "0 8192 linear $wrong 0"
+  race ours mapper 20 "0 8192 linear $right 0" "0 8192 linear $wrong 0"
+  race xen mapper 6 "0 8192 linear $right 0" "0 8192 linear $wrong 0"
   losetup -d "$right"
   losetup -d "$wrong"
   [[ $RACE != *' 0 another'* ]] || exit_with_reason "Xen's script never lost: it was no race"
