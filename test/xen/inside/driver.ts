@@ -48,9 +48,9 @@ export async function makeVbd(store: Xenstore, params: string): Promise<VbdPath>
   return vbd;
 }
 
-/** Takes it away, as libxl does, and waits until the driver has let go. */
+/** Takes it and its domain away, as libxl does, and waits until the driver has let go. */
 export async function deleteVbd(store: Xenstore): Promise<void> {
-  const paths = [BACKEND, FRONTEND_PATH, `error/${BACKEND}`];
+  const paths = [`backend/vbd/${FRONTEND}`, `/local/domain/${FRONTEND}`, `error/${BACKEND}`];
   for (const path of paths) await store.remove(path).catch(() => undefined);
   await until(`${SYSFS} is gone`, () => text(SYSFS, 'nodename') === undefined);
 }
