@@ -52,7 +52,7 @@ export async function startDaemonProgram(
     Promise.race([died, hears(pattern, times)]);
   const hears = (pattern: RegExp, times: number): Promise<void> =>
     within(
-      10_000,
+      30_000,
       () => `the daemon to say ${pattern}; it said:\n${text}`,
       async (signal) => {
         const all = new RegExp(pattern, 'gm');

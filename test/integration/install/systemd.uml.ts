@@ -19,7 +19,7 @@ const DROP_INS = {
 };
 
 describe('the units under a real systemd', function () {
-  this.timeout(240_000);
+  this.timeout(600_000);
   before(function () {
     needs(this, 'root', 'loop', 'xenstored', 'overlay', 'systemd', 'mapper');
   });
