@@ -42,6 +42,8 @@ export class Dom0 {
     this.#qemu = spawn('qemu-system-x86_64', args, {
       stdio: [boot.shell ? 'inherit' : 'ignore', boot.shell ? 'inherit' : 'pipe', 'inherit'],
     });
+    // It does not outlive us, however we end.
+    process.once('exit', () => this.kill());
     this.ended = new Promise((resolve, reject) => {
       this.#qemu.once('error', reject);
       this.#qemu.once('exit', (code, signal) => {

@@ -97,19 +97,20 @@ async function runDriver(driver: Driver, image: string): Promise<boolean> {
 
 async function main(): Promise<number> {
   const start = performance.now();
+  const drivers = chosenDrivers();
   const directory = mkdtempSync(join(tmpdir(), 'xen-dom0-'));
-  try {
-    const image = makeImage(directory);
-    const results = await Promise.all(chosenDrivers().map((driver) => runDriver(driver, image)));
-    if (values.shell) return 0;
-    console.log(summarise(outcomes, notes));
-    const passed = results.every((result) => result);
-    const minutes = ((performance.now() - start) / 60_000).toFixed(1);
-    console.log(`\n${passed ? 'All passed' : 'FAILED'} in ${minutes} minutes; logs are in ${LOGS}`);
-    return passed ? 0 : 1;
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
+  process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => process.exit(1));
   }
+  const image = makeImage(directory);
+  const results = await Promise.all(drivers.map((driver) => runDriver(driver, image)));
+  if (values.shell) return 0;
+  console.log(summarise(outcomes, notes));
+  const passed = results.every((result) => result);
+  const minutes = ((performance.now() - start) / 60_000).toFixed(1);
+  console.log(`\n${passed ? 'All passed' : 'FAILED'} in ${minutes} minutes; logs are in ${LOGS}`);
+  return passed ? 0 : 1;
 }
 
 if (values.help) console.log(USAGE);
