@@ -1,5 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 
 /** Two files, or two mapper devices, of which only one is what was meant. */
 export interface Pair {
@@ -9,7 +11,7 @@ export interface Pair {
 
 /** What there is to be raced for, and who takes it away. */
 export interface Arena {
-  /** Makes the right device; its path and its number in the dialect of the targets. */
+  /** Makes the right device. The target says which one it is; a path alone would not. */
   prepare(): { readonly path: string; readonly target: string };
   /** Begins to put the wrong one in its place. */
   strike(path: string): void;
@@ -32,7 +34,8 @@ export class LoopArena implements Arena {
 
   prepare(): { path: string; target: string } {
     const path = run('losetup', '--show', '-f', this.right);
-    return { path, target: path };
+    const diskseq = readFileSync(`/sys/block/${basename(path)}/diskseq`, 'utf8').trim();
+    return { path, target: `path=${path},diskseq=${diskseq}` };
   }
 
   strike(path: string): void {
@@ -66,8 +69,7 @@ export class MapperArena implements Arena {
   prepare(): { path: string; target: string } {
     run('dmsetup', 'create', this.right, '--table', this.#tables.right);
     run('dmsetup', 'mknodes');
-    const path = `/dev/mapper/${this.right}`;
-    return { path, target: path };
+    return { path: `/dev/mapper/${this.right}`, target: `dm-name=${this.right}` };
   }
 
   strike(): void {

@@ -45,7 +45,8 @@ const found = { right: 0, wrong: 0, refused: 0 };
 await using store = await library.openXenstore();
 for (let round = 0; round < Number(count); round++) {
   const { path, target } = arena.prepare();
-  const vbd = await makeVbd(store, target);
+  // Xen's script knows paths only.
+  const vbd = await makeVbd(store, who === 'ours' ? target : path);
   const strike = new Promise<void>((resolve) => {
     setTimeout(() => {
       arena.strike(path);
