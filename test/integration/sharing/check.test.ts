@@ -5,7 +5,7 @@ import { needs } from '../../bed/needs.js';
 import { failure, on } from '../hotplug/stage.js';
 
 describe('xen-blkback check', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   before(function () {
     needs(this, 'root', 'loop', 'xenstored');
   });

@@ -4,7 +4,7 @@ import { parseVbdPath } from '../../../src/xenstore/vbd-path.js';
 import { runXenBlock } from '../../bed/xen-block.js';
 import type { Contender } from './scene.js';
 
-const TIMEOUT_MS = 8000;
+const TIMEOUT_MS = 30_000;
 
 /** This project, in this process. */
 export const ours: Contender = {

@@ -8,7 +8,7 @@ import { built, projectRoot, temporaryDirectory } from '../../bed/paths.js';
 import { failure, on, type Stage } from '../hotplug/stage.js';
 
 describe('The lock of the bases', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   before(function () {
     needs(this, 'root', 'loop', 'xenstored');
   });

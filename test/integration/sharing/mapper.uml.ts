@@ -8,7 +8,7 @@ import { MAPPER_CASES } from './mapper-cases.js';
 import { play } from './scene.js';
 
 describe('Sharing of mapper devices', function () {
-  this.timeout(40_000);
+  this.timeout(90_000);
   let bed: Bed;
   let store: Xenstore;
 

@@ -8,7 +8,7 @@ import { ours } from './contenders.js';
 import { play } from './scene.js';
 
 describe('Sharing', function () {
-  this.timeout(20_000);
+  this.timeout(90_000);
   let bed: Bed;
   let store: Xenstore;
 

@@ -12,6 +12,7 @@ import { createVbd, deleteVbd, type Vbd, waitInitWait } from '../../bed/toolstac
 /** Pairs in all; XEN_BLKBACK_RACES asks for another number. */
 const PAIRS = Number(process.env.XEN_BLKBACK_RACES || 32);
 const LANES = 2;
+const PATIENCE_MS = 30_000;
 
 type Way = 'one-shot' | 'daemon';
 const COMBINATIONS: readonly (readonly [Way, Way])[] = [
@@ -87,7 +88,7 @@ async function race(arena: Arena, pair: number): Promise<string> {
       createVbd(store, { frontend, devid: 51712, params, script: 'another' }),
     ),
   );
-  await Promise.all(vbds.map((vbd) => waitInitWait(store, vbd)));
+  await Promise.all(vbds.map((vbd) => waitInitWait(store, vbd, PATIENCE_MS)));
   const mixed = ways[0] !== ways[1];
   const runs = await Promise.all(
     vbds.map((vbd, which) => add(arena, vbd, ways[which] ?? 'daemon', mixed)),
@@ -112,7 +113,10 @@ async function race(arena: Arena, pair: number): Promise<string> {
     [vbds[winner]?.key],
   );
   await Promise.all(vbds.map((vbd) => deleteVbd(store, vbd)));
-  await bed.blkback.waitFor(({ event, vbd }) => event === 'closed' && vbd === vbds[winner]?.key);
+  await bed.blkback.waitFor(
+    ({ event, vbd }) => event === 'closed' && vbd === vbds[winner]?.key,
+    PATIENCE_MS,
+  );
   return `${winner === 0 ? 'first' : 'second'} ${mixed ? `(${ways[winner]})` : 'of its kind'}`;
 }
 

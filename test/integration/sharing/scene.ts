@@ -11,6 +11,8 @@ import type { Kin, Mode, SharingCase, Verdict } from './case.js';
 
 const run = promisify(execFile);
 const SIZE = 1024 * 1024;
+/** Of each wait; how fast it is, is no matter here. */
+const PATIENCE_MS = 30_000;
 
 /** What attaches vbds: this project, or Xen's script. */
 export interface Contender {
@@ -145,13 +147,13 @@ export class Scene implements AsyncDisposable {
     this.#undo.push(async () => {
       await deleteVbd(this.store, vbd);
       const opened = this.bed.blkback.log().some(isOpened(vbd));
-      if (opened) await this.bed.blkback.waitFor(isClosed(vbd));
+      if (opened) await this.bed.blkback.waitFor(isClosed(vbd), PATIENCE_MS);
       if (this.#contender.keepsLoops) await this.#dropLoops();
     });
-    await waitInitWait(this.store, vbd);
+    await waitInitWait(this.store, vbd, PATIENCE_MS);
     const answer = await this.#contender.add(this.bed, this.store, vbd);
     // Xen's script does not wait for it.
-    if (answer.verdict === 'free') await this.bed.blkback.waitFor(isOpened(vbd));
+    if (answer.verdict === 'free') await this.bed.blkback.waitFor(isOpened(vbd), PATIENCE_MS);
     return answer;
   }
 
@@ -162,7 +164,11 @@ export class Scene implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const undo of this.#undo.reverse()) await undo();
+    const failures: unknown[] = [];
+    for (const undo of this.#undo.reverse()) {
+      await undo().catch((error: unknown) => failures.push(error));
+    }
+    if (failures.length > 0) throw failures[0];
     const left = await loopsLeft(this.directory);
     if (left.length > 0) throw new Error(`loop devices were left behind: ${left.join(', ')}`);
   }
