@@ -1,6 +1,12 @@
 import { stat } from 'node:fs/promises';
 import { readHolders, readPartitions } from '../linux/block-stack.js';
-import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
+import {
+  type Devnum,
+  devnumFromStat,
+  formatDevnum,
+  parseDevnum,
+  sameDevnum,
+} from '../linux/devnum.js';
 import { type Mount, readMounts, readSwaps } from '../linux/mounts.js';
 import { isClaimed, isClaimedForLong } from './claims.js';
 import { type DeviceMap, fileExtent } from './device-map.js';
@@ -25,6 +31,8 @@ export interface Sought {
   readonly extents: readonly Extent[];
   /** Devices of the export itself whose claim says something (`Reach.unclaimed`). */
   readonly unclaimed: readonly Devnum[];
+  /** All devices that the export stands on, itself included, as `major:minor`. */
+  readonly stack: ReadonlySet<string>;
   /** Devices, `major:minor`, whose claims are accounted for: of the export itself and of guests. */
   readonly known: ReadonlySet<string>;
   /** Whether read-only uses are of interest too. */
@@ -89,16 +97,34 @@ async function look(path: string): Promise<{ devnum: Devnum | undefined; extents
   return { devnum: undefined, extents: found ? [fileExtent(found, 0n, undefined)] : [] };
 }
 
-/** Devices whose claim would be one of the sought bytes: the export's own, and loops beside it. */
+/**
+ * Devices whose claim would be one of the sought bytes: the export's own, loops beside it, and what
+ * stands on the same devices as the export. Through a read-only one nobody writes, whoever has it.
+ */
 async function claimable(map: DeviceMap, sought: Sought): Promise<Devnum[]> {
   const found = [...sought.unclaimed];
   const known = new Set([...sought.known, ...found.map(formatDevnum)]);
-  // Through a read-only one nobody writes, whoever has claimed it.
-  for (const loop of await scanLoops(sought.readers)) {
-    if (known.has(formatDevnum(loop))) continue;
-    if ((await map.reachWithin(loop, sought.extents)) !== undefined) found.push(loop);
+  const beside = [...(await scanLoops(sought.readers)), ...listAbove(map, sought.stack)];
+  for (const device of beside) {
+    if (known.has(formatDevnum(device))) continue;
+    if ((await map.reachWithin(device, sought.extents)) !== undefined) found.push(device);
   }
   return found;
+}
+
+/** Whatever stands on some devices, however high. */
+function listAbove(map: DeviceMap, devices: ReadonlySet<string>): Devnum[] {
+  const keys = new Set(devices);
+  // A set that grows is walked through to its end.
+  for (const key of keys) {
+    const devnum = parseDevnum(key);
+    const block = devnum && map.block(devnum);
+    for (const holder of block ? readHolders(block) : []) keys.add(formatDevnum(holder));
+  }
+  return [...keys]
+    .filter((key) => !devices.has(key))
+    .map(parseDevnum)
+    .filter((devnum) => devnum !== undefined);
 }
 
 /**
@@ -117,6 +143,7 @@ async function explainClaim(
   const disk = block.partition?.disk;
   const uses: LocalUse[] = [];
   for (const part of partitions.length > 0 ? partitions : [devnum]) {
+    if ((await map.reachWithin(part, extents)) === undefined) continue;
     const family = [part, devnum, ...(disk ? [disk] : [])];
     const stacked = dedupe(family).flatMap((member) => {
       const lower = map.block(member);

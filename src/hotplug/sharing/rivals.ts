@@ -61,8 +61,7 @@ export async function* findRivals(
     for (const device of theirs.stack) known.add(device);
     if (self === undefined || !isSameVm(self, domain)) yield { kind: 'guest', ...guest, domain };
   }
-  const { extents, unclaimed } = reach;
-  yield* findLocalUses(map, { extents, unclaimed, known, readers, signal: around.signal });
+  yield* findLocalUses(map, { ...reach, known, readers, signal: around.signal });
 }
 
 /** Whether the number is another device's by now. Where nobody wrote which one it was, it counts. */

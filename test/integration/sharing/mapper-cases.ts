@@ -209,6 +209,24 @@ export const MAPPER_CASES: readonly SharingCase[] = [
     ['r', 'busy', 'writer'],
   ),
   ...idle(
+    'a mapper device beside one over the same disk that a program has opened exclusively',
+    async (scene) => {
+      const { disk: below, mapper } = await overDisk(scene);
+      scene.claim(await scene.mapped(linear(below, HALF, HALF)));
+      return mapper;
+    },
+    ['w', 'busy', 'alone'],
+  ),
+  ...idle(
+    'a mapper device beside one over the other half of the disk that a program has opened so',
+    async (scene) => {
+      const below = await disk(scene);
+      scene.claim(await scene.mapped(linear(below, HALF, HALF)));
+      return await scene.mapped(linear(below, 0, HALF));
+    },
+    ['w', 'free', 'apart'],
+  ),
+  ...idle(
     'a disk under a read-only mapper device that nobody uses',
     async (scene) => (await overDisk(scene, true)).disk,
     ['r', 'free', 'readers'],
