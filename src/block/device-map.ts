@@ -4,6 +4,7 @@ import { isDeviceAbsent, isSystemError } from '../linux/errno.js';
 import { O_NONBLOCK, O_RDONLY, OwnedFd } from '../linux/fd.js';
 import { getLoopStatus, type LoopStatus } from '../linux/loop-ioctl.js';
 import {
+  type Base,
   baseKey,
   type Extent,
   intersect,
@@ -94,6 +95,11 @@ export class DeviceMap {
       found.extents.push({ base: { kind: 'disk', devnum }, ...window });
     }
     for (const segment of segments) {
+      if ('base' in segment) {
+        const part = project(window, { ...segment, start: segment.at });
+        found.extents.push({ base: segment.base, ...part });
+        continue;
+      }
       const below = projectSegment(window, segment);
       await this.#descend(segment.lower, below, found, depth + 1);
     }
@@ -152,7 +158,7 @@ export class DeviceMap {
 }
 
 /** Where a window lies below; all of the spread, where that is all that is known. */
-function projectSegment(window: Window, segment: Segment): Window {
+function projectSegment(window: Window, segment: Exclude<Segment, { base: Base }>): Window {
   const { at, length, start, spread } = segment;
   if (length === undefined) return WHOLE;
   if (spread === undefined) return project(window, { at, start, length });

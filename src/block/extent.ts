@@ -1,9 +1,10 @@
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
 
-/** What has bytes of its own and stands on nothing else that can be seen: a file, or a disk. */
+/** What has bytes of its own that can be seen nowhere below: a file, a disk, a thin volume of a pool. */
 export type Base =
   | { readonly kind: 'file'; readonly device: bigint; readonly inode: bigint }
-  | { readonly kind: 'disk'; readonly devnum: Devnum };
+  | { readonly kind: 'disk'; readonly devnum: Devnum }
+  | { readonly kind: 'thin'; readonly pool: Devnum; readonly id: string };
 
 /** A run of bytes on a base, from `start` up to `end`, or without an end. */
 export interface Extent {
@@ -22,9 +23,14 @@ export const WHOLE: Window = { start: 0n, end: undefined };
 
 /** The same text for the same base, and for no other one. */
 export function baseKey(base: Base): string {
-  return base.kind === 'file'
-    ? `file ${base.device}:${base.inode}`
-    : `disk ${formatDevnum(base.devnum)}`;
+  switch (base.kind) {
+    case 'file':
+      return `file ${base.device}:${base.inode}`;
+    case 'disk':
+      return `disk ${formatDevnum(base.devnum)}`;
+    case 'thin':
+      return `thin ${formatDevnum(base.pool)}:${base.id}`;
+  }
 }
 
 /** The keys of all bases, each once, in an order that is the same for everybody. */

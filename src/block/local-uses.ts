@@ -151,8 +151,10 @@ async function explainClaim(
     });
     for (const { holder, lower } of stacked) {
       if (known.has(formatDevnum(holder))) continue;
-      // It has claimed all of the device, and may use but a part of it.
-      if ((await map.reachWithin(holder, extents)) === undefined) continue;
+      // It has claimed all of the device, and may be known to use but a part of it.
+      const above = await map.reach(holder);
+      const isExact = above.stack.has(formatDevnum(lower.devnum));
+      if (isExact && !overlap(above.extents, extents)) continue;
       uses.push(claim(map, lower.path, holder));
     }
     const isTold = named.some((use) =>

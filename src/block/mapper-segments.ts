@@ -1,8 +1,12 @@
 import { type MapperTarget, readMapper } from '../linux/device-mapper.js';
 import { type Devnum, parseDevnum } from '../linux/devnum.js';
+import type { Base } from './extent.js';
 
-/** Where some bytes of a device lie on a device below. */
-export interface Segment {
+/** Where some bytes of a device lie. */
+export type Segment = Located | Own;
+
+/** On a device below. */
+interface Located {
   /** The first of them; in bytes of the device. */
   readonly at: bigint;
   /** How many there are; `undefined` for all. */
@@ -14,7 +18,16 @@ export interface Segment {
   readonly spread?: bigint | undefined;
 }
 
+/** Nowhere below, where others could meet them. */
+interface Own {
+  readonly at: bigint;
+  readonly length: bigint;
+  readonly base: Base;
+}
+
 const SECTOR = 512n;
+/** Some bytes of the device, or all, in no order that is known. */
+const anywhere = { at: 0n, length: undefined, start: 0n };
 
 /**
  * Where the bytes of a mapper device lie, according to its live table; `undefined` where that does not
@@ -47,6 +60,15 @@ function targetSegments({ start, length, type, params }: MapperTarget): Segment[
       return located(words.slice(0, 2)).map((lower) => ({ ...place, ...lower }));
     case 'crypt':
       return located(words.slice(3, 5)).map((lower) => ({ ...place, ...lower }));
+    // What is written to it goes to its exceptions (Documentation/admin-guide/device-mapper/snapshot.rst).
+    case 'snapshot':
+      return located([words[1] ?? '', '0']).map(({ lower }) => ({ ...anywhere, lower }));
+    // Blocks of a pool belong to one volume, or are shared with its snapshots until they are written
+    // (thin-provisioning.rst).
+    case 'thin': {
+      const [pool, id] = [parseDevnum(words[0] ?? ''), words[1]];
+      return pool && id ? [{ ...place, base: { kind: 'thin', pool, id } }] : undefined;
+    }
     case 'striped': {
       const stripes = located(words.slice(2));
       if (stripes.length === 0 || stripes.length !== Number(words[0])) return undefined;

@@ -176,13 +176,22 @@ export const MAPPER_CASES: readonly SharingCase[] = [
     ['w', 'w', 'busy', 'alone'],
   ),
   ...pair(
-    'a snapshot, whose table does not tell where its bytes are, and a part of its origin',
+    'a snapshot, and another mapper device over its exceptions',
     async (scene) => {
       const [origin, exceptions] = [await disk(scene), await disk(scene)];
       const snapshot = await scene.mapped(`0 ${ALL} snapshot ${origin} ${exceptions} N 8`);
-      return [snapshot, await scene.mapped(linear(origin, ALL - 8, 8))];
+      return [snapshot, await scene.mapped(linear(exceptions, ALL - 8, 8))];
     },
     ['w', 'w', 'busy', 'alone'],
+  ),
+  ...pair(
+    'two snapshots of one origin, each with exceptions of its own',
+    async (scene) => {
+      const [origin, one, two] = [await disk(scene), await disk(scene), await disk(scene)];
+      const first = await scene.mapped(`0 ${ALL} snapshot ${origin} ${one} N 8`);
+      return [first, await scene.mapped(`0 ${ALL} snapshot ${origin} ${two} N 8`)];
+    },
+    ['w', 'w', 'free', 'apart'],
   ),
   ...pair(
     'two guests with a layer each over one disk',
@@ -207,6 +216,15 @@ export const MAPPER_CASES: readonly SharingCase[] = [
     'a disk under a mapper device that nobody uses',
     async (scene) => (await overDisk(scene)).disk,
     ['r', 'busy', 'writer'],
+  ),
+  ...idle(
+    'the origin of a snapshot that nobody uses',
+    async (scene) => {
+      const [origin, exceptions] = [await disk(scene), await disk(scene)];
+      await scene.mapped(`0 ${ALL} snapshot ${origin} ${exceptions} N 8`);
+      return origin;
+    },
+    ['w', 'busy', 'alone'],
   ),
   ...idle(
     'a mapper device beside one over the same disk that a program has opened exclusively',

@@ -35,13 +35,24 @@ describe('The segments of a mapper table', () => {
     ]);
   });
 
+  it('of a thin volume are its own, by pool and number', () => {
+    const base = { kind: 'thin', pool: { major: 253, minor: 2 }, id: '7' };
+    assert.deepEqual(tableSegments([line('thin', '253:2 7')]), [{ at: 0n, length: 8192n, base }]);
+  });
+
+  it('of a snapshot are anywhere among its exceptions', () => {
+    assert.deepEqual(tableSegments([line('snapshot', '8:0 8:16 P 8')]), [
+      { at: 0n, length: undefined, lower: sdb, start: 0n },
+    ]);
+  });
+
   it('are none for targets that have no bytes', () => {
     assert.deepEqual(tableSegments([line('error', ''), line('zero', '', 16n)]), []);
   });
 
   for (const [type, params] of [
-    ['snapshot', '8:0 8:16 N 8'],
-    ['thin', '253:0 1'],
+    ['mirror', 'core 1 1024 2 8:0 0 8:16 0'],
+    ['thin', 'rubbish'],
     ['striped', '3 8 8:0 0 8:16 64'],
     ['striped', ''],
   ] as const) {
