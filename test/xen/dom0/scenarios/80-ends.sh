@@ -23,30 +23,19 @@ module_reload() {
   expect_vbd "$(domid_of two)" 51712
 }
 
-scenario guest-destroy
-guest_destroy() {
+scenario guest-crash
+guest_crash() {
   image two.img 'disk of guest two'
   shared_guest two "$(disk xvda w "$IMAGES/two.img")"
-  expect 'what the guest reads' 'disk of guest two' "$(ask two head xvda)"
-  destroy two
+  tell two crash
   expect_end_of two
 }
 
-scenario guest-crash
-guest_crash() {
-  image crash.img 'disk of the guest that crashes'
-  start_guest crash "$(disk xvda w "$IMAGES/crash.img")"
-  expect 'what the guest reads' 'disk of the guest that crashes' "$(ask crash head xvda)"
-  tell crash crash
-  eventually 90 'end of the guest' gone crash
-}
-
-# A new domain, with the same disks.
+# A new domain, with the same disks; of the old one nothing is left.
 scenario guest-reboot
+guest_reboot_needs() { shared_reboot; }
 guest_reboot() {
-  local old
-  image reboot.img 'disk of the guest that reboots'
-  GUEST_EXTRA="on_reboot = 'restart'" start_guest reboot "$(disk xvda w "$IMAGES/reboot.img")"
+  local old new
   old=$(domid_of reboot)
   expect 'the guest writes' written "$(ask reboot write xvda 'before the reboot')"
   tell reboot reboot
@@ -55,10 +44,26 @@ guest_reboot() {
   await_ready reboot 2
   expect 'what the guest reads' 'disk of the guest that reboots' "$(ask reboot head xvda)"
   expect 'and what it had written' 'before the reboot' "$(ask reboot note xvda)"
-  destroy reboot
+  new=$(domid_of reboot)
+  expect_vbd "$new" 51712
+  BEFORE=$(sed "s/\\b$old\\b/$new/" <<<"$BEFORE")
+}
+
+shared_reboot() {
+  gone reboot || return 0
+  image reboot.img 'disk of the guest that reboots'
+  GUEST_EXTRA="on_reboot = 'restart'" shared_guest reboot "$(disk xvda w "$IMAGES/reboot.img")"
 }
 
 another_domid() { # NAME OLD
   local now
   now=$(xl domid "$1" 2>/dev/null) && [ "$now" != "$2" ]
+}
+
+scenario guest-destroy
+guest_destroy() {
+  shared_reboot
+  expect 'what the guest reads' 'disk of the guest that reboots' "$(ask reboot head xvda)"
+  xl destroy reboot
+  expect_end_of reboot
 }
