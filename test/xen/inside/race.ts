@@ -64,6 +64,7 @@ for (let round = 0; round < Number(count); round++) {
     assert.ok(!attached || now !== undefined, 'it says attached, but nothing is open');
   }
   await deleteVbd(store);
+  if (who === 'ours') await library.detach(store, vbd, ATTACH);
   await arena.cleanUp();
 }
 console.log(
