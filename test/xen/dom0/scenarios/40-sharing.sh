@@ -12,7 +12,7 @@ double_writer() {
   said=$(create second 2>&1) && exit_with_reason 'two guests may write one file'
   echo "$said"
   [ -z "$SCRIPT" ] || [ "$SCRIPT" = block ] ||
-    expect_match 'what xl says' 'script: .*(first|domain)' "$said"
+    expect_match 'what xl says' 'script: .*domain [0-9]+ \(first\)' "$said"
   eventually 90 'end of the second' gone second
   destroy first
 }
@@ -20,8 +20,8 @@ double_writer() {
 scenario writer-beside-running-guest
 writer_beside_running_guest_needs() { shared_one; }
 writer_beside_running_guest() {
-  refuse 'script: .*one' "$(disk xvda w "$IMAGES/a.img")"
-  refuse 'script: .*one' "$(disk xvda r "$IMAGES/a.img")"
+  refuse 'script: .*domain [0-9]+ \(one\)' "$(disk xvda w "$IMAGES/a.img")"
+  refuse 'script: .*domain [0-9]+ \(one\)' "$(disk xvda r "$IMAGES/a.img")"
   expect 'what the guest reads' 'disk a of guest one' "$(ask one head xvda)"
 }
 

@@ -17,7 +17,7 @@ replaced_block() {
   local with_guest=$BEFORE
   BEFORE=$(belongings)
   # A file that does not exist is refused by libxl itself here: it looks at disks without a script=.
-  refuse 'script: .*ex' "$(disk xvda w "$IMAGES/e.img")"
+  refuse 'script: .*domain [0-9]+ \(ex\)' "$(disk xvda w "$IMAGES/e.img")"
   BEFORE=$with_guest
   tell ex poweroff
   eventually 90 'end of the guest' gone ex
