@@ -43,7 +43,8 @@ export function needs(context: Mocha.Context, ...list: readonly Need[]): void {
   }
 }
 
-function missing(need: Need): string | undefined {
+/** Why the machine cannot serve a need; `undefined` if it can. */
+export function missing(need: Need): string | undefined {
   switch (need) {
     case 'root':
       return process.getuid?.() === 0 ? undefined : 'it must run as root';

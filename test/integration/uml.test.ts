@@ -1,20 +1,35 @@
 import { basename } from 'node:path';
-import { defineInnerTests, innerEnvironment, innerFiles } from '../bed/uml/inner-tests.js';
+import { missing, needs } from '../bed/needs.js';
+import { defineInnerTests, InnerTests, innerFiles } from '../bed/uml/inner-tests.js';
 import { outlineOf } from '../bed/uml/outline.js';
 
-/** Names of files that get a machine of their own; all machines run at the same time. */
-const ALONE = [/^torture\./];
+/**
+ * What takes minutes and no interest in time has a machine of its own, which runs in the background from
+ * the first test of all on.
+ */
+const isLong = (file: string): boolean => basename(file).startsWith('torture.');
 
-const groups = new Map<string, string[]>();
-for (const file of innerFiles()) {
-  const alone = ALONE.find((pattern) => pattern.test(basename(file)));
-  const group = alone === undefined ? 'shared' : String(alone);
-  groups.set(group, [...(groups.get(group) ?? []), file]);
-}
+const files = innerFiles();
+const groups = [
+  { files: files.filter((file) => !isLong(file)), background: false },
+  { files: files.filter(isLong), background: true },
+].map((group) => ({ ...group, tests: new InnerTests(group.files, group.background) }));
 
-describe('device-mapper', () => {
-  const together = new Set<() => void>();
-  for (const files of groups.values()) {
-    defineInnerTests({ files, env: innerEnvironment() }, outlineOf(files), together);
-  }
+before(() => {
+  if (missing('uml') !== undefined) return;
+  for (const { background, tests } of groups) if (background) tests.start();
+});
+
+after(async () => {
+  for (const { tests } of groups) await tests.stop();
+});
+
+describe('in User-Mode Linux', function () {
+  // The machines have deadlines of their own.
+  this.timeout(0);
+  before(function () {
+    needs(this, 'uml');
+    for (const { tests } of groups) tests.start();
+  });
+  for (const { files, tests } of groups) defineInnerTests(tests, outlineOf(files));
 });

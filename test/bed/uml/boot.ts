@@ -21,6 +21,8 @@ export interface BootOptions {
   readonly onConsole?: (text: string) => void;
   /** Instead of 20 s: how much longer than its own timeout a test may take. */
   readonly graceMs?: number;
+  /** It gives way to everything else, on a CPU that no other machine is given. */
+  readonly background?: boolean;
 }
 
 /** A User-Mode Linux that runs test files. It is killed when nothing has happened for too long. */
@@ -31,6 +33,8 @@ export interface Boot extends AsyncDisposable {
   readonly directory: string;
   /** What the kernel and the tests have printed, the end of it. */
   console(): string;
+  /** Ends it at once. */
+  kill(): void;
 }
 
 /**
@@ -45,7 +49,14 @@ export function boot(job: Job, options: BootOptions = {}): Boot {
     'taskset',
     [
       // Each of its system calls is two switches between processes: faster by a third on one CPU.
-      ...['--cpu-list', String(nextCpu()), 'setpriv'],
+      ...[
+        '--cpu-list',
+        String(nextCpu(options)),
+        'nice',
+        '--adjustment',
+        options.background ? '10' : '0',
+      ],
+      'setpriv',
       // A process namespace, because helper processes of linux.uml outlive it when it is killed.
       ...['--pdeathsig', 'KILL', 'unshare', '--pid', '--fork', '--kill-child', LINUX],
       ...[`mem=${MEMORY_MIB}M`, 'rootfstype=hostfs', 'ro', 'quiet', 'panic=-1'],
@@ -104,6 +115,7 @@ export function boot(job: Job, options: BootOptions = {}): Boot {
     events,
     directory,
     console: () => text,
+    kill: () => void child.kill('SIGKILL'),
     async [Symbol.asyncDispose]() {
       const late = setTimeout(() => child.kill('SIGKILL'), END_MS);
       await closed.catch(() => {});
@@ -135,15 +147,16 @@ async function news(
 
 let boots = 0;
 
-/** CPUs that this process may use, in turn. */
-function nextCpu(): number {
+/** The CPUs that this process may use in turn, the last of them for machines in the background. */
+function nextCpu({ background }: BootOptions): number {
   const status = readFileSync('/proc/self/status', 'utf8');
   const list = /^Cpus_allowed_list:\s*(.*)$/m.exec(status)?.[1] ?? '0';
   const cpus = list.split(',').flatMap((range) => {
     const [first = 0, last = first] = range.split('-').map(Number);
     return Array.from({ length: last - first + 1 }, (_, index) => first + index);
   });
-  return cpus[boots++ % cpus.length] ?? 0;
+  const last = cpus.length > 1 ? cpus.pop() : cpus[0];
+  return (background ? last : cpus[boots++ % cpus.length]) ?? 0;
 }
 
 /** linux.uml keeps its memory in a file that it maps, also executable: best one in memory. */

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { needs } from '../needs.js';
 import { projectRoot } from '../paths.js';
-import { boot } from './boot.js';
+import { type Boot, boot } from './boot.js';
 import type { InnerEvent, Job } from './job.js';
 import type { Outline } from './outline.js';
 
@@ -27,70 +26,83 @@ export function innerEnvironment(): Record<string, string> {
   };
 }
 
-/**
- * Defines a suite with a test for each of those that one User-Mode Linux runs, by their own names. It
- * is booted when the first of them, or of another such suite in `together`, is due.
- */
-export function defineInnerTests(job: Job, outline: Outline, together: Set<() => void>): void {
-  const outcomes = new Map<string, Outcome>();
-  const waiting = new Set<() => void>();
-  let end: Error | undefined;
-  let running: Promise<void> | undefined;
+/** A User-Mode Linux for some test files, and what has come of their tests so far. */
+export class InnerTests {
+  readonly #job: Job;
+  readonly #background: boolean;
+  readonly #outcomes = new Map<string, Outcome>();
+  /** What was said on the way to an outcome. */
+  readonly #said = new Map<string, string>();
+  readonly #waiting = new Set<() => void>();
+  #machine: Boot | undefined;
+  #running: Promise<void> | undefined;
+  #end: Error | undefined;
 
-  const run = async () => {
+  constructor(files: readonly string[], background: boolean) {
+    this.#job = { files, env: innerEnvironment() };
+    this.#background = background;
+  }
+
+  /** Boots it, unless it has been booted. */
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** Ends it, whatever it is at. */
+  async stop(): Promise<void> {
+    this.#machine?.kill();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
     try {
-      await using machine = boot(job);
+      await using machine = boot(this.#job, { background: this.#background });
+      this.#machine = machine;
+      let said: string[] = [];
       for await (const event of machine.events()) {
-        if (event.event === 'said') console.log(event.text);
-        if ('title' in event && event.event !== 'begins') outcomes.set(event.title, event);
-        for (const look of waiting) look();
+        if (event.event === 'said') said.push(event.text);
+        if (!('title' in event) || event.event === 'begins') continue;
+        this.#outcomes.set(event.title, event);
+        this.#said.set(event.title, said.join('\n'));
+        said = [];
+        for (const look of this.#waiting) look();
       }
-      end = new Error('it was never run inside');
+      this.#end = new Error('it was never run inside');
     } catch (error) {
-      end = error instanceof Error ? error : new Error(String(error));
+      this.#end = error instanceof Error ? error : new Error(String(error));
     }
-    for (const look of waiting) look();
-  };
-  const start = () => {
-    running ??= run();
-  };
-  together.add(start);
+    for (const look of this.#waiting) look();
+  }
 
-  /** What came of a test, or of the hook for want of which it was not run. */
-  const outcomeOf = (title: string) =>
-    new Promise<Outcome>((resolve, reject) => {
+  /** Waits for what comes of a test; rejects with the reason for which it was not run. */
+  async outcome(title: string): Promise<Outcome> {
+    const outcome = await new Promise<Outcome>((resolve, reject) => {
       const look = () => {
-        const outcome = outcomes.get(title);
-        if (outcome === undefined && end === undefined) return;
-        waiting.delete(look);
-        if (outcome) resolve(outcome);
-        else reject(failedHook(outcomes, title) ?? end);
+        const found = this.#outcomes.get(title);
+        if (found === undefined && this.#end === undefined) return;
+        this.#waiting.delete(look);
+        if (found) resolve(found);
+        else reject(failedHook(this.#outcomes, title) ?? this.#end);
       };
-      waiting.add(look);
+      this.#waiting.add(look);
       look();
     });
+    const said = this.#said.get(title);
+    if (said) console.log(said);
+    return outcome;
+  }
+}
 
-  const define = (suite: Outline): void => {
-    for (const { title, fullTitle } of suite.tests) {
-      it(title, async function () {
-        const outcome = await outcomeOf(fullTitle);
-        if (outcome.event === 'skipped') this.skip();
-        if (outcome.event === 'failed') throw failureOf(outcome);
-      });
-    }
-    for (const inner of suite.suites) describe(inner.title, () => define(inner));
-  };
-
-  describe('in User-Mode Linux', function () {
-    // The machine has deadlines of its own.
-    this.timeout(0);
-    before(function () {
-      needs(this, 'uml');
-      for (const go of together) go();
+/** Defines the tests that a machine runs by their own names. Call it in a suite. */
+export function defineInnerTests(tests: InnerTests, outline: Outline): void {
+  for (const { title, fullTitle } of outline.tests) {
+    it(title, async function () {
+      const outcome = await tests.outcome(fullTitle);
+      if (outcome.event === 'skipped') this.skip();
+      if (outcome.event === 'failed') throw failureOf(outcome);
     });
-    after(() => running);
-    define(outline);
-  });
+  }
+  for (const suite of outline.suites) describe(suite.title, () => defineInnerTests(tests, suite));
 }
 
 function failureOf(outcome: Extract<Outcome, { event: 'failed' }>): Error {

@@ -52,7 +52,8 @@ const SCRIPT_WAYS: readonly ((name: string) => string)[] = [
 ];
 
 describe('mapper devices are destroyed and made anew all the time', function () {
-  this.timeout(300_000);
+  // It may be one of many that want the machine.
+  this.timeout(600_000);
   before(function () {
     needs(this, 'root', 'loop', 'xenstored', 'mapper');
   });
@@ -153,7 +154,7 @@ async function tryBatch(arena: Arena, first: number): Promise<string[]> {
     first,
     tries.map(({ params }) => params),
   );
-  const places = { timeoutMs: 20_000, sysfs: bed.blkback.sysfs, runDirectory: bed.runDirectory };
+  const places = { timeoutMs: 60_000, sysfs: bed.blkback.sysfs, runDirectory: bed.runDirectory };
   const outcomes: string[] = [];
   let next = 0;
   const lane = async (): Promise<void> => {
