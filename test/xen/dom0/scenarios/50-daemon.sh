@@ -62,8 +62,14 @@ await_loop_of() { # FILE
   exit_with_reason "$1 never got a loop device"
 }
 
-# The hotplug script that xl runs, whatever it has become by exec.
-script_pid() { pgrep -f 'block-diskseq.cjs add|scripts/block add|block-diskseq add' | head -n 1; }
+# Waits for the hotplug script that xl runs, whose number stays the same whatever it becomes by exec. It
+# is found before there is anything to wait for: then a kill comes within a time slice of that.
+await_script() {
+  eventually 90 'the script runs' script_runs
+  SCRIPT_PID=$(script_runs)
+}
+
+script_runs() { pgrep -f 'block-diskseq.cjs add|scripts/block(-diskseq)? add' | grep -m 1 .; }
 
 # The script is killed when it has the loop device and has not done with it: xl create fails, and the
 # loop device goes with the process.
@@ -75,8 +81,9 @@ leak_after_kill() {
     configure leaking idle "$(disk xvda w "$IMAGES/leak.img")"
     create leaking &
     creation=$!
+    await_script
     await_loop_of leak.img
-    kill -KILL "$(script_pid)" || true
+    kill -KILL "$SCRIPT_PID" || true
     if wait "$creation"; then
       note "round $round: the script was faster"
       destroy leaking
@@ -94,8 +101,9 @@ xl_timeout() {
   configure slow idle "$(disk xvda w "$IMAGES/slow.img")"
   create slow &
   creation=$!
+  await_script
   await_loop_of slow.img
-  kill -STOP "$(script_pid)"
+  kill -STOP "$SCRIPT_PID"
   if wait "$creation"; then exit_with_reason 'xl create did not fail'; fi
   [ $((SECONDS - start)) -ge 35 ] || exit_with_reason "it failed after $((SECONDS - start)) s already"
   eventually 90 'end of the domain' gone slow
