@@ -25,7 +25,8 @@ const DOM0_MEMORY = 1400;
 
 /**
  * Boots Xen in QEMU, without hardware virtualisation, and gives the lines of dom0's report as they
- * come; they end when the machine does. `-cpu max` makes dom0 crash (Xen 4.17), Nehalem does not.
+ * come; they end when the machine does. `-cpu max` makes dom0 crash (Xen 4.17), Nehalem does not;
+ * without rdrand its Linux has no random numbers for a minute or so, and Node waits for them.
  */
 export class Dom0 {
   readonly #qemu: ChildProcess;
@@ -76,7 +77,7 @@ function machine({ driver, image, scenarios, shell }: Boot): string[] {
     ...(shell ? ['BED_SHELL=1'] : []),
   ];
   return [
-    ...['-accel', 'tcg', '-cpu', 'Nehalem', '-smp', '1', '-m', String(MEMORY)],
+    ...['-accel', 'tcg', '-cpu', 'Nehalem,+rdrand', '-smp', '1', '-m', String(MEMORY)],
     ...['-no-reboot', '-nic', 'none', '-display', 'none'],
     ...['-kernel', join(PARTS, 'xen')],
     '-append',
