@@ -7,6 +7,9 @@ import { needs } from '../../bed/needs.js';
 import { built, projectRoot, temporaryDirectory } from '../../bed/paths.js';
 import { failure, on, type Stage } from '../hotplug/stage.js';
 
+/** How fast it is, is no matter here. */
+const PATIENT = { timeoutMs: 30_000 };
+
 describe('The lock of the bases', function () {
   this.timeout(60_000);
   before(function () {
@@ -26,7 +29,7 @@ describe('The lock of the bases', function () {
       const [image, other] = [stage.image(), stage.image()];
       await using _held = await lock(stage, false, image);
       const free = await stage.vbd(other);
-      await stage.attach(free);
+      await stage.attach(free, PATIENT);
       const vbd = await stage.vbd(image);
       const error = await failure('ETIMEDOUT', stage.attach(vbd, { timeoutMs: 700 }));
       assert.match(error.message, /waiting for other adds of the same bytes$/);
@@ -41,10 +44,10 @@ describe('The lock of the bases', function () {
       const image = stage.image();
       const held = await lock(stage, false, image);
       const reader = await stage.vbd(image, { mode: 'r' });
-      await stage.attach(reader);
+      await stage.attach(reader, PATIENT);
       await stage.delete(reader);
       const writer = await stage.vbd(image);
-      const attached = stage.attach(writer);
+      const attached = stage.attach(writer, PATIENT);
       await held[Symbol.asyncDispose]();
       await attached;
     }),
@@ -56,7 +59,7 @@ describe('The lock of the bases', function () {
       const image = stage.image();
       await using _held = await lock(stage, true, image);
       const vbd = await stage.vbd(image, { mode: 'w!' });
-      await stage.attach(vbd);
+      await stage.attach(vbd, PATIENT);
     }),
   );
 
