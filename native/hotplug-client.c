@@ -26,8 +26,8 @@
 #define SOCKET "/run/xen-blkback/control.sock"
 #define VERSION "1"
 
-/* A daemon that lives says within this time that it has understood. */
-#define ACCEPT_MS 2000
+/* A daemon that lives says within this time that it has understood, on a busy machine too. */
+#define ACCEPT_MS 4000
 /* The daemon has a deadline of its own; it gets this much longer to tell of it. */
 #define GRACE_MS 1000
 #define DEFAULT_TIMEOUT_S 30

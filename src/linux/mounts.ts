@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { type Devnum, parseDevnum } from './devnum.js';
 import { SystemError } from './errno.js';
 
@@ -18,7 +18,7 @@ export interface Mount {
 
 /** The mounts of this namespace (proc(5), /proc/self/mountinfo). Throws `SystemError`. */
 export async function readMounts(): Promise<Mount[]> {
-  return parseMountinfo(await readTable('/proc/self/mountinfo'));
+  return parseMountinfo(readTable('/proc/self/mountinfo'));
 }
 
 /** Reads the text of mountinfo; lines that are none are left out. */
@@ -39,7 +39,7 @@ export function parseMountinfo(text: string): Mount[] {
 
 /** Paths of what this domain swaps to: block devices and files (/proc/swaps). Throws `SystemError`. */
 export async function readSwaps(): Promise<string[]> {
-  return parseSwaps(await readTable('/proc/swaps'));
+  return parseSwaps(readTable('/proc/swaps'));
 }
 
 /** Reads the text of /proc/swaps: a head, then a line for each. */
@@ -51,9 +51,10 @@ export function parseSwaps(text: string): string[] {
     .filter((path) => path.startsWith('/'));
 }
 
-async function readTable(path: string): Promise<string> {
+/** At once: it is memory, and a trip through the thread pool for each of its calls would cost more. */
+function readTable(path: string): string {
   try {
-    return await readFile(path, 'utf8');
+    return readFileSync(path, 'utf8');
   } catch (error) {
     throw SystemError.fromNode('read', path, error);
   }

@@ -1,6 +1,7 @@
 import type { DeviceMap, Reach } from '../../block/device-map.js';
 import { type Access, findLocalUses, type LocalUse } from '../../block/local-uses.js';
 import type { Devnum } from '../../linux/devnum.js';
+import { breathe } from '../../util/breathe.js';
 import type { Publications, VbdPublication } from '../../xenstore/publications.js';
 import { type DomainIdentity, isSameVm, readDomains } from '../../xenstore/same-vm.js';
 import type { VbdPath } from '../../xenstore/vbd-path.js';
@@ -41,6 +42,8 @@ export async function* findRivals(
   if (!readers && mayShare(wanted.sharing, wanted.access, 'read-write')) return;
   const known = new Set(reach.stack);
   const publications = await around.publications.list(readers, { signal: around.signal });
+  // It takes a moment for each vbd there is.
+  await breathe();
   const looks = publications.map(async (publication): Promise<GuestCandidate | undefined> => {
     const device = parsePublished(publication);
     const access = accessOf(publication.mode);

@@ -35,8 +35,8 @@ describe('the daemon over many attaches and detaches', function () {
       makeImage(bed.images, { marker: `lane ${lane}` }),
     );
     const [add, remove] = await Promise.all([
-      Stopwatch.start([built('block-diskseq'), 'add'], { ...daemon.env, PATH: '/nonexistent' }),
-      Stopwatch.start([built('block-diskseq'), 'remove'], { ...daemon.env, PATH: '/nonexistent' }),
+      Stopwatch.start([built('block-diskseq'), 'add'], daemon.env),
+      Stopwatch.start([built('block-diskseq'), 'remove'], daemon.env),
     ]);
     await using _add = add;
     await using _remove = remove;

@@ -108,7 +108,7 @@ describe('scripts while the daemon is in trouble', function () {
       await attachWithHelpOf(stage, daemon, vbds, () => bed.blkback.kill('SIGUSR1'));
     }));
 
-  /** The client gives the daemon two seconds, and does it itself; then the daemon goes on. */
+  /** The client gives the daemon four seconds, and does it itself; then the daemon goes on. */
   async function attachWithHelpOf(
     stage: Stage,
     daemon: Daemon,
@@ -118,7 +118,7 @@ describe('scripts while the daemon is in trouble', function () {
     const [vbd = assert.fail()] = vbds;
     await waitInitWait(stage.store, vbd);
     const run = runClient(daemon.env, vbd, 'add');
-    await pause(2500);
+    await pause(4500);
     open();
     const { status, stderr } = await run;
     assert.equal(status, 0, stderr);

@@ -1,0 +1,88 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
+import { join } from 'node:path';
+import { projectRoot } from '../test/bed/paths.js';
+import { processState } from '../test/bed/process-state.js';
+import {
+  type Among,
+  type Burst,
+  measureAmong,
+  measureBurst,
+  measureRest,
+  measureSingle,
+} from './measure.js';
+import { type Results, singleTable, toMarkdown, toPlot } from './report.js';
+import { type Attach, BenchStage } from './stage.js';
+
+// What a toolstack waits for when files are attached as vbds, ours beside Xen's `block`, in one run:
+// prints tables, and puts them into docs/speed.md and README.md, with a plot.
+
+const ROUNDS = 30;
+/** Fewer where each takes seconds. */
+const AMONG = [
+  { attached: 0, rounds: { daemon: 25, block: 5 } },
+  { attached: 100, rounds: { daemon: 25, block: 3 } },
+  { attached: 1000, rounds: { daemon: 25, block: 1 } },
+];
+const AT_A_TIME = 50;
+
+/** What it has found is told before a thousand disks are taken away again, which takes its time. */
+async function measure(): Promise<void> {
+  await using stage = await BenchStage.start();
+  const atStart = processState(stage.daemon.child.pid).residentMiB;
+  const before = formatLoad();
+  const single = await measureSingle(stage, ROUNDS);
+  say(`one disk: done\n${singleTable({ single, rounds: ROUNDS })}`);
+  const bursts: Burst[] = [
+    await measureBurst(stage, 'daemon', 100, 3),
+    await measureBurst(stage, 'block', 100, 1),
+    // Not by `block`: it takes one disk at a time, each slower than the one before.
+    await measureBurst(stage, 'daemon', 500, 1),
+  ];
+  say(`many at once: done ${JSON.stringify(bursts)}`);
+  const others: Attach[] = [];
+  const among: Among[] = [];
+  for (const { attached, rounds } of AMONG) {
+    while (others.length < attached) {
+      others.push(
+        ...(await stage.attachMany('daemon', Math.min(AT_A_TIME, attached - others.length))),
+      );
+    }
+    among.push(...(await measureAmong(stage, attached, rounds)));
+    say(`beside ${attached}: done ${JSON.stringify(among.slice(-2))}`);
+  }
+  const rest = await measureRest(stage, others, 10);
+  const load = `${before}; ${formatLoad()}`;
+  report({ rounds: ROUNDS, single, bursts, among, atStart, rest, load });
+}
+
+function formatLoad(): string {
+  return loadavg()
+    .map((load) => load.toFixed(1))
+    .join(' ');
+}
+
+/** Progress is for people: the tables go to stdout. */
+function say(text: string): void {
+  process.stderr.write(`bench: ${text}\n`);
+}
+
+/** Puts text between two lines of a page that say where. */
+function fill(name: string, content: string): void {
+  const page = join(projectRoot, name);
+  const [first, last] = ['<!-- made by npm run bench -->\n', '<!-- /made by npm run bench -->'];
+  const text = readFileSync(page, 'utf8');
+  const [start, end] = [text.indexOf(first), text.indexOf(last)];
+  if (start < 0 || end < start) throw new Error(`${page} does not say where the figures belong`);
+  writeFileSync(page, `${text.slice(0, start)}${first}\n${content}\n\n${text.slice(end)}`);
+}
+
+function report(results: Results): void {
+  const markdown = toMarkdown(results);
+  console.log(markdown);
+  fill('docs/speed.md', markdown);
+  fill('README.md', singleTable(results));
+  writeFileSync(join(projectRoot, 'docs/speed.svg'), toPlot(results));
+}
+
+await measure();

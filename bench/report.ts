@@ -1,0 +1,133 @@
+import type { Among, Burst, Rest, Times } from './measure.js';
+import { drawBars, formatTime } from './plot.js';
+import { median } from './stage.js';
+
+/** All that one run has measured. */
+export interface Results {
+  readonly rounds: number;
+  readonly single: { readonly script: Times; readonly opened: Times };
+  readonly bursts: readonly Burst[];
+  readonly among: readonly Among[];
+  readonly atStart: number;
+  readonly rest: Rest;
+  readonly load: string;
+}
+
+const NAMES: Readonly<Record<string, string>> = {
+  bare: 'bare C client and server',
+  daemon: 'client and daemon',
+  node: 'node -e 0',
+  'one-shot': 'one-shot program',
+  block: "Xen's block",
+};
+
+/** The tables, as Markdown. */
+export function toMarkdown(results: Results): string {
+  return [
+    singleTable(results),
+    burstTable(results),
+    amongTable(results),
+    `The daemon had ${results.atStart.toFixed(0)} MiB of resident memory at the start and ${results.rest.residentMiB.toFixed(0)} MiB with ${results.rest.attached} vbds attached; at rest its threads were woken ${results.rest.wakeUps} times in ${results.rest.seconds} s.`,
+    `Load averages before and after: ${results.load}.`,
+  ].join('\n\n');
+}
+
+/** The table of one disk after another. */
+export function singleTable({ single, rounds }: Pick<Results, 'single' | 'rounds'>): string {
+  const block = median(single.script.get('block') ?? []);
+  const rows = ['bare', 'daemon', 'node', 'one-shot', 'block'].map((name) => {
+    const times = single.script.get(name) ?? [];
+    const opened = single.opened.get(name);
+    return [
+      NAMES[name],
+      formatTime(Math.min(...times)),
+      formatTime(median(times)),
+      formatTime(Math.max(...times)),
+      ratio(median(times), block),
+      opened === undefined ? '' : formatTime(median(opened)),
+    ];
+  });
+  const head = [
+    `one file, ${rounds} rounds`,
+    'min',
+    'median',
+    'max',
+    'to `block`',
+    'nodes to opened',
+  ];
+  return table(head, rows);
+}
+
+function burstTable({ bursts }: Results): string {
+  const rows = bursts.map(({ handler, count, scripts, whole, failed }) => {
+    const block = bursts.find((other) => other.handler === 'block' && other.count === count);
+    return [
+      `${count} at once, ${NAMES[handler]}${failed > 0 ? ` (${failed} failed)` : ''}`,
+      formatTime(scripts),
+      formatTime(whole),
+      block === undefined ? '' : ratio(scripts, block.scripts),
+    ];
+  });
+  return table(
+    ['', 'first exec to last exit', 'with the writing of the nodes', 'to `block`'],
+    rows,
+  );
+}
+
+function amongTable({ among }: Results): string {
+  const rows = among.map(({ handler, attached, milliseconds, rounds }) => {
+    const none = among.find((other) => other.handler === handler && other.attached === 0);
+    return [
+      `${attached} attached, ${NAMES[handler]}`,
+      formatTime(milliseconds),
+      String(rounds),
+      none === undefined ? '' : (milliseconds / none.milliseconds).toFixed(2),
+    ];
+  });
+  return table(['one more', 'median', 'rounds', 'to none attached'], rows);
+}
+
+/** `1/21` for what is faster. */
+function ratio(time: number, reference: number): string {
+  if (time === reference) return '1';
+  return time < reference ? `1/${(reference / time).toFixed(0)}` : (time / reference).toFixed(1);
+}
+
+function table(
+  head: readonly string[],
+  rows: readonly (readonly (string | undefined)[])[],
+): string {
+  const line = (cells: readonly (string | undefined)[]): string => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+/** The same as a plot. */
+export function toPlot({ single, bursts, among }: Results): string {
+  const kind = (name: string) => (['daemon', 'one-shot'].includes(name) ? 'ours' : 'other');
+  return drawBars('Attaching a file (logarithmic scale; lower is better)', [
+    {
+      title: 'One disk, script from exec to exit',
+      bars: ['bare', 'daemon', 'node', 'one-shot', 'block'].map((name) => ({
+        label: NAMES[name] ?? name,
+        milliseconds: median(single.script.get(name) ?? []),
+        kind: kind(name),
+      })),
+    },
+    {
+      title: 'Many disks at once, first exec to last exit',
+      bars: bursts.map(({ handler, count, scripts }) => ({
+        label: `${count}, ${NAMES[handler]}`,
+        milliseconds: scripts,
+        kind: kind(handler),
+      })),
+    },
+    {
+      title: 'One more disk where so many are attached',
+      bars: among.map(({ handler, attached, milliseconds }) => ({
+        label: `${attached}, ${NAMES[handler]}`,
+        milliseconds,
+        kind: kind(handler),
+      })),
+    },
+  ]);
+}

@@ -1,0 +1,183 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import type { Xenstore } from '../src/xenstore/xenstore.js';
+import { type Bed, startBed } from '../test/bed/bed.js';
+import { type Daemon, startDaemon } from '../test/bed/daemon.js';
+import { makeImage } from '../test/bed/images.js';
+import { built, projectRoot } from '../test/bed/paths.js';
+import { type Lap, Stopwatch } from '../test/bed/stopwatch.js';
+import { openStore } from '../test/bed/store.js';
+import {
+  closeVbd,
+  createVbd,
+  deleteVbd,
+  type Vbd,
+  waitInitWait,
+  waitState,
+} from '../test/bed/toolstack.js';
+import { XEN_BLOCK_SCRIPT } from '../test/bed/xen-block.js';
+
+/** What is compared: how a disk is attached. */
+export type Handler = 'daemon' | 'one-shot' | 'block';
+
+/** One attach, as the toolstack sees it: nodes written, state 2 seen, script run. Milliseconds. */
+export interface Attach {
+  readonly handler: Handler;
+  readonly vbd: Vbd;
+  /** From just before the script's exec to its end. */
+  readonly script: Lap;
+  /** From before the nodes were written to blkback's open of the device. */
+  readonly untilOpened: number;
+}
+
+const PROGRAMS: Readonly<Record<Handler, string>> = {
+  daemon: built('block-diskseq'),
+  'one-shot': join(projectRoot, 'hotplug-scripts/block-diskseq'),
+  block: XEN_BLOCK_SCRIPT,
+};
+/** Xen's script fails where another process is faster to take its loop device. */
+const TRIES = 10;
+const LONGEST_MS = 600_000;
+
+/** A bed with the daemon, and a stopwatch for each handler's scripts. */
+export class BenchStage implements AsyncDisposable {
+  readonly bed: Bed;
+  readonly daemon: Daemon;
+  readonly #store: Xenstore;
+  readonly #stopwatches = new Map<string, Promise<Stopwatch>>();
+  /** In the order in which they were started. */
+  readonly #parts: AsyncDisposable[];
+  #frontend = 100;
+
+  private constructor(bed: Bed, daemon: Daemon, store: Xenstore) {
+    this.bed = bed;
+    this.daemon = daemon;
+    this.#store = store;
+    this.#parts = [bed, store, daemon];
+  }
+
+  static async start(): Promise<BenchStage> {
+    const bed = await startBed({ guise: 'stock' });
+    const store = await openStore(bed);
+    return new BenchStage(bed, await startDaemon(bed), store);
+  }
+
+  /** Attaches a new disk to a new guest. */
+  async attach(handler: Handler): Promise<Attach> {
+    for (let left = TRIES; left > 0; left--) {
+      const [attach] = await this.attachMany(handler, 1);
+      if (attach !== undefined) return attach;
+    }
+    throw new Error(`${handler} add failed ${TRIES} times`);
+  }
+
+  /** Attaches disks to one new guest, all at once; those that failed are left out. */
+  async attachMany(handler: Handler, count: number): Promise<Attach[]> {
+    const frontend = this.#frontend++;
+    const disks = Array.from({ length: count }, (_, disk) => 51712 + disk);
+    const stopwatch = await this.#stopwatch(handler, 'add');
+    const attaches = disks.map((devid) => this.#attach(handler, stopwatch, frontend, devid));
+    return (await Promise.all(attaches)).filter((attach) => attach !== undefined);
+  }
+
+  async #attach(
+    handler: Handler,
+    stopwatch: Stopwatch,
+    frontend: number,
+    devid: number,
+  ): Promise<Attach | undefined> {
+    const params = makeImage(this.bed.images, { marker: `bench ${frontend} ${devid}` });
+    // By the script's name the daemon knows which vbds are its own to prepare.
+    const script = handler === 'daemon' ? 'block-diskseq' : 'another';
+    const start = performance.timeOrigin + performance.now();
+    const vbd = await createVbd(this.#store, { frontend, devid, params, script });
+    await waitInitWait(this.#store, vbd, LONGEST_MS);
+    const lap = await stopwatch.run(vbd.backendPath, LONGEST_MS);
+    if (lap.status !== 0) {
+      if (handler !== 'block') throw new Error(`${handler} add ended with status ${lap.status}`);
+      await deleteVbd(this.#store, vbd);
+      return undefined;
+    }
+    const opened = await this.bed.blkback.waitFor(
+      ({ event, vbd: key }) => event === 'opened' && key === vbd.key,
+      LONGEST_MS,
+    );
+    return { handler, vbd, script: lap, untilOpened: opened.time - start };
+  }
+
+  /** Detaches a disk as libxl does, with the handler's own script. */
+  async detach({ handler, vbd }: Attach): Promise<void> {
+    await closeVbd(this.#store, vbd);
+    await waitState(this.#store, vbd, '6');
+    const stopwatch = await this.#stopwatch(handler, 'remove');
+    const { status } = await stopwatch.run(vbd.backendPath, LONGEST_MS);
+    if (status !== 0) throw new Error(`${handler} remove ended with status ${status}`);
+    await deleteVbd(this.#store, vbd);
+  }
+
+  /** Detaches a disk the short way: its nodes go, as when a guest is destroyed. */
+  async drop(attach: Attach): Promise<void> {
+    const { blkback } = this.bed;
+    const { key } = attach.vbd;
+    // Xen's script has to unbind its loop device itself.
+    if (attach.handler === 'block') return await this.detach(attach);
+    await deleteVbd(this.#store, attach.vbd);
+    await blkback.waitFor(({ event, vbd }) => event === 'closed' && vbd === key, LONGEST_MS);
+  }
+
+  async dropAll(attaches: readonly Attach[]): Promise<void> {
+    for (const attach of attaches) await this.drop(attach);
+  }
+
+  /** The least a client can cost: exec, connect, ask, exit. Milliseconds. */
+  async bare(): Promise<number> {
+    const env = { XEN_BLKBACK_BARE: join(this.bed.directory, 'bare') };
+    const stopwatch = await this.#started('bare', async () => {
+      const stdio = ['ignore', 'pipe', 'inherit'] as const;
+      const server = spawn(built('bare'), ['serve'], { env, stdio: [...stdio] });
+      this.#parts.push({ [Symbol.asyncDispose]: async () => void server.kill() });
+      if (server.stdout !== null) await once(server.stdout, 'data');
+      return await Stopwatch.start([built('bare'), 'add'], env);
+    });
+    return duration(await stopwatch.run('bare'));
+  }
+
+  /** What starting Node costs. Milliseconds. */
+  async node(): Promise<number> {
+    const start = () => Stopwatch.start([process.execPath, '-e', '0'], {});
+    return duration(await (await this.#started('node', start)).run('node'));
+  }
+
+  #stopwatch(handler: Handler, action: 'add' | 'remove'): Promise<Stopwatch> {
+    const command = [PROGRAMS[handler], action];
+    return this.#started(command.join(' '), () => Stopwatch.start(command, this.daemon.env));
+  }
+
+  #started(key: string, start: () => Promise<Stopwatch>): Promise<Stopwatch> {
+    let stopwatch = this.#stopwatches.get(key);
+    if (stopwatch === undefined) {
+      stopwatch = start().then((started) => {
+        this.#parts.push(started);
+        return started;
+      });
+      this.#stopwatches.set(key, stopwatch);
+    }
+    return stopwatch;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const part of this.#parts.reverse()) await part[Symbol.asyncDispose]();
+  }
+}
+
+export function duration({ start, end }: Lap): number {
+  return end - start;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
