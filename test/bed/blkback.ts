@@ -96,7 +96,7 @@ export interface Blkback extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-const START_DEADLINE_MS = 5000;
+const START_DEADLINE_MS = 20_000;
 const EVENT_DEADLINE_MS = 5000;
 
 /** Starts the stand-in on a xenstored; when it resolves, existing backends have been probed. */

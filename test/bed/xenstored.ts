@@ -7,7 +7,7 @@ import { type Child, startChild, stopChild } from './child.js';
 import { fileExists, within } from './deadline.js';
 import { built, findXenstored, temporaryDirectory } from './paths.js';
 
-const START_DEADLINE_MS = 5000;
+const START_DEADLINE_MS = 20_000;
 
 /** A private xenstored: Debian's own program with its real store, without a hypervisor. */
 export interface Xenstored extends AsyncDisposable {

@@ -25,7 +25,7 @@ console.log = (...args: unknown[]) => {
 };
 
 const mocha = new Mocha({
-  timeout: 40_000,
+  timeout: 90_000,
   forbidOnly: true,
   color: false,
   reporter: class Silent extends Mocha.reporters.Base {},
