@@ -17,11 +17,12 @@ export function innerFiles(): string[] {
     .map((name) => join(root, name));
 }
 
-/** The environment of tests inside: whether they may be skipped, and how many adds the torture makes. */
+/** The environment of tests inside: whether they may be skipped, and how long they may take. */
 export function innerEnvironment(): Record<string, string> {
-  const { XEN_BLKBACK_BEDS, XEN_BLKBACK_ADDS } = process.env;
+  const { XEN_BLKBACK_BEDS, XEN_BLKBACK_EFFORT, XEN_BLKBACK_ADDS } = process.env;
   return {
     ...(XEN_BLKBACK_BEDS !== undefined && { XEN_BLKBACK_BEDS }),
+    ...(XEN_BLKBACK_EFFORT !== undefined && { XEN_BLKBACK_EFFORT }),
     ...(XEN_BLKBACK_ADDS !== undefined && { XEN_BLKBACK_ADDS }),
   };
 }

@@ -9,13 +9,14 @@ import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { type Bed, startBed } from '../../bed/bed.js';
 import type { BlkbackEvent } from '../../bed/blkback.js';
 import { Churn } from '../../bed/churn.js';
+import { effort } from '../../bed/effort.js';
 import { attachLoop, loopsLeft, loopsOf, makeImage } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { openStore } from '../../bed/store.js';
 import { createVbd, deleteVbd, type Vbd, waitInitWait } from '../../bed/toolstack.js';
 import { runXenBlock } from '../../bed/xen-block.js';
 
-const TRIES = 500;
+const TRIES = effort(500, 120);
 const LANES = 2;
 /** By when Xen's script has certainly gone wrong in both ways. */
 const MOST_XEN_BLOCK_TRIES = 300;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { attach } from '../../../src/hotplug/attach.js';
 import { detach } from '../../../src/hotplug/detach.js';
+import { effort } from '../../bed/effort.js';
 import { needs } from '../../bed/needs.js';
 import { HOTPLUG_SCRIPT, libxlEnvironment, type Run, startProgram } from '../../bed/script.js';
 import type { Vbd } from '../../bed/toolstack.js';
@@ -17,11 +18,11 @@ import {
   withChurn,
 } from './arena.js';
 
-const ADDS = Number(process.env.XEN_BLKBACK_ADDS ?? 2000);
+const ADDS = Number(process.env.XEN_BLKBACK_ADDS ?? effort(2000, 300));
 /** Vbds that exist at a time, and adds in flight. */
 const BATCH = 12;
 const LANES = 3;
-const SCRIPT_ADDS = 30;
+const SCRIPT_ADDS = effort(30, 10);
 /** Of the bystander: on one CPU the adds are to get somewhere, too. */
 const NICENESS = 12;
 /** By when Xen's script has certainly gone wrong. */
