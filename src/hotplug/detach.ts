@@ -3,8 +3,8 @@ import { refreshUdev } from '../block/refresh-udev.js';
 import { layerBase, listLayers, waitLayersGone } from '../block/release-layer.js';
 import { isLoopBound, unbindLoop, waitLoopUnbound } from '../block/release-loop.js';
 import { errorCode } from '../errors.js';
-import { type Devnum, formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
-import { findBlock, readAttribute } from '../linux/sysfs.js';
+import { readPresentDiskseq } from '../linux/block-stack.js';
+import { formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
 import { XenBackendDevice } from '../linux/xen-backend.js';
 import { poll } from '../util/poll.js';
 import { readVbdBackend, type VbdBackend } from '../xenstore/vbd-backend.js';
@@ -87,16 +87,12 @@ async function takeStock(
   const record = await readRecord(runDirectory, vbd);
   const [layer] = await listLayers(layerOwner(vbd));
   const base = layer && layerBase(layer);
-  const published = base ? await presentDevice(base) : readPublishedLeniently(vbd, backend);
+  // What a layer stands on is not in XenStore, and cannot become another device while it does.
+  const published = base
+    ? { devnum: base, diskseq: readPresentDiskseq(base), path: undefined }
+    : readPublishedLeniently(vbd, backend);
   const ownLoop = record?.unbind ?? (await isOwnLoop(published, backend));
   return { record, published, ownLoop, layered: layer !== undefined };
-}
-
-/** What a layer stands on is not in XenStore, and cannot become another device while it does. */
-async function presentDevice(devnum: Devnum): Promise<PublishedDevice> {
-  const block = await findBlock(devnum).catch(() => undefined);
-  const diskseq = block && (await readAttribute(block.diskDirectory, 'diskseq'));
-  return { devnum, diskseq: diskseq === undefined ? undefined : BigInt(diskseq), path: undefined };
 }
 
 /** A published loop device is ours if the target is a file, or was one: nobody else sets up loops. */

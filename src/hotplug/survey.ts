@@ -1,5 +1,5 @@
+import { readPresentDiskseq } from '../linux/block-stack.js';
 import type { Devnum } from '../linux/devnum.js';
-import { findBlock, readAttribute } from '../linux/sysfs.js';
 import { XenBackendDevice } from '../linux/xen-backend.js';
 import { listVbds } from '../xenstore/list-vbds.js';
 import { readVbdBackend, type VbdBackend } from '../xenstore/vbd-backend.js';
@@ -71,7 +71,7 @@ export async function surveyVbd(
     device: backend.text('physical-device-path'),
     devnum: published?.devnum,
     diskseq: published?.diskseq,
-    presentDiskseq: published && (await readPresentDiskseq(published.devnum)),
+    presentDiskseq: published && readPresentDiskseq(published.devnum),
     opened: await readOpened(vbd, backend, sysfs),
     error: backend.text('hotplug-error') ?? backend.kernelError,
   };
@@ -83,10 +83,4 @@ async function readOpened(vbd: VbdPath, backend: VbdBackend, sysfs: string): Pro
   await using kernel = await XenBackendDevice.pin(sysfs, vbd.sysfsName);
   if (kernel === undefined) return { by: undefined, open: undefined };
   return { by: 'sysfs', open: (await kernel.readPhysicalDevice()) !== undefined };
-}
-
-async function readPresentDiskseq(devnum: Devnum): Promise<bigint | undefined> {
-  const block = await findBlock(devnum).catch(() => undefined);
-  const text = block && (await readAttribute(block.diskDirectory, 'diskseq'));
-  return text === undefined ? undefined : BigInt(text);
 }
