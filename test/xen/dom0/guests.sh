@@ -92,7 +92,7 @@ expect_end_of() { # NAME
 take_away() { # BELONGINGS
   local kind name
   unbind_mounts
-  xenstore-rm "$BACKENDS/900" "$BACKENDS/901" /local/domain/900 /local/domain/901 2>/dev/null
+  remove_nodes "$BACKENDS/900" "$BACKENDS/901" /local/domain/900 /local/domain/901
   new_since "$1" | while read -r kind name; do [ "$kind" != domain ] || xl destroy "$name"; done
   nap 1
   new_since "$1" | while read -r kind name; do [ "$kind" != mapper ] || dmsetup remove --retry "$name"; done

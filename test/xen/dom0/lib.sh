@@ -83,6 +83,12 @@ mappers() {
   for file in /sys/block/dm-*/dm/name; do [ ! -e "$file" ] || echo "mapper $(<"$file")"; done
 }
 
+# One by one: xenstore-rm removes several in one transaction, and none of them if one is missing.
+remove_nodes() { # PATH…
+  local path
+  for path; do xenstore-rm "$path" 2>/dev/null || true; done
+}
+
 # What a scenario must leave as it found it.
 belongings() {
   local entry

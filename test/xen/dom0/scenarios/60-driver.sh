@@ -96,6 +96,6 @@ no_hand_device() { [ ! -e /sys/bus/xen-backend/devices/vbd-901-51712 ]; }
 
 no_hand_vbd() {
   xenstore-rm "$HAND_BACKEND" "$HAND_FRONTEND"
-  xenstore-rm "$BACKENDS/901" /local/domain/901 "$HAND_ERROR" 2>/dev/null || true
+  remove_nodes "$BACKENDS/901" /local/domain/901 "$HAND_ERROR"
   eventually 90 'the driver lets go' no_hand_device
 }
