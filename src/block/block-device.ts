@@ -6,29 +6,44 @@ import { BlockError } from './block-error.js';
 import { type DeviceIdentity, identify, identityDifference } from './identity.js';
 import { mapperPath, noTable, waitResumed } from './mapper-device.js';
 
+/** What there is to a block device beside itself. */
+export interface DeviceParts {
+  /** It is a loop device that was made for this export. */
+  readonly ownLoop?: boolean | undefined;
+  /** The descriptor that this loop device was set up with; closed with the device. */
+  readonly file?: OwnedFd | undefined;
+  /** What it stands on, if it is a layer that was made for this export; closed with the device. */
+  readonly below?: BlockDevice | undefined;
+}
+
 /** A block device as a verified handle: the open descriptor is what keeps `identity` true. */
 export class BlockDevice implements AsyncDisposable {
   readonly #fd: OwnedFd;
   readonly identity: DeviceIdentity;
   /** A path for QEMU and for people. Never opened again. */
   readonly path: string;
-  /** Whether the device is a loop device that was made for this export. */
-  readonly ownLoop: boolean;
-  /** What it stands on, if it is a layer that was made for this export. */
-  readonly below: BlockDevice | undefined;
+  readonly #parts: DeviceParts;
 
-  constructor(
-    fd: OwnedFd,
-    identity: DeviceIdentity,
-    path: string,
-    ownLoop: boolean,
-    below?: BlockDevice,
-  ) {
+  constructor(fd: OwnedFd, identity: DeviceIdentity, path: string, parts: DeviceParts = {}) {
     this.#fd = fd;
     this.identity = identity;
     this.path = path;
-    this.ownLoop = ownLoop;
-    this.below = below;
+    this.#parts = parts;
+  }
+
+  /** Whether the device is a loop device that was made for this export. */
+  get ownLoop(): boolean {
+    return this.#parts.ownLoop ?? false;
+  }
+
+  /** The file below it, still open as the loop device has it, if that was made by this process. */
+  get file(): OwnedFd | undefined {
+    return this.#parts.file;
+  }
+
+  /** What it stands on, if it is a layer that was made for this export. */
+  get below(): BlockDevice | undefined {
+    return this.#parts.below;
   }
 
   /** The lowest device of the stack that is held: what the target led to, or its loop device. */
@@ -38,7 +53,7 @@ export class BlockDevice implements AsyncDisposable {
 
   /** The same device as the layer over another one; both are the result's from then on. */
   over(below: BlockDevice): BlockDevice {
-    return new BlockDevice(this.#fd, this.identity, this.path, this.ownLoop, below);
+    return new BlockDevice(this.#fd, this.identity, this.path, { ...this.#parts, below });
   }
 
   get fd(): OwnedFd {
@@ -58,6 +73,7 @@ export class BlockDevice implements AsyncDisposable {
   /** Lets go of the device, and of what is below. Whoever else has it open keeps it. */
   async close(): Promise<void> {
     await this.#fd.close();
+    await this.file?.close();
     await this.below?.close();
   }
 
@@ -98,7 +114,7 @@ export async function openBlockDevice(
     // The kernel's name of a mapper device says nothing to people.
     const { mapper } = identity;
     const path = mapper && isKernelName(fd.name) ? await mapperPath(mapper, fd.name) : fd.name;
-    return new BlockDevice(fd, identity, path, options.ownLoop ?? false);
+    return new BlockDevice(fd, identity, path, { ownLoop: options.ownLoop });
   });
 }
 

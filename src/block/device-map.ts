@@ -69,7 +69,7 @@ export class DeviceMap {
   async reachWithin(devnum: Devnum, extents: readonly Extent[]): Promise<Reach | undefined> {
     const read = (): Promise<LoopStatus | undefined> => this.#readLoop(devnum);
     const file = await fileOfLoop(devnum, this.diskseq(devnum), read);
-    if (file !== undefined && !extents.some(({ base }) => baseKey(base) === file)) return undefined;
+    if (file !== undefined && !hasBase(extents, file)) return undefined;
     const reach = await this.reach(devnum);
     return overlap(reach.extents, extents) ? reach : undefined;
   }
@@ -155,6 +155,11 @@ export class DeviceMap {
       throw error;
     }
   }
+}
+
+/** Whether some of the extents lie on the base of this key. */
+export function hasBase(extents: readonly Extent[], key: string): boolean {
+  return extents.some(({ base }) => baseKey(base) === key);
 }
 
 /** Where a window lies below; all of the spread, where that is all that is known. */

@@ -119,7 +119,7 @@ class Layer extends BlockDevice {
     path: string,
     base: BlockDevice,
   ) {
-    super(fd, identity, path, false, base);
+    super(fd, identity, path, { below: base });
     this.#name = name;
   }
 

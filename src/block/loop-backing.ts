@@ -53,6 +53,18 @@ export async function fileOfLoop(
   }
 }
 
+/**
+ * The same for a device that had a sequence number at some time, without a look at it: what it stood on
+ * as long as it had that number; `undefined` where that is not known.
+ */
+export async function knownFileOfLoop(
+  devnum: Devnum,
+  diskseq: bigint | undefined,
+): Promise<string | undefined> {
+  const known = seen.get(formatDevnum(devnum));
+  return TELLING && known !== undefined && known.diskseq === diskseq ? await known.key : undefined;
+}
+
 function fileKey(status: LoopStatus | undefined): string | undefined {
   if (status === undefined || status.rdevice !== 0n) return undefined;
   return baseKey({ kind: 'file', device: status.device, inode: status.inode });

@@ -12,6 +12,7 @@ const libc = koffi.load(null);
 const ioctlPointer = libc.func('ioctl', 'int', ['int', 'unsigned long', 'void *']);
 const ioctlWord = libc.func('ioctl', 'int', ['int', 'unsigned long', 'intptr_t']);
 const fcntlPointer = libc.func('fcntl', 'int', ['int', 'int', 'void *']);
+const fcntlWord = libc.func('fcntl', 'int', ['int', 'int', 'intptr_t']);
 const getsockopt = libc.func('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *']);
 const getrandom = libc.func('long getrandom(void *buffer, size_t bytes, unsigned int flags)');
 const socket = libc.func('int socket(int domain, int type, int protocol)');
@@ -72,6 +73,17 @@ export function fcntlSync(
   object: string,
 ): void {
   const result: number = fcntlPointer(fd, command.number, argument);
+  if (result < 0) throw SystemError.fromErrno(command.name, object, koffi.errno());
+}
+
+/** The same with a plain word. */
+export function fcntlWordSync(
+  fd: number,
+  command: { readonly name: string; readonly number: number },
+  argument: number,
+  object: string,
+): void {
+  const result: number = fcntlWord(fd, command.number, argument);
   if (result < 0) throw SystemError.fromErrno(command.name, object, koffi.errno());
 }
 

@@ -53,6 +53,8 @@ export async function checkSharing(
     domid,
     device,
     look: () => reachOfPath(pinned, request.file),
+    // It is not open.
+    isAlone: () => false,
   };
   const around = { store, publications: storePublications(store), own: undefined, signal };
   const rivals: { rival: Rival; reason: string }[] = [];

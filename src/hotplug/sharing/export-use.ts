@@ -3,6 +3,7 @@ import { DeviceMap, fileExtent, type Reach } from '../../block/device-map.js';
 import type { Access } from '../../block/local-uses.js';
 import type { PinnedPath } from '../../block/open-path.js';
 import { devnumFromStat, formatDevnum } from '../../linux/devnum.js';
+import { hasToItself } from '../../linux/lease.js';
 import type { AttachPlan } from '../plan.js';
 import type { Sharing } from './matrix.js';
 
@@ -17,6 +18,11 @@ export interface ExportUse {
   readonly device: string | undefined;
   /** Looks anew at what it stands on. */
   readonly look: () => Promise<Look>;
+  /**
+   * Whether nobody else has its bytes open, or has them open for writing if the export only reads.
+   * `false` where that cannot be told either.
+   */
+  readonly isAlone: () => boolean;
 }
 
 export interface Look {
@@ -32,13 +38,16 @@ export function exportUse(
   fallback: Sharing | undefined,
 ): ExportUse {
   const { locator, writable } = plan.request;
+  const { file } = device.bottom;
+  const access = writable ? 'read-write' : 'read-only';
   return {
     subject: 'path' in locator ? locator.path : device.bottom.path,
-    access: writable ? 'read-write' : 'read-only',
+    access,
     sharing: plan.sharing ?? fallback ?? 'deny',
     domid,
     device: device.bottom.ownLoop ? undefined : formatDevnum(device.bottom.identity.devnum),
     look: () => reachOfDevice(device),
+    isAlone: () => file !== undefined && hasToItself(file, access),
   };
 }
 

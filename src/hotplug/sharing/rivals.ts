@@ -1,5 +1,6 @@
-import type { DeviceMap, Reach } from '../../block/device-map.js';
+import { type DeviceMap, hasBase, type Reach } from '../../block/device-map.js';
 import { type Access, findLocalUses, type LocalUse } from '../../block/local-uses.js';
+import { knownFileOfLoop } from '../../block/loop-backing.js';
 import type { Devnum } from '../../linux/devnum.js';
 import { breathe } from '../../util/breathe.js';
 import type { Publications, VbdPublication } from '../../xenstore/publications.js';
@@ -48,7 +49,11 @@ export async function* findRivals(
     const device = parsePublished(publication);
     const access = accessOf(publication.mode);
     if (device === undefined || isOwn(publication, around.own)) return undefined;
-    if ((access === 'read-only' && !readers) || isStale(map, device)) return undefined;
+    if (access === 'read-only' && !readers) return undefined;
+    // Either it still stands on that other file, or it is stale: no need to ask which.
+    const file = await knownFileOfLoop(device.devnum, device.diskseq);
+    if (file !== undefined && !hasBase(reach.extents, file)) return undefined;
+    if (isStale(map, device)) return undefined;
     const theirs = await map.reachWithin(device.devnum, reach.extents);
     const path = theirs && map.block(device.devnum)?.path;
     if (theirs === undefined || path === undefined) return undefined;

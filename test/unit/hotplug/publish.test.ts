@@ -41,7 +41,6 @@ describe('toPublication', () => {
         mapper: undefined,
       },
       '/dev/mapper/x',
-      false,
     );
 
   it('gives number and diskseq in lower-case hex without padding', () => {
