@@ -39,7 +39,22 @@ start_guest() { # NAME DISK…
 }
 
 readies() { # NAME COUNT: whether it has been ready that many times
-  [ "$(grep -ac '^@ready' "$CONSOLES/guest-$1.log")" -ge "$2" ]
+  local - left=$2 line
+  set +x
+  while IFS= read -r line; do
+    [[ $line != @ready* ]] || ((--left)) || return 0
+  done <"$CONSOLES/guest-$1.log"
+  return 1
+}
+
+# What a guest has answered to the question of a number, into REPLY.
+answered() { # NAME NUMBER
+  local -
+  set +x
+  while IFS= read -r REPLY; do
+    [[ $REPLY != "@$2 "* ]] || { REPLY=${REPLY#* }; REPLY=${REPLY%$'\r'}; return; }
+  done <"$CONSOLES/guest-$1.log"
+  return 1
 }
 
 await_ready() { # NAME COUNT
@@ -49,15 +64,14 @@ await_ready() { # NAME COUNT
 
 # Has a guest do something and prints its answer.
 ask() { # NAME VERB [DISK [TEXT]]
-  local name=$1 number=$EPOCHREALTIME answer deadline=$((SECONDS + 60))
+  local name=$1 number=$EPOCHREALTIME deadline=$((SECONDS + 60)) REPLY
   shift
   echo "$number $*" >"$(<"$RUN/$name.tty")"
-  until answer=$(grep -am1 "^@$number " "$CONSOLES/guest-$name.log"); do
+  until answered "$name" "$number"; do
     [ $SECONDS -lt $deadline ] || exit_with_reason "guest $name does not answer: $*"
     nap 0.1
   done
-  answer=${answer#* }
-  echo "${answer%$'\r'}"
+  echo "$REPLY"
 }
 
 # The guest ends by what it is told; nothing is answered.

@@ -6,6 +6,8 @@ LOGS=/var/log/bed
 IMAGES=/srv
 BACKENDS=/local/domain/0/backend/vbd
 SCENARIO_TIMEOUT=${SCENARIO_TIMEOUT:-600}
+# Seconds in which what a scenario has made must be gone.
+CLEARED_WITHIN=${CLEARED_WITHIN:-60}
 # The hotplug script that disks name; empty for none, which means /etc/xen/scripts/block.
 SCRIPT=${SCRIPT-block-diskseq}
 mkdir -p "$RUN" "$LOGS"
@@ -65,7 +67,8 @@ eventually() { # SECONDS WHAT COMMAND…
   shift 2
   until "$@" >/dev/null 2>&1; do
     [ $SECONDS -lt "$deadline" ] || exit_with_reason "$what: waited in vain"
-    nap 0.2
+    # There is one processor, for what is waited for too.
+    nap 0.5
   done
 }
 
@@ -105,7 +108,7 @@ belongings() {
 }
 
 nothing_more_than() { # BELONGINGS
-  local deadline=$((SECONDS + 60))
+  local deadline=$((SECONDS + CLEARED_WITHIN))
   until [ "$(belongings)" = "$1" ]; do
     [ $SECONDS -lt $deadline ] || exit_with_reason "left behind: $(difference "$1" "$(belongings)")"
     nap 0.3

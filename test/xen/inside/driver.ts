@@ -73,11 +73,11 @@ export function text(directory: string, name: string): string | undefined {
   }
 }
 
-/** Looks every few milliseconds, for 20 s. */
+/** Looks now and then, for 20 s: more often would take the driver's time away. */
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 4000; i++) {
+  for (let i = 0; i < 800; i++) {
     if (await holds()) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, 25));
   }
   throw new Error(`waited in vain: ${what}`);
 }

@@ -25,8 +25,8 @@ scenario race-loop
 race_loop() {
   image right.img 'the right one'
   image wrong.img 'another'
-  race ours loop 30 "$IMAGES/right.img" "$IMAGES/wrong.img"
-  race xen loop 8 "$IMAGES/right.img" "$IMAGES/wrong.img"
+  race ours loop 25 "$IMAGES/right.img" "$IMAGES/wrong.img"
+  race xen loop 3 "$IMAGES/right.img" "$IMAGES/wrong.img"
   [[ $RACE != *' 0 another'* ]] || exit_with_reason "Xen's script never lost: it was no race"
 }
 
@@ -38,7 +38,7 @@ race_mapper() {
   right=$(losetup --show -f "$IMAGES/right.img")
   wrong=$(losetup --show -f "$IMAGES/wrong.img")
   race ours mapper 20 "0 8192 linear $right 0" "0 8192 linear $wrong 0"
-  race xen mapper 6 "0 8192 linear $right 0" "0 8192 linear $wrong 0"
+  race xen mapper 3 "0 8192 linear $right 0" "0 8192 linear $wrong 0"
   losetup -d "$right"
   losetup -d "$wrong"
   [[ $RACE != *' 0 another'* ]] || exit_with_reason "Xen's script never lost: it was no race"

@@ -4,7 +4,7 @@
 # Runs another scenario, which must fail for a reason like the pattern, and takes away what it leaves.
 fails() { # NAME PATTERN
   local status=0
-  env SCRIPT="$SCRIPT" "$BASH" /bed/run --one "$1" >"$LOGS/$1-control.log" 2>&1 || status=$?
+  env SCRIPT="$SCRIPT" CLEARED_WITHIN=10 "$BASH" /bed/run --one "$1" >"$LOGS/$1-control.log" 2>&1 || status=$?
   [ $status != 0 ] || exit_with_reason "$1 passes, although it must not"
   expect_match "why $1 fails" "$2" "$(cat "$RUN/reason")"
   note "$1 fails as it should: $(cat "$RUN/reason")"
