@@ -78,6 +78,11 @@ describe('ioctl', () => {
     );
   });
 
+  it('takes thousands at once, as a burst of hundreds of vbds makes them', async () => {
+    const found = await Promise.all(Array.from({ length: 3000 }, () => bytesReadable()));
+    assert.deepEqual([...new Set(found)], [12]);
+  });
+
   it('does not hold up the event loop, and keeps its buffer until the call is made', async () => {
     setFlagsFromString('--expose_gc');
     const collect = runInNewContext('gc') as () => void;
