@@ -1,6 +1,7 @@
-import { isWriteRefused } from '../linux/errno.js';
+import { isSystemError, isWriteRefused } from '../linux/errno.js';
 import { O_NONBLOCK, O_RDONLY, O_RDWR, type OwnedFd } from '../linux/fd.js';
 import { handOver } from '../util/hand-over.js';
+import { retry } from '../util/retry.js';
 import { BlockError } from './block-error.js';
 
 /** The part of a file that becomes a disk. */
@@ -12,6 +13,9 @@ export interface FileWindow {
   /** Logical block size of the disk in bytes. */
   readonly blockSize: number;
 }
+
+/** Some 5 s altogether. */
+const LEASED = { attempts: 40, firstDelayMs: 1, maxDelayMs: 300 } as const;
 
 /** An open backing file and where it is. */
 export interface BackingFile extends AsyncDisposable {
@@ -28,8 +32,9 @@ export async function openBackingFile(
   node: OwnedFd,
   writable: boolean,
   window: FileWindow,
+  signal?: AbortSignal,
 ): Promise<BackingFile> {
-  return handOver(await reopen(node, writable), async (fd) => {
+  return handOver(await reopen(node, writable, signal), async (fd) => {
     const stat = await fd.stat();
     checkWindow(node.name, stat.size, window);
     return {
@@ -41,9 +46,15 @@ export async function openBackingFile(
   });
 }
 
-async function reopen(node: OwnedFd, writable: boolean): Promise<OwnedFd> {
+/**
+ * Somebody may have a lease of the file, another add for a moment (`hasToItself`) or a file server:
+ * the open makes the kernel ask for it back, and is not to hang until then.
+ */
+async function reopen(node: OwnedFd, writable: boolean, signal?: AbortSignal): Promise<OwnedFd> {
+  const flags = (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK;
+  const retryOn = (error: unknown): boolean => isSystemError(error, 'EAGAIN');
   try {
-    return await node.reopen((writable ? O_RDWR : O_RDONLY) | O_NONBLOCK);
+    return await retry({ ...LEASED, retryOn, signal }, () => node.reopen(flags));
   } catch (error) {
     if (!writable || !isWriteRefused(error)) throw error;
     throw new BlockError(

@@ -42,15 +42,18 @@ const ADD_FROM_ATTEMPT = 8;
  * clears it. The result is checked against what was asked for. Throws `BlockError`, `SystemError`.
  */
 export async function createLoopDevice(node: OwnedFd, options: LoopOptions): Promise<BlockDevice> {
-  return await handOver(await openBackingFile(node, options.writable, options), async (file) => {
-    await using control = OwnedFd.openSync(LOOP_CONTROL, O_RDWR);
-    const config = toLoopConfig(file, node.name, options);
-    return await handOver(await bindFreeLoop(control, config, options), async (loop) => {
-      const identity = await identify(loop);
-      await checkResult(loop, identity, file, options);
-      return new BlockDevice(loop, identity, loop.name, { ownLoop: true, file: file.fd });
-    });
-  });
+  return await handOver(
+    await openBackingFile(node, options.writable, options, options.signal),
+    async (file) => {
+      await using control = OwnedFd.openSync(LOOP_CONTROL, O_RDWR);
+      const config = toLoopConfig(file, node.name, options);
+      return await handOver(await bindFreeLoop(control, config, options), async (loop) => {
+        const identity = await identify(loop);
+        await checkResult(loop, identity, file, options);
+        return new BlockDevice(loop, identity, loop.name, { ownLoop: true, file: file.fd });
+      });
+    },
+  );
 }
 
 function toLoopConfig(file: BackingFile, fileName: string, options: LoopOptions): LoopConfig {

@@ -69,7 +69,7 @@ export async function checkExport(request: ExportRequest, signal?: AbortSignal):
     return;
   }
   checkFile(node, request);
-  await using _file = await openBackingFile(node, request.writable, request.file);
+  await using _file = await openBackingFile(node, request.writable, request.file, signal);
 }
 
 /** Throws for what a regular file cannot have. */

@@ -16,7 +16,8 @@ const SIGURG = 23;
  * `false` too where the kernel or the file system cannot tell.
  *
  * It is what F_SETLEASE asks before it gives a lease (fcntl(2); fs/locks.c, check_conflicting_open);
- * the lease is given back in the same breath. Whoever opens the file in between waits for that.
+ * the lease is given back in the same breath. Whoever opens the file in between waits for that, or with
+ * O_NONBLOCK is told EAGAIN.
  */
 export function hasToItself(file: OwnedFd, access: 'read-only' | 'read-write'): boolean {
   try {

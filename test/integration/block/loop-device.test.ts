@@ -3,7 +3,8 @@ import { readFileSync, statSync, symlinkSync, writeFileSync, writeSync } from 'n
 import { join } from 'node:path';
 import { openExport } from '../../../src/block/open-export.js';
 import { getBlockSize, getSize, isReadOnly } from '../../../src/linux/block-ioctl.js';
-import { O_RDONLY } from '../../../src/linux/fd.js';
+import { O_RDONLY, OwnedFd } from '../../../src/linux/fd.js';
+import { fcntlWordSync } from '../../../src/linux/ffi.js';
 import { devnumOf, loopsOf, makeImage } from '../../bed/images.js';
 import { attribute, loopsLeft, mountNew, request, run, textAt, workshop } from './workshop.js';
 
@@ -43,6 +44,24 @@ describe('A file that is exported', () => {
       flags: 4,
     });
     await device.verify();
+  });
+
+  it('is waited for while somebody has a lease of it', async () => {
+    const image = makeImage(shop.directory, { marker: 'x' });
+    const [SIGURG, F_RDLCK, F_UNLCK] = [23, 0, 2];
+    const set = (name: string, number: number, argument: number): void =>
+      fcntlWordSync(leased.fd, { name, number }, argument, image);
+    await using leased = await OwnedFd.open(image, O_RDONLY);
+    set('F_SETSIG', 10, SIGURG);
+    set('F_SETLEASE', 1024, F_RDLCK);
+    let returned = false;
+    setTimeout(() => {
+      returned = true;
+      set('F_SETLEASE', 1024, F_UNLCK);
+    }, 100);
+    await using device = await openExport(request(image));
+    assert.ok(returned);
+    assert.equal(textAt(device, 0, 1), 'x');
   });
 
   it('has another diskseq each time', async () => {
