@@ -1,6 +1,6 @@
 import { type Devnum, formatDevnumHex } from '../linux/devnum.js';
 import { XenBackendDevice } from '../linux/xen-backend.js';
-import { poll } from '../util/poll.js';
+import { poll, pollEagerly } from '../util/poll.js';
 import { readVbdBackend, type VbdBackend, XenbusState } from '../xenstore/vbd-backend.js';
 import type { VbdPath } from '../xenstore/vbd-path.js';
 import { waitFor } from '../xenstore/wait-for.js';
@@ -59,11 +59,15 @@ export class OpenedWatch implements AsyncDisposable {
    * another state, or has another device; `EGONE` when the backend goes away; the signal's reason.
    */
   async wait(devnum: Devnum, signal: AbortSignal): Promise<OpenedBy> {
+    const kernel = this.#kernel;
+    if (kernel === undefined) return await this.#waitStore(signal);
+    // Before XenStore is asked for anything: blkback has questions of its own there now.
+    const early = await pollEagerly(signal, () => kernel.readPhysicalDevice());
+    if (early !== undefined) return this.#judge(early, devnum);
     // Whichever comes first ends the other.
     const done = new AbortController();
     const either = AbortSignal.any([signal, done.signal]);
-    const sources: Promise<OpenedBy>[] = [this.#waitStore(either)];
-    if (this.#kernel !== undefined) sources.push(this.#waitKernel(this.#kernel, devnum, either));
+    const sources = [this.#waitStore(either), this.#waitKernel(kernel, devnum, either)];
     try {
       return await Promise.race(sources);
     } finally {
@@ -95,7 +99,11 @@ export class OpenedWatch implements AsyncDisposable {
     devnum: Devnum,
     signal: AbortSignal,
   ): Promise<OpenedBy> {
-    const open = await poll(signal, () => kernel.readPhysicalDevice());
+    return this.#judge(await poll(signal, () => kernel.readPhysicalDevice()), devnum);
+  }
+
+  /** Throws unless the device that blkback has open, as sysfs has it, is the one that was published. */
+  #judge(open: string, devnum: Devnum): OpenedBy {
     const expected = formatDevnumHex(devnum);
     if (open === expected) return 'sysfs';
     throw new HotplugError(
