@@ -17,12 +17,12 @@ import { type Attach, BenchStage } from './stage.js';
 // What a toolstack waits for when files are attached as vbds, ours beside Xen's `block`, in one run:
 // prints tables, and puts them into docs/speed.md and README.md, with a plot.
 
-const ROUNDS = 30;
+const ROUNDS = 50;
 /** Fewer where each takes seconds. */
 const AMONG = [
-  { attached: 0, rounds: { daemon: 25, block: 5 } },
-  { attached: 100, rounds: { daemon: 25, block: 3 } },
-  { attached: 1000, rounds: { daemon: 25, block: 1 } },
+  { attached: 0, rounds: { daemon: 50, block: 5 } },
+  { attached: 100, rounds: { daemon: 50, block: 3 } },
+  { attached: 1000, rounds: { daemon: 50, block: 1 } },
 ];
 const AT_A_TIME = 50;
 

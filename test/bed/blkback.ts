@@ -142,7 +142,8 @@ export async function startBlkback(
       Promise.race([
         onDirectoryEvent(dirname(logFile), signal, firstThatFits),
         child.ended.then((how) => {
-          throw new Error(`blkback ${how} before: ${failure()}`);
+          // Of those who waited earlier, thousands perhaps, nobody wants to be told.
+          throw new Error(`blkback ${how}${signal.aborted ? '' : ` before: ${failure()}`}`);
         }),
       ]),
     );
