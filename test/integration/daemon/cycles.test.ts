@@ -6,6 +6,7 @@ import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { type Bed, startBed } from '../../bed/bed.js';
 import { startDaemon } from '../../bed/daemon.js';
 import { within } from '../../bed/deadline.js';
+import { effort } from '../../bed/effort.js';
 import { loopsLeft, makeImage } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { built } from '../../bed/paths.js';
@@ -15,7 +16,7 @@ import { openStore } from '../../bed/store.js';
 import { closeVbd, createVbd, deleteVbd, waitInitWait, waitState } from '../../bed/toolstack.js';
 
 /** `npm run test:soak` sets it to 10,000. */
-const CYCLES = Number(process.env.XEN_BLKBACK_CYCLES ?? 400);
+const CYCLES = Number(process.env.XEN_BLKBACK_CYCLES ?? effort(400, 200));
 /** What has to be compiled and cached is by then. */
 const WARM_UP = Math.max(200, CYCLES / 10);
 const LANES = 8;

@@ -39,7 +39,7 @@ describe('add is killed at every call that changes anything', function () {
           { at: index + 1, when: 'after' },
         ]);
         // An odd number, so that there are some before calls and some after.
-        const kills = sample(all, 3);
+        const kills = sample(all, 5);
         const planned = kills.length;
         const lanes = Array.from({ length: LANES }, async () => {
           for (let kill = kills.shift(); kill; kill = kills.shift()) await sweep.kill(kill);

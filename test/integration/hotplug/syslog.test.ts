@@ -27,6 +27,7 @@ describe('a failure in syslog', function () {
       this.skip();
     }
     const listener = spawn('python3', ['-c', LISTENER], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const closed = once(listener, 'close');
     const lines = createInterface({ input: listener.stdout })[Symbol.asyncIterator]();
     const next = () => within(5000, 'the listener at /dev/log', () => lines.next());
     assert.equal((await next()).value, 'ready');
@@ -36,6 +37,6 @@ describe('a failure in syslog', function () {
     // LOG_DAEMON | LOG_ERR
     assert.equal(Number(priority), (3 << 3) | 3);
     assert.equal(`xen-blkback: ${text}\n`, stderr);
-    await once(listener, 'close');
+    await closed;
   });
 });

@@ -63,7 +63,7 @@ describe('the units under a real systemd', function () {
       const { stdout: status } = await systemd.run('cat', `/proc/${pid}/status`);
       assert.match(status, /^NoNewPrivs:\t1$/m);
       assert.match(status, /^Seccomp:\t2$/m);
-      assert.match(status, /^CapBnd:\t0000000008200003$/m);
+      assert.match(status, /^CapBnd:\t0000000018200003$/m);
       const namespace = async (of: string) =>
         (await systemd.run('readlink', `/proc/${of}/ns/mnt`)).stdout;
       assert.equal(await namespace(pid), await namespace('1'));
