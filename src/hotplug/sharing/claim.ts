@@ -71,8 +71,8 @@ async function check(
   const seen = await wanted.look();
   const keys = baseKeys(seen.reach.extents);
   if (!keys.every((key) => locked.includes(key))) return keys;
-  // The rule for a file, and it spares a look at every vbd and loop device that there is. A rival that
-  // has not opened it yet will look after this claim.
+  // So it is with most files, and it spares a look at every vbd and loop device that there is. A rival
+  // that has not opened it yet has its look still to come, behind this lock.
   if (wanted.isAlone()) return undefined;
   for await (const rival of findRivals(wanted, seen, around)) {
     throw await busyError(wanted, rival, around);
