@@ -18,11 +18,11 @@ import {
   withChurn,
 } from './arena.js';
 
-const ADDS = Number(process.env.XEN_BLKBACK_ADDS ?? effort(2000, 300));
+const ADDS = Number(process.env.XEN_BLKBACK_ADDS ?? effort(2000, 150));
 /** Vbds that exist at a time, and adds in flight. */
 const BATCH = 12;
 const LANES = 3;
-const SCRIPT_ADDS = effort(30, 10);
+const SCRIPT_ADDS = effort(30, 5);
 /** Of the bystander: on one CPU the adds are to get somewhere, too. */
 const NICENESS = 12;
 /** By when Xen's script has certainly gone wrong. */
