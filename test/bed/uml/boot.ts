@@ -21,7 +21,7 @@ export interface BootOptions {
   readonly onConsole?: (text: string) => void;
   /** Instead of 20 s: how much longer than its own timeout a test may take. */
   readonly graceMs?: number;
-  /** It gives way to everything else, on a CPU that no other machine is given. */
+  /** It gives way to everything else, on the last CPU. */
   readonly background?: boolean;
 }
 
@@ -147,7 +147,7 @@ async function news(
 
 let boots = 0;
 
-/** The CPUs that this process may use in turn, the last of them for machines in the background. */
+/** The CPUs that this process may use in turn; always the last of them for machines in the background. */
 function nextCpu({ background }: BootOptions): number {
   const status = readFileSync('/proc/self/status', 'utf8');
   const list = /^Cpus_allowed_list:\s*(.*)$/m.exec(status)?.[1] ?? '0';
@@ -155,8 +155,7 @@ function nextCpu({ background }: BootOptions): number {
     const [first = 0, last = first] = range.split('-').map(Number);
     return Array.from({ length: last - first + 1 }, (_, index) => first + index);
   });
-  const last = cpus.length > 1 ? cpus.pop() : cpus[0];
-  return (background ? last : cpus[boots++ % cpus.length]) ?? 0;
+  return (background ? cpus.at(-1) : cpus[boots++ % cpus.length]) ?? 0;
 }
 
 /** linux.uml keeps its memory in a file that it maps, also executable: best one in memory. */

@@ -134,9 +134,15 @@ export interface Layer {
 export async function layers(): Promise<Layer[]> {
   const found = readdirSync('/sys/block').flatMap((disk) => {
     if (!disk.startsWith('dm-')) return [];
-    const read = (file: string) => readFileSync(`/sys/block/${disk}/dm/${file}`, 'utf8').trim();
-    const [name, uuid] = [read('name'), read('uuid')];
-    return uuid.startsWith('XENVBD-') ? [{ name, uuid, kernelPath: `/dev/${disk}` }] : [];
+    try {
+      const read = (file: string) => readFileSync(`/sys/block/${disk}/dm/${file}`, 'utf8').trim();
+      const [name, uuid] = [read('name'), read('uuid')];
+      return uuid.startsWith('XENVBD-') ? [{ name, uuid, kernelPath: `/dev/${disk}` }] : [];
+    } catch (error) {
+      // The kernel has just removed it.
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+      throw error;
+    }
   });
   return await Promise.all(
     found.map(async (layer) => ({
