@@ -4,6 +4,7 @@
  * per thread and slows the races down.
  *
  * KILL_AT=N      which call; 0 only counts
+ * KILL_WHAT=CALL the Nth of these only, named as in the log
  * KILL_WHEN=before|after
  * KILL_LOG=FILE  gets a line per call, so that a test can see what it swept over
  *
@@ -27,7 +28,7 @@
 #include <unistd.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static long calls;
+static long calls, calls_of_kind;
 
 static void *real(const char *name)
 {
@@ -63,15 +64,18 @@ static void strike(const char *when, long number)
 		kill(getpid(), SIGKILL);
 }
 
-/* Marks the start of a call that changes something; returns its number. */
+/* Marks the start of a call that changes something; returns its number among those that may be struck. */
 static long enter(const char *what)
 {
+	const char *kind = getenv("KILL_WHAT");
 	int saved = errno;
 	long number;
 
 	pthread_mutex_lock(&lock);
 	number = ++calls;
 	note(what, number);
+	if (kind)
+		number = strcmp(kind, what) ? -1 : ++calls_of_kind;
 	strike("before", number);
 	pthread_mutex_unlock(&lock);
 	errno = saved;

@@ -18,10 +18,21 @@ import {
   waitInitWait,
 } from '../../bed/toolstack.js';
 
+/** At the `nth` call of those like `what`, from 1; how many others there are is not always the same. */
 export interface Kill {
-  /** Which of the calls that change anything; 0 for none. */
-  readonly at: number;
+  readonly what: string;
+  readonly nth: number;
   readonly when: 'before' | 'after';
+}
+
+/** A kill at each of the calls, or two. */
+export function killsAt(calls: readonly string[], ...moments: Kill['when'][]): Kill[] {
+  const seen = new Map<string, number>();
+  return calls.flatMap((what) => {
+    const nth = (seen.get(what) ?? 0) + 1;
+    seen.set(what, nth);
+    return moments.map((when) => ({ what, nth, when }));
+  });
 }
 
 /** What is attached while it is killed, and what the kernel alone may leave of it. */
@@ -46,8 +57,10 @@ export class Sweep {
   readonly #store: Xenstore;
   readonly #scenario: Scenario;
   #serial = 0;
-  /** Runs that died of the kill; in the others the call did not come up that time. */
+  /** Runs that died of the kill. */
   killed = 0;
+  /** Runs in which the call did not come up that time. */
+  readonly missed: Kill[] = [];
 
   constructor(bed: Bed, store: Xenstore, scenario: Scenario) {
     this.#bed = bed;
@@ -59,16 +72,22 @@ export class Sweep {
   async countCalls(): Promise<string[]> {
     const log = join(this.#bed.directory, 'calls');
     await using run = await this.#prepare();
-    const signal = await this.#add(run.vbd, { at: 0, when: 'before' }, log);
+    const signal = await this.#add(run.vbd, { KILL_AT: '0', KILL_LOG: log });
     assert.equal(signal, null);
     await this.#tearDown(run);
-    return readFileSync(log, 'utf8').trimEnd().split('\n');
+    const lines = readFileSync(log, 'utf8').trimEnd().split('\n');
+    return lines.map((line) => line.replace(/^\d+ /, ''));
   }
 
   async kill(kill: Kill): Promise<void> {
     await using run = await this.#prepare();
-    const signal = await this.#add(run.vbd, kill);
-    if (signal !== null) this.killed++;
+    const signal = await this.#add(run.vbd, {
+      KILL_AT: String(kill.nth),
+      KILL_WHAT: kill.what,
+      KILL_WHEN: kill.when,
+    });
+    if (signal === null) this.missed.push(kill);
+    else this.killed++;
     await this.#tearDown(run);
     // The same vbd once more, as a toolstack would try again.
     await createVbd(this.#store, run.options);
@@ -92,7 +111,7 @@ export class Sweep {
     return { vbd, options, directory, [Symbol.asyncDispose]: () => loop.detach() };
   }
 
-  async #add(vbd: Vbd, { at, when }: Kill, log?: string): Promise<NodeJS.Signals | null> {
+  async #add(vbd: Vbd, env: Record<string, string>): Promise<NodeJS.Signals | null> {
     const child = spawn(process.execPath, [join(projectRoot, 'dist/block-diskseq.cjs'), 'add'], {
       stdio: ['ignore', 'ignore', 'inherit'],
       env: {
@@ -100,9 +119,7 @@ export class Sweep {
         PATH: process.env.PATH,
         XENBUS_PATH: vbd.backendPath,
         LD_PRELOAD: built('kill-at.so'),
-        KILL_AT: String(at),
-        KILL_WHEN: when,
-        ...(log === undefined ? {} : { KILL_LOG: log }),
+        ...env,
       },
     });
     const [status, signal] = await once(child, 'exit');
