@@ -1,6 +1,6 @@
 import { type Devnum, formatDevnumHex } from '../linux/devnum.js';
 import { XenBackendDevice } from '../linux/xen-backend.js';
-import { poll, pollEagerly } from '../util/poll.js';
+import { pollEagerly, pollPatiently } from '../util/poll.js';
 import { readVbdBackend, type VbdBackend, XenbusState } from '../xenstore/vbd-backend.js';
 import type { VbdPath } from '../xenstore/vbd-path.js';
 import { waitFor } from '../xenstore/wait-for.js';
@@ -99,7 +99,7 @@ export class OpenedWatch implements AsyncDisposable {
     devnum: Devnum,
     signal: AbortSignal,
   ): Promise<OpenedBy> {
-    return this.#judge(await poll(signal, () => kernel.readPhysicalDevice()), devnum);
+    return this.#judge(await pollPatiently(signal, () => kernel.readPhysicalDevice()), devnum);
   }
 
   /** Throws unless the device that blkback has open, as sysfs has it, is the one that was published. */

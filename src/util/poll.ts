@@ -13,12 +13,7 @@ const LONGEST_PAUSE_MS = 100;
  */
 export async function poll<T>(signal: AbortSignal, ask: () => Promise<T | undefined>): Promise<T> {
   const early = await pollEagerly(signal, ask);
-  if (early !== undefined) return early;
-  for (let ms = FIRST_PAUSE_MS; ; ms = Math.min(ms * 1.5, LONGEST_PAUSE_MS)) {
-    await pause(ms, signal);
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-  }
+  return early === undefined ? await pollPatiently(signal, ask) : early;
 }
 
 /**
@@ -35,5 +30,17 @@ export async function pollEagerly<T>(
     const answer = await ask();
     if (answer !== undefined || performance.now() >= end) return answer;
     await setImmediate();
+  }
+}
+
+/** Asks again and again as `poll` does after its eager start: there is a pause before each question. */
+export async function pollPatiently<T>(
+  signal: AbortSignal,
+  ask: () => Promise<T | undefined>,
+): Promise<T> {
+  for (let ms = FIRST_PAUSE_MS; ; ms = Math.min(ms * 1.5, LONGEST_PAUSE_MS)) {
+    await pause(ms, signal);
+    const answer = await ask();
+    if (answer !== undefined) return answer;
   }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { poll, pollEagerly } from '../../../src/util/poll.js';
+import { poll, pollEagerly, pollPatiently } from '../../../src/util/poll.js';
 
 const never = new AbortController().signal;
 
@@ -84,6 +84,27 @@ describe('poll', () => {
       throw error;
     };
     await assert.rejects(poll(never, ask), (found) => found === error);
+  });
+});
+
+describe('pollPatiently', () => {
+  it('has a pause before each question, the first too', async () => {
+    const start = performance.now();
+    let asked = 0;
+    const found = await pollPatiently(never, async () => (++asked === 9 ? 'late' : undefined));
+    assert.equal(found, 'late');
+    // 1, 1.5, 2.25 … 25.6 ms; a timer may come in the last millisecond before its time.
+    const passed = performance.now() - start;
+    assert.ok(passed >= 74.9 - 9, `${passed} ms`);
+  });
+
+  it('ends its pause when the signal is aborted, with its reason', async () => {
+    const reason = new Error('stop');
+    const ask = async () => assert.fail('was asked');
+    await assert.rejects(
+      pollPatiently(AbortSignal.abort(reason), ask),
+      (error) => error === reason,
+    );
   });
 });
 
