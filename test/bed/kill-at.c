@@ -64,7 +64,7 @@ static void strike(const char *when, long number)
 		kill(getpid(), SIGKILL);
 }
 
-/* Marks the start of a call that changes something; returns its number among those that may be struck. */
+/* Marks the start of a call that changes something; returns its number among those of KILL_WHAT, or -1. */
 static long enter(const char *what)
 {
 	const char *kind = getenv("KILL_WHAT");

@@ -60,7 +60,7 @@ export class Sweep {
   /** Runs that died of the kill. */
   killed = 0;
   /** Runs in which the call did not come up that time. */
-  readonly missed: Kill[] = [];
+  readonly #missed: Kill[] = [];
 
   constructor(bed: Bed, store: Xenstore, scenario: Scenario) {
     this.#bed = bed;
@@ -86,7 +86,7 @@ export class Sweep {
       KILL_WHAT: kill.what,
       KILL_WHEN: kill.when,
     });
-    if (signal === null) this.missed.push(kill);
+    if (signal === null) this.#missed.push(kill);
     else this.killed++;
     await this.#tearDown(run);
     // The same vbd once more, as a toolstack would try again.
@@ -94,6 +94,17 @@ export class Sweep {
     await waitInitWait(this.#store, run.vbd);
     await attach(this.#store, parse(run.vbd), { ...this.#places(), uapi: 'key' });
     await this.#tearDown(run);
+  }
+
+  /** Fails if less than the share of all runs was killed, or one was not that should be at a device. */
+  assertKilled(share: number): void {
+    const tried = this.killed + this.#missed.length;
+    // How often XenStore is asked may differ; what is done to devices is the same each time.
+    assert.deepEqual(
+      this.#missed.filter(({ what }) => what.startsWith('ioctl')),
+      [],
+    );
+    assert.ok(this.killed >= tried * share, `only ${this.killed} of ${tried} runs were killed`);
   }
 
   async #prepare(): Promise<Prepared> {
