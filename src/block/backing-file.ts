@@ -26,7 +26,8 @@ export interface BackingFile extends AsyncDisposable {
 
 /**
  * Opens the regular file that the O_PATH descriptor `node` stands for and checks that the window fits
- * it. Throws `EREADONLY` where writing is wanted and cannot be had, `EWINDOW` for a bad window.
+ * it. Throws `EREADONLY` where writing is wanted and cannot be had, `EWINDOW` for a bad window, `EAGAIN`
+ * where somebody keeps a lease of it.
  */
 export async function openBackingFile(
   node: OwnedFd,
@@ -52,10 +53,16 @@ export async function openBackingFile(
  */
 async function reopen(node: OwnedFd, writable: boolean, signal?: AbortSignal): Promise<OwnedFd> {
   const flags = (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK;
-  const retryOn = (error: unknown): boolean => isSystemError(error, 'EAGAIN');
+  const isLeased = (error: unknown): boolean => isSystemError(error, 'EAGAIN');
   try {
-    return await retry({ ...LEASED, retryOn, signal }, () => node.reopen(flags));
+    return await retry({ ...LEASED, retryOn: isLeased, signal }, () => node.reopen(flags));
   } catch (error) {
+    if (isLeased(error)) {
+      throw new BlockError(
+        `${node.name} has a lease on it (fcntl F_SETLEASE, as file servers have) that was not given back in time: end its use there, or try again (/proc/locks says which process it is)`,
+        { code: 'EAGAIN', cause: error },
+      );
+    }
     if (!writable || !isWriteRefused(error)) throw error;
     throw new BlockError(
       `${node.name} cannot be opened for writing, and the guest is to write it (mode w): use mode r, or a writable file`,

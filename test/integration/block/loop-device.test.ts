@@ -46,22 +46,39 @@ describe('A file that is exported', () => {
     await device.verify();
   });
 
-  it('is waited for while somebody has a lease of it', async () => {
-    const image = makeImage(shop.directory, { marker: 'x' });
+  /** Takes a lease of an image, which the end of the descriptor gives back too. */
+  async function leaseOf(image: string) {
     const [SIGURG, F_RDLCK, F_UNLCK] = [23, 0, 2];
+    const file = await OwnedFd.open(image, O_RDONLY);
     const set = (name: string, number: number, argument: number): void =>
-      fcntlWordSync(leased.fd, { name, number }, argument, image);
-    await using leased = await OwnedFd.open(image, O_RDONLY);
+      fcntlWordSync(file.fd, { name, number }, argument, image);
     set('F_SETSIG', 10, SIGURG);
     set('F_SETLEASE', 1024, F_RDLCK);
+    return { file, giveBack: () => set('F_SETLEASE', 1024, F_UNLCK) };
+  }
+
+  it('is waited for while somebody has a lease of it', async () => {
+    const image = makeImage(shop.directory, { marker: 'x' });
+    const { file, giveBack } = await leaseOf(image);
+    await using _file = file;
     let returned = false;
     setTimeout(() => {
       returned = true;
-      set('F_SETLEASE', 1024, F_UNLCK);
+      giveBack();
     }, 100);
     await using device = await openExport(request(image));
     assert.ok(returned);
     assert.equal(textAt(device, 0, 1), 'x');
+  });
+
+  it('is refused if somebody keeps a lease of it, in a sentence that says so', async () => {
+    const image = makeImage(shop.directory, { marker: 'x' });
+    await using _file = (await leaseOf(image)).file;
+    await assert.rejects(openExport(request(image)), {
+      code: 'EAGAIN',
+      message: /^\S+\.img has a lease on it .*not given back in time: end its use there/,
+    });
+    assert.deepEqual(await loopsLeft(shop.directory), []);
   });
 
   it('has another diskseq each time', async () => {
