@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { errorCode } from '../../../src/errors.js';
 import { pause } from '../../../src/util/retry.js';
 import type { BlkbackBehaviour } from '../../bed/blkback.js';
 import { attachLoop, type Loop, loopsLeft, makeImage } from '../../bed/images.js';
@@ -140,7 +141,7 @@ export async function layers(): Promise<Layer[]> {
       return uuid.startsWith('XENVBD-') ? [{ name, uuid, kernelPath: `/dev/${disk}` }] : [];
     } catch (error) {
       // The kernel has just removed it.
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+      if (errorCode(error) === 'ENOENT') return [];
       throw error;
     }
   });

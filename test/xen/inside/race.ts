@@ -13,15 +13,25 @@ const [who = 'ours', kind = 'loop', count = '20', right = '', wrong = ''] = proc
 /** The longest that the bystander waits: about as long as the slower of both takes to attach. */
 const PATIENCE_MS = who === 'ours' ? 300 : 1500;
 
+/** A refusal is right: the device is another by now, or gone, or busy being exchanged. */
+const REFUSALS = [
+  'EIDENTITY',
+  'ENXIO',
+  'EBUSY',
+  'ENOMEDIUM',
+  'ENOENT',
+  'ENODEV',
+  'ENOTABLE',
+  'EBLKBACK',
+];
+
 async function attachOurs(store: Xenstore, vbd: VbdPath): Promise<boolean> {
   try {
     await library.attach(store, vbd, ATTACH);
     return true;
   } catch (error) {
-    // A refusal is right: the device is another by now, or gone, or busy being exchanged.
-    const refusals = 'EIDENTITY ENXIO EBUSY ENOMEDIUM ENOENT ENODEV ENOTABLE EBLKBACK'.split(' ');
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    assert.ok(refusals.includes(code), String(error));
+    assert.ok(REFUSALS.includes(code), String(error));
     return false;
   }
 }
