@@ -8,13 +8,13 @@ export {
 } from './hotplug/attach.js';
 export { type DetachOptions, type DetachStep, detach } from './hotplug/detach.js';
 export { HotplugError } from './hotplug/hotplug-error.js';
-export { type CheckOptions, checkSharing, type SharingVerdict } from './hotplug/sharing/check.js';
-export type { Sharing } from './hotplug/sharing/matrix.js';
-export { parseTarget, type Target } from './hotplug/target.js';
+export { type CheckOptions, checkSharing, type SharingVerdict } from './hotplug/check-target.js';
+export type { Sharing } from './sharing/matrix.js';
+export { parseTarget, type Target } from './target/target.js';
 export { isSystemError, SystemError } from './linux/errno.js';
-export { MemoryXenstored } from './xenstore/memory.js';
+export { MemoryXenstored } from '../test/store/memory.js';
 export { type OpenOptions, openXenstore } from './xenstore/native.js';
-export { parseVbdPath, type VbdPath } from './xenstore/vbd-path.js';
+export { parseVbdPath, type VbdPath } from './vbd/vbd-path.js';
 export { waitFor } from './xenstore/wait-for.js';
 export type * from './xenstore/xenstore.js';
 export { isXenstoreError, XenstoreError } from './xenstore/xenstore-error.js';

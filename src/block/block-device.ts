@@ -4,7 +4,7 @@ import { O_NONBLOCK, O_RDONLY, O_RDWR, type OwnedFd } from '../linux/fd.js';
 import { handOver } from '../util/hand-over.js';
 import { BlockError } from './block-error.js';
 import { type DeviceIdentity, identify, identityDifference } from './identity.js';
-import { mapperPath, noTable, waitResumed } from './mapper-device.js';
+import { mapperPath, noTable, waitResumed } from './mapper/mapper-device.js';
 
 /** What there is to a block device beside itself. */
 export interface DeviceParts {

@@ -1,21 +1,21 @@
 import type { OwnedFd } from '../linux/fd.js';
 import { handOver } from '../util/hand-over.js';
-import { type FileWindow, openBackingFile } from './backing-file.js';
+import { type FileWindow, openBackingFile } from './loop/backing-file.js';
 import { type BlockDevice, openBlockDevice } from './block-device.js';
 import { BlockError } from './block-error.js';
-import { checkClaimable, createLayer, type LayerRequest } from './layer.js';
+import { checkClaimable, createLayer, type LayerRequest } from './mapper/layer.js';
 import { type DiskLocator, pinDisk } from './locate-disk.js';
-import { createLoopDevice, type DirectIo } from './loop-device.js';
+import { createLoopDevice, type DirectIo } from './loop/loop-device.js';
 import {
   checkClaim,
   checkStaying,
   locatorClaim,
   type MapperLocator,
   pinMapper,
-} from './mapper-device.js';
-import { mapperClaim } from './mapper-name.js';
+} from './mapper/mapper-device.js';
+import { mapperClaim } from './mapper/mapper-name.js';
 import { type PinnedPath, pinPath } from './open-path.js';
-import { checkVerity } from './verity.js';
+import { checkVerity } from './mapper/verity.js';
 
 /** What is to be exported, and how. */
 export interface ExportRequest {

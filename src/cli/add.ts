@@ -1,8 +1,8 @@
-import { describeLocator } from '../block/mapper-device.js';
+import { describeLocator } from '../block/mapper/mapper-device.js';
 import type { ExportRequest } from '../block/open-export.js';
 import { attach } from '../hotplug/attach.js';
 import { planAttach } from '../hotplug/plan.js';
-import { readVbdBackend } from '../xenstore/vbd-backend.js';
+import { readVbdBackend } from '../vbd/vbd-backend.js';
 import type { Context, Outcome } from './run.js';
 
 /** `add`: attaches the vbd; with `--dry-run` only says what would be done. */

@@ -1,5 +1,5 @@
-import { checkSharing } from '../hotplug/sharing/check.js';
-import type { Rival } from '../hotplug/sharing/rivals.js';
+import { checkSharing } from '../hotplug/check-target.js';
+import type { Rival } from '../sharing/rivals.js';
 import { formatDevnum } from '../linux/devnum.js';
 import type { Outcome, StoreContext } from './run.js';
 import { UsageError } from './usage-error.js';

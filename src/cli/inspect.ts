@@ -1,10 +1,10 @@
 import { listHolders } from '../block/holders.js';
 import { checkExport, type ExportRequest, pinLocator } from '../block/open-export.js';
-import { type DeviceStack, formatStack, readStack } from '../block/stack.js';
+import { type DeviceStack, formatStack, readStack } from '../topology/stack.js';
 import { errorCode, errorMessage } from '../errors.js';
 import { toExportRequest } from '../hotplug/plan.js';
-import { checkSharing } from '../hotplug/sharing/check.js';
-import { parseTarget } from '../hotplug/target.js';
+import { checkSharing } from '../hotplug/check-target.js';
+import { parseTarget } from '../target/target.js';
 import { devnumFromStat, formatDevnum } from '../linux/devnum.js';
 import { type CheckArguments, parseDomid } from './check.js';
 import type { Outcome, StoreContext } from './run.js';

@@ -1,4 +1,4 @@
-import { surveyVbds, type VbdSummary } from '../hotplug/survey.js';
+import { surveyVbds, type VbdSummary } from '../vbd/vbd-summary.js';
 import type { Outcome, StoreContext } from './run.js';
 import {
   alignColumns,

@@ -1,6 +1,6 @@
 import { detach } from '../hotplug/detach.js';
-import { readRecord } from '../hotplug/record.js';
-import { readVbdBackend } from '../xenstore/vbd-backend.js';
+import { readRecord } from '../vbd/record.js';
+import { readVbdBackend } from '../vbd/vbd-backend.js';
 import type { Context, Outcome } from './run.js';
 
 /** `remove`: detaches the vbd; with `--dry-run` only says what would be done. */

@@ -1,7 +1,7 @@
-import { formatStack, readStack } from '../block/stack.js';
+import { formatStack, readStack } from '../topology/stack.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
-import { readRecord } from '../hotplug/record.js';
-import { surveyVbd, type VbdSummary } from '../hotplug/survey.js';
+import { readRecord } from '../vbd/record.js';
+import { surveyVbd, type VbdSummary } from '../vbd/vbd-summary.js';
 import { formatDevnum } from '../linux/devnum.js';
 import type { Context, Outcome } from './run.js';
 import {

@@ -1,5 +1,5 @@
 import { HotplugError, quote } from '../hotplug/hotplug-error.js';
-import { parseVbdPath, type VbdPath } from '../xenstore/vbd-path.js';
+import { parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 
 /**
  * The vbd that a command is about: its argument, a backend path or just `<domid>/<devid>` of a vbd

@@ -1,5 +1,5 @@
 import { toOneLine } from '../hotplug/hotplug-error.js';
-import type { VbdSummary } from '../hotplug/survey.js';
+import type { VbdSummary } from '../vbd/vbd-summary.js';
 import { formatDevnum } from '../linux/devnum.js';
 
 const STATES = [

@@ -1,4 +1,4 @@
-import { awaitOpened } from '../hotplug/await-opened.js';
+import { awaitOpened } from '../vbd/await-opened.js';
 import type { Context, Outcome } from './run.js';
 
 /** `wait --opened`: returns when blkback has the device open, whoever attaches it. */

@@ -1,7 +1,7 @@
-import { listDomainVbds, listVbds, VBD_ROOT } from '../xenstore/list-vbds.js';
-import type { PublicationIndex } from '../xenstore/publication-index.js';
-import { readVbdBackend, type VbdBackend, XenbusState } from '../xenstore/vbd-backend.js';
-import { parseVbdPath } from '../xenstore/vbd-path.js';
+import { listDomainVbds, listVbds, VBD_ROOT } from '../vbd/list-vbds.js';
+import type { PublicationIndex } from '../vbd/publication-index.js';
+import { readVbdBackend, type VbdBackend, XenbusState } from '../vbd/vbd-backend.js';
+import { parseVbdPath } from '../vbd/vbd-path.js';
 import type { Watch, Xenstore } from '../xenstore/xenstore.js';
 import type { VbdJobs } from './vbd-jobs.js';
 

@@ -1,9 +1,9 @@
 import { errorMessage } from '../errors.js';
 import { HotplugError, quote } from '../hotplug/hotplug-error.js';
 import { pause } from '../util/retry.js';
-import { VBD_ROOT } from '../xenstore/list-vbds.js';
-import { PublicationIndex } from '../xenstore/publication-index.js';
-import { parseVbdPath } from '../xenstore/vbd-path.js';
+import { VBD_ROOT } from '../vbd/list-vbds.js';
+import { PublicationIndex } from '../vbd/publication-index.js';
+import { parseVbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { BackendWatch, type WatchOptions } from './backend-watch.js';
 import type { ControlRequest } from './protocol.js';

@@ -1,12 +1,12 @@
-import { listIdleLayerOwners } from '../block/release-layer.js';
+import { listIdleLayerOwners } from '../block/mapper/release-layer.js';
 import { type AttachOptions, type AttachResult, attach } from '../hotplug/attach.js';
 import { detach } from '../hotplug/detach.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { layerOwner } from '../hotplug/plan.js';
-import { listRecords, readRecord } from '../hotplug/record.js';
-import { VBD_ROOT } from '../xenstore/list-vbds.js';
-import { readVbdBackend, type VbdBackend } from '../xenstore/vbd-backend.js';
-import { parseVbdPath, type VbdPath } from '../xenstore/vbd-path.js';
+import { listRecords, readRecord } from '../vbd/record.js';
+import { VBD_ROOT } from '../vbd/list-vbds.js';
+import { readVbdBackend, type VbdBackend } from '../vbd/vbd-backend.js';
+import { parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { type VbdListener, VbdSteps } from './vbd-event.js';
 

@@ -1,9 +1,9 @@
-import type { Publications } from '../xenstore/publications.js';
-import type { VbdBackend } from '../xenstore/vbd-backend.js';
-import type { OpenedBy } from './opened.js';
+import type { Publications } from '../vbd/publications.js';
+import type { VbdBackend } from '../vbd/vbd-backend.js';
+import type { OpenedBy } from '../vbd/opened.js';
 import type { Uapi } from './plan.js';
-import type { Publication } from './publish.js';
-import type { Sharing } from './sharing/matrix.js';
+import type { Publication } from '../vbd/publish.js';
+import type { Sharing } from '../sharing/matrix.js';
 
 export interface AttachOptions {
   /** Everything included, roll-back too; milliseconds. */

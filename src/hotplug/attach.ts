@@ -3,20 +3,20 @@ import { openExport } from '../block/open-export.js';
 import { errorMessage } from '../errors.js';
 import { removeMapper } from '../linux/device-mapper.js';
 import { formatDevnum } from '../linux/devnum.js';
-import { readVbdBackend, type VbdBackend } from '../xenstore/vbd-backend.js';
-import type { VbdPath } from '../xenstore/vbd-path.js';
+import { readVbdBackend, type VbdBackend } from '../vbd/vbd-backend.js';
+import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import type { AttachOptions, AttachResult, AttachStep } from './attach-options.js';
 import { Deadline } from './deadline.js';
 import { HotplugError } from './hotplug-error.js';
-import { awaitInitWait } from './init-wait.js';
+import { awaitInitWait } from '../vbd/init-wait.js';
 import { keep } from './keep.js';
-import { type OpenedBy, OpenedWatch } from './opened.js';
+import { type OpenedBy, OpenedWatch } from '../vbd/opened.js';
 import { type AttachPlan, planAttach } from './plan.js';
-import { type Publication, publish, toPublication, unpublish } from './publish.js';
-import { openPublished, type PublishedDevice, readPublished } from './published-device.js';
+import { type Publication, publish, toPublication, unpublish } from '../vbd/publish.js';
+import { openPublished, type PublishedDevice, readPublished } from '../vbd/published-device.js';
 import { reportConnected, reportFailure } from './report.js';
-import { claimDevice } from './sharing/claim.js';
+import { claimDevice } from '../sharing/claim.js';
 
 export type { AttachOptions, AttachResult, AttachStep };
 

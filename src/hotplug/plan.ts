@@ -1,9 +1,9 @@
 import type { ExportRequest } from '../block/open-export.js';
-import type { VbdBackend } from '../xenstore/vbd-backend.js';
-import type { VbdPath } from '../xenstore/vbd-path.js';
+import type { VbdBackend } from '../vbd/vbd-backend.js';
+import type { VbdPath } from '../vbd/vbd-path.js';
 import { HotplugError, quote } from './hotplug-error.js';
-import type { Sharing } from './sharing/matrix.js';
-import { type Locator, parseTarget, type Target } from './target.js';
+import type { Sharing } from '../sharing/matrix.js';
+import { type Locator, parseTarget, type Target } from '../target/target.js';
 
 /** How XenStore and blkback agree on the device: the nodes of docs/xenstore.md. */
 export type Uapi = 'key' | 'inline';

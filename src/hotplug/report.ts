@@ -1,9 +1,9 @@
 import { errorCode, errorMessage } from '../errors.js';
 import { SystemError } from '../linux/errno.js';
-import { backendNode, type VbdPath } from '../xenstore/vbd-path.js';
+import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { HotplugError, shorten, toOneLine } from './hotplug-error.js';
-import type { Publication } from './publish.js';
+import type { Publication } from '../vbd/publish.js';
 
 /** Tells the toolstack that blkback has the device. Throws `EGONE` where there is nobody to tell. */
 export async function reportConnected(

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { attach } from '../../src/hotplug/attach.js';
 import { detach } from '../../src/hotplug/detach.js';
-import { parseVbdPath } from '../../src/xenstore/vbd-path.js';
+import { parseVbdPath } from '../../src/vbd/vbd-path.js';
 import { startBed } from './bed.js';
 import { loopsLeft, makeImage } from './images.js';
 import { openStore } from './store.js';

@@ -1,5 +1,5 @@
 import type { ClientOptions } from '../../src/xenstore/client.js';
-import { MemoryXenstored } from '../../src/xenstore/memory.js';
+import { MemoryXenstored } from '../store/memory.js';
 import { openXenstore } from '../../src/xenstore/native.js';
 import type { Xenstore } from '../../src/xenstore/xenstore.js';
 import { startXenstored } from '../bed/xenstored.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { openExport } from '../../../src/block/open-export.js';
-import { parseTarget } from '../../../src/hotplug/target.js';
+import { parseTarget } from '../../../src/target/target.js';
 import { formatDevnumHex } from '../../../src/linux/devnum.js';
 import { O_RDWR, OwnedFd } from '../../../src/linux/fd.js';
 import { ioctl } from '../../../src/linux/ffi.js';

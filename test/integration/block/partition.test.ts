@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openExport } from '../../../src/block/open-export.js';
-import { parseTarget } from '../../../src/hotplug/target.js';
+import { parseTarget } from '../../../src/target/target.js';
 import { getSize } from '../../../src/linux/block-ioctl.js';
 import { formatDevnumHex } from '../../../src/linux/devnum.js';
 import { attachLoop, devnumOf, type Loop } from '../../bed/images.js';
-import { setLoopWindow } from './loop-changes.js';
+import { setLoopWindow } from './loop/loop-changes.js';
 import { request, run, textAt, workshop } from './workshop.js';
 
 // Made one by one (BLKPG): a kernel need not know any partition table for that.

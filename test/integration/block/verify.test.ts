@@ -3,7 +3,7 @@ import { type DeviceIdentity, identityDifference } from '../../../src/block/iden
 import { openExport } from '../../../src/block/open-export.js';
 import { setAutoclear } from '../../../src/linux/loop-ioctl.js';
 import { attachLoop, makeImage } from '../../bed/images.js';
-import { changeLoopFile, setLoopWindow } from './loop-changes.js';
+import { changeLoopFile, setLoopWindow } from './loop/loop-changes.js';
 import { attribute, request, run, textAt, workshop } from './workshop.js';
 
 describe('BlockDevice.verify', () => {

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { ControlSocket } from '../../../src/daemon/control-socket.js';
 import { EventFeed } from '../../../src/daemon/event-feed.js';
 import type { ControlRequest } from '../../../src/daemon/protocol.js';
-import { parseVbdPath } from '../../../src/xenstore/vbd-path.js';
+import { parseVbdPath } from '../../../src/vbd/vbd-path.js';
 import { within } from '../../bed/deadline.js';
 
 const MOST_UNREAD = 64 * 1024;

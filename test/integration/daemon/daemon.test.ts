@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeRecord } from '../../../src/hotplug/record.js';
-import { parseVbdPath } from '../../../src/xenstore/vbd-path.js';
+import { writeRecord } from '../../../src/vbd/record.js';
+import { parseVbdPath } from '../../../src/vbd/vbd-path.js';
 import { type Bed, startBed } from '../../bed/bed.js';
 import type { BlkbackBehaviour } from '../../bed/blkback.js';
 import { type Daemon, runClient, startDaemon } from '../../bed/daemon.js';

@@ -5,7 +5,7 @@ import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { attach } from '../../../src/hotplug/attach.js';
 import { detach } from '../../../src/hotplug/detach.js';
-import { parseVbdPath, type VbdPath } from '../../../src/xenstore/vbd-path.js';
+import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import type { Bed } from '../../bed/bed.js';
 import { attachLoop, loopsLeft, makeImage } from '../../bed/images.js';

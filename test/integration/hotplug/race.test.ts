@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type AttachOptions, attach } from '../../../src/hotplug/attach.js';
 import { pause } from '../../../src/util/retry.js';
-import { parseVbdPath, type VbdPath } from '../../../src/xenstore/vbd-path.js';
+import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { type Bed, startBed } from '../../bed/bed.js';
 import type { BlkbackEvent } from '../../bed/blkback.js';

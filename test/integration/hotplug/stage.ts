@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type AttachOptions, type AttachResult, attach } from '../../../src/hotplug/attach.js';
 import { type DetachOptions, detach } from '../../../src/hotplug/detach.js';
 import { readText } from '../../../src/xenstore/text.js';
-import { parseVbdPath, type VbdPath } from '../../../src/xenstore/vbd-path.js';
+import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
 import { waitFor } from '../../../src/xenstore/wait-for.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { type Bed, startBed } from '../../bed/bed.js';

@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream';
 import { type AttachStep, attach } from '../../../src/hotplug/attach.js';
 import type { DetachStep } from '../../../src/hotplug/detach.js';
 import { readText } from '../../../src/xenstore/text.js';
-import { parseVbdPath } from '../../../src/xenstore/vbd-path.js';
+import { parseVbdPath } from '../../../src/vbd/vbd-path.js';
 import { waitFor } from '../../../src/xenstore/wait-for.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { startBed } from '../../bed/bed.js';

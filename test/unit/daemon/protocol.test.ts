@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { eventLine, parseRequest } from '../../../src/daemon/protocol.js';
-import { parseVbdPath } from '../../../src/xenstore/vbd-path.js';
+import { parseVbdPath } from '../../../src/vbd/vbd-path.js';
 
 describe('parseRequest', () => {
   for (const action of ['add', 'remove'] as const) {

@@ -6,7 +6,7 @@ import {
   VbdSteps,
 } from '../../../src/daemon/vbd-event.js';
 import { SystemError } from '../../../src/linux/errno.js';
-import { parseVbdPath } from '../../../src/xenstore/vbd-path.js';
+import { parseVbdPath } from '../../../src/vbd/vbd-path.js';
 
 describe('what happens to a vbd', () => {
   const vbd = parseVbdPath('backend/vbd/7/51712');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { planAttach } from '../../../src/hotplug/plan.js';
-import { VbdBackend, type VbdNode } from '../../../src/xenstore/vbd-backend.js';
-import { parseVbdPath, type VbdPath } from '../../../src/xenstore/vbd-path.js';
+import { VbdBackend, type VbdNode } from '../../../src/vbd/vbd-backend.js';
+import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
 
 const vbd = parseVbdPath('backend/vbd/7/51712') as VbdPath;
 const COMPLETE = { params: '/disk.img', mode: 'w', frontend: '/local/domain/7/x', dev: 'xvda' };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { reportConnected, reportFailure } from '../../../src/hotplug/report.js';
-import { parseVbdPath, type VbdPath } from '../../../src/xenstore/vbd-path.js';
+import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
 import { storeAnswering } from './store-answering.js';
 
 const vbd = parseVbdPath('backend/vbd/7/51712') as VbdPath;

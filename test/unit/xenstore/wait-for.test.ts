@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { MemoryXenstore, MemoryXenstored } from '../../../src/xenstore/memory.js';
+import { MemoryXenstore, MemoryXenstored } from '../../store/memory.js';
 import { readText } from '../../../src/xenstore/text.js';
 import { waitFor } from '../../../src/xenstore/wait-for.js';
 

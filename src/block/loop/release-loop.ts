@@ -1,0 +1,58 @@
+import { errorCode } from '../../errors.js';
+import { formatDevnum } from '../../linux/devnum.js';
+import { isDeviceAbsent } from '../../linux/errno.js';
+import { O_RDONLY, OwnedFd } from '../../linux/fd.js';
+import { clearLoop, LO_FLAGS_AUTOCLEAR } from '../../linux/loop-ioctl.js';
+import { findBlock, readAttribute } from '../../linux/sysfs.js';
+import { poll } from '../../util/poll.js';
+import { BlockError } from '../block-error.js';
+import { listHolders } from '../holders.js';
+import { type DeviceIdentity, identify } from '../identity.js';
+
+/** Which loop device, and which of those that have borne its number. */
+export type LoopInstance = Pick<DeviceIdentity, 'devnum' | 'diskseq'>;
+
+/** Whether this very loop device is still bound. Looks without opening: an open would keep it. */
+export async function isLoopBound({ devnum, diskseq }: LoopInstance): Promise<boolean> {
+  const block = await findBlock(devnum).catch(() => undefined);
+  if (block === undefined) return false;
+  const [number, file] = await Promise.all([
+    readAttribute(block.directory, 'diskseq'),
+    readAttribute(block.directory, 'loop/backing_file'),
+  ]);
+  return file !== undefined && number === String(diskseq);
+}
+
+/**
+ * Waits until a loop device is unbound, as its last close makes it. Throws `EHELD` when `signal` is
+ * aborted, unless with the code `ECANCELED`, and names whoever can be seen to hold it.
+ */
+export async function waitLoopUnbound(loop: LoopInstance, signal: AbortSignal): Promise<void> {
+  try {
+    await poll(signal, async () => ((await isLoopBound(loop)) ? undefined : true));
+  } catch (error) {
+    // Interrupted is not the same as held up.
+    if (!signal.aborted || errorCode(signal.reason) === 'ECANCELED') throw error;
+    const holders = await listHolders(loop.devnum);
+    const who = holders.length > 0 ? holders.join(', ') : 'the kernel (blkback, it seems)';
+    throw new BlockError(
+      `loop device ${formatDevnum(loop.devnum)} (diskseq ${loop.diskseq}) is still held by ${who}`,
+      { code: 'EHELD', cause: error },
+    );
+  }
+}
+
+/** Unbinds a loop device that does not clear itself; one that is another by now is left alone. */
+export async function unbindLoop(loop: LoopInstance & { readonly path: string }): Promise<void> {
+  let fd: OwnedFd;
+  try {
+    fd = await OwnedFd.open(loop.path, O_RDONLY);
+  } catch (error) {
+    if (isDeviceAbsent(error)) return;
+    throw error;
+  }
+  await using _ = fd;
+  const found = await identify(fd).catch(() => undefined);
+  if (found?.diskseq !== loop.diskseq || found.loop === undefined) return;
+  if ((found.loop.flags & LO_FLAGS_AUTOCLEAR) === 0) await clearLoop(fd);
+}

@@ -1,0 +1,119 @@
+import { stat } from 'node:fs/promises';
+import { errorCode } from '../../errors.js';
+import { type MapperAddress, type MapperState, readMapper } from '../../linux/device-mapper.js';
+import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../../linux/devnum.js';
+import type { OwnedFd } from '../../linux/fd.js';
+import { findBlock } from '../../linux/sysfs.js';
+import { poll } from '../../util/poll.js';
+import { BlockError } from '../block-error.js';
+import { pinNode } from '../locate-disk.js';
+import { type MapperClaim, mangle, sameMapperName } from './mapper-name.js';
+
+/** A mapper device named by its name or its UUID. */
+export type MapperLocator = { readonly dmName: string } | { readonly dmUuid: string };
+
+/** How a locator reads in a target. */
+export function describeLocator(locator: MapperLocator): string {
+  return 'dmName' in locator ? `dm-name=${locator.dmName}` : `dm-uuid=${locator.dmUuid}`;
+}
+
+/** What the device that a locator leads to has to be called. */
+export function locatorClaim(locator: MapperLocator): MapperClaim {
+  const by = describeLocator(locator);
+  return 'dmName' in locator ? { name: locator.dmName, by } : { uuid: locator.dmUuid, by };
+}
+
+/**
+ * Finds a mapper device by asking the mapper, and pins its device node. The caller must still compare
+ * what it opens with the claim. Throws `ENOENT` where there is none, `ENOTABLE` where it has no disk.
+ */
+export async function pinMapper(locator: MapperLocator): Promise<OwnedFd> {
+  const state = await findMapper(locator);
+  if (state === undefined) {
+    throw new BlockError(`there is no mapper device with ${describeLocator(locator)}`, {
+      code: 'ENOENT',
+    });
+  }
+  const block = await findBlock(state.devnum).catch(() => undefined);
+  if (block === undefined) throw noTable(state);
+  return await pinNode(block.directory);
+}
+
+/** Tries a name as it is, and as libdevmapper would have written it. */
+async function findMapper(locator: MapperLocator): Promise<MapperState | undefined> {
+  const spellings: MapperAddress[] =
+    'dmName' in locator
+      ? [{ name: locator.dmName }, { name: mangle(locator.dmName) }]
+      : [{ uuid: locator.dmUuid }, { uuid: mangle(locator.dmUuid) }];
+  for (const address of spellings) {
+    // Mangling makes names longer, and no device can have one that is too long.
+    if (Buffer.byteLength(Object.values(address).join('')) > 127) continue;
+    const state = await readMapper(address);
+    if (state !== undefined) return state;
+  }
+  return undefined;
+}
+
+/** Throws `EIDENTITY` unless the mapper device is called as claimed. */
+export function checkClaim(state: MapperState, claim: MapperClaim): void {
+  const refuse = (what: string, expected: string, found: string): BlockError =>
+    new BlockError(
+      `${claim.by} leads to another mapper device than it says: ${what} ${expected} was expected, device ${formatDevnum(state.devnum)} has ${found || 'none'}`,
+      { code: 'EIDENTITY' },
+    );
+  if (claim.name !== undefined && !sameMapperName(claim.name, state.name)) {
+    throw refuse('name', claim.name, state.name);
+  }
+  if (claim.uuid !== undefined && !sameMapperName(claim.uuid, state.uuid)) {
+    throw refuse('UUID', claim.uuid, state.uuid);
+  }
+}
+
+/** Throws `EGOING` for a mapper device that is on its way out. */
+export function checkStaying(state: MapperState): void {
+  if (!state.deferredRemove) return;
+  throw new BlockError(
+    `mapper device ${state.name} is marked for deferred removal: it goes away as soon as whoever has it open closes it`,
+    { code: 'EGOING' },
+  );
+}
+
+/** The error for a mapper device without a live table. */
+export function noTable(state: MapperState): BlockError {
+  return new BlockError(
+    `mapper device ${state.name} has no live table: it has to be set up and resumed first`,
+    { code: 'ENOTABLE' },
+  );
+}
+
+/**
+ * Waits until a mapper device, held open by the caller, is not suspended, as it is for a moment while
+ * a snapshot is made or a table is exchanged. The kernel tells nobody, so it is polled. Throws
+ * `ESUSPENDED` when `signal` is aborted, unless with the code `ECANCELED`.
+ */
+export async function waitResumed(
+  devnum: Devnum,
+  name: string,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await poll(signal, async () => {
+      const state = await readMapper({ devnum });
+      return state?.suspended ? undefined : true;
+    });
+  } catch (error) {
+    if (!signal.aborted || errorCode(signal.reason) === 'ECANCELED') throw error;
+    throw new BlockError(
+      `mapper device ${name} is suspended and was not resumed in time (dmsetup resume, or wait for the snapshot or resize to finish)`,
+      { code: 'ESUSPENDED', cause: error },
+    );
+  }
+}
+
+/** The path that people and QEMU know a mapper device by, if it leads to it now; else the kernel's. */
+export async function mapperPath(state: MapperState, fallback: string): Promise<string> {
+  const path = `/dev/mapper/${mangle(state.name)}`;
+  const found = await stat(path, { bigint: true }).catch(() => undefined);
+  const same = found?.isBlockDevice() && sameDevnum(devnumFromStat(found.rdev), state.devnum);
+  return same ? path : fallback;
+}

@@ -1,0 +1,77 @@
+import { timingSafeEqual } from 'node:crypto';
+import { getSize } from '../../linux/block-ioctl.js';
+import type { MapperState } from '../../linux/device-mapper.js';
+import type { BlockDevice } from '../block-device.js';
+import { BlockError } from '../block-error.js';
+
+/** A dm-verity table line, as far as it says what is verified and what happens if that fails. */
+export interface VerityTable {
+  readonly dataBlockSize: bigint;
+  readonly dataBlocks: bigint;
+  readonly algorithm: string;
+  /** Hex, lower case. */
+  readonly rootDigest: string;
+  /** What a corrupt block leads to: `eio`, or the option that says otherwise. */
+  readonly onCorruption: string;
+}
+
+const MODES = ['ignore_corruption', 'restart_on_corruption', 'panic_on_corruption'];
+
+/** Reads the table of a mapper device; `undefined` unless it is one dm-verity target. */
+export function parseVerity({ targets }: MapperState): VerityTable | undefined {
+  const [target] = targets;
+  if (target === undefined || targets.length > 1 || target.type !== 'verity') return undefined;
+  // Documentation/admin-guide/device-mapper/verity.rst: version, data device, hash device, data block
+  // size, hash block size, data blocks, first hash block, algorithm, root digest, salt, options.
+  const fields = target.params.split(' ');
+  const [size, blocks, algorithm, digest] = [fields[3], fields[5], fields[7], fields[8]];
+  if (!/^\d+$/.test(size ?? '') || !/^\d+$/.test(blocks ?? '') || !algorithm || !digest) {
+    return undefined;
+  }
+  return {
+    dataBlockSize: BigInt(size ?? 0),
+    dataBlocks: BigInt(blocks ?? 0),
+    algorithm,
+    rootDigest: digest.toLowerCase(),
+    onCorruption: fields.slice(10).find((option) => MODES.includes(option)) ?? 'eio',
+  };
+}
+
+/**
+ * Throws `EVERITY` unless the device is one dm-verity target with this root digest, which covers all
+ * of it. A target that passes on corrupt blocks proves nothing and is refused too.
+ */
+export async function checkVerity(
+  device: BlockDevice,
+  mapper: MapperState,
+  rootDigest: string,
+): Promise<void> {
+  const refuse = (problem: string): BlockError =>
+    new BlockError(`mapper device ${mapper.name} ${problem}`, { code: 'EVERITY' });
+  const table = parseVerity(mapper);
+  if (table === undefined) {
+    const types = mapper.targets.map(({ type }) => type).join(', ');
+    throw refuse(`is not one dm-verity target, as verity-root asks for, but ${types}`);
+  }
+  if (!sameDigest(table.rootDigest, rootDigest)) {
+    throw refuse(
+      `has the root digest ${table.rootDigest} (${table.algorithm}), and verity-root asks for ${rootDigest}`,
+    );
+  }
+  const [start, size] = [mapper.targets[0]?.start ?? 0n, await getSize(device.fd)];
+  const covered = table.dataBlocks * table.dataBlockSize;
+  if (start !== 0n || covered !== size) {
+    throw refuse(
+      `has ${size} bytes, of which dm-verity covers ${covered} from byte ${start * 512n} on`,
+    );
+  }
+  if (table.onCorruption === 'ignore_corruption') {
+    throw refuse('has the option ignore_corruption: corrupt blocks would reach the guest');
+  }
+}
+
+/** Compares in a time that does not tell how much is right. */
+function sameDigest(a: string, b: string): boolean {
+  const [one, other] = [Buffer.from(a), Buffer.from(b)];
+  return one.length === other.length && timingSafeEqual(one, other);
+}

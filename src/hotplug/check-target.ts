@@ -1,0 +1,91 @@
+import { checkWindow } from '../block/loop/backing-file.js';
+import { BlockError } from '../block/block-error.js';
+import { type ExportRequest, pinLocator } from '../block/open-export.js';
+import type { PinnedPath } from '../block/open-path.js';
+import { readStackedBlock } from '../topology/stacked-block.js';
+import { devnumFromStat, formatDevnum } from '../linux/devnum.js';
+import { storePublications } from '../vbd/publications.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
+import { toExportRequest } from './plan.js';
+import { parseTarget } from '../target/target.js';
+import { explainRival } from '../sharing/claim.js';
+import { type ExportUse, reachOfPath } from '../sharing/export-use.js';
+import type { Sharing } from '../sharing/matrix.js';
+import { findRivals, type Rival } from '../sharing/rivals.js';
+
+export interface CheckOptions {
+  /** As it would stand in `params`. */
+  readonly target: string;
+  readonly writable: boolean;
+  /** Domain of the guest that is to have it. */
+  readonly domid: number | undefined;
+  /** For a target that does not say. */
+  readonly sharing: Sharing;
+  readonly signal: AbortSignal;
+}
+
+export interface SharingVerdict {
+  readonly use: ExportUse;
+  /** What stands in the way, each with a sentence; none if it may be attached. */
+  readonly rivals: readonly { readonly rival: Rival; readonly reason: string }[];
+}
+
+/** Nothing is made, so no layer needs a name. */
+const CHECKED = 'checked';
+
+/**
+ * Says what an add of a target would find by now. Nothing is opened for use, made, locked or written.
+ * Throws as the add would for a target that is wrong in itself.
+ */
+export async function checkSharing(
+  store: Xenstore,
+  { target: text, writable, domid, sharing, signal }: CheckOptions,
+): Promise<SharingVerdict> {
+  const target = parseTarget(Buffer.from(text));
+  const request = toExportRequest(target, writable, CHECKED);
+  const pinned = await pinLocator(request.locator);
+  await using node = pinned.fd;
+  const device = await requireSuitable(pinned, request);
+  const use: ExportUse = {
+    subject: node.name,
+    access: writable ? 'read-write' : 'read-only',
+    sharing: target.sharing ?? sharing,
+    domid,
+    device,
+    look: () => reachOfPath(pinned, request.file),
+    // It is not open.
+    isAlone: () => false,
+  };
+  const around = { store, publications: storePublications(store), own: undefined, signal };
+  const rivals: { rival: Rival; reason: string }[] = [];
+  for await (const rival of findRivals(use, await use.look(), around)) {
+    rivals.push({ rival, reason: await explainRival(use, rival, around) });
+  }
+  return { use, rivals };
+}
+
+/** What can be told of a device or file without opening it. Returns the number of a device. */
+async function requireSuitable(
+  { fd, kind }: PinnedPath,
+  request: ExportRequest,
+): Promise<string | undefined> {
+  const found = await fd.stat();
+  if (kind === 'file') {
+    checkWindow(fd.name, found.size, request.file);
+    return undefined;
+  }
+  const devnum = devnumFromStat(found.rdev);
+  const block = readStackedBlock(devnum);
+  if (request.writable && block?.readOnly) {
+    throw new BlockError(`${fd.name} is read-only, and mode w asks for writing`, {
+      code: 'EREADONLY',
+    });
+  }
+  if (request.diskseq !== undefined && request.diskseq !== block?.diskseq) {
+    throw new BlockError(
+      `${fd.name} is not the disk that was meant: diskseq ${request.diskseq} was expected, ${block?.diskseq} found`,
+      { code: 'EIDENTITY' },
+    );
+  }
+  return formatDevnum(devnum);
+}

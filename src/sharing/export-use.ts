@@ -1,0 +1,75 @@
+import type { BlockDevice } from '../block/block-device.js';
+import { DeviceMap, fileExtent, type Reach } from '../topology/device-map.js';
+import type { Access } from '../topology/local-uses.js';
+import type { PinnedPath } from '../block/open-path.js';
+import { devnumFromStat, formatDevnum } from '../linux/devnum.js';
+import { hasToItself } from '../linux/lease.js';
+import type { AttachPlan } from '../hotplug/plan.js';
+import type { Sharing } from './matrix.js';
+
+/** What is to be exported, before anybody is asked whether it may be. */
+export interface ExportUse {
+  /** As people call it: the path that was asked for. */
+  readonly subject: string;
+  readonly access: Access;
+  readonly sharing: Sharing;
+  readonly domid: number | undefined;
+  /** The device, `major:minor`; `undefined` for a file that is none yet. */
+  readonly device: string | undefined;
+  /** Looks anew at what it stands on. */
+  readonly look: () => Promise<Look>;
+  /**
+   * Whether nobody else has its bytes open, or has them open for writing if the export only reads.
+   * `false` where that cannot be told either.
+   */
+  readonly isAlone: () => boolean;
+}
+
+export interface Look {
+  readonly map: DeviceMap;
+  readonly reach: Reach;
+}
+
+/** The export of an open device according to a plan; `fallback` is for a target that says nothing. */
+export function exportUse(
+  device: BlockDevice,
+  plan: AttachPlan,
+  domid: number,
+  fallback: Sharing | undefined,
+): ExportUse {
+  const { locator, writable } = plan.request;
+  const { file } = device.bottom;
+  const access = writable ? 'read-write' : 'read-only';
+  return {
+    subject: 'path' in locator ? locator.path : device.bottom.path,
+    access,
+    sharing: plan.sharing ?? fallback ?? 'deny',
+    domid,
+    device: device.bottom.ownLoop ? undefined : formatDevnum(device.bottom.identity.devnum),
+    look: () => reachOfDevice(device),
+    isAlone: () => file !== undefined && hasToItself(file, access),
+  };
+}
+
+/** What an open device reaches. What was made for it, loop device and layer, is claimed by it alone. */
+async function reachOfDevice(device: BlockDevice): Promise<Look> {
+  const map = new DeviceMap();
+  const { bottom } = device;
+  const { devnum, loop, partition } = bottom.identity;
+  if (loop !== undefined && partition === undefined) map.learn(devnum, loop);
+  const reach = await map.reach(device.identity.devnum);
+  if (device !== bottom || !bottom.ownLoop) return { map, reach };
+  return { map, reach: { ...reach, unclaimed: reach.unclaimed.slice(1) } };
+}
+
+/** What a device or file would reach, found without opening it for use. */
+export async function reachOfPath(
+  { fd, kind }: PinnedPath,
+  window: { readonly offset: bigint; readonly size: bigint | undefined },
+): Promise<Look> {
+  const map = new DeviceMap();
+  const found = await fd.stat();
+  if (kind === 'block') return { map, reach: await map.reach(devnumFromStat(found.rdev)) };
+  const extents = [fileExtent(found, window.offset, window.size)];
+  return { map, reach: { extents, stack: new Set(), unclaimed: [] } };
+}

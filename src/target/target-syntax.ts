@@ -1,0 +1,78 @@
+import { HotplugError, quote } from '../hotplug/hotplug-error.js';
+
+/** A syntax or value error in a target; the message names key and value. */
+export function targetError(problem: string): HotplugError {
+  return new HotplugError(`bad target in params: ${problem}`, { code: 'ETARGET' });
+}
+
+/**
+ * Splits a target `key=value,…` into its parts. A comma inside a value is written `\,`; any other
+ * backslash stands for itself.
+ */
+export function splitTarget(text: string): Map<string, string> {
+  const parts = new Map<string, string>();
+  for (const item of text.split(/(?<!\\),/)) {
+    const equals = item.indexOf('=');
+    if (equals <= 0) throw targetError(`${quote(item)} is neither an absolute path nor key=value`);
+    const key = item.slice(0, equals);
+    const value = item.slice(equals + 1).replaceAll('\\,', ',');
+    if (value === '') throw targetError(`${quote(key)} has no value`);
+    if (parts.has(key)) throw targetError(`${quote(key)} stands twice`);
+    parts.set(key, value);
+  }
+  return parts;
+}
+
+/** One of a few words. */
+export function parseChoice<T extends string>(
+  key: string,
+  value: string,
+  choices: readonly T[],
+): T {
+  const choice = choices.find((word) => word === value);
+  if (choice !== undefined) return choice;
+  throw targetError(`${key}=${quote(value)}: one of ${choices.join(', ')} is needed`);
+}
+
+/** A decimal number from `min` to `max`, without sign or leading zero. */
+export function parseNumber(key: string, value: string, min: bigint, max: bigint): bigint {
+  const number = /^(0|[1-9]\d{0,19})$/.test(value) ? BigInt(value) : undefined;
+  if (number !== undefined && number >= min && number <= max) return number;
+  throw targetError(`${key}=${quote(value)}: a whole number from ${min} to ${max} is needed`);
+}
+
+/** A disk sequence number: decimal, or hex with `0x`. Never zero. */
+export function parseDiskseq(key: string, value: string): bigint {
+  const wellFormed = /^(0x[0-9a-fA-F]{1,16}|[1-9]\d{0,19})$/.test(value);
+  const number = wellFormed ? BigInt(value) : 0n;
+  if (number > 0n && number < 1n << 64n) return number;
+  throw targetError(`${key}=${quote(value)}: a disk sequence number is decimal, or hex with 0x`);
+}
+
+/** An absolute path that can be handed to the kernel. */
+export function parsePath(key: string, value: string): string {
+  if (!value.startsWith('/'))
+    throw targetError(`${key}=${quote(value)}: the path must be absolute`);
+  if (Buffer.byteLength(value) >= 4096) {
+    throw targetError(`${key}=${quote(value)}: the path has more than 4095 bytes`);
+  }
+  // The mapper's own control node and the directory links can be no device, whatever they are.
+  if (/^\/dev\/mapper\/(control|\.{1,2})?$/.test(value)) {
+    throw targetError(`${key}=${quote(value)} cannot be a mapper device`);
+  }
+  return value;
+}
+
+/** A name that device-mapper takes on every kernel, and that stays inside /dev/mapper. */
+export function parseMapperName(key: string, value: string): string {
+  if (/\p{Cc}/u.test(value)) {
+    throw targetError(`${key}=${quote(value)}: a mapper device has no control characters in it`);
+  }
+  if (['.', '..', 'control'].includes(value) || value.includes('/')) {
+    throw targetError(`${key}=${quote(value)} cannot be the name of a mapper device`);
+  }
+  if (Buffer.byteLength(value) > 127) {
+    throw targetError(`${key}=${quote(value)}: device-mapper has room for 127 bytes`);
+  }
+  return value;
+}

@@ -1,0 +1,177 @@
+import type { DirectIo } from '../block/loop/loop-device.js';
+import { quote } from '../hotplug/hotplug-error.js';
+import { SHARINGS, type Sharing } from '../sharing/matrix.js';
+import {
+  parseChoice,
+  parseDiskseq,
+  parseMapperName,
+  parseNumber,
+  parsePath,
+  splitTarget,
+  targetError,
+} from './target-syntax.js';
+
+/** What `params` asks for; docs/targets.md has the grammar. */
+export interface Target {
+  readonly locator: Locator;
+  /** The number that the located device must have, where one is given. */
+  readonly diskseq: bigint | undefined;
+  readonly offset: bigint;
+  readonly size: bigint | undefined;
+  readonly blockSize: number;
+  readonly directIo: DirectIo;
+  readonly autoclear: boolean;
+  readonly sharing: Sharing | undefined;
+  readonly deferredRemove: boolean;
+  readonly layer: 'linear' | 'crypt' | undefined;
+  readonly verityRoot: string | undefined;
+  /** Keys that were given, in their order. */
+  readonly keys: readonly string[];
+}
+
+export type Locator =
+  | { readonly by: 'path'; readonly path: string }
+  | { readonly by: 'dm-name'; readonly name: string }
+  | { readonly by: 'dm-uuid'; readonly uuid: string }
+  | {
+      readonly by: 'diskseq';
+      readonly diskseq: bigint;
+      readonly partition: number | undefined;
+    };
+
+const KEYS = [
+  'path',
+  'dm-name',
+  'dm-uuid',
+  'diskseq',
+  'partition',
+  'offset',
+  'size',
+  'block-size',
+  'direct-io',
+  'autoclear',
+  'sharing',
+  'deferred-remove',
+  'layer',
+  'verity-root',
+];
+
+/** The kernel's loff_t. */
+const MAX_BYTES = (1n << 63n) - 1n;
+const SECTOR = 512n;
+
+/** Parses the value of `params`. Throws `HotplugError` with code `ETARGET`. */
+export function parseTarget(params: Uint8Array): Target {
+  const text = decode(params);
+  const keys = text.startsWith('/') ? new Map([['path', text]]) : splitTarget(text);
+  const unknown = [...keys.keys()].find((key) => !KEYS.includes(key));
+  if (unknown !== undefined) {
+    throw targetError(`unknown key ${quote(unknown)}; known are ${KEYS.join(', ')}`);
+  }
+  const locator = parseLocator(keys);
+  const diskseq = optional(keys, 'diskseq', parseDiskseq);
+  if (locator.by === 'diskseq' && diskseq !== undefined && diskseq !== locator.diskseq) {
+    throw targetError(`path and diskseq=${diskseq} name two different disks`);
+  }
+  return {
+    locator,
+    diskseq: locator.by === 'diskseq' ? undefined : diskseq,
+    ...parseWindow(keys),
+    directIo: choice(keys, 'direct-io', ['yes', 'no', 'auto']) ?? 'no',
+    autoclear: yesNo(keys, 'autoclear') ?? true,
+    sharing: choice(keys, 'sharing', SHARINGS),
+    deferredRemove: yesNo(keys, 'deferred-remove') ?? false,
+    layer: choice(keys, 'layer', ['linear', 'crypt']),
+    verityRoot: optional(keys, 'verity-root', parseDigest),
+    keys: [...keys.keys()],
+  };
+}
+
+function decode(params: Uint8Array): string {
+  if (params.length === 0) throw targetError('it is empty');
+  if (params.includes(0)) throw targetError('it contains a NUL byte');
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(params);
+  } catch {
+    throw targetError('it is not UTF-8');
+  }
+}
+
+function parseLocator(keys: ReadonlyMap<string, string>): Locator {
+  const given = ['path', 'dm-name', 'dm-uuid'].filter((key) => keys.has(key));
+  if (given.length > 1) throw targetError(`${given.join(' and ')} exclude each other`);
+  const partition = optional(keys, 'partition', parsePartition);
+  if (given.length === 0) {
+    const diskseq = optional(keys, 'diskseq', parseDiskseq);
+    if (diskseq === undefined) {
+      throw targetError('it names no device: one of path, dm-name, dm-uuid, diskseq is needed');
+    }
+    return { by: 'diskseq', diskseq, partition };
+  }
+  if (partition !== undefined)
+    throw targetError(`partition goes with diskseq, not with ${given[0]}`);
+  const name = optional(keys, 'dm-name', parseMapperName);
+  if (name !== undefined) return { by: 'dm-name', name };
+  const uuid = optional(keys, 'dm-uuid', parseMapperName);
+  if (uuid !== undefined) return { by: 'dm-uuid', uuid };
+  return parsePathLocator(parsePath('path', keys.get('path') ?? ''));
+}
+
+/** udev's by-diskseq links mean a number, not a path, and the number can be had without udev. */
+function parsePathLocator(path: string): Locator {
+  const match = /^\/dev\/disk\/by-diskseq\/([1-9]\d{0,19})(?:-part([1-9]\d{0,4}))?$/.exec(path);
+  if (!match?.[1]) return { by: 'path', path };
+  const partition = match[2] === undefined ? undefined : parsePartition('path', match[2]);
+  return { by: 'diskseq', diskseq: parseDiskseq('path', match[1]), partition };
+}
+
+function parsePartition(key: string, value: string): number {
+  return Number(parseNumber(key, value, 1n, 0xffffn));
+}
+
+function parseWindow(keys: ReadonlyMap<string, string>): {
+  offset: bigint;
+  size: bigint | undefined;
+  blockSize: number;
+} {
+  const blockSize = Number(choice(keys, 'block-size', ['512', '1024', '2048', '4096']) ?? 512);
+  const bytes = (key: string, value: string): bigint => parseNumber(key, value, 0n, MAX_BYTES);
+  const offset = optional(keys, 'offset', bytes) ?? 0n;
+  const size = optional(keys, 'size', bytes);
+  if (offset % SECTOR !== 0n) throw targetError(`offset=${offset} is not a multiple of ${SECTOR}`);
+  if (size !== undefined && (size === 0n || size % BigInt(blockSize) !== 0n)) {
+    throw targetError(`size=${size} is not a positive multiple of the block size ${blockSize}`);
+  }
+  if (size !== undefined && offset + size > MAX_BYTES) {
+    throw targetError(`offset=${offset} and size=${size} together are too large`);
+  }
+  return { offset, size, blockSize };
+}
+
+/** A root digest: hex, whole bytes, at most the 64 bytes of the longest digest that verity takes. */
+function parseDigest(key: string, value: string): string {
+  if (/^([0-9a-fA-F]{2}){16,64}$/.test(value)) return value.toLowerCase();
+  throw targetError(`${key}=${quote(value)}: an even number of 32 to 128 hex digits is needed`);
+}
+
+function choice<T extends string>(
+  keys: ReadonlyMap<string, string>,
+  key: string,
+  choices: readonly T[],
+): T | undefined {
+  return optional(keys, key, (name, value) => parseChoice(name, value, choices));
+}
+
+function yesNo(keys: ReadonlyMap<string, string>, key: string): boolean | undefined {
+  const word = choice(keys, key, ['yes', 'no']);
+  return word === undefined ? undefined : word === 'yes';
+}
+
+function optional<T>(
+  keys: ReadonlyMap<string, string>,
+  key: string,
+  parse: (key: string, value: string) => T,
+): T | undefined {
+  const value = keys.get(key);
+  return value === undefined ? undefined : parse(key, value);
+}

@@ -1,0 +1,47 @@
+import { readVbdBackend } from './vbd-backend.js';
+import type { VbdPath } from './vbd-path.js';
+import { waitFor } from '../xenstore/wait-for.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
+import { HotplugError } from '../hotplug/hotplug-error.js';
+import { type OpenedBy, OpenedWatch, throwIfRefused } from './opened.js';
+import { readPublished } from './published-device.js';
+
+/**
+ * Waits until blkback has opened the device of a vbd, whoever attaches it, and says how that is
+ * known. Throws `EGONE`, `ESTATE`, `EBLKBACK` where it never will, `ETIMEDOUT` at the deadline.
+ */
+export async function awaitOpened(
+  store: Xenstore,
+  vbd: VbdPath,
+  options: {
+    readonly sysfs: string;
+    readonly timeoutMs: number;
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<OpenedBy> {
+  const late = AbortSignal.timeout(options.timeoutMs);
+  const signal = options.signal ? AbortSignal.any([options.signal, late]) : late;
+  let waitingFor = `${vbd.backend}/physical-device`;
+  try {
+    const { backend, published } = await waitFor(
+      store,
+      [vbd.backend, vbd.error],
+      async () => {
+        const seen = await readVbdBackend(store, vbd, { signal });
+        throwIfRefused(vbd, seen);
+        const device = readPublished(vbd, seen);
+        return device && { backend: seen, published: device };
+      },
+      { signal },
+    );
+    waitingFor = 'blkback to open it';
+    await using opened = await OpenedWatch.prepare(store, vbd, backend, options.sysfs);
+    return await opened.wait(published.devnum, signal);
+  } catch (error) {
+    if (error !== late.reason) throw error;
+    throw new HotplugError(
+      `${vbd.backend} is not open after ${options.timeoutMs / 1000} s, waiting for ${waitingFor}`,
+      { code: 'ETIMEDOUT', cause: error },
+    );
+  }
+}

@@ -1,0 +1,30 @@
+import { readVbdBackend, type VbdBackend, XenbusState } from './vbd-backend.js';
+import type { VbdPath } from './vbd-path.js';
+import { waitFor } from '../xenstore/wait-for.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
+import { throwIfClosing } from './opened.js';
+import { requireBackend } from '../hotplug/plan.js';
+
+/**
+ * Waits until blkback has written `state` 2 (InitWait): it is ready for a device. Resolves with what
+ * tells whether it will say so when it has opened one. Throws `EBACKEND`, `ESTATE` where it never
+ * will, and the signal's reason.
+ */
+export async function awaitInitWait(
+  store: Xenstore,
+  vbd: VbdPath,
+  signal: AbortSignal,
+): Promise<VbdBackend> {
+  const nodes = ['frontend', 'state', 'opened'] as const;
+  return await waitFor(
+    store,
+    [`${vbd.backend}/state`],
+    async () => {
+      const backend = await readVbdBackend(store, vbd, { nodes, signal });
+      requireBackend(vbd, backend);
+      throwIfClosing(vbd, backend);
+      return backend.text('state') === XenbusState.InitWait ? backend : undefined;
+    },
+    { signal },
+  );
+}

@@ -1,0 +1,40 @@
+import { parseVbdPath, type VbdPath } from './vbd-path.js';
+import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+import { isXenstoreError } from '../xenstore/xenstore-error.js';
+
+/** Where this domain's vbd backends lie. */
+export const VBD_ROOT = 'backend/vbd';
+
+/** The vbds of this domain's backends, by domain and device number. */
+export async function listVbds(store: Xenstore, options?: RequestOptions): Promise<VbdPath[]> {
+  const domids = await listNumbers(store, VBD_ROOT, options);
+  const groups = domids.map((domid) => listDomainVbds(store, domid, options));
+  return (await Promise.all(groups))
+    .flat()
+    .map(parseVbdPath)
+    .filter((vbd) => vbd !== undefined);
+}
+
+/** Paths of the vbd backends of one guest. */
+export async function listDomainVbds(
+  store: Xenstore,
+  domid: string,
+  options?: RequestOptions,
+): Promise<string[]> {
+  const devids = await listNumbers(store, `${VBD_ROOT}/${domid}`, options);
+  return devids.map((devid) => `${VBD_ROOT}/${domid}/${devid}`);
+}
+
+/** Children of a node in the order of their numbers; none where there is no such node. */
+async function listNumbers(
+  store: Xenstore,
+  path: string,
+  options?: RequestOptions,
+): Promise<string[]> {
+  try {
+    return (await store.directory(path, options)).sort((a, b) => Number(a) - Number(b));
+  } catch (error) {
+    if (isXenstoreError(error, 'ENOENT')) return [];
+    throw error;
+  }
+}

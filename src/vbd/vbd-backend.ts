@@ -1,0 +1,78 @@
+import type { VbdPath } from './vbd-path.js';
+import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+
+/** The nodes of a backend directory that matter here; design and meaning: docs/xenstore.md. */
+const NODES = [
+  'params',
+  'mode',
+  'frontend',
+  'dev',
+  'online',
+  'state',
+  'opened',
+  'physical-device',
+  'physical-device-path',
+  'diskseq',
+  'hotplug-status',
+  'hotplug-error',
+  'script',
+] as const;
+
+export type VbdNode = (typeof NODES)[number];
+
+/** States of a xenbus device (xen/include/public/io/xenbus.h). */
+export const XenbusState = {
+  Initialising: '1',
+  InitWait: '2',
+  Initialised: '3',
+  Connected: '4',
+  Closing: '5',
+  Closed: '6',
+} as const;
+
+/** The backend directory of a vbd at one moment. */
+export class VbdBackend {
+  readonly #values: ReadonlyMap<VbdNode, Buffer>;
+  /** The kernel's error about this vbd, `<errno> <text>`; it may be a predecessor's. */
+  readonly kernelError: string | undefined;
+
+  constructor(values: ReadonlyMap<VbdNode, Buffer>, kernelError: string | undefined) {
+    this.#values = values;
+    this.kernelError = kernelError;
+  }
+
+  /** Whether there is such a backend: the kernel's own test is a readable `frontend`. */
+  get exists(): boolean {
+    return this.#values.has('frontend');
+  }
+
+  bytes(node: VbdNode): Buffer | undefined {
+    return this.#values.get(node);
+  }
+
+  text(node: VbdNode): string | undefined {
+    return this.#values.get(node)?.toString('utf8');
+  }
+}
+
+/**
+ * Reads a vbd's backend directory and error node in one trip; only some of it where `nodes` says so.
+ * Each node is a request to xenstored, one after another.
+ */
+export async function readVbdBackend(
+  store: Xenstore,
+  vbd: VbdPath,
+  options: RequestOptions & { readonly nodes?: readonly (VbdNode | 'error')[] } = {},
+): Promise<VbdBackend> {
+  const { nodes = [...NODES, 'error' as const], ...request } = options;
+  const paths = nodes.map((node) => (node === 'error' ? vbd.error : `${vbd.backend}/${node}`));
+  const values = await store.readMany(paths, request);
+  const found = new Map<VbdNode, Buffer>();
+  let kernelError: string | undefined;
+  nodes.forEach((node, index) => {
+    const value = values[index];
+    if (node === 'error') kernelError = value?.toString('utf8');
+    else if (value !== undefined) found.set(node, value);
+  });
+  return new VbdBackend(found, kernelError);
+}

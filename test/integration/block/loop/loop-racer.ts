@@ -1,0 +1,19 @@
+// One of several processes that make loop devices at the same time: it makes `count` of them at once,
+// tells of them in one line, and holds them until its input ends or it is killed.
+import { openExport } from '../../../../src/block/open-export.js';
+import { makeImage } from '../../../bed/images.js';
+import { request, textAt } from '../workshop.js';
+
+const [directory = '', name = '', count = '1'] = process.argv.slice(2);
+
+const held = await Promise.all(
+  Array.from({ length: Number(count) }, async (_, index) => {
+    const expected = `${name}-${index}`;
+    const device = await openExport(request(makeImage(directory, { marker: expected })));
+    const { path, identity } = device;
+    const text = textAt(device, 0, expected.length);
+    return { path, diskseq: String(identity.diskseq), text, expected };
+  }),
+);
+process.stdout.write(`${JSON.stringify(held)}\n`);
+process.stdin.resume();

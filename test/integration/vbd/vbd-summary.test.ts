@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { startBed } from '../../bed/bed.js';
+import { loopsLeft } from '../../bed/images.js';
+import { needs } from '../../bed/needs.js';
+import { openStore } from '../../bed/store.js';
+import { MARKER, Stage } from '../hotplug/stage.js';
+
+describe('list, show and wait', function () {
+  this.timeout(30_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  async function onStage(
+    guise: 'stock' | 'diskseq',
+    body: (stage: Stage) => Promise<void>,
+  ): Promise<void> {
+    await using bed = await startBed({ guise });
+    await using store = await openStore(bed);
+    const stage = new Stage(bed, store);
+    await body(stage);
+    await store.remove('backend/vbd');
+    assert.deepEqual(await loopsLeft(bed.images), []);
+  }
+
+  for (const [guise, by] of [
+    ['stock', 'sysfs'],
+    ['diskseq', 'key'],
+  ] as const) {
+    it(`tell an attached vbd from one that is not, by ${by}`, () =>
+      onStage(guise, async (stage) => {
+        await stage.store.write('/local/domain/7/name', 'work');
+        const image = stage.image();
+        const vbd = await stage.vbd(image);
+        const other = await stage.vbd('/nonexistent\u001b[2J');
+        const { publication } = await stage.attach(vbd);
+        await stage.attach(other).catch(() => undefined);
+
+        const [attached, failed] = JSON.parse((await stage.cli(['list', '--json'])).stdout);
+        assert.deepEqual(
+          [attached.backend, attached.domid, attached.domain, attached.vdev, attached.mode],
+          [vbd.backendPath, 7, 'work', 'xvda', 'w'],
+        );
+        assert.deepEqual(
+          [attached.target, attached.device, attached.opened, attached['opened-by']],
+          [image, publication['physical-device-path'], true, by],
+        );
+        assert.equal(BigInt(attached.diskseq), BigInt(`0x${publication.diskseq}`));
+        assert.equal(attached['present-diskseq'], attached.diskseq);
+        assert.equal(attached.error, null);
+        assert.deepEqual([failed.opened, failed.device, failed.diskseq], [false, null, null]);
+        assert.match(failed.error, /no such file/);
+
+        const table = await stage.cli(['list']);
+        const lines = table.stdout.trimEnd().split('\n');
+        assert.equal(lines.length, 4, table.stdout);
+        assert.match(lines[1] ?? '', new RegExp(`^7/51712 +work +xvda +w .*yes \\(${by}\\)`));
+        assert.ok(!table.stdout.includes('\u001b'));
+
+        const shown = await stage.cli(['show', vbd.key]);
+        assert.match(shown.stdout, new RegExp(`^opened by blkback +yes \\(${by}\\)$`, 'm'));
+        assert.equal((await stage.cli(['wait', vbd.key, '--opened'])).status, 0);
+      }));
+  }
+
+  it('show that the device is another by now', () =>
+    onStage('stock', async (stage) => {
+      const vbd = await stage.vbd(stage.image());
+      const { publication } = await stage.attach(vbd);
+      await stage.store.write(`${vbd.backendPath}/diskseq`, '1');
+      const { stdout } = await stage.cli(['show', vbd.key]);
+      const now = BigInt(`0x${publication.diskseq}`);
+      assert.match(stdout, new RegExp(`^diskseq +1 \\(now ${now}\\)$`, 'm'));
+    }));
+
+  it('list nothing where there is nothing, and show no vbd that does not exist', () =>
+    onStage('stock', async (stage) => {
+      const { status, stdout } = await stage.cli(['list']);
+      assert.deepEqual([status, stdout.split('\n').length], [0, 2]);
+      assert.equal((await stage.cli(['list', '--json'])).stdout, '[]\n');
+      const missing = await stage.cli(['show', '9/1']);
+      assert.deepEqual([missing.status, missing.stdout], [1, '']);
+      assert.match(missing.stderr, /there is no backend backend\/vbd\/9\/1/);
+    }));
+
+  it('wait for an attach that comes later, for its end, and not for ever', () =>
+    onStage('stock', async (stage) => {
+      const vbd = await stage.vbd(stage.image(MARKER));
+      const late = await stage.cli(['wait', vbd.key, '--opened', '--timeout', '0.5']);
+      assert.equal(late.status, 1);
+      assert.match(late.stderr, /not open after 0\.5 s, waiting for .*physical-device\n$/);
+      const waiting = stage.cli(['wait', vbd.key, '--opened', '--json']);
+      await stage.attach(vbd);
+      assert.deepEqual(JSON.parse((await waiting).stdout)['opened-by'], 'sysfs');
+      const other = await stage.vbd(stage.image());
+      const hopeless = stage.cli(['wait', other.key, '--opened']);
+      await stage.delete(other);
+      const { status, stderr } = await hopeless;
+      assert.equal(status, 1);
+      assert.match(stderr, /was removed|no backend/);
+    }));
+});

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { mangle, mapperClaim, sameMapperName, unmangle } from '../../../../src/block/mapper/mapper-name.js';
+
+describe('mangle and unmangle', () => {
+  for (const [name, mangled] of [
+    ['vg0-root', 'vg0-root'],
+    ['a b', 'a\\x20b'],
+    ['#+-.:=@_', '#+-.:=@_'],
+    ['ü', '\\xc3\\xbc'],
+    ['a/b', 'a\\x2fb'],
+    ['back\\slash', 'back\\x5cslash'],
+  ] as const) {
+    it(`writes ${name} as ${mangled}, and reads it back`, () => {
+      assert.equal(mangle(name), mangled);
+      assert.equal(unmangle(mangled), name);
+    });
+  }
+
+  it('leave alone what is mangled already', () => {
+    assert.equal(mangle('a\\x20b'), 'a\\x20b');
+  });
+
+  it('leave alone a backslash that begins no code', () => {
+    assert.equal(unmangle('a\\xzz\\x'), 'a\\xzz\\x');
+  });
+});
+
+describe('sameMapperName', () => {
+  it('takes two spellings of one name for the same', () => {
+    assert.ok(sameMapperName('a b', 'a\\x20b'));
+    assert.ok(sameMapperName('a\\x20b', 'a\\x20b'));
+  });
+
+  it('tells names apart, also those that begin alike', () => {
+    assert.ok(!sameMapperName('root', 'root-cow'));
+    assert.ok(!sameMapperName('', 'a'));
+  });
+});
+
+describe('mapperClaim', () => {
+  it('is what /dev/mapper and the by-id links say', async () => {
+    assert.equal((await mapperClaim('/dev/mapper/x'))?.name, 'x');
+    assert.equal((await mapperClaim('/dev/disk/by-id/dm-name-x-y'))?.name, 'x-y');
+    assert.equal((await mapperClaim('/dev/disk/by-id/dm-uuid-LVM-abc'))?.uuid, 'LVM-abc');
+  });
+
+  it('is none for a path that says nothing of a mapper device', async () => {
+    for (const path of ['/dev/dm-3', '/dev/sda', '/srv/mapper/x', '/dev/disk/by-id/wwn-0x5']) {
+      assert.equal(await mapperClaim(path), undefined, path);
+    }
+  });
+});

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  parseRecord,
+  readRecord,
+  removeRecord,
+  type VbdRecord,
+  writeRecord,
+} from '../../../src/vbd/record.js';
+import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
+
+const vbd = parseVbdPath('backend/vbd/7/51712') as VbdPath;
+const record: VbdRecord = {
+  devnum: { major: 7, minor: 1048575 },
+  diskseq: (1n << 64n) - 1n,
+  path: '/dev/mapper/a "quoted"\nnäme',
+  unbind: true,
+};
+
+describe('A vbd record', () => {
+  let directory: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'record-'));
+  });
+  afterEach(() => rm(directory, { recursive: true, force: true }));
+
+  it('is read as it was written', async () => {
+    await writeRecord(directory, vbd, record);
+    assert.deepEqual(await readRecord(directory, vbd), record);
+    await writeRecord(directory, vbd, { ...record, unbind: false });
+    assert.deepEqual(await readRecord(directory, vbd), { ...record, unbind: false });
+  });
+
+  it('belongs to one vbd only', async () => {
+    await writeRecord(directory, vbd, record);
+    const other = parseVbdPath('backend/vbd/7/51728') as VbdPath;
+    assert.equal(await readRecord(directory, other), undefined);
+    await removeRecord(directory, other);
+    assert.deepEqual(await readRecord(directory, vbd), record);
+  });
+
+  it('is for its owner alone, and so is a directory that had to be made', async () => {
+    const made = join(directory, 'a/b');
+    await writeRecord(made, vbd, record);
+    assert.equal((await stat(made)).mode & 0o777, 0o700);
+    const [name, ...others] = await readdir(made);
+    assert.deepEqual([name, others], ['vbd-7-51712.json', []]);
+    assert.equal((await stat(join(made, name ?? ''))).mode & 0o777, 0o600);
+  });
+
+  it('does not exist in a directory that does not exist', async () => {
+    assert.equal(await readRecord(join(directory, 'none'), vbd), undefined);
+    await removeRecord(join(directory, 'none'), vbd);
+  });
+
+  it('survives what a killed writer left, and takes it away', async () => {
+    const leftover = join(directory, 'vbd-7-51712.json.new');
+    await writeFile(leftover, '{"device":"7:');
+    assert.equal(await readRecord(directory, vbd), undefined);
+    await writeRecord(directory, vbd, record);
+    assert.deepEqual(await readdir(directory), ['vbd-7-51712.json']);
+    assert.deepEqual(await readRecord(directory, vbd), record);
+    await writeFile(leftover, 'x'.repeat(10_000));
+    await removeRecord(directory, vbd);
+    assert.deepEqual(await readdir(directory), []);
+  });
+
+  it('can be removed twice', async () => {
+    await writeRecord(directory, vbd, record);
+    await removeRecord(directory, vbd);
+    await removeRecord(directory, vbd);
+    assert.equal(await readRecord(directory, vbd), undefined);
+  });
+});
+
+describe('parseRecord', () => {
+  const good = { device: '7:3', diskseq: '12', path: '/dev/loop3', unbind: true };
+  const expected = {
+    devnum: { major: 7, minor: 3 },
+    diskseq: 12n,
+    path: '/dev/loop3',
+    unbind: true,
+  };
+
+  it('reads a whole record', () => {
+    assert.deepEqual(parseRecord(JSON.stringify(good)), expected);
+  });
+
+  it('takes anything but true for a device that is not to be unbound', () => {
+    for (const unbind of [undefined, false, 'true', 1, null]) {
+      const found = parseRecord(JSON.stringify({ ...good, unbind }));
+      assert.deepEqual(found, { ...expected, unbind: false });
+    }
+  });
+
+  const garbage: readonly string[] = [
+    '',
+    '{',
+    'null',
+    '1',
+    '"x"',
+    '[]',
+    '{}',
+    '\0\0\0\0',
+    ...[
+      { device: undefined },
+      { device: 7 },
+      { device: 'fd:0' },
+      { device: '7:3:1' },
+      { device: '-7:3' },
+      { diskseq: undefined },
+      { diskseq: '0' },
+      { diskseq: '-1' },
+      { diskseq: '0x1f' },
+      { diskseq: '1'.repeat(21) },
+      { path: undefined },
+      { path: 5 },
+    ].map((change) => JSON.stringify({ ...good, ...change })),
+  ];
+  for (const text of garbage) {
+    it(`does not take ${JSON.stringify(text)} for one`, () => {
+      assert.equal(parseRecord(text), undefined);
+    });
+  }
+});
