@@ -6,15 +6,14 @@ export {
   type AttachStep,
   attach,
 } from './hotplug/attach.js';
+export { type CheckOptions, checkSharing, type SharingVerdict } from './hotplug/check-target.js';
 export { type DetachOptions, type DetachStep, detach } from './hotplug/detach.js';
 export { HotplugError } from './hotplug/hotplug-error.js';
-export { type CheckOptions, checkSharing, type SharingVerdict } from './hotplug/check-target.js';
+export { isSystemError, SystemError } from './linux/errno.js';
 export type { Sharing } from './sharing/matrix.js';
 export { parseTarget, type Target } from './target/target.js';
-export { isSystemError, SystemError } from './linux/errno.js';
-export { MemoryXenstored } from '../test/store/memory.js';
-export { type OpenOptions, openXenstore } from './xenstore/native.js';
 export { parseVbdPath, type VbdPath } from './vbd/vbd-path.js';
+export { type OpenOptions, openXenstore } from './xenstore/native.js';
 export { waitFor } from './xenstore/wait-for.js';
 export type * from './xenstore/xenstore.js';
 export { isXenstoreError, XenstoreError } from './xenstore/xenstore-error.js';

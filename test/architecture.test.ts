@@ -50,16 +50,27 @@ const sources = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.ts'))
   .map(read);
 
-/** Layers that each layer may use besides itself. `.` has the errors, which everybody may use. */
-const ARROWS: Readonly<Record<string, readonly string[]>> = {
-  util: [],
-  linux: ['util'],
-  xenstore: ['util'],
-  block: ['linux', 'util'],
-  hotplug: ['xenstore', 'block', 'linux', 'util'],
-  daemon: ['hotplug', 'xenstore', 'block', 'linux', 'util'],
-  cli: ['daemon', 'hotplug', 'xenstore', 'block', 'linux', 'util'],
+/** From top to bottom: a folder may use those below it, and the errors, which everybody may use. */
+const FOLDERS = [
+  ...['cli', 'daemon', 'hotplug', 'target', 'sharing', 'vbd', 'topology', 'block', 'xenstore'],
+  ...['linux', 'util'],
+];
+/** Neighbours that know nothing of each other. */
+const STRANGERS: Readonly<Record<string, readonly string[]>> = {
+  // It knows neither devices nor what a vbd is.
+  xenstore: ['linux'],
+  // It knows device nodes and what the kernel says of them, and nothing of guests.
+  block: ['xenstore'],
+  topology: ['xenstore'],
+  // The grammar opens nothing and asks nobody; it shares a few types with those who do.
+  target: ['vbd', 'topology', 'xenstore', 'linux'],
 };
+const ARROWS: Readonly<Record<string, readonly string[]>> = Object.fromEntries(
+  FOLDERS.map((folder, at) => [
+    folder,
+    FOLDERS.slice(at + 1).filter((below) => !STRANGERS[folder]?.includes(below)),
+  ]),
+);
 /** The library's entry: it exports from everywhere, but never a command. */
 const ENTRY = 'index.ts';
 const ERRORS = 'errors';

@@ -1,11 +1,11 @@
 import type { OwnedFd } from '../linux/fd.js';
 import { handOver } from '../util/hand-over.js';
-import { type FileWindow, openBackingFile } from './loop/backing-file.js';
 import { type BlockDevice, openBlockDevice } from './block-device.js';
 import { BlockError } from './block-error.js';
-import { checkClaimable, createLayer, type LayerRequest } from './mapper/layer.js';
 import { type DiskLocator, pinDisk } from './locate-disk.js';
+import { type FileWindow, openBackingFile } from './loop/backing-file.js';
 import { createLoopDevice, type DirectIo } from './loop/loop-device.js';
+import { checkClaimable, createLayer, type LayerRequest } from './mapper/layer.js';
 import {
   checkClaim,
   checkStaying,
@@ -14,8 +14,8 @@ import {
   pinMapper,
 } from './mapper/mapper-device.js';
 import { mapperClaim } from './mapper/mapper-name.js';
-import { type PinnedPath, pinPath } from './open-path.js';
 import { checkVerity } from './mapper/verity.js';
+import { type PinnedPath, pinPath } from './open-path.js';
 
 /** What is to be exported, and how. */
 export interface ExportRequest {

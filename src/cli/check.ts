@@ -1,6 +1,6 @@
 import { checkSharing } from '../hotplug/check-target.js';
-import type { Rival } from '../sharing/rivals.js';
 import { formatDevnum } from '../linux/devnum.js';
+import type { Rival } from '../sharing/rivals.js';
 import type { Outcome, StoreContext } from './run.js';
 import { UsageError } from './usage-error.js';
 

@@ -1,5 +1,5 @@
 import { followEvents } from '../daemon/follow-events.js';
-import { toOneLine } from '../hotplug/hotplug-error.js';
+import { toOneLine } from '../util/one-line.js';
 import { printFailure } from './run.js';
 
 export interface EventsOptions {

@@ -1,11 +1,11 @@
 import { listHolders } from '../block/holders.js';
 import { checkExport, type ExportRequest, pinLocator } from '../block/open-export.js';
-import { type DeviceStack, formatStack, readStack } from '../topology/stack.js';
 import { errorCode, errorMessage } from '../errors.js';
-import { toExportRequest } from '../hotplug/plan.js';
 import { checkSharing } from '../hotplug/check-target.js';
-import { parseTarget } from '../target/target.js';
+import { toExportRequest } from '../hotplug/plan.js';
 import { devnumFromStat, formatDevnum } from '../linux/devnum.js';
+import { parseTarget } from '../target/target.js';
+import { type DeviceStack, formatStack, readStack } from '../topology/stack.js';
 import { type CheckArguments, parseDomid } from './check.js';
 import type { Outcome, StoreContext } from './run.js';
 import { alignColumns } from './vbd-text.js';

@@ -1,8 +1,9 @@
 import { BlkbackError, errorMessage } from '../errors.js';
-import { HotplugError, shorten, toOneLine } from '../hotplug/hotplug-error.js';
+import { HotplugError } from '../hotplug/hotplug-error.js';
 import { reportFailure } from '../hotplug/report.js';
-import type { OpenOptions } from '../xenstore/native.js';
+import { shorten, toOneLine } from '../util/one-line.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
+import type { OpenOptions } from '../xenstore/native.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { logFailure } from './log.js';
 import { SETTINGS, type Settings, settingsFromEnvironment } from './settings.js';

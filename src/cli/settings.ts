@@ -1,6 +1,6 @@
-import type { Uapi } from '../hotplug/plan.js';
-import { DEFAULT_RUN_DIRECTORY } from '../vbd/record.js';
 import { SHARINGS, type Sharing } from '../sharing/matrix.js';
+import type { Uapi } from '../vbd/publish.js';
+import { DEFAULT_RUN_DIRECTORY } from '../vbd/record.js';
 import { UsageError } from './usage-error.js';
 
 /** What can be set on the command line, then in the environment, then is as built in. */

@@ -1,8 +1,8 @@
-import { formatStack, readStack } from '../topology/stack.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
+import { formatDevnum } from '../linux/devnum.js';
+import { formatStack, readStack } from '../topology/stack.js';
 import { readRecord } from '../vbd/record.js';
 import { surveyVbd, type VbdSummary } from '../vbd/vbd-summary.js';
-import { formatDevnum } from '../linux/devnum.js';
 import type { Context, Outcome } from './run.js';
 import {
   alignColumns,

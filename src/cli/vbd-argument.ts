@@ -1,4 +1,5 @@
-import { HotplugError, quote } from '../hotplug/hotplug-error.js';
+import { HotplugError } from '../hotplug/hotplug-error.js';
+import { quote } from '../util/one-line.js';
 import { parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 
 /**

@@ -1,6 +1,6 @@
-import { toOneLine } from '../hotplug/hotplug-error.js';
-import type { VbdSummary } from '../vbd/vbd-summary.js';
 import { formatDevnum } from '../linux/devnum.js';
+import { toOneLine } from '../util/one-line.js';
+import type { VbdSummary } from '../vbd/vbd-summary.js';
 
 const STATES = [
   'Unknown',

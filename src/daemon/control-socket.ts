@@ -2,8 +2,8 @@ import { chmod, mkdir, rm } from 'node:fs/promises';
 import { connect, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
-import { shorten, toOneLine } from '../hotplug/hotplug-error.js';
 import { readPeerUid } from '../linux/peer.js';
+import { shorten, toOneLine } from '../util/one-line.js';
 import type { EventFeed } from './event-feed.js';
 import {
   ACCEPTED,

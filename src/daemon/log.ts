@@ -1,7 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { errorMessage } from '../errors.js';
-import { toOneLine } from '../hotplug/hotplug-error.js';
 import { sendDatagram } from '../linux/datagram.js';
+import { toOneLine } from '../util/one-line.js';
 import { encodeJournalEntry, isStderrJournal, JOURNAL_SOCKET } from './journal.js';
 
 /** Of syslog.h. */

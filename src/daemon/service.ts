@@ -1,5 +1,6 @@
 import { errorMessage } from '../errors.js';
-import { HotplugError, quote } from '../hotplug/hotplug-error.js';
+import { HotplugError } from '../hotplug/hotplug-error.js';
+import { quote } from '../util/one-line.js';
 import { pause } from '../util/retry.js';
 import { VBD_ROOT } from '../vbd/list-vbds.js';
 import { PublicationIndex } from '../vbd/publication-index.js';

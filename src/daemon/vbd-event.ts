@@ -1,7 +1,7 @@
 import { BlkbackError, errorCode, errorMessage } from '../errors.js';
 import type { AttachResult, AttachStep } from '../hotplug/attach.js';
 import type { DetachStep } from '../hotplug/detach.js';
-import { shorten, toOneLine } from '../hotplug/hotplug-error.js';
+import { shorten, toOneLine } from '../util/one-line.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 
 /** A step of one vbd. The last one of an add is `attached` or `failed`, of a remove `removed` or `failed`. */

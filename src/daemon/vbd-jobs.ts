@@ -3,8 +3,8 @@ import { type AttachOptions, type AttachResult, attach } from '../hotplug/attach
 import { detach } from '../hotplug/detach.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { layerOwner } from '../hotplug/plan.js';
-import { listRecords, readRecord } from '../vbd/record.js';
 import { VBD_ROOT } from '../vbd/list-vbds.js';
+import { listRecords, readRecord } from '../vbd/record.js';
 import { readVbdBackend, type VbdBackend } from '../vbd/vbd-backend.js';
 import { parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';

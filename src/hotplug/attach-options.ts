@@ -1,9 +1,8 @@
-import type { Publications } from '../vbd/publications.js';
-import type { VbdBackend } from '../vbd/vbd-backend.js';
-import type { OpenedBy } from '../vbd/opened.js';
-import type { Uapi } from './plan.js';
-import type { Publication } from '../vbd/publish.js';
 import type { Sharing } from '../sharing/matrix.js';
+import type { OpenedBy } from '../vbd/opened.js';
+import type { Publications } from '../vbd/publications.js';
+import type { Publication, Uapi } from '../vbd/publish.js';
+import type { VbdBackend } from '../vbd/vbd-backend.js';
 
 export interface AttachOptions {
   /** Everything included, roll-back too; milliseconds. */

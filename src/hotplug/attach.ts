@@ -3,20 +3,21 @@ import { openExport } from '../block/open-export.js';
 import { errorMessage } from '../errors.js';
 import { removeMapper } from '../linux/device-mapper.js';
 import { formatDevnum } from '../linux/devnum.js';
+import { claimDevice } from '../sharing/claim.js';
+import { awaitInitWait } from '../vbd/init-wait.js';
+import { type OpenedBy, OpenedWatch } from '../vbd/opened.js';
+import { type Publication, publish, toPublication, unpublish } from '../vbd/publish.js';
+import { type PublishedDevice, readPublished } from '../vbd/published-device.js';
 import { readVbdBackend, type VbdBackend } from '../vbd/vbd-backend.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import type { AttachOptions, AttachResult, AttachStep } from './attach-options.js';
 import { Deadline } from './deadline.js';
 import { HotplugError } from './hotplug-error.js';
-import { awaitInitWait } from '../vbd/init-wait.js';
 import { keep } from './keep.js';
-import { type OpenedBy, OpenedWatch } from '../vbd/opened.js';
+import { openPublished } from './open-published.js';
 import { type AttachPlan, planAttach } from './plan.js';
-import { type Publication, publish, toPublication, unpublish } from '../vbd/publish.js';
-import { openPublished, type PublishedDevice, readPublished } from '../vbd/published-device.js';
 import { reportConnected, reportFailure } from './report.js';
-import { claimDevice } from '../sharing/claim.js';
 
 export type { AttachOptions, AttachResult, AttachStep };
 
@@ -158,8 +159,14 @@ class Attachment {
     plan: AttachPlan,
   ): Promise<void> {
     this.#waitingFor = 'other adds of the same bytes';
+    const { locator, writable } = plan.request;
+    const terms = {
+      subject: 'path' in locator ? locator.path : undefined,
+      writable,
+      sharing: plan.sharing ?? this.#options.sharing ?? 'deny',
+    };
     const place = { store: this.#store, vbd: this.#vbd, signal: this.#signal };
-    await using _claim = await claimDevice(device, plan, { ...this.#options, ...place });
+    await using _claim = await claimDevice(device, terms, { ...this.#options, ...place });
     this.#waitingFor = 'XenStore to take the device';
     const rollback = (): AbortSignal => this.#deadline.rollback();
     const options = { signal: this.#signal, rollback };

@@ -1,17 +1,17 @@
-import { checkWindow } from '../block/loop/backing-file.js';
 import { BlockError } from '../block/block-error.js';
+import { checkWindow } from '../block/loop/backing-file.js';
 import { type ExportRequest, pinLocator } from '../block/open-export.js';
 import type { PinnedPath } from '../block/open-path.js';
-import { readStackedBlock } from '../topology/stacked-block.js';
 import { devnumFromStat, formatDevnum } from '../linux/devnum.js';
-import { storePublications } from '../vbd/publications.js';
-import type { Xenstore } from '../xenstore/xenstore.js';
-import { toExportRequest } from './plan.js';
-import { parseTarget } from '../target/target.js';
 import { explainRival } from '../sharing/claim.js';
 import { type ExportUse, reachOfPath } from '../sharing/export-use.js';
 import type { Sharing } from '../sharing/matrix.js';
 import { findRivals, type Rival } from '../sharing/rivals.js';
+import { parseTarget } from '../target/target.js';
+import { readStackedBlock } from '../topology/stacked-block.js';
+import { storePublications } from '../vbd/publications.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
+import { toExportRequest } from './plan.js';
 
 export interface CheckOptions {
   /** As it would stand in `params`. */

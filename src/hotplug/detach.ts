@@ -1,22 +1,22 @@
 import { stat } from 'node:fs/promises';
-import { refreshUdev } from '../block/refresh-udev.js';
-import { layerBase, listLayers, waitLayersGone } from '../block/mapper/release-layer.js';
 import { isLoopBound, unbindLoop, waitLoopUnbound } from '../block/loop/release-loop.js';
+import { layerBase, listLayers, waitLayersGone } from '../block/mapper/release-layer.js';
+import { refreshUdev } from '../block/refresh-udev.js';
 import { errorCode } from '../errors.js';
-import { readPresentDiskseq } from '../topology/stacked-block.js';
 import { formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
-import { XenBackendDevice } from '../vbd/sysfs-directory.js';
+import { parseTarget } from '../target/target.js';
+import { readPresentDiskseq } from '../topology/stacked-block.js';
 import { poll } from '../util/poll.js';
+import { type PublishedDevice, readPublishedLeniently } from '../vbd/published-device.js';
+import { readRecord, removeRecord, type VbdRecord } from '../vbd/record.js';
+import { XenBackendDevice } from '../vbd/sysfs-directory.js';
 import { readVbdBackend, type VbdBackend } from '../vbd/vbd-backend.js';
 import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { Deadline } from './deadline.js';
 import { HotplugError } from './hotplug-error.js';
 import { layerOwner } from './plan.js';
-import { type PublishedDevice, readPublishedLeniently } from '../vbd/published-device.js';
-import { readRecord, removeRecord, type VbdRecord } from '../vbd/record.js';
 import { reportFailure } from './report.js';
-import { parseTarget } from '../target/target.js';
 
 export interface DetachOptions {
   /** Everything included; milliseconds. */

@@ -1,8 +1,8 @@
 import type { BlockDevice } from '../block/block-device.js';
 import { refreshUdev } from '../block/refresh-udev.js';
 import { setAutoclear } from '../linux/loop-ioctl.js';
-import type { VbdPath } from '../vbd/vbd-path.js';
 import { removeRecord, writeRecord } from '../vbd/record.js';
+import type { VbdPath } from '../vbd/vbd-path.js';
 
 /**
  * Arranges for what is left to do after the guest, once blkback's own reference keeps the device, and

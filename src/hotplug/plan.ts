@@ -1,12 +1,10 @@
 import type { ExportRequest } from '../block/open-export.js';
-import type { VbdBackend } from '../vbd/vbd-backend.js';
-import type { VbdPath } from '../vbd/vbd-path.js';
-import { HotplugError, quote } from './hotplug-error.js';
 import type { Sharing } from '../sharing/matrix.js';
 import { type Locator, parseTarget, type Target } from '../target/target.js';
-
-/** How XenStore and blkback agree on the device: the nodes of docs/xenstore.md. */
-export type Uapi = 'key' | 'inline';
+import { quote } from '../util/one-line.js';
+import { requireBackend, type VbdBackend } from '../vbd/vbd-backend.js';
+import type { VbdPath } from '../vbd/vbd-path.js';
+import { HotplugError } from './hotplug-error.js';
 
 /** What an attach is going to do, decided before anything is opened. */
 export interface AttachPlan {
@@ -38,15 +36,6 @@ export function planAttach(vbd: VbdPath, backend: VbdBackend): AttachPlan {
   const target = parseTarget(params);
   const sharing = unchecked ? 'allow' : target.sharing;
   return { target, request: toExportRequest(target, writable, layerOwner(vbd)), sharing };
-}
-
-/** Throws `EBACKEND` unless there is a backend directory. */
-export function requireBackend(vbd: VbdPath, backend: VbdBackend): void {
-  if (backend.exists) return;
-  throw new HotplugError(
-    `there is no backend ${vbd.backend} in XenStore (it has no frontend node): has the toolstack removed it?`,
-    { code: 'EBACKEND' },
-  );
 }
 
 function incomplete(vbd: VbdPath, node: string, why: string): HotplugError {

@@ -1,9 +1,10 @@
 import { errorCode, errorMessage } from '../errors.js';
 import { SystemError } from '../linux/errno.js';
+import { shorten, toOneLine } from '../util/one-line.js';
+import type { Publication } from '../vbd/publish.js';
 import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
-import { HotplugError, shorten, toOneLine } from './hotplug-error.js';
-import type { Publication } from '../vbd/publish.js';
+import { HotplugError } from './hotplug-error.js';
 
 /** Tells the toolstack that blkback has the device. Throws `EGONE` where there is nobody to tell. */
 export async function reportConnected(

@@ -6,7 +6,7 @@ import { O_RDWR, OwnedFd } from '../linux/fd.js';
 import { tryLockByte } from '../linux/range-lock.js';
 import { handOver } from '../util/hand-over.js';
 import { poll } from '../util/poll.js';
-import { HotplugError } from '../hotplug/hotplug-error.js';
+import { SharingError } from './sharing-error.js';
 
 /** One file for all; what is locked is a byte of it for each base. */
 const LOCK_FILE = 'sharing.lock';
@@ -40,7 +40,7 @@ async function openLockFile(runDirectory: string): Promise<OwnedFd> {
     if (!existsSync(runDirectory)) await mkdir(runDirectory, { recursive: true, mode: 0o700 });
     return OwnedFd.openSync(path, O_RDWR | constants.O_CREAT);
   } catch (error) {
-    throw new HotplugError(
+    throw new SharingError(
       `whether others use the device cannot be decided without the lock ${path}: ${errorMessage(error)}`,
       { code: 'ELOCK', cause: error },
     );

@@ -4,13 +4,11 @@ import { handOver } from '../util/hand-over.js';
 import { type Publications, storePublications } from '../vbd/publications.js';
 import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
-import { HotplugError } from '../hotplug/hotplug-error.js';
-import type { AttachPlan } from '../hotplug/plan.js';
 import { lockBases } from './base-locks.js';
-import { type ExportUse, exportUse } from './export-use.js';
-import type { Sharing } from './matrix.js';
+import { type ExportTerms, type ExportUse, exportUse } from './export-use.js';
 import { findRivals, type Rival, type Surroundings } from './rivals.js';
 import { describeRival } from './sentence.js';
+import { SharingError } from './sharing-error.js';
 
 /** A device whose stack is rebuilt all the time cannot be judged. */
 const ATTEMPTS = 5;
@@ -20,21 +18,19 @@ export interface ClaimOptions {
   readonly vbd: VbdPath;
   readonly runDirectory: string;
   readonly signal: AbortSignal;
-  /** For a target that does not say; `deny` by default. */
-  readonly sharing?: Sharing | undefined;
   /** By default all of XenStore is read. */
   readonly publications?: Publications | undefined;
 }
 
-/** Claims an open device for the vbd that a plan was made for, as `claimExport` does. */
+/** Claims an open device for a vbd on some terms, as `claimExport` does. */
 export async function claimDevice(
   device: BlockDevice,
-  plan: AttachPlan,
+  terms: Omit<ExportTerms, 'domid'>,
   { store, vbd, signal, runDirectory, ...options }: ClaimOptions,
 ): Promise<AsyncDisposable> {
   const publications = options.publications ?? storePublications(store);
   const around = { store, publications, own: vbd, signal, runDirectory };
-  return await claimExport(exportUse(device, plan, vbd.domid, options.sharing), around);
+  return await claimExport(exportUse(device, { ...terms, domid: vbd.domid }), around);
 }
 
 /**
@@ -56,7 +52,7 @@ export async function claimExport(
     await lock[Symbol.asyncDispose]();
     keys = moved;
   }
-  throw new HotplugError(`${wanted.subject} stands on other devices each time it is looked at`, {
+  throw new SharingError(`${wanted.subject} stands on other devices each time it is looked at`, {
     code: 'EBUSY',
   });
 }
@@ -85,8 +81,8 @@ export async function busyError(
   wanted: ExportUse,
   rival: Rival,
   around: Surroundings,
-): Promise<HotplugError> {
-  return new HotplugError(await explainRival(wanted, rival, around), { code: 'EBUSY' });
+): Promise<SharingError> {
+  return new SharingError(await explainRival(wanted, rival, around), { code: 'EBUSY' });
 }
 
 /** That sentence. */

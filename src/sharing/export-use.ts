@@ -1,10 +1,9 @@
 import type { BlockDevice } from '../block/block-device.js';
-import { DeviceMap, fileExtent, type Reach } from '../topology/device-map.js';
-import type { Access } from '../topology/local-uses.js';
 import type { PinnedPath } from '../block/open-path.js';
 import { devnumFromStat, formatDevnum } from '../linux/devnum.js';
 import { hasToItself } from '../linux/lease.js';
-import type { AttachPlan } from '../hotplug/plan.js';
+import { DeviceMap, fileExtent, type Reach } from '../topology/device-map.js';
+import type { Access } from '../topology/local-uses.js';
 import type { Sharing } from './matrix.js';
 
 /** What is to be exported, before anybody is asked whether it may be. */
@@ -30,21 +29,24 @@ export interface Look {
   readonly reach: Reach;
 }
 
-/** The export of an open device according to a plan; `fallback` is for a target that says nothing. */
-export function exportUse(
-  device: BlockDevice,
-  plan: AttachPlan,
-  domid: number,
-  fallback: Sharing | undefined,
-): ExportUse {
-  const { locator, writable } = plan.request;
+/** What a vbd wants of the device that was opened for it. */
+export interface ExportTerms {
+  /** As people call the device: the path that was asked for, if it was a path. */
+  readonly subject: string | undefined;
+  readonly writable: boolean;
+  readonly sharing: Sharing;
+  readonly domid: number;
+}
+
+/** The export of an open device on some terms. */
+export function exportUse(device: BlockDevice, terms: ExportTerms): ExportUse {
   const { file } = device.bottom;
-  const access = writable ? 'read-write' : 'read-only';
+  const access = terms.writable ? 'read-write' : 'read-only';
   return {
-    subject: 'path' in locator ? locator.path : device.bottom.path,
+    subject: terms.subject ?? device.bottom.path,
     access,
-    sharing: plan.sharing ?? fallback ?? 'deny',
-    domid,
+    sharing: terms.sharing,
+    domid: terms.domid,
     device: device.bottom.ownLoop ? undefined : formatDevnum(device.bottom.identity.devnum),
     look: () => reachOfDevice(device),
     isAlone: () => file !== undefined && hasToItself(file, access),

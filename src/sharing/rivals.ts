@@ -1,15 +1,15 @@
+import type { Devnum } from '../linux/devnum.js';
 import { type DeviceMap, hasBase, type Reach } from '../topology/device-map.js';
 import { type Access, findLocalUses, type LocalUse } from '../topology/local-uses.js';
 import { knownFileOfLoop } from '../topology/loop-backing.js';
-import type { Devnum } from '../linux/devnum.js';
 import { breathe } from '../util/breathe.js';
 import type { Publications, VbdPublication } from '../vbd/publications.js';
-import { type DomainIdentity, isSameVm, readDomains } from './same-vm.js';
+import { type PublishedDevice, parsePublished } from '../vbd/published-device.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
-import { type PublishedDevice, parsePublished } from '../vbd/published-device.js';
 import type { ExportUse } from './export-use.js';
 import { accessOf, mayShare } from './matrix.js';
+import { type DomainIdentity, isSameVm, readDomains } from './same-vm.js';
 
 /** Another guest's vbd that has some of the bytes. */
 export interface GuestUse {

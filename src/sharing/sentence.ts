@@ -1,6 +1,6 @@
-import type { Access } from '../topology/local-uses.js';
 import { formatDevnum } from '../linux/devnum.js';
-import { toOneLine } from '../hotplug/hotplug-error.js';
+import type { Access } from '../topology/local-uses.js';
+import { toOneLine } from '../util/one-line.js';
 import type { ExportUse } from './export-use.js';
 import type { Rival } from './rivals.js';
 

@@ -1,8 +1,9 @@
-import { HotplugError, quote } from '../hotplug/hotplug-error.js';
+import { quote } from '../util/one-line.js';
+import { TargetError } from './target-error.js';
 
 /** A syntax or value error in a target; the message names key and value. */
-export function targetError(problem: string): HotplugError {
-  return new HotplugError(`bad target in params: ${problem}`, { code: 'ETARGET' });
+export function targetError(problem: string): TargetError {
+  return new TargetError(`bad target in params: ${problem}`, { code: 'ETARGET' });
 }
 
 /**

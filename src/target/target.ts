@@ -1,6 +1,6 @@
 import type { DirectIo } from '../block/loop/loop-device.js';
-import { quote } from '../hotplug/hotplug-error.js';
 import { SHARINGS, type Sharing } from '../sharing/matrix.js';
+import { quote } from '../util/one-line.js';
 import {
   parseChoice,
   parseDiskseq,

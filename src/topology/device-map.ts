@@ -1,4 +1,3 @@
-import { readPresentDiskseq, readStackedBlock, type StackedBlock } from './stacked-block.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import { isDeviceAbsent, isSystemError } from '../linux/errno.js';
 import { O_NONBLOCK, O_RDONLY, OwnedFd } from '../linux/fd.js';
@@ -17,6 +16,7 @@ import {
 } from './extent.js';
 import { fileOfLoop } from './loop-backing.js';
 import { readMapperSegments, type Segment } from './mapper-segments.js';
+import { readPresentDiskseq, readStackedBlock, type StackedBlock } from './stacked-block.js';
 
 /** What lies under a device. */
 export interface Reach {

@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises';
-import { readHolders, readPartitions } from './stacked-block.js';
 import {
   type Devnum,
   devnumFromStat,
@@ -12,6 +11,7 @@ import { isClaimed, isClaimedForLong } from './claims.js';
 import { type DeviceMap, fileExtent } from './device-map.js';
 import { type Extent, overlap } from './extent.js';
 import { scanLoops } from './scan-loops.js';
+import { readHolders, readPartitions } from './stacked-block.js';
 
 export type Access = 'read-only' | 'read-write';
 

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
-import { listBoundLoops } from './stacked-block.js';
 import type { Devnum } from '../linux/devnum.js';
+import { listBoundLoops } from './stacked-block.js';
 
 /** Scans that have not begun yet: of all loop devices, and of those that can be written. */
 const coming = new Map<boolean, Promise<Devnum[]>>();

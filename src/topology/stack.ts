@@ -1,9 +1,9 @@
-import { readStackedBlock } from './stacked-block.js';
+import { formatTable } from '../block/identity.js';
+import { parseVerity } from '../block/mapper/verity.js';
 import { type MapperState, readMapper } from '../linux/device-mapper.js';
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
 import { readAttribute } from '../linux/sysfs.js';
-import { formatTable } from '../block/identity.js';
-import { parseVerity } from '../block/mapper/verity.js';
+import { readStackedBlock } from './stacked-block.js';
 
 /** A block device and what it stands on, for people. */
 export interface DeviceStack {

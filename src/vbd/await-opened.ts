@@ -1,10 +1,10 @@
-import { readVbdBackend } from './vbd-backend.js';
-import type { VbdPath } from './vbd-path.js';
 import { waitFor } from '../xenstore/wait-for.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
-import { HotplugError } from '../hotplug/hotplug-error.js';
 import { type OpenedBy, OpenedWatch, throwIfRefused } from './opened.js';
 import { readPublished } from './published-device.js';
+import { readVbdBackend } from './vbd-backend.js';
+import { VbdError } from './vbd-error.js';
+import type { VbdPath } from './vbd-path.js';
 
 /**
  * Waits until blkback has opened the device of a vbd, whoever attaches it, and says how that is
@@ -39,7 +39,7 @@ export async function awaitOpened(
     return await opened.wait(published.devnum, signal);
   } catch (error) {
     if (error !== late.reason) throw error;
-    throw new HotplugError(
+    throw new VbdError(
       `${vbd.backend} is not open after ${options.timeoutMs / 1000} s, waiting for ${waitingFor}`,
       { code: 'ETIMEDOUT', cause: error },
     );

@@ -1,9 +1,8 @@
-import { readVbdBackend, type VbdBackend, XenbusState } from './vbd-backend.js';
-import type { VbdPath } from './vbd-path.js';
 import { waitFor } from '../xenstore/wait-for.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { throwIfClosing } from './opened.js';
-import { requireBackend } from '../hotplug/plan.js';
+import { readVbdBackend, requireBackend, type VbdBackend, XenbusState } from './vbd-backend.js';
+import type { VbdPath } from './vbd-path.js';
 
 /**
  * Waits until blkback has written `state` 2 (InitWait): it is ready for a device. Resolves with what

@@ -1,6 +1,6 @@
-import { parseVbdPath, type VbdPath } from './vbd-path.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { isXenstoreError } from '../xenstore/xenstore-error.js';
+import { parseVbdPath, type VbdPath } from './vbd-path.js';
 
 /** Where this domain's vbd backends lie. */
 export const VBD_ROOT = 'backend/vbd';

@@ -1,11 +1,12 @@
 import { type Devnum, formatDevnumHex } from '../linux/devnum.js';
-import { XenBackendDevice } from './sysfs-directory.js';
+import { quote } from '../util/one-line.js';
 import { pollEagerly, pollPatiently } from '../util/poll.js';
-import { readVbdBackend, type VbdBackend, XenbusState } from './vbd-backend.js';
-import type { VbdPath } from './vbd-path.js';
 import { waitFor } from '../xenstore/wait-for.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
-import { HotplugError, quote } from '../hotplug/hotplug-error.js';
+import { XenBackendDevice } from './sysfs-directory.js';
+import { readVbdBackend, type VbdBackend, XenbusState } from './vbd-backend.js';
+import { VbdError } from './vbd-error.js';
+import type { VbdPath } from './vbd-path.js';
 
 /** How it is known that blkback has opened the device. */
 export type OpenedBy = 'key' | 'sysfs';
@@ -38,7 +39,7 @@ export class OpenedWatch implements AsyncDisposable {
     if (backend.text('opened') !== undefined) return new OpenedWatch(store, vbd, undefined);
     const kernel = await XenBackendDevice.pin(sysfs, vbd.sysfsName);
     if (kernel !== undefined) return new OpenedWatch(store, vbd, kernel);
-    throw new HotplugError(
+    throw new VbdError(
       `blkback gives no way to tell when it opens the device: there is neither ${vbd.backend}/opened in XenStore nor ${vbd.sysfsName} in ${sysfs}/bus/xen-backend/devices; is this the backend domain?`,
       { code: 'EBLKBACK' },
     );
@@ -48,7 +49,7 @@ export class OpenedWatch implements AsyncDisposable {
   async requireClosed(): Promise<void> {
     const open = await this.#kernel?.readPhysicalDevice();
     if (open === undefined) return;
-    throw new HotplugError(
+    throw new VbdError(
       `blkback still has device ${open} (hex) open for ${this.#vbd.sysfsName}, although ${this.#vbd.backend} names none`,
       { code: 'EOPEN' },
     );
@@ -106,7 +107,7 @@ export class OpenedWatch implements AsyncDisposable {
   #judge(open: string, devnum: Devnum): OpenedBy {
     const expected = formatDevnumHex(devnum);
     if (open === expected) return 'sysfs';
-    throw new HotplugError(
+    throw new VbdError(
       `blkback opened device ${open} (hex) instead of ${expected} for ${this.#vbd.sysfsName}`,
       { code: 'EBLKBACK' },
     );
@@ -120,12 +121,12 @@ export class OpenedWatch implements AsyncDisposable {
 /** Throws if the backend is gone, or blkback has said or shown that it will not open the device. */
 export function throwIfRefused(vbd: VbdPath, backend: VbdBackend): void {
   if (!backend.exists) {
-    throw new HotplugError(`${vbd.backend} was removed before blkback opened the device`, {
+    throw new VbdError(`${vbd.backend} was removed before blkback opened the device`, {
       code: 'EGONE',
     });
   }
   if (backend.kernelError !== undefined) {
-    throw new HotplugError(
+    throw new VbdError(
       `blkback could not open the device: ${quote(backend.kernelError)} (${vbd.error})`,
       { code: 'EBLKBACK' },
     );
@@ -138,7 +139,7 @@ export function throwIfClosing(vbd: VbdPath, backend: VbdBackend): void {
   const state = backend.text('state');
   if (state !== XenbusState.Closing && state !== XenbusState.Closed) return;
   const name = state === XenbusState.Closing ? 'Closing' : 'Closed';
-  throw new HotplugError(
+  throw new VbdError(
     `${vbd.backend} is in state ${state} (${name}): blkback takes no device there`,
     { code: 'ESTATE' },
   );

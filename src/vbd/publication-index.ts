@@ -1,3 +1,4 @@
+import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { listDomainVbds, listVbds, VBD_ROOT } from './list-vbds.js';
 import {
   PUBLICATION_NODES,
@@ -7,7 +8,6 @@ import {
   type VbdPublication,
 } from './publications.js';
 import { parseVbdPath } from './vbd-path.js';
-import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 
 /** Watching it costs nothing: nobody changes it, and it need not exist. */
 const QUIET_PATH = 'domid';

@@ -1,6 +1,6 @@
+import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { listVbds } from './list-vbds.js';
 import { backendNode, type VbdPath } from './vbd-path.js';
-import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 
 /** A vbd that names a device to blkback, whoever wrote it; values as they stand in XenStore. */
 export interface VbdPublication {

@@ -1,15 +1,18 @@
 import type { BlockDevice } from '../block/block-device.js';
 import { formatDevnumHex } from '../linux/devnum.js';
-import { type VbdBackend, XenbusState } from './vbd-backend.js';
-import { backendNode, type VbdPath } from './vbd-path.js';
+import { quote } from '../util/one-line.js';
 import type {
   RequestOptions,
   TransactionOutcome,
   TransactionStep,
   Xenstore,
 } from '../xenstore/xenstore.js';
-import { HotplugError, quote } from '../hotplug/hotplug-error.js';
-import type { Uapi } from '../hotplug/plan.js';
+import { type VbdBackend, XenbusState } from './vbd-backend.js';
+import { VbdError } from './vbd-error.js';
+import { backendNode, type VbdPath } from './vbd-path.js';
+
+/** How XenStore and blkback agree on the device: the nodes of docs/xenstore.md. */
+export type Uapi = 'key' | 'inline';
 
 /** The nodes through which a device is named to blkback, with their values. */
 export interface Publication {
@@ -92,16 +95,16 @@ function refusal(
   vbd: VbdPath,
   failed: TransactionStep | undefined,
   value: Buffer | undefined,
-): HotplugError {
+): VbdError {
   const found = value?.toString('utf8');
   if (failed?.path.endsWith('/physical-device')) {
-    return new HotplugError(
+    return new VbdError(
       `${failed.path} was written by somebody else (${quote(found ?? '')}) while the device was being opened`,
       { code: 'ERACE' },
     );
   }
   if (found === undefined) {
-    return new HotplugError(
+    return new VbdError(
       `${vbd.backend} went away while the device was being opened: ${failed?.path} is gone`,
       { code: 'EGONE' },
     );
@@ -109,7 +112,7 @@ function refusal(
   const why = failed?.path.endsWith('/state')
     ? `blkback takes a device only in state ${XenbusState.InitWait} (InitWait)`
     : 'what was opened is not what is asked for now';
-  return new HotplugError(
+  return new VbdError(
     `${failed?.path} changed to ${quote(found)} while the device was being opened; ${why}`,
     { code: 'ESTATE' },
   );

@@ -2,8 +2,8 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
 import { type Devnum, formatDevnum, parseDevnum } from '../linux/devnum.js';
+import { VbdError } from './vbd-error.js';
 import { parseVbdPath, type VbdPath } from './vbd-path.js';
-import { HotplugError } from '../hotplug/hotplug-error.js';
 
 /**
  * What must outlive a vbd's nodes: a toolstack may delete them before it calls `remove`. A loop
@@ -96,8 +96,8 @@ export async function removeRecord(directory: string, vbd: VbdPath): Promise<voi
   }
 }
 
-function recordError(verb: string, path: string, cause: unknown): HotplugError {
-  return new HotplugError(
+function recordError(verb: string, path: string, cause: unknown): VbdError {
+  return new VbdError(
     `the record of what is to be undone, ${path}, could not be ${verb}: ${errorMessage(cause)}`,
     { code: 'ERECORD', cause },
   );

@@ -1,5 +1,6 @@
-import type { VbdPath } from './vbd-path.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+import { VbdError } from './vbd-error.js';
+import type { VbdPath } from './vbd-path.js';
 
 /** The nodes of a backend directory that matter here; design and meaning: docs/xenstore.md. */
 const NODES = [
@@ -53,6 +54,15 @@ export class VbdBackend {
   text(node: VbdNode): string | undefined {
     return this.#values.get(node)?.toString('utf8');
   }
+}
+
+/** Throws `EBACKEND` unless there is a backend directory. */
+export function requireBackend(vbd: VbdPath, backend: VbdBackend): void {
+  if (backend.exists) return;
+  throw new VbdError(
+    `there is no backend ${vbd.backend} in XenStore (it has no frontend node): has the toolstack removed it?`,
+    { code: 'EBACKEND' },
+  );
 }
 
 /**

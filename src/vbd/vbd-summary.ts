@@ -1,11 +1,11 @@
-import { readPresentDiskseq } from '../topology/stacked-block.js';
 import type { Devnum } from '../linux/devnum.js';
-import { XenBackendDevice } from './sysfs-directory.js';
+import { readPresentDiskseq } from '../topology/stacked-block.js';
+import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { listVbds } from './list-vbds.js';
+import { readPublishedLeniently } from './published-device.js';
+import { XenBackendDevice } from './sysfs-directory.js';
 import { readVbdBackend, type VbdBackend } from './vbd-backend.js';
 import type { VbdPath } from './vbd-path.js';
-import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
-import { readPublishedLeniently } from './published-device.js';
 
 /** What can be told of a vbd from XenStore and sysfs, whoever attached it. */
 export interface VbdSummary {

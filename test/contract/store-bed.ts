@@ -1,8 +1,8 @@
 import type { ClientOptions } from '../../src/xenstore/client.js';
-import { MemoryXenstored } from '../store/memory.js';
 import { openXenstore } from '../../src/xenstore/native.js';
 import type { Xenstore } from '../../src/xenstore/xenstore.js';
 import { startXenstored } from '../bed/xenstored.js';
+import { MemoryXenstored } from '../store/memory.js';
 
 /** A store that tests can connect to, stop and kill. */
 export interface StoreBed extends AsyncDisposable {

@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import type { Wire, WireListener, WireRequest, WireStep } from '../../src/xenstore/wire.js';
 import type { MemoryXenstored } from './memory.js';
 import { MemoryTransaction } from './memory-transaction.js';
 import {
@@ -12,7 +13,6 @@ import {
   writeNode,
 } from './memory-tree.js';
 import { absolute, type MemoryWatch, reportedPath } from './memory-watches.js';
-import type { Wire, WireListener, WireRequest, WireStep } from '../../src/xenstore/wire.js';
 
 /** One connection to the store in memory. Answers come in a later turn of the event loop, as from xenstored. */
 export class MemoryWire implements Wire {

@@ -1,7 +1,7 @@
 import { type ClientOptions, XenstoreClient } from '../../src/xenstore/client.js';
+import type { Xenstore } from '../../src/xenstore/xenstore.js';
 import { type Change, ROOT, type TreeNode } from './memory-tree.js';
 import { MemoryWire } from './memory-wire.js';
-import type { Xenstore } from '../../src/xenstore/xenstore.js';
 
 /** A client of a store in memory, its own one unless another is given. For tests. */
 export class MemoryXenstore extends XenstoreClient {

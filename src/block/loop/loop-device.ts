@@ -15,10 +15,10 @@ import { findBlock, readAttribute } from '../../linux/sysfs.js';
 import { handOver } from '../../util/hand-over.js';
 import { retry } from '../../util/retry.js';
 import { Turns } from '../../util/turns.js';
-import { type BackingFile, type FileWindow, openBackingFile } from './backing-file.js';
 import { BlockDevice } from '../block-device.js';
 import { BlockError } from '../block-error.js';
 import { type DeviceIdentity, identify } from '../identity.js';
+import { type BackingFile, type FileWindow, openBackingFile } from './backing-file.js';
 
 /** `auto` takes direct I/O where file system and alignment allow it; `yes` fails without it. */
 export type DirectIo = 'yes' | 'no' | 'auto';

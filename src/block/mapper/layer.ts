@@ -15,8 +15,8 @@ import { BlockDevice } from '../block-device.js';
 import { BlockError } from '../block-error.js';
 import { listClaimants } from '../holders.js';
 import { type DeviceIdentity, identify } from '../identity.js';
-import { layerParams } from './layer-table.js';
 import { pinNode } from '../locate-disk.js';
+import { layerParams } from './layer-table.js';
 import { mapperPath } from './mapper-device.js';
 import { discardLayer, layerName, layerUuid } from './release-layer.js';
 

@@ -1,6 +1,11 @@
 import { access } from 'node:fs/promises';
 import { errorCode } from '../../errors.js';
-import { listMappers, type MapperState, readMapper, removeMapper } from '../../linux/device-mapper.js';
+import {
+  listMappers,
+  type MapperState,
+  readMapper,
+  removeMapper,
+} from '../../linux/device-mapper.js';
 import { type Devnum, parseDevnum } from '../../linux/devnum.js';
 import { isSystemError } from '../../linux/errno.js';
 import { poll } from '../../util/poll.js';

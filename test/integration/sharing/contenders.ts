@@ -1,6 +1,6 @@
 import { attach } from '../../../src/hotplug/attach.js';
-import { readText } from '../../../src/xenstore/text.js';
 import { parseVbdPath } from '../../../src/vbd/vbd-path.js';
+import { readText } from '../../../src/xenstore/text.js';
 import { runXenBlock } from '../../bed/xen-block.js';
 import type { Contender } from './scene.js';
 

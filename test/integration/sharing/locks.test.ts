@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
-import { baseKey } from '../../../src/topology/extent.js';
 import { lockBases } from '../../../src/sharing/base-locks.js';
+import { baseKey } from '../../../src/topology/extent.js';
 import { needs } from '../../bed/needs.js';
 import { built, projectRoot, temporaryDirectory } from '../../bed/paths.js';
 import { failure, on, type Stage } from '../hotplug/stage.js';

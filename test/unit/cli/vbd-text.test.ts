@@ -6,8 +6,8 @@ import {
   describeState,
   toJson,
 } from '../../../src/cli/vbd-text.js';
-import type { VbdSummary } from '../../../src/vbd/vbd-summary.js';
 import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
+import type { VbdSummary } from '../../../src/vbd/vbd-summary.js';
 
 const vbd = parseVbdPath('backend/vbd/7/51712') as VbdPath;
 const attached: VbdSummary = {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
-import { DeviceMap } from '../../../src/topology/device-map.js';
 import { claimExport } from '../../../src/sharing/claim.js';
 import type { ExportUse } from '../../../src/sharing/export-use.js';
+import { DeviceMap } from '../../../src/topology/device-map.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { temporaryDirectory } from '../../bed/paths.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { MemoryXenstore } from '../../store/memory.js';
 import { type DomainIdentity, isSameVm, readDomains } from '../../../src/sharing/same-vm.js';
 import { XenstoreError } from '../../../src/xenstore/xenstore-error.js';
+import { MemoryXenstore } from '../../store/memory.js';
 
 const domain = (domid: number, vm?: string, targetVm?: string): DomainIdentity => ({
   domid,

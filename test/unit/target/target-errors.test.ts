@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
-import { HotplugError, quote } from '../../../src/hotplug/hotplug-error.js';
 import { parseTarget } from '../../../src/target/target.js';
+import { TargetError } from '../../../src/target/target-error.js';
+import { quote } from '../../../src/util/one-line.js';
 
 function refusal(params: string | Buffer): string {
   try {
     parseTarget(Buffer.from(params));
   } catch (error) {
-    assert.ok(error instanceof HotplugError, `not a HotplugError: ${String(error)}`);
+    assert.ok(error instanceof TargetError, `not a TargetError: ${String(error)}`);
     assert.equal(error.code, 'ETARGET');
     return error.message;
   }

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { MemoryXenstored } from '../../store/memory.js';
 import { PublicationIndex } from '../../../src/vbd/publication-index.js';
 import { storePublications } from '../../../src/vbd/publications.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
+import { MemoryXenstored } from '../../store/memory.js';
 
 const ROOT = 'backend/vbd';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { BlockDevice } from '../../../src/block/block-device.js';
-import { publish, publishSteps, toPublication, unpublish } from '../../../src/vbd/publish.js';
 import { O_PATH, OwnedFd } from '../../../src/linux/fd.js';
+import { publish, publishSteps, toPublication, unpublish } from '../../../src/vbd/publish.js';
 import { VbdBackend } from '../../../src/vbd/vbd-backend.js';
 import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
 import type { TransactionStep, Xenstore } from '../../../src/xenstore/xenstore.js';

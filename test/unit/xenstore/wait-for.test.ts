@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { MemoryXenstore, MemoryXenstored } from '../../store/memory.js';
 import { readText } from '../../../src/xenstore/text.js';
 import { waitFor } from '../../../src/xenstore/wait-for.js';
+import { MemoryXenstore, MemoryXenstored } from '../../store/memory.js';
 
 describe('waitFor', () => {
   it('gives its watches back, however it ends', async () => {

@@ -3,8 +3,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { BlockDevice } from '../../../../src/block/block-device.js';
 import { listHolders } from '../../../../src/block/holders.js';
+import {
+  isLoopBound,
+  unbindLoop,
+  waitLoopUnbound,
+} from '../../../../src/block/loop/release-loop.js';
 import { openExport } from '../../../../src/block/open-export.js';
-import { isLoopBound, unbindLoop, waitLoopUnbound } from '../../../../src/block/loop/release-loop.js';
 import { setAutoclear } from '../../../../src/linux/loop-ioctl.js';
 import { loopsOf, makeImage } from '../../../bed/images.js';
 import { loopsLeft, mountNew, request, run, workshop } from '../workshop.js';

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
-import { mangle, mapperClaim, sameMapperName, unmangle } from '../../../../src/block/mapper/mapper-name.js';
+import {
+  mangle,
+  mapperClaim,
+  sameMapperName,
+  unmangle,
+} from '../../../../src/block/mapper/mapper-name.js';
 
 describe('mangle and unmangle', () => {
   for (const [name, mangled] of [
