@@ -14,6 +14,7 @@ const ioctlWord = libc.func('ioctl', 'int', ['int', 'unsigned long', 'intptr_t']
 const fcntlPointer = libc.func('fcntl', 'int', ['int', 'int', 'void *']);
 const fcntlWord = libc.func('fcntl', 'int', ['int', 'int', 'intptr_t']);
 const getsockopt = libc.func('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *']);
+const getdents64 = libc.func('intptr_t getdents64(int fd, void *buffer, size_t bytes)');
 const getrandom = libc.func('long getrandom(void *buffer, size_t bytes, unsigned int flags)');
 const socket = libc.func('int socket(int domain, int type, int protocol)');
 const sendto = libc.func('sendto', 'intptr_t', [
@@ -101,6 +102,16 @@ export function syslog(priority: number, text: string): void {
 export function getRandom(buffer: Buffer): void {
   if (getrandom(buffer, buffer.length, 0) === buffer.length) return;
   throw SystemError.fromErrno('getrandom', 'the kernel', koffi.errno());
+}
+
+/**
+ * Reads entries of an open directory from where the last call ended (getdents64(2)), at once: for
+ * directories in memory. Returns how many bytes of `buffer` they fill, 0 at the end.
+ */
+export function readEntries(fd: number, buffer: Buffer, object: string): number {
+  const bytes: number = getdents64(fd, buffer, buffer.length);
+  if (bytes < 0) throw SystemError.fromErrno('getdents64', object, koffi.errno());
+  return bytes;
 }
 
 /** Uid of a Unix socket's peer (`SO_PEERCRED`); `undefined` where there is none. */

@@ -1,0 +1,119 @@
+import type { BlockDevice } from '../block/block-device.js';
+import { errorMessage } from '../errors.js';
+import { removeMapper } from '../linux/device-mapper.js';
+import { formatDevnum } from '../linux/devnum.js';
+import { setAutoclear } from '../linux/loop-ioctl.js';
+import type { Step } from '../util/steps.js';
+import { awaitDeviceOpened } from '../vbd/opened.js';
+import { removeRecord } from '../vbd/record.js';
+import type { AttachStep } from './attach-options.js';
+import type { Attachment } from './attachment.js';
+import { reportConnected } from './report.js';
+
+/** From the publication to the moment at which blkback alone has the device. */
+export function seeThroughSteps(attachment: Attachment): Step<AttachStep>[] {
+  return [
+    awaitBlkback(attachment),
+    setLoopEnd(attachment),
+    report(attachment),
+    markForRemoval(attachment),
+    release(attachment),
+  ];
+}
+
+function awaitBlkback(attachment: Attachment): Step<AttachStep> {
+  const { store, signal } = attachment;
+  return {
+    name: 'connected',
+    get waitsFor() {
+      return `blkback to open ${attachment.device.path}`;
+    },
+    run: async () => {
+      const { instance, device } = attachment;
+      const by = await awaitDeviceOpened(store, instance, device.identity.devnum, signal);
+      attachment.openedBy = by;
+      await device.verify();
+      return `blkback has it open, as ${by} tells`;
+    },
+  };
+}
+
+/**
+ * Decides how a loop device of ours ends, now that blkback's own reference keeps it. Until here it
+ * clears itself, whatever happens; an earlier attach that failed may have left it otherwise.
+ */
+function setLoopEnd(attachment: Attachment): Step<AttachStep> {
+  const { vbd, plan, options, published } = attachment;
+  const { autoclear } = plan.target;
+  const applies = (): boolean =>
+    attachment.device.bottom.ownLoop && !(published === undefined && autoclear);
+  return {
+    name: 'kept',
+    waitsFor: 'the loop driver',
+    run: async () => {
+      if (!applies() || attachment.isServed) return '';
+      await setAutoclear(attachment.device.bottom.fd, autoclear);
+      if (autoclear) await removeRecord(options.runDirectory, vbd).catch(() => undefined);
+      return '';
+    },
+    undo: async () => {
+      if (!applies() || attachment.isServed || attachment.isKept) return;
+      await setAutoclear(attachment.device.bottom.fd, true).catch(() => undefined);
+    },
+  };
+}
+
+function report(attachment: Attachment): Step<AttachStep> {
+  const { store, vbd, signal } = attachment;
+  return {
+    name: 'reported',
+    waitsFor: 'XenStore to take hotplug-status',
+    run: async () => {
+      await reportConnected(store, vbd, attachment.publication, { signal });
+      return '';
+    },
+  };
+}
+
+/**
+ * The very last: the device is not ours to remove should the attach fail. That it could not be marked
+ * is told, and the vbd served all the same, as the guest has its disk by now.
+ */
+function markForRemoval(attachment: Attachment): Step<AttachStep> {
+  const { vbd, plan, warnings } = attachment;
+  return {
+    name: 'marked',
+    waitsFor: 'device-mapper',
+    run: async () => {
+      if (!plan.target.deferredRemove) return '';
+      const { identity, path } = attachment.device.bottom;
+      try {
+        await removeMapper({ devnum: identity.devnum }, true);
+        return `${path} goes with its last close`;
+      } catch (error) {
+        warnings.push(
+          `${vbd.backend}: ${path} is attached, but could not be marked for deferred removal: ${errorMessage(error)}`,
+        );
+        return '';
+      }
+    },
+  };
+}
+
+function release(attachment: Attachment): Step<AttachStep> {
+  return {
+    name: 'released',
+    waitsFor: 'the device to close',
+    run: async () => {
+      const { device, instance } = attachment;
+      await device.close();
+      await instance[Symbol.asyncDispose]();
+      return device.path;
+    },
+  };
+}
+
+/** For people: path, number and sequence number. */
+export function describeDevice({ identity, path }: BlockDevice): string {
+  return `${path}, device ${formatDevnum(identity.devnum)}, diskseq ${identity.diskseq}`;
+}
