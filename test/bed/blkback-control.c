@@ -44,13 +44,13 @@ void hold(enum held what, const char *key)
 	holds = new;
 }
 
-/* Lifts what was held under exactly this key, and goes on with what has waited for it. */
+/* Lifts the holds of this key, or all of this kind for `*`, and goes on with what has waited. */
 static void release(enum held what, const char *key)
 {
 	for (struct hold **at = &holds; *at;) {
 		struct hold *this = *at;
 
-		if (this->what == what && strcmp(this->key, key) == 0) {
+		if (this->what == what && is_for(key, this->key)) {
 			*at = this->next;
 			free(this);
 		} else {

@@ -67,7 +67,7 @@ export interface Blkback extends AsyncDisposable {
    * show the vbd any more; or whatever xenbus tells of the vbd, such as the end of its nodes.
    */
   hold(what: Held, key: string): Promise<void>;
-  /** Goes on with what waits, and lifts the hold of exactly this key. Resolves when that is done. */
+  /** Lifts the hold of this key, all holds for `*`, and goes on with what waits. Resolves when it is done. */
   release(what: Held, key: string): Promise<void>;
   kill(signal: NodeJS.Signals): void;
   /** Ends it: every device is closed. Idempotent. */
