@@ -1,0 +1,11 @@
+import { defineDeletedNodes } from './deleted-nodes.js';
+import { defineFailuresAfterOpen } from './failures-after-open.js';
+import type { Kind } from './ground.js';
+import { defineLateOpens } from './late-opens.js';
+
+/** The tests that are the same for each kind of target. */
+export function defineRows(kind: Kind): void {
+  defineLateOpens(kind);
+  defineFailuresAfterOpen(kind);
+  defineDeletedNodes(kind);
+}
