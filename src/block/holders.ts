@@ -2,6 +2,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Devnum, devnumFromStat, sameDevnum } from '../linux/devnum.js';
 import { readMounts, readSwaps } from '../linux/mounts.js';
+import { readOpenDevice } from '../linux/open-device.js';
 import { findBlock, listPartitions, readDevnum } from '../linux/sysfs.js';
 
 /** Somebody who has a block device open. */
@@ -91,9 +92,8 @@ async function listProcesses(devnum: Devnum): Promise<Holder[]> {
 async function hasOpen(pid: string, devnum: Devnum): Promise<boolean> {
   const directory = `/proc/${pid}/fd`;
   for (const fd of await readdir(directory).catch(() => [])) {
-    // stat, not readlink: a device may be open under any name. It does not open the device.
-    const found = await stat(join(directory, fd), { bigint: true }).catch(() => undefined);
-    if (found?.isBlockDevice() && sameDevnum(devnumFromStat(found.rdev), devnum)) return true;
+    const open = readOpenDevice(join(directory, fd));
+    if (open !== undefined && sameDevnum(open, devnum)) return true;
   }
   return false;
 }

@@ -136,8 +136,7 @@ function recordUndoing(attachment: Attachment): Step<AttachStep> {
       return '';
     },
     undo: async () => {
-      if (attachment.isKept || !isNeeded()) return;
-      await removeRecord(options.runDirectory, vbd).catch(() => undefined);
+      if (isNeeded()) await removeRecord(options.runDirectory, vbd).catch(() => undefined);
     },
   };
 }

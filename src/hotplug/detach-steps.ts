@@ -85,9 +85,10 @@ export function detachSteps(
  */
 async function withdraw(
   store: Xenstore,
-  { vbd, backend, directory, open, published }: Detachment,
+  detachment: Detachment,
   signal: AbortSignal,
 ): Promise<string> {
+  const { vbd, backend, directory, open, published } = detachment;
   const answered = open !== undefined || backend.kernelError !== undefined;
   if (published === undefined || directory === undefined || answered) return '';
   await store.transact(
@@ -100,7 +101,11 @@ async function withdraw(
   const late = AbortSignal.any([signal, AbortSignal.timeout(LATE_OPEN_MS)]);
   const resolved = async (): Promise<true | undefined> =>
     directory.readOpenDevice() !== undefined || !directory.isCurrent() || undefined;
-  await poll(late, resolved).catch(() => signal.throwIfAborted());
+  detachment.pendingOpen = await poll(late, resolved).then(
+    () => false,
+    () => true,
+  );
+  signal.throwIfAborted();
   return '';
 }
 
@@ -146,11 +151,11 @@ async function awaitClosed(
 }
 
 async function awaitReleased(
-  { vbd, directory, loop, published, layers, closesWithNodes }: Detachment,
+  { vbd, directory, loop, published, layers, closesWithNodes, pendingOpen }: Detachment,
   { sysfs }: DetachOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  if (closesWithNodes && directory?.readOpenDevice() !== undefined) return;
+  if (pendingOpen || (closesWithNodes && directory?.readOpenDevice() !== undefined)) return;
   // Always looked for: one that was never published is left where an `add` was killed.
   await waitLayersGone(layerOwner(vbd), signal);
   if (loop !== undefined) await waitLoopUnbound(loop, signal);

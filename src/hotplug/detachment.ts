@@ -24,6 +24,11 @@ export interface Detachment {
   /** The loop device that was made for the vbd. */
   readonly loop: OwnLoop | undefined;
   /**
+   * blkback may still open what was published, and is not done with the vbd: whoever holds the device
+   * for it ends with the vbd (`holdDevice`). Known once the publication has been taken back.
+   */
+  pendingOpen: boolean;
+  /**
    * The guest has closed its end long ago, while its vbd was to stay: blkback hears nothing more from
    * it, and closes the device only when the toolstack deletes the nodes, after this program has ended
    * (drivers/block/xen-blkback/xenbus.c, frontend_changed).
@@ -48,7 +53,17 @@ export async function lookAtDetachment(
   const directory = await VbdDirectory.pin(place.sysfs, vbd.sysfsName);
   const open = directory?.readOpenDevice();
   const closesWithNodes = open !== undefined && backend.text('state') === XenbusState.Closed;
-  return { vbd, backend, directory, open, published, layers, loop, closesWithNodes };
+  return {
+    vbd,
+    backend,
+    directory,
+    open,
+    published,
+    layers,
+    loop,
+    pendingOpen: false,
+    closesWithNodes,
+  };
 }
 
 /** What is being given back, for people. */

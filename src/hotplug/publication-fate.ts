@@ -1,6 +1,3 @@
-import type { BlockDevice } from '../block/block-device.js';
-import { cancelDeferredRemoval } from '../linux/device-mapper.js';
-import { setAutoclear } from '../linux/loop-ioctl.js';
 import { pollPatiently } from '../util/poll.js';
 import type { Publication } from '../vbd/publish.js';
 import { readVbdBackend, XenbusState } from '../vbd/vbd-backend.js';
@@ -49,20 +46,6 @@ export async function readFate(
 }
 
 /**
- * Keeps a device for a blkback that may open it later, beyond the life of this process: what was made
- * for the vbd would else go with the last descriptor, and its number to another device. `remove` undoes
- * it. Never rejects.
- */
-export async function retainDevice({ identity, bottom }: BlockDevice): Promise<void> {
-  try {
-    if (bottom.ownLoop) await setAutoclear(bottom.fd, false);
-    if (bottom.identity.devnum !== identity.devnum) await cancelDeferredRemoval(identity.devnum);
-  } catch {
-    // The publication stays all the same: it says who may have the device.
-  }
-}
-
-/**
  * Asks for the end of a vbd whose attach has failed although blkback has its device, or may get it, as
  * libxl asks for it (libxl_device.c, libxl__initiate_device_generic_remove). The nodes that name the
  * device stay: they are the truth. Never rejects.
@@ -74,15 +57,23 @@ export async function requestEnd(
   options: RequestOptions,
 ): Promise<void> {
   const number = publication['physical-device'];
-  await store
-    .transact(
+  try {
+    const [state] = await store.readMany([backendNode(vbd, 'state')], options);
+    const closing = {
+      op: 'write',
+      path: backendNode(vbd, 'state'),
+      value: XenbusState.Closing,
+    } as const;
+    await store.transact(
       [
         { op: 'exists', path: backendNode(vbd, 'frontend') },
         { op: 'expect', path: backendNode(vbd, 'physical-device'), value: number },
         { op: 'write', path: backendNode(vbd, 'online'), value: '0' },
-        { op: 'write', path: backendNode(vbd, 'state'), value: XenbusState.Closing },
+        ...(state?.toString() === XenbusState.Closed ? [] : [closing]),
       ],
       options,
-    )
-    .catch(() => undefined);
+    );
+  } catch {
+    // The toolstack is told of the failure by the exit status, and ends the vbd itself.
+  }
 }

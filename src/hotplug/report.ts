@@ -43,8 +43,9 @@ export async function reportAttachFailure(
   error: unknown,
   options: RequestOptions & { readonly sysfs: string },
 ): Promise<void> {
-  const [status] = await store.readMany([backendNode(vbd, 'hotplug-status')], options);
-  if (status?.toString('utf8') === 'connected') {
+  const nodes = ['hotplug-status', 'physical-device'].map((node) => backendNode(vbd, node));
+  const [status, device] = await store.readMany(nodes, options);
+  if (status?.toString('utf8') === 'connected' && device !== undefined) {
     await using directory = await VbdDirectory.pin(options.sysfs, vbd.sysfsName);
     if (directory?.readOpenDevice() !== undefined) return;
   }

@@ -5,7 +5,6 @@ import { formatDevnum } from '../linux/devnum.js';
 import { setAutoclear } from '../linux/loop-ioctl.js';
 import type { Step } from '../util/steps.js';
 import { awaitDeviceOpened } from '../vbd/opened.js';
-import { removeRecord } from '../vbd/record.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
 import { reportConnected } from './report.js';
@@ -14,7 +13,7 @@ import { reportConnected } from './report.js';
 export function seeThroughSteps(attachment: Attachment): Step<AttachStep>[] {
   return [
     awaitBlkback(attachment),
-    setLoopEnd(attachment),
+    keepLoopBound(attachment),
     report(attachment),
     markForRemoval(attachment),
     release(attachment),
@@ -39,26 +38,21 @@ function awaitBlkback(attachment: Attachment): Step<AttachStep> {
 }
 
 /**
- * Decides how a loop device of ours ends, now that blkback's own reference keeps it. Until here it
- * clears itself, whatever happens; an earlier attach that failed may have left it otherwise.
+ * Lets a loop device of ours stay bound if the target says so, now that blkback's own reference keeps
+ * it. Until here it clears itself, whatever happens.
  */
-function setLoopEnd(attachment: Attachment): Step<AttachStep> {
-  const { vbd, plan, options, published } = attachment;
-  const { autoclear } = plan.target;
+function keepLoopBound(attachment: Attachment): Step<AttachStep> {
   const applies = (): boolean =>
-    attachment.device.bottom.ownLoop && !(published === undefined && autoclear);
+    attachment.device.bottom.ownLoop && !attachment.plan.target.autoclear && !attachment.isServed;
   return {
     name: 'kept',
     waitsFor: 'the loop driver',
     run: async () => {
-      if (!applies() || attachment.isServed) return '';
-      await setAutoclear(attachment.device.bottom.fd, autoclear);
-      if (autoclear) await removeRecord(options.runDirectory, vbd).catch(() => undefined);
+      if (applies()) await setAutoclear(attachment.device.bottom.fd, false);
       return '';
     },
     undo: async () => {
-      if (!applies() || attachment.isServed || attachment.isKept) return;
-      await setAutoclear(attachment.device.bottom.fd, true).catch(() => undefined);
+      if (applies()) await setAutoclear(attachment.device.bottom.fd, true).catch(() => undefined);
     },
   };
 }

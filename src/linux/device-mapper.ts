@@ -138,21 +138,6 @@ export function removeMapper(
   );
 }
 
-/** Takes back that a mapper device goes with its last close (dm-ioctl.c, message_for_md). */
-export function cancelDeferredRemoval(devnum: Devnum): Promise<void> {
-  const address = { devnum };
-  return runTask(
-    Task.message,
-    describe(address),
-    (task) => {
-      setAddress(task, address);
-      task.set('setMessage', '@cancel_deferred_remove');
-      task.set('setSector', 0n);
-    },
-    () => undefined,
-  );
-}
-
 function describe(address: MapperAddress): string {
   if ('name' in address) return `mapper device ${address.name}`;
   if ('uuid' in address) return `mapper device with UUID ${address.uuid}`;

@@ -12,7 +12,6 @@ export const Task = {
   resume: { type: 5, name: 'DM_DEV_SUSPEND' },
   table: { type: 11, name: 'DM_TABLE_STATUS' },
   list: { type: 13, name: 'DM_LIST_DEVICES' },
-  message: { type: 17, name: 'DM_TARGET_MSG' },
 } as const;
 
 const CONTROL = '/dev/mapper/control';
@@ -49,8 +48,6 @@ function load() {
     setCookie: bind('int dm_task_set_cookie(void *task, void *cookie, uint16_t flags)'),
     setSecure: bind('int dm_task_secure_data(void *task)'),
     setDeferred: bind('int dm_task_deferred_remove(void *task)'),
-    setMessage: bind('int dm_task_set_message(void *task, const char *message)'),
-    setSector: bind('int dm_task_set_sector(void *task, uint64_t sector)'),
     addTarget: bind(
       'int dm_task_add_target(void *task, uint64_t start, uint64_t size, const char *type, void *params)',
     ),

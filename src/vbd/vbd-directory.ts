@@ -36,6 +36,16 @@ export class VbdDirectory implements AsyncDisposable {
     }
   }
 
+  /** Where the kernel shows the instance that it has now. */
+  get path(): string {
+    return this.#directory.name;
+  }
+
+  /** The descriptor that pins it. */
+  get fd(): number {
+    return this.#directory.fd;
+  }
+
   /**
    * Whether the kernel still has this instance. Its inode number is nobody else's while it is pinned,
    * so that another instance under the same name has another one.
