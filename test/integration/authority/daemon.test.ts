@@ -124,6 +124,7 @@ describe('Daemons of one socket', function () {
       await using bed = await startBed({});
       await using store = await openStore(bed);
       const stage = new Stage(bed, store);
+      if (round % 2 === 1) await leaveDeadSocket(bed);
       await oneOfFive(bed, async (env) => {
         const vbd = await stage.vbd(stage.image(), { script: '/etc/xen/scripts/other' });
         const { status, stderr } = await runClient({ ...env, ...WITHOUT_NODE }, vbd, 'add');
@@ -132,6 +133,14 @@ describe('Daemons of one socket', function () {
       });
     }
   });
+
+  /** As a daemon that was killed leaves it, for the next ones to replace. */
+  async function leaveDeadSocket(bed: Bed): Promise<void> {
+    const daemon = await startDaemon(bed);
+    daemon.kill('SIGKILL');
+    await daemon.child.ended;
+    assert.ok(existsSync(daemon.socket));
+  }
 
   async function oneOfFive(
     bed: Bed,
