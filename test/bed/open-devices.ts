@@ -9,17 +9,14 @@ export function openDevices(log: readonly BlkbackEvent[]): BlkbackEvent[] {
 }
 
 /**
- * At no moment did blkback have the same content open twice, one of them read-write. It is known by its
- * first bytes, so each disk of a test needs a marker of its own.
+ * At no moment did blkback have the same device open twice, or the same content by two devices, one of
+ * them read-write. A content is known by its first bytes, so each disk of a test needs a marker of its own.
  */
 export function assertNeverBeside(log: readonly BlkbackEvent[]): void {
   let open: BlkbackEvent[] = [];
   for (const event of log) {
-    if (event.event === 'opened' && event.bytes) {
-      const beside = open.find(
-        (other) =>
-          other.bytes === event.bytes && (other.mode?.includes('w') || event.mode?.includes('w')),
-      );
+    if (event.event === 'opened') {
+      const beside = open.find((other) => meet(other, event) && (writes(other) || writes(event)));
       assert.equal(
         beside,
         undefined,
@@ -28,6 +25,15 @@ export function assertNeverBeside(log: readonly BlkbackEvent[]): void {
     }
     open = after(open, event);
   }
+}
+
+function meet(one: BlkbackEvent, other: BlkbackEvent): boolean {
+  if (one.dev === other.dev) return true;
+  return one.bytes !== undefined && one.bytes !== '' && one.bytes === other.bytes;
+}
+
+function writes({ mode }: BlkbackEvent): boolean {
+  return mode?.includes('w') ?? false;
 }
 
 function after(open: readonly BlkbackEvent[], event: BlkbackEvent): BlkbackEvent[] {

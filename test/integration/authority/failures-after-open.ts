@@ -14,8 +14,10 @@ interface Cause {
   /** Rejects as the add does. */
   readonly attach: (stage: Stage, vbd: Vbd, ground: Ground) => Promise<unknown>;
   readonly undo?: (stage: Stage, vbd: Vbd) => void;
-  /** Records are hints: an add may do without one. */
+  /** It may succeed all the same: records are hints, and a signal may come too late. */
   readonly mayBeServed?: boolean;
+  /** Only what is to be undone by `remove` has a record. */
+  readonly ofRecord?: boolean;
 }
 
 export function interrupted(stage: Stage, vbd: Vbd): Promise<unknown> {
@@ -56,6 +58,24 @@ const CAUSES: readonly Cause[] = [
       }
     },
     mayBeServed: true,
+    ofRecord: true,
+  },
+  {
+    title: 'the script gets SIGTERM',
+    attach: async (stage, vbd) => {
+      await stage.blkback.hold('open', vbd.key);
+      const script = stage.startScript(vbd, 'add');
+      await stage.logged(vbd, 'physical-device');
+      // When it goes on it has the signal, and blkback has the device.
+      script.process.kill('SIGSTOP');
+      await stage.blkback.release('open', vbd.key);
+      await stage.logged(vbd, 'opened');
+      script.process.kill('SIGTERM');
+      script.process.kill('SIGCONT');
+      const { status, stderr } = await script.ended;
+      if (status !== 0) throw new Error(stderr);
+    },
+    mayBeServed: true,
   },
   {
     title: 'xenstored does not answer until the time for the work is over',
@@ -79,12 +99,12 @@ const CAUSES: readonly Cause[] = [
 
 export function defineFailuresAfterOpen(kind: Kind): void {
   for (const guise of GUISES) {
-    for (const { title, attach, undo, mayBeServed } of CAUSES) {
+    for (const { title, attach, undo, mayBeServed, ofRecord } of CAUSES) {
       it(
         `an add fails after the open as ${title}: the nodes stay, and another guest's is refused (${guise})`,
         withGround(kind, { guise }, async (stage, ground) => {
           // A loop device that clears itself needs no record.
-          const isKept = mayBeServed && kind === 'file';
+          const isKept = ofRecord && kind === 'file';
           const vbd = await stage.vbd(isKept ? `path=${ground.path},autoclear=no` : ground.path);
           const error = await attach(stage, vbd, ground).then(
             () => undefined,

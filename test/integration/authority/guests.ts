@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { errorCode } from '../../../src/errors.js';
 import { pause } from '../../../src/util/retry.js';
+import type { Run } from '../../bed/script.js';
 import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
 import { failure, type Stage, type VbdChange } from '../hotplug/stage.js';
 import type { Ground } from './ground.js';
@@ -55,6 +56,13 @@ export async function assertWaitsFor(
     await stage.attach(vbd);
   }
   assert.equal(await stage.node(vbd, 'hotplug-status'), 'connected');
+}
+
+/** `remove`, with more time than it needs and less than a test has. */
+export async function assertRemoved(stage: Stage, vbd: Vbd): Promise<Run> {
+  const run = await stage.script(vbd, 'remove', { XEN_BLKBACK_TIMEOUT: '5' });
+  assert.deepEqual([run.status, run.stderr], [0, '']);
+  return run;
 }
 
 /** An add has failed although blkback has opened the device: the nodes name it still, and say so. */
