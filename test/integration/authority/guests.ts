@@ -12,14 +12,18 @@ export const SECOND = 9;
 const PATIENCE_MS = 4000;
 
 /** A vbd of another guest over the same bytes. */
-export function secondVbd(stage: Stage, { path }: Ground, change: VbdChange = {}): Promise<Vbd> {
+export function secondVbd(
+  stage: Stage,
+  { path }: Pick<Ground, 'path'>,
+  change: VbdChange = {},
+): Promise<Vbd> {
   return stage.vbd(path, { frontend: SECOND, ...change });
 }
 
 /** Another guest's add of the same bytes is refused, and blkback never hears of it. */
 export async function assertBusy(
   stage: Stage,
-  ground: Ground,
+  ground: Pick<Ground, 'path'>,
   change: VbdChange = {},
 ): Promise<Error> {
   const vbd = await secondVbd(stage, ground, change);

@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import { O_PATH } from '../../../src/linux/fd.js';
+import { DeviceMap } from '../../../src/topology/device-map.js';
+import {
+  findUnexplainedOpener,
+  type UnexplainedUse,
+} from '../../../src/topology/unexplained-openers.js';
+import { linear, type Mapped } from '../../bed/mapper.js';
+import { needs } from '../../bed/needs.js';
+import { MARKER } from '../hotplug/stage.js';
+import { type Bench, withMapper } from './bench.js';
+
+/** The numbers of a mapper device as the project has them. */
+function devnumOf({ devnum }: Mapped): { major: number; minor: number } {
+  const [major = 0, minor = 0] = devnum.split(':').map((part) => Number.parseInt(part, 16));
+  return { major, minor };
+}
+
+const find = (mapped: Mapped, guests = 0): Promise<UnexplainedUse | undefined> => {
+  const devnum = devnumOf(mapped);
+  return findUnexplainedOpener(new DeviceMap(), devnum, Array(guests).fill(devnum));
+};
+
+/** Another process with these descriptors, for as long as `body` runs. */
+async function withProcess(
+  descriptors: readonly number[],
+  body: () => Promise<void>,
+): Promise<void> {
+  const child = spawn('sleep', ['60'], { stdio: ['ignore', 'ignore', 'ignore', ...descriptors] });
+  try {
+    await once(child, 'spawn');
+    for (const fd of descriptors) closeSync(fd);
+    await body();
+  } finally {
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+}
+
+/** Ways to have a mapper device open that can be explained; `body` runs meanwhile. */
+const EXPLAINED: readonly (readonly [
+  string,
+  (mapped: Mapped, bench: Bench, body: () => Promise<void>) => Promise<void>,
+])[] = [
+  ['nobody', (_mapped, _bench, body) => body()],
+  [
+    'this process, twice',
+    async ({ path }, _bench, body) => {
+      const descriptors = [openSync(path, 'r'), openSync(path, 'r+')];
+      await body().finally(() => descriptors.forEach(closeSync));
+    },
+  ],
+  [
+    'another process, by two descriptors',
+    ({ path }, _bench, body) => withProcess([openSync(path, 'r'), openSync(path, 'r')], body),
+  ],
+  [
+    'a loop device over it',
+    async ({ path }, bench, body) => {
+      await bench.loop(path);
+      await body();
+    },
+  ],
+  [
+    'a mapper device over it',
+    async ({ path }, bench, body) => {
+      await bench.mapped('bench-above', linear(path));
+      await body();
+    },
+  ],
+];
+
+describe('A mapper device that blkback has open', () => {
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored', 'mapper');
+  });
+
+  for (const [title, during] of EXPLAINED) {
+    it(
+      `and besides blkback ${title}: only blkback is to be explained`,
+      withMapper({}, async (stage, bench) => {
+        const mapped = await bench.linear(MARKER);
+        const vbd = await stage.vbd(mapped.path);
+        await stage.attach(vbd);
+        await during(mapped, bench, async () => {
+          assert.equal(await find(mapped, 1), undefined);
+          const found = await find(mapped);
+          assert.deepEqual([found?.path, found?.access], [mapped.kernelPath, 'read-write']);
+        });
+      }),
+    );
+  }
+
+  it(
+    'is not explained by a descriptor with O_PATH',
+    withMapper({}, async (stage, bench) => {
+      const mapped = await bench.linear(MARKER);
+      await stage.attach(await stage.vbd(mapped.path));
+      await withProcess([openSync(mapped.path, O_PATH)], async () => {
+        assert.notEqual(await find(mapped), undefined);
+      });
+    }),
+  );
+});
