@@ -7,37 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "blkback.h"
 
-/*
- * Opens what the kernel has under that number at this instant, non-exclusively, as the driver does.
- * -1 and errno on failure.
- */
-int device_open(unsigned major, unsigned minor, bool writable)
-{
-	static unsigned long serial;
-	char path[4096];
-	int fd, error;
-
-	if (options.fail_open) {
-		errno = options.fail_open;
-		return -1;
-	}
-	snprintf(path, sizeof(path), "%s/%d-%lu", options.dev_dir, getpid(), serial++);
-	if (mknod(path, S_IFBLK | 0600, makedev(major, minor)) < 0)
-		die("mknod %s: %m", path);
-	fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-	error = errno;
-	unlink(path);
-	errno = error;
-	return fd;
-}
-
-void device_identify(int fd, struct identity *identity)
+static void identify(int fd, struct identity *identity)
 {
 	memset(identity, 0, sizeof(*identity));
 	/* Kernels before 5.15 have no diskseq: then it stays 0, which no disk has. */
@@ -51,6 +28,45 @@ void device_identify(int fd, struct identity *identity)
 		identity->length--;
 	if (identity->length < 0)
 		identity->length = 0;
+}
+
+/*
+ * Opens what the kernel has under that number at this instant, non-exclusively, as the driver does, and
+ * keeps it open by a mapping instead of a descriptor: the driver is no process, and nobody can see in
+ * /proc that it has a device. NULL and errno on failure.
+ */
+void *device_open(unsigned major, unsigned minor, bool writable, struct identity *identity)
+{
+	static unsigned long serial;
+	char path[4096];
+	void *device;
+	int fd, error;
+
+	if (options.fail_open) {
+		errno = options.fail_open;
+		return NULL;
+	}
+	snprintf(path, sizeof(path), "%s/%d-%lu", options.dev_dir, getpid(), serial++);
+	if (mknod(path, S_IFBLK | 0600, makedev(major, minor)) < 0)
+		die("mknod %s: %m", path);
+	fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	error = errno;
+	unlink(path);
+	errno = error;
+	if (fd < 0)
+		return NULL;
+	identify(fd, identity);
+	device = mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0);
+	if (device == MAP_FAILED)
+		die("mmap %x:%x: %m", major, minor);
+	close(fd);
+	return device;
+}
+
+/* The kernel has closed the device when this returns: an autoclear loop device is cleared by then. */
+void device_close(void *device)
+{
+	munmap(device, 1);
 }
 
 static void make(const char *path)
