@@ -1,6 +1,7 @@
 /**
  * The XenStore client interface and its promises. Two implementations keep them, and one contract
- * suite (test/contract) holds both to them: `native.ts` over libxenstore, `memory.ts` for unit tests.
+ * suite (test/contract) holds both to them: one over xenstored's socket or device (open.ts), and one over
+ * a store in memory, for tests.
  *
  * - Paths, values and tokens are checked before anything is sent (path.ts); a bad one rejects with
  *   `EINVAL`, or `E2BIG` where only the length is at fault.

@@ -1,4 +1,4 @@
-import { openXenstore } from '../../src/xenstore/native.js';
+import { openXenstore } from '../../src/xenstore/open.js';
 import type { Xenstore } from '../../src/xenstore/xenstore.js';
 import type { Bed } from './bed.js';
 

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import { pause } from '../../src/util/retry.js';
-import { openXenstore } from '../../src/xenstore/native.js';
+import { openXenstore } from '../../src/xenstore/open.js';
 import { within } from '../bed/deadline.js';
 import { descriptorsOf, resources } from './resources.js';
 import { EventLog, rejectsWith } from './support.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { performance } from 'node:perf_hooks';
-import { openXenstore } from '../../src/xenstore/native.js';
+import { openXenstore } from '../../src/xenstore/open.js';
 import type { Xenstore } from '../../src/xenstore/xenstore.js';
 import { needs } from '../bed/needs.js';
 import { assertReturnedTo, type Resources, resources, returnsTo } from './resources.js';

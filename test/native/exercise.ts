@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import koffi from 'koffi';
-import { openXenstore } from '../../src/xenstore/native.js';
+import { openXenstore } from '../../src/xenstore/open.js';
 import type { Xenstore } from '../../src/xenstore/xenstore.js';
 
 // Lives of a connection, run by sanitizer.test.ts in a process of its own.
