@@ -89,7 +89,7 @@ const LIVES: readonly (() => Promise<void>)[] = [
     await store.close();
     await read;
     process.kill(xenstored, 'SIGCONT');
-    // Answered only after the abandoned threads have been, which end then.
+    // Taken only after those that were given up.
     const last = await openXenstore();
     await last.read('/');
     await last.close();
