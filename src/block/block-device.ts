@@ -1,6 +1,5 @@
 import { getSize, isReadOnly } from '../linux/block-ioctl.js';
-import { isWriteRefused } from '../linux/errno.js';
-import { O_NONBLOCK, O_RDONLY, O_RDWR, type OwnedFd } from '../linux/fd.js';
+import { O_NONBLOCK, O_RDONLY, type OwnedFd } from '../linux/fd.js';
 import { handOver } from '../util/hand-over.js';
 import { BlockError } from './block-error.js';
 import { type DeviceIdentity, identify, identityDifference } from './identity.js';
@@ -93,7 +92,9 @@ export interface OpenDeviceOptions {
 }
 
 /**
- * Opens the block device that the O_PATH descriptor `node` stands for, as the guest will use it.
+ * Opens the block device that the O_PATH descriptor `node` stands for, for reading: identity and the
+ * reference to it need no more, and udev would read a guest's partition table when a descriptor with
+ * writing access is closed. `writable` says whether the guest is to write.
  * Refuses a device without a medium, and a read-only one where `writable` is asked for: blkback
  * would take both, and the guest would meet the error. Waits for a mapper device that is suspended.
  * Throws `BlockError`, `SystemError`.
@@ -103,7 +104,7 @@ export async function openBlockDevice(
   writable: boolean,
   options: OpenDeviceOptions = {},
 ): Promise<BlockDevice> {
-  return handOver(await openNode(node, writable), async (fd) => {
+  return handOver(await node.reopen(O_RDONLY | O_NONBLOCK), async (fd) => {
     const identity = await identifyResumed(fd, options.signal);
     if (writable && (await isReadOnly(fd))) throw readOnlyError(fd.name);
     if ((await getSize(fd)) === 0n) {
@@ -133,18 +134,9 @@ async function identifyResumed(fd: OwnedFd, signal?: AbortSignal): Promise<Devic
   return await identify(fd);
 }
 
-async function openNode(node: OwnedFd, writable: boolean): Promise<OwnedFd> {
-  try {
-    return await node.reopen((writable ? O_RDWR : O_RDONLY) | O_NONBLOCK);
-  } catch (error) {
-    if (writable && isWriteRefused(error)) throw readOnlyError(node.name, error);
-    throw error;
-  }
-}
-
-function readOnlyError(name: string, cause?: unknown): BlockError {
+function readOnlyError(name: string): BlockError {
   return new BlockError(
     `${name} is read-only, and the guest is to write it (mode w): use mode r, or a writable device`,
-    { code: 'EREADONLY', cause },
+    { code: 'EREADONLY' },
   );
 }

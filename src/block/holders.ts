@@ -2,13 +2,21 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Devnum, devnumFromStat, sameDevnum } from '../linux/devnum.js';
 import { readMounts, readSwaps } from '../linux/mounts.js';
+import { readOpenDevice } from '../linux/open-device.js';
 import { findBlock, listPartitions, readDevnum } from '../linux/sysfs.js';
+
+/** Somebody who has a block device open. */
+export interface Holder {
+  readonly kind: 'mount' | 'swap' | 'device' | 'process';
+  /** For the middle of a sentence. */
+  readonly name: string;
+}
 
 /**
  * Who has a block device open, as far as it can be seen: processes, mounts, swap, devices on top.
- * Kernel users such as blkback leave no trace. For messages only: it is out of date when it returns.
+ * Kernel users such as blkback leave no trace. It is out of date when it returns.
  */
-export async function listHolders(devnum: Devnum): Promise<string[]> {
+export async function listHolders(devnum: Devnum): Promise<Holder[]> {
   const found = await Promise.all([
     listMounts(devnum),
     listSwaps(devnum),
@@ -23,23 +31,34 @@ export async function listHolders(devnum: Devnum): Promise<string[]> {
  * devices on top other than mapper devices, which share their claims. For messages only.
  */
 export async function listClaimants(devnum: Devnum): Promise<string[]> {
+  const all = [devnum, ...(await listPartitionNumbers(devnum))];
+  const lists = [listMounts, listSwaps, listStacked];
+  const found = await Promise.all(all.flatMap((one) => lists.map((list) => list(one))));
+  const names = new Set(found.flat().map(({ name }) => name));
+  return [...names].filter((name) => !/^the device dm-/.test(name));
+}
+
+/** What `listHolders` tells of a disk and of its partitions, each of which keeps the disk open. */
+export async function listDiskHolders(devnum: Devnum): Promise<Holder[]> {
+  const all = [devnum, ...(await listPartitionNumbers(devnum))];
+  return (await Promise.all(all.map(listHolders))).flat();
+}
+
+async function listPartitionNumbers(devnum: Devnum): Promise<Devnum[]> {
   const block = await findBlock(devnum).catch(() => undefined);
   const partitions = block ? await listPartitions(block.diskDirectory) : [];
   const numbers = await Promise.all(partitions.map(readDevnum));
-  const all = [devnum, ...numbers.filter((number) => number !== undefined)];
-  const lists = [listMounts, listSwaps, listStacked];
-  const found = await Promise.all(all.flatMap((one) => lists.map((list) => list(one))));
-  return [...new Set(found.flat())].filter((who) => !/^the device dm-/.test(who));
+  return numbers.filter((number) => number !== undefined);
 }
 
-async function listMounts(devnum: Devnum): Promise<string[]> {
+async function listMounts(devnum: Devnum): Promise<Holder[]> {
   const mounts = await readMounts().catch(() => []);
   return mounts
     .filter((mount) => sameDevnum(mount.devnum, devnum))
-    .map(({ directory }) => `the mount ${directory}`);
+    .map(({ directory }) => ({ kind: 'mount', name: `the mount ${directory}` }));
 }
 
-async function listSwaps(devnum: Devnum): Promise<string[]> {
+async function listSwaps(devnum: Devnum): Promise<Holder[]> {
   const paths = await readSwaps().catch(() => []);
   const devices = await Promise.all(
     paths.map((path) => stat(path, { bigint: true }).catch(() => undefined)),
@@ -48,22 +67,24 @@ async function listSwaps(devnum: Devnum): Promise<string[]> {
     const found = devices[index];
     return found?.isBlockDevice() === true && sameDevnum(devnumFromStat(found.rdev), devnum);
   };
-  return paths.filter((_path, index) => isIt(index)).map((path) => `the swap space ${path}`);
+  return paths
+    .filter((_path, index) => isIt(index))
+    .map((path) => ({ kind: 'swap', name: `the swap space ${path}` }));
 }
 
-async function listStacked(devnum: Devnum): Promise<string[]> {
+async function listStacked(devnum: Devnum): Promise<Holder[]> {
   const { directory } = await findBlock(devnum).catch(() => ({ directory: '' }));
   const names = await readdir(join(directory, 'holders')).catch(() => []);
-  return names.map((name) => `the device ${name}`);
+  return names.map((name) => ({ kind: 'device', name: `the device ${name}` }));
 }
 
-async function listProcesses(devnum: Devnum): Promise<string[]> {
+async function listProcesses(devnum: Devnum): Promise<Holder[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const found: string[] = [];
+  const found: Holder[] = [];
   for (const pid of pids) {
     if (Number(pid) === process.pid || !(await hasOpen(pid, devnum))) continue;
     const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '?');
-    found.push(`process ${pid} (${name.trim()})`);
+    found.push({ kind: 'process', name: `process ${pid} (${name.trim()})` });
   }
   return found;
 }
@@ -71,9 +92,8 @@ async function listProcesses(devnum: Devnum): Promise<string[]> {
 async function hasOpen(pid: string, devnum: Devnum): Promise<boolean> {
   const directory = `/proc/${pid}/fd`;
   for (const fd of await readdir(directory).catch(() => [])) {
-    // stat, not readlink: a device may be open under any name. It does not open the device.
-    const found = await stat(join(directory, fd), { bigint: true }).catch(() => undefined);
-    if (found?.isBlockDevice() && sameDevnum(devnumFromStat(found.rdev), devnum)) return true;
+    const open = readOpenDevice(join(directory, fd));
+    if (open !== undefined && sameDevnum(open, devnum)) return true;
   }
   return false;
 }

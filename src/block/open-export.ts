@@ -34,23 +34,36 @@ export interface ExportRequest {
   readonly layer: LayerRequest | undefined;
 }
 
-/**
- * Opens what is to be exported: a block device as it is, a regular file as a new loop device, either
- * under a layer if one is asked for. Nothing is made before it is known that it can be opened as
- * asked. Throws `BlockError`, `SystemError`.
- */
+/** Pins what the locator leads to, and opens it as `openPinned` does. */
 export async function openExport(
   request: ExportRequest,
   signal?: AbortSignal,
 ): Promise<BlockDevice> {
-  return await handOver(await openBase(request, signal), async (base) =>
+  const pinned = await pinLocator(request.locator);
+  await using _node = pinned.fd;
+  return await openPinned(pinned, request, signal);
+}
+
+/**
+ * Opens what is to be exported, once its locator has been pinned: a block device as it is, a regular
+ * file as a new loop device, either under a layer if one is asked for. Nothing is made before it is
+ * known that it can be opened as asked. The pin stays the caller's. Throws `BlockError`, `SystemError`.
+ */
+export async function openPinned(
+  pinned: PinnedPath,
+  request: ExportRequest,
+  signal?: AbortSignal,
+): Promise<BlockDevice> {
+  return await handOver(await openBase(pinned, request, signal), async (base) =>
     request.layer === undefined ? base : await createLayer(base, request.layer, request.writable),
   );
 }
 
-async function openBase(request: ExportRequest, signal?: AbortSignal): Promise<BlockDevice> {
-  const { fd, kind } = await pinLocator(request.locator);
-  await using node = fd;
+async function openBase(
+  { fd: node, kind }: PinnedPath,
+  request: ExportRequest,
+  signal?: AbortSignal,
+): Promise<BlockDevice> {
   if (kind === 'block') return await openDevice(node, request, signal);
   checkFile(node, request);
   return await createLoopDevice(node, { ...request.file, writable: request.writable, signal });

@@ -1,6 +1,6 @@
 import { checkSharing } from '../hotplug/check-target.js';
 import { formatDevnum } from '../linux/devnum.js';
-import type { Rival } from '../sharing/rivals.js';
+import type { Conflict } from '../sharing/conflicts.js';
 import type { Outcome, StoreContext } from './run.js';
 import { UsageError } from './usage-error.js';
 
@@ -15,38 +15,43 @@ export async function check(
   { store, settings, signal }: StoreContext,
   { target, mode, frontend }: CheckArguments,
 ): Promise<Outcome> {
-  const { use, rivals } = await checkSharing(store, {
+  const { use, conflicts } = await checkSharing(store, {
     target,
     writable: mode === 'w',
     domid: parseDomid(frontend),
     sharing: settings.sharing,
+    sameVm: settings.sameVm,
+    sysfs: settings.sysfs,
     signal,
   });
-  const free = rivals.length === 0;
+  const free = conflicts.length === 0;
   return {
     text: free
       ? `${use.subject} can be attached ${use.access}`
-      : rivals.map(({ reason }) => reason).join('\n'),
+      : conflicts.map(({ reason }) => reason).join('\n'),
     json: {
       target,
       mode,
       sharing: use.sharing,
       verdict: free ? 'free' : 'busy',
-      rivals: rivals.map(({ rival, reason }) => ({ ...describe(rival), reason })),
+      rivals: conflicts.map(({ conflict, reason }) => ({ ...describe(conflict), reason })),
     },
     status: free ? 0 : 1,
   };
 }
 
-function describe(rival: Rival): Record<string, unknown> {
-  const { kind, access, path, devnum } = rival;
+function describe(conflict: Conflict): Record<string, unknown> {
+  const { kind, access, path, devnum } = conflict;
   const device = { kind, access, path, devnum: devnum === undefined ? null : formatDevnum(devnum) };
-  if (rival.kind !== 'guest') return { ...device, where: rival.where };
+  if (conflict.kind === 'unexplained') return { ...device, openers: conflict.processes };
+  if (conflict.kind !== 'guest') return { ...device, where: conflict.where };
   return {
     ...device,
-    backend: rival.vbd.backend,
-    domid: rival.domain.domid,
-    domain: rival.domain.name ?? null,
+    backend: conflict.vbd.backend,
+    domid: conflict.domain.domid,
+    domain: conflict.domain.name ?? null,
+    open: conflict.open,
+    'nodes-gone': conflict.nodesGone,
   };
 }
 

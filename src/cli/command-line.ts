@@ -208,6 +208,8 @@ function toInvocation(values: Record<string, unknown>): Invocation {
         timeout: text('timeout'),
         uapi: text('uapi'),
         sharing: text('sharing'),
+        'same-vm': text('same-vm'),
+        'udev-refresh': text('udev-refresh'),
         sysfs: text('sysfs'),
         'run-dir': text('run-dir'),
         log: text('log'),

@@ -24,10 +24,10 @@ export async function inspect(
   const { kind, stack, holders } = await look(request);
   const refusal = await refusalOf(checkExport(request, signal));
   const domid = parseDomid(given.frontend);
-  const { sharing } = settings;
-  const options = { target: given.target, writable, domid, sharing, signal };
-  const rivals = refusal ? [] : (await checkSharing(store, options)).rivals;
-  const reasons = refusal ? [refusal.message] : rivals.map(({ reason }) => reason);
+  const { sharing, sameVm, sysfs } = settings;
+  const options = { target: given.target, writable, domid, sharing, sameVm, sysfs, signal };
+  const conflicts = refusal ? [] : (await checkSharing(store, options)).conflicts;
+  const reasons = refusal ? [refusal.message] : conflicts.map(({ reason }) => reason);
   const rows = [
     ['target', given.target],
     ['kind', kind === 'file' ? 'regular file, becomes a loop device' : 'block device'],
@@ -49,7 +49,7 @@ export async function inspect(
       holders,
       layer: target.layer ?? null,
       sharing: target.sharing ?? sharing,
-      verdict: refusal ? 'refused' : rivals.length > 0 ? 'busy' : 'free',
+      verdict: refusal ? 'refused' : conflicts.length > 0 ? 'busy' : 'free',
       code: refusal?.code ?? null,
       reasons,
     },
@@ -79,7 +79,7 @@ async function look({ locator }: ExportRequest): Promise<{
   if (kind === 'file') return { kind, stack: undefined, holders: [] };
   const devnum = devnumFromStat((await node.stat()).rdev);
   const [stack, holders] = await Promise.all([readStack(devnum), listHolders(devnum)]);
-  return { kind, stack, holders };
+  return { kind, stack, holders: holders.map(({ name }) => name) };
 }
 
 function toJson(device: DeviceStack): Record<string, unknown> {

@@ -1,4 +1,5 @@
 import { SHARINGS, type Sharing } from '../sharing/matrix.js';
+import { SAME_VM_RULES, type SameVmRule } from '../sharing/same-vm.js';
 import type { Uapi } from '../vbd/publish.js';
 import { DEFAULT_RUN_DIRECTORY } from '../vbd/record.js';
 import { UsageError } from './usage-error.js';
@@ -8,6 +9,8 @@ export interface Settings {
   readonly timeoutMs: number;
   readonly uapi: Uapi;
   readonly sharing: Sharing;
+  readonly sameVm: SameVmRule;
+  readonly udevRefresh: boolean;
   readonly sysfs: string;
   readonly runDirectory: string;
   readonly log: string;
@@ -36,6 +39,17 @@ export const SETTINGS = {
     fallback: 'deny',
     describe: 'what a target tolerates that does not say: deny, read-only or allow',
   },
+  'same-vm': {
+    env: 'XEN_BLKBACK_SAME_VM',
+    fallback: 'check',
+    describe:
+      'what a domain is taken for whose virtual machine may not be read here: check (another one) or assume (the same one)',
+  },
+  'udev-refresh': {
+    env: 'XEN_BLKBACK_UDEV_REFRESH',
+    fallback: 'no',
+    describe: 'yes sends a change uevent for the device once blkback has closed it',
+  },
   sysfs: {
     env: 'XEN_BLKBACK_SYSFS',
     fallback: '/sys',
@@ -61,6 +75,8 @@ export function parseSettings(texts: Readonly<Record<SettingName, string>>): Set
     timeoutMs: parseTimeout(texts.timeout),
     uapi: parseUapi(texts.uapi),
     sharing: parseSharing(texts.sharing),
+    sameVm: parseSameVm(texts['same-vm']),
+    udevRefresh: parseYesNo('udev-refresh', texts['udev-refresh']),
     sysfs: parseDirectory('sysfs', texts.sysfs),
     runDirectory: parseDirectory('run-dir', texts['run-dir']),
     log: parseDirectory('log', texts.log),
@@ -78,6 +94,8 @@ export function settingsFromEnvironment(environment: NodeJS.ProcessEnv): Setting
     timeout: text('timeout'),
     uapi: text('uapi'),
     sharing: text('sharing'),
+    'same-vm': text('same-vm'),
+    'udev-refresh': text('udev-refresh'),
     sysfs: text('sysfs'),
     'run-dir': text('run-dir'),
     log: text('log'),
@@ -99,6 +117,17 @@ function parseSharing(text: string): Sharing {
   const sharing = SHARINGS.find((word) => word === text);
   if (sharing !== undefined) return sharing;
   throw new UsageError(`sharing ${JSON.stringify(text)}: one of ${SHARINGS.join(', ')} is needed`);
+}
+
+function parseSameVm(text: string): SameVmRule {
+  const rule = SAME_VM_RULES.find((word) => word === text);
+  if (rule !== undefined) return rule;
+  throw new UsageError(`same-vm ${JSON.stringify(text)}: ${SAME_VM_RULES.join(' or ')} is needed`);
+}
+
+function parseYesNo(name: SettingName, text: string): boolean {
+  if (text === 'yes' || text === 'no') return text === 'yes';
+  throw new UsageError(`${name} ${JSON.stringify(text)}: yes or no is needed`);
 }
 
 function parseDirectory(name: SettingName, text: string): string {

@@ -16,7 +16,10 @@ import {
 export async function show({ store, vbd, settings, signal }: Context): Promise<Outcome> {
   const summary = await surveyVbd(store, vbd, settings.sysfs, { signal });
   if (summary === undefined) {
-    throw new HotplugError(`there is no backend ${vbd.backend} in XenStore`, { code: 'EBACKEND' });
+    throw new HotplugError(
+      `there is no backend ${vbd.backend} in XenStore, and blkback has nothing open for it`,
+      { code: 'EBACKEND' },
+    );
   }
   const record = await readRecord(settings.runDirectory, vbd);
   const undo = record?.unbind
@@ -26,7 +29,7 @@ export async function show({ store, vbd, settings, signal }: Context): Promise<O
   const present = devnum && isPresent(summary) ? await readStack(devnum) : undefined;
   const stack = present ? formatStack(present) : [];
   const rows = [
-    ['backend', vbd.backend],
+    ['backend', summary.nodesGone ? `${vbd.backend} (gone from XenStore)` : vbd.backend],
     ['domain', `${vbd.domid} (${summary.domainName ?? 'no name'})`],
     ['vdev', summary.vdev ?? '-'],
     ['mode', summary.mode ?? '-'],

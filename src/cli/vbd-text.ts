@@ -43,6 +43,7 @@ export function toJson(summary: VbdSummary): Record<string, unknown> {
     domid: vbd.domid,
     domain: summary.domainName ?? null,
     devid: vbd.devid,
+    'nodes-gone': summary.nodesGone,
     vdev: summary.vdev ?? null,
     mode: summary.mode ?? null,
     target: summary.target ?? null,

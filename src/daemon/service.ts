@@ -3,8 +3,11 @@ import { HotplugError } from '../hotplug/hotplug-error.js';
 import { quote } from '../util/one-line.js';
 import { pause } from '../util/retry.js';
 import { VBD_ROOT } from '../vbd/list-vbds.js';
+import { OpenVbds } from '../vbd/open-vbds.js';
+import { requireOwnDomain } from '../vbd/own-domain.js';
 import { PublicationIndex } from '../vbd/publication-index.js';
 import { parseVbdPath } from '../vbd/vbd-path.js';
+import { indexedVbdUses } from '../vbd/vbd-uses.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { BackendWatch, type WatchOptions } from './backend-watch.js';
 import type { ControlRequest } from './protocol.js';
@@ -35,8 +38,12 @@ export class Service {
   #store: Xenstore | undefined;
   readonly #start = new Start();
 
+  /** What it has read of the kernel's vbds holds for every connection. */
+  readonly #openVbds: OpenVbds;
+
   constructor(options: ServiceOptions) {
     this.#options = options;
+    this.#openVbds = new OpenVbds(options.jobs.sysfs);
   }
 
   /** Carries out what a hotplug script asks for. */
@@ -46,12 +53,14 @@ export class Service {
       throw new HotplugError(`${quote(path)} is no backend path of a vbd`, { code: 'EVBD' });
     }
     await this.#start.wait(START_PATIENCE_MS);
-    if (this.#jobs === undefined) {
+    const [jobs, store] = [this.#jobs, this.#store];
+    if (jobs === undefined || store === undefined) {
       throw new HotplugError('the daemon has no connection to xenstored', {
         code: 'EUNAVAILABLE',
       });
     }
-    await this.#jobs[action](vbd);
+    await requireOwnDomain(store, vbd);
+    await jobs[action](vbd);
   }
 
   /** Whether xenstored answers; without a connection there is nothing to do but to make one. */
@@ -88,7 +97,8 @@ export class Service {
 
   async #serve(store: Xenstore, signal: AbortSignal): Promise<void> {
     const publications = new PublicationIndex(store);
-    const jobs = new VbdJobs(store, { ...this.#options.jobs, publications });
+    const uses = indexedVbdUses(publications, this.#openVbds);
+    const jobs = new VbdJobs(store, { ...this.#options.jobs, uses });
     const watch = new BackendWatch(store, jobs, publications, this.#options);
     const ended = new Promise<never>((_, reject) => {
       watch.start(reject).then(() => {

@@ -1,8 +1,9 @@
 import type { Sharing } from '../sharing/matrix.js';
+import type { SameVmRule } from '../sharing/same-vm.js';
 import type { OpenedBy } from '../vbd/opened.js';
-import type { Publications } from '../vbd/publications.js';
 import type { Publication, Uapi } from '../vbd/publish.js';
 import type { VbdBackend } from '../vbd/vbd-backend.js';
+import type { VbdUses } from '../vbd/vbd-uses.js';
 
 export interface AttachOptions {
   /** Everything included, roll-back too; milliseconds. */
@@ -13,8 +14,10 @@ export interface AttachOptions {
   readonly runDirectory: string;
   /** For targets that do not say; `deny` if it is left out. */
   readonly sharing?: Sharing | undefined;
-  /** Where what the other vbds have is known from; by default all of XenStore is read for it. */
-  readonly publications?: Publications | undefined;
+  /** What a domain is taken for whose virtual machine may not be read; `check` if it is left out. */
+  readonly sameVm?: SameVmRule | undefined;
+  /** Where it is known which devices vbds have; by default XenStore and sysfs are read for it. */
+  readonly uses?: VbdUses | undefined;
   readonly signal?: AbortSignal | undefined;
   /** The backend as it was a moment ago, which need not be read again: the publication checks it. */
   readonly seen?: VbdBackend | undefined;
@@ -22,12 +25,18 @@ export interface AttachOptions {
   readonly onStep?: ((step: AttachStep, detail: string) => void) | undefined;
 }
 
+/** The steps of an attach, in their order. Some have nothing to tell, and are not told of. */
 export type AttachStep =
   | 'planned'
-  | 'opened'
   | 'ready'
+  | 'locked'
+  | 'opened'
+  | 'checked'
+  | 'recorded'
   | 'published'
   | 'connected'
+  | 'kept'
+  | 'reported'
   | 'marked'
   | 'released';
 

@@ -3,13 +3,15 @@ import { checkWindow } from '../block/loop/backing-file.js';
 import { type ExportRequest, pinLocator } from '../block/open-export.js';
 import type { PinnedPath } from '../block/open-path.js';
 import { devnumFromStat, formatDevnum } from '../linux/devnum.js';
-import { explainRival } from '../sharing/claim.js';
+import { explainConflict } from '../sharing/claim.js';
+import { type Conflict, findConflicts } from '../sharing/conflicts.js';
 import { type ExportUse, reachOfPath } from '../sharing/export-use.js';
 import type { Sharing } from '../sharing/matrix.js';
-import { findRivals, type Rival } from '../sharing/rivals.js';
+import type { SameVmRule } from '../sharing/same-vm.js';
 import { parseTarget } from '../target/target.js';
-import { readStackedBlock } from '../topology/stacked-block.js';
-import { storePublications } from '../vbd/publications.js';
+import { readStackedBlock, type StackedBlock } from '../topology/stacked-block.js';
+import { OpenVbds } from '../vbd/open-vbds.js';
+import { readVbdUses } from '../vbd/vbd-uses.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { toExportRequest } from './plan.js';
 
@@ -21,13 +23,17 @@ export interface CheckOptions {
   readonly domid: number | undefined;
   /** For a target that does not say. */
   readonly sharing: Sharing;
+  /** What a domain is taken for whose virtual machine may not be read. */
+  readonly sameVm: SameVmRule;
+  /** Root of sysfs, below which the xen-backend bus is looked for. */
+  readonly sysfs: string;
   readonly signal: AbortSignal;
 }
 
 export interface SharingVerdict {
   readonly use: ExportUse;
   /** What stands in the way, each with a sentence; none if it may be attached. */
-  readonly rivals: readonly { readonly rival: Rival; readonly reason: string }[];
+  readonly conflicts: readonly { readonly conflict: Conflict; readonly reason: string }[];
 }
 
 /** Nothing is made, so no layer needs a name. */
@@ -39,36 +45,39 @@ const CHECKED = 'checked';
  */
 export async function checkSharing(
   store: Xenstore,
-  { target: text, writable, domid, sharing, signal }: CheckOptions,
+  { target: text, writable, domid, sharing, sameVm, sysfs, signal }: CheckOptions,
 ): Promise<SharingVerdict> {
   const target = parseTarget(Buffer.from(text));
   const request = toExportRequest(target, writable, CHECKED);
   const pinned = await pinLocator(request.locator);
   await using node = pinned.fd;
-  const device = await requireSuitable(pinned, request);
+  const block = await requireSuitable(pinned, request);
   const use: ExportUse = {
     subject: node.name,
     access: writable ? 'read-write' : 'read-only',
     sharing: target.sharing ?? sharing,
     domid,
-    device,
+    device: block && formatDevnum(block.devnum),
+    mapper: block?.kind === 'mapper' ? { devnum: block.devnum, opens: 0 } : undefined,
+    encrypted: request.layer?.kind === 'crypt',
     look: () => reachOfPath(pinned, request.file),
     // It is not open.
     isAlone: () => false,
   };
-  const around = { store, publications: storePublications(store), own: undefined, signal };
-  const rivals: { rival: Rival; reason: string }[] = [];
-  for await (const rival of findRivals(use, await use.look(), around)) {
-    rivals.push({ rival, reason: await explainRival(use, rival, around) });
+  const uses = readVbdUses(store, new OpenVbds(sysfs));
+  const context = { store, uses, own: undefined, sameVm, signal };
+  const conflicts: { conflict: Conflict; reason: string }[] = [];
+  for await (const conflict of findConflicts(use, await use.look(), context)) {
+    conflicts.push({ conflict, reason: await explainConflict(use, conflict, context) });
   }
-  return { use, rivals };
+  return { use, conflicts };
 }
 
-/** What can be told of a device or file without opening it. Returns the number of a device. */
+/** What can be told of a device or file without opening it. Returns the device, if it is one. */
 async function requireSuitable(
   { fd, kind }: PinnedPath,
   request: ExportRequest,
-): Promise<string | undefined> {
+): Promise<StackedBlock | undefined> {
   const found = await fd.stat();
   if (kind === 'file') {
     checkWindow(fd.name, found.size, request.file);
@@ -87,5 +96,5 @@ async function requireSuitable(
       { code: 'EIDENTITY' },
     );
   }
-  return formatDevnum(devnum);
+  return block;
 }

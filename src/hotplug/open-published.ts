@@ -1,11 +1,14 @@
-import { type BlockDevice, openBlockDevice } from '../block/block-device.js';
+import {
+  type BlockDevice,
+  type OpenDeviceOptions,
+  openBlockDevice,
+} from '../block/block-device.js';
 import { pinNode } from '../block/locate-disk.js';
 import { isLayerOf, layerBase } from '../block/mapper/release-layer.js';
 import { checkVerity } from '../block/mapper/verity.js';
 import { type ExportRequest, pinLocator } from '../block/open-export.js';
-import { pinPath } from '../block/open-path.js';
 import { errorMessage } from '../errors.js';
-import { devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
+import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import type { OwnedFd } from '../linux/fd.js';
 import { findBlock } from '../linux/sysfs.js';
 import { handOver } from '../util/hand-over.js';
@@ -17,40 +20,37 @@ import { HotplugError } from './hotplug-error.js';
  * Opens the device that is published already, and makes sure that it is the one that the target asks
  * for. So a second `add` is a success, and what a killed one published is held while blkback opens
  * it. Throws `EPUBLISHED` where it is another device, or none any more.
+ *
+ * @param isOpen whether blkback has it open.
  */
 export async function openPublished(
   vbd: VbdPath,
   published: PublishedDevice,
   request: ExportRequest,
-  signal?: AbortSignal,
+  { isOpen, signal }: { readonly isOpen: boolean; readonly signal: AbortSignal },
 ): Promise<BlockDevice> {
   const refuse = (why: string, cause?: unknown): HotplugError =>
     new HotplugError(
       `${vbd.backend} already has physical-device ${formatDevnum(published.devnum)}, and ${why}; it has to be removed first`,
       { code: 'EPUBLISHED', cause },
     );
-  if (published.diskseq === undefined || published.path === undefined) {
+  // A device that blkback has open cannot have become another one; any other could have.
+  if (published.diskseq === undefined && !isOpen) {
     throw refuse('it was not published by this program (there is no diskseq with it)');
   }
-  const { path } = published;
-  const open = async (): Promise<BlockDevice> => {
+  try {
     const requested = await pinLocator(request.locator);
     await using wanted = requested.fd;
-    const { fd, kind } = await pinPath(path);
-    await using node = fd;
-    if (kind !== 'block') throw refuse(`${path} is not that device`);
     const ownLoop = requested.kind === 'file';
-    const top = await openBlockDevice(node, false, {
+    const top = await openByNumber(published.devnum, {
       ownLoop: ownLoop && request.layer === undefined,
       signal,
     });
     const device = await handOver(top, () => withBase(top, request, ownLoop));
     return await handOver(device, async () => {
-      const { devnum, diskseq } = device.identity;
-      if (!sameDevnum(devnum, published.devnum) || diskseq !== published.diskseq) {
-        throw refuse(
-          `${path} is another device by now (diskseq ${diskseq}, not ${published.diskseq})`,
-        );
+      const { diskseq } = device.identity;
+      if (published.diskseq !== undefined && diskseq !== published.diskseq && !isOpen) {
+        throw refuse(`it is another device by now (diskseq ${diskseq}, not ${published.diskseq})`);
       }
       const { bottom } = device;
       if (!(await isRequested(bottom, wanted, request))) {
@@ -60,13 +60,16 @@ export async function openPublished(
       if (mapper && request.verityRoot) await checkVerity(bottom, mapper, request.verityRoot);
       return device;
     });
-  };
-  try {
-    return await open();
   } catch (error) {
-    if (error instanceof HotplugError) throw error;
+    if (error instanceof HotplugError || error === signal.reason) throw error;
     throw refuse(`it cannot be compared with what params asks for (${errorMessage(error)})`, error);
   }
+}
+
+/** The kernel's own node of a device number; names and links may lead elsewhere by now. */
+async function openByNumber(devnum: Devnum, options: OpenDeviceOptions): Promise<BlockDevice> {
+  await using node = await pinNode((await findBlock(devnum)).directory);
+  return await openBlockDevice(node, false, options);
 }
 
 /** A layer with the device below it, if the target asks for one and this is it; else the device. */
@@ -79,8 +82,7 @@ async function withBase(
   const base = mapper && layerBase(mapper);
   if (layer === undefined || mapper === undefined || base === undefined) return top;
   if (!isLayerOf(mapper, layer.owner) || mapper.targets[0]?.type !== layer.kind) return top;
-  await using node = await pinNode((await findBlock(base)).directory);
-  return top.over(await openBlockDevice(node, false, { ownLoop }));
+  return top.over(await openByNumber(base, { ownLoop }));
 }
 
 /** Whether an open device is what `wanted` is: that very device, or a loop device over that file. */

@@ -2,6 +2,7 @@ import { errorCode, errorMessage } from '../errors.js';
 import { SystemError } from '../linux/errno.js';
 import { shorten, toOneLine } from '../util/one-line.js';
 import type { Publication } from '../vbd/publish.js';
+import { VbdDirectory } from '../vbd/vbd-directory.js';
 import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { HotplugError } from './hotplug-error.js';
@@ -30,6 +31,25 @@ export async function reportConnected(
   throw new HotplugError(`${vbd.backend} was removed, or changed hands, during the attach`, {
     code: 'EGONE',
   });
+}
+
+/**
+ * Tells the toolstack why an attach failed, unless the vbd is served: an add that fails for a guest that
+ * has its disk changes nothing for that guest.
+ */
+export async function reportAttachFailure(
+  store: Xenstore,
+  vbd: VbdPath,
+  error: unknown,
+  options: RequestOptions & { readonly sysfs: string },
+): Promise<void> {
+  const nodes = ['hotplug-status', 'physical-device'].map((node) => backendNode(vbd, node));
+  const [status, device] = await store.readMany(nodes, options);
+  if (status?.toString('utf8') === 'connected' && device !== undefined) {
+    await using directory = await VbdDirectory.pin(options.sysfs, vbd.sysfsName);
+    if (directory?.readOpenDevice() !== undefined) return;
+  }
+  await reportFailure(store, vbd, error, options);
 }
 
 /** Tells the toolstack why it failed. Never below a backend that is gone: that would bring it back. */

@@ -14,6 +14,10 @@ const ioctlWord = libc.func('ioctl', 'int', ['int', 'unsigned long', 'intptr_t']
 const fcntlPointer = libc.func('fcntl', 'int', ['int', 'int', 'void *']);
 const fcntlWord = libc.func('fcntl', 'int', ['int', 'int', 'intptr_t']);
 const getsockopt = libc.func('getsockopt', 'int', ['int', 'int', 'int', 'void *', 'void *']);
+const getdents64 = libc.func('intptr_t getdents64(int fd, void *buffer, size_t bytes)');
+const statx = libc.func(
+  'int statx(int dirfd, const char *path, int flags, unsigned int mask, void *buffer)',
+);
 const getrandom = libc.func('long getrandom(void *buffer, size_t bytes, unsigned int flags)');
 const socket = libc.func('int socket(int domain, int type, int protocol)');
 const sendto = libc.func('sendto', 'intptr_t', [
@@ -101,6 +105,25 @@ export function syslog(priority: number, text: string): void {
 export function getRandom(buffer: Buffer): void {
   if (getrandom(buffer, buffer.length, 0) === buffer.length) return;
   throw SystemError.fromErrno('getrandom', 'the kernel', koffi.errno());
+}
+
+/**
+ * Reads entries of an open directory from where the last call ended (getdents64(2)), at once: for
+ * directories in memory. Returns how many bytes of `buffer` they fill, 0 at the end.
+ */
+export function readEntries(fd: number, buffer: Buffer, object: string): number {
+  const bytes: number = getdents64(fd, buffer, buffer.length);
+  if (bytes < 0) throw SystemError.fromErrno('getdents64', object, koffi.errno());
+  return bytes;
+}
+
+/**
+ * statx(2), at once, from what memory knows: no file server is asked (AT_STATX_DONT_SYNC). Returns
+ * whether there is such a file. For paths that need no look-up either, such as /proc/self/fd/N.
+ */
+export function statxFromMemory(path: string, buffer: Buffer): boolean {
+  const [AT_FDCWD, AT_STATX_DONT_SYNC, STATX_BASIC_STATS] = [-100, 0x4000, 0x7ff];
+  return statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_BASIC_STATS, buffer) === 0;
 }
 
 /** Uid of a Unix socket's peer (`SO_PEERCRED`); `undefined` where there is none. */

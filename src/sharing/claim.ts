@@ -1,97 +1,136 @@
-import type { BlockDevice } from '../block/block-device.js';
+import type { FileWindow } from '../block/loop/backing-file.js';
+import type { PinnedPath } from '../block/open-path.js';
 import { baseKeys } from '../topology/extent.js';
-import { handOver } from '../util/hand-over.js';
-import { type Publications, storePublications } from '../vbd/publications.js';
-import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
-import type { Xenstore } from '../xenstore/xenstore.js';
+import { pause } from '../util/retry.js';
+import { backendNode } from '../vbd/vbd-path.js';
 import { lockBases } from './base-locks.js';
-import { type ExportTerms, type ExportUse, exportUse } from './export-use.js';
-import { findRivals, type Rival, type Surroundings } from './rivals.js';
-import { describeRival } from './sentence.js';
+import { type Conflict, findConflicts, isDeparting, type SharingContext } from './conflicts.js';
+import { type ExportUse, reachOfPath } from './export-use.js';
+import { describeConflict } from './sentence.js';
 import { SharingError } from './sharing-error.js';
 
 /** A device whose stack is rebuilt all the time cannot be judged. */
 const ATTEMPTS = 5;
-
-export interface ClaimOptions {
-  readonly store: Xenstore;
-  readonly vbd: VbdPath;
-  readonly runDirectory: string;
-  readonly signal: AbortSignal;
-  /** By default all of XenStore is read. */
-  readonly publications?: Publications | undefined;
-}
-
-/** Claims an open device for a vbd on some terms, as `claimExport` does. */
-export async function claimDevice(
-  device: BlockDevice,
-  terms: Omit<ExportTerms, 'domid'>,
-  { store, vbd, signal, runDirectory, ...options }: ClaimOptions,
-): Promise<AsyncDisposable> {
-  const publications = options.publications ?? storePublications(store);
-  const around = { store, publications, own: vbd, signal, runDirectory };
-  return await claimExport(exportUse(device, { ...terms, domid: vbd.domid }), around);
-}
+/** How long a use that may end at any moment is waited for; milliseconds. */
+const PATIENCE_MS = 3000;
+const FIRST_PAUSE_MS = 5;
+const LONGEST_PAUSE_MS = 100;
 
 /**
- * Makes sure that an export meets no use that forbids it, and that none is published before the claim
- * is disposed: the publication must be in XenStore by then, where all others will look. Throws `EBUSY`
- * with a sentence that says who has the bytes; `ELOCK`; the signal's reason.
+ * Keeps all others from opening, checking and publishing the same bytes, until it is disposed. It is
+ * taken before the device is opened: the loop device that an add makes for itself would else be taken
+ * for a use by the other one, and the publication must be in XenStore before the lock ends, where all
+ * others will look.
  */
-export async function claimExport(
-  wanted: ExportUse,
-  around: Surroundings & { readonly runDirectory: string },
-): Promise<AsyncDisposable> {
-  if (wanted.sharing === 'allow') return { [Symbol.asyncDispose]: async () => undefined };
-  const exclusive = wanted.access === 'read-write';
-  let keys = baseKeys((await wanted.look()).reach.extents);
-  for (let left = ATTEMPTS; left > 0; left--) {
-    const lock = await lockBases(around.runDirectory, keys, exclusive, around.signal);
-    const moved = await handOver(lock, async () => await check(wanted, keys, around));
-    if (moved === undefined) return lock;
-    await lock[Symbol.asyncDispose]();
-    keys = moved;
+export class SharingClaim implements AsyncDisposable {
+  readonly #runDirectory: string;
+  readonly #exclusive: boolean;
+  #keys: readonly string[];
+  #lock: AsyncDisposable | undefined;
+
+  private constructor(runDirectory: string, exclusive: boolean) {
+    this.#runDirectory = runDirectory;
+    this.#exclusive = exclusive;
+    this.#keys = [];
   }
-  throw new SharingError(`${wanted.subject} stands on other devices each time it is looked at`, {
+
+  /**
+   * Locks what a path leads to. Throws `ELOCK`; the signal's reason.
+   *
+   * @param place `exclusive` for an export that writes; without `checked` nothing is locked, as
+   *   nothing will be compared.
+   */
+  static async lock(
+    pinned: PinnedPath,
+    window: FileWindow,
+    place: {
+      readonly runDirectory: string;
+      readonly exclusive: boolean;
+      readonly checked: boolean;
+    },
+    signal: AbortSignal,
+  ): Promise<SharingClaim> {
+    const claim = new SharingClaim(place.runDirectory, place.exclusive);
+    if (!place.checked) return claim;
+    const { reach } = await reachOfPath(pinned, window);
+    await claim.#relock(baseKeys(reach.extents), signal);
+    return claim;
+  }
+
+  /**
+   * Makes sure that an export meets no use that forbids it. One that is on its way out is waited for a
+   * little. Throws `EBUSY` with a sentence that says who has the bytes; `ELOCK`; the signal's reason.
+   */
+  async requireFree(wanted: ExportUse, context: SharingContext): Promise<void> {
+    if (wanted.sharing === 'allow') return;
+    const end = performance.now() + PATIENCE_MS;
+    let left = ATTEMPTS;
+    for (let ms = FIRST_PAUSE_MS; ; ms = Math.min(ms * 2, LONGEST_PAUSE_MS)) {
+      const seen = await wanted.look();
+      const keys = baseKeys(seen.reach.extents);
+      if (!keys.every((key) => this.#keys.includes(key))) {
+        if (left-- === 0) throw restless(wanted);
+        await this.#relock(keys, context.signal);
+        continue;
+      }
+      // So it is with most files, and it spares a look at every vbd and loop device that there is.
+      // Another add of the same file has its look still to come, behind this lock.
+      if (wanted.isAlone()) return;
+      const conflict = await firstConflict(findConflicts(wanted, seen, context));
+      if (conflict === undefined) return;
+      if (!isDeparting(conflict) || performance.now() > end) {
+        throw await busyError(wanted, conflict, context);
+      }
+      await pause(ms / 2 + (Math.random() * ms) / 2, context.signal);
+    }
+  }
+
+  async #relock(keys: readonly string[], signal: AbortSignal): Promise<void> {
+    await this[Symbol.asyncDispose]();
+    this.#lock = await lockBases(this.#runDirectory, keys, this.#exclusive, signal);
+    this.#keys = keys;
+  }
+
+  /** Idempotent. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const lock = this.#lock;
+    this.#lock = undefined;
+    await lock?.[Symbol.asyncDispose]();
+  }
+}
+
+/** One that lasts, if there is one; else one that may end. */
+async function firstConflict(conflicts: AsyncIterable<Conflict>): Promise<Conflict | undefined> {
+  let departing: Conflict | undefined;
+  for await (const conflict of conflicts) {
+    if (!isDeparting(conflict)) return conflict;
+    departing ??= conflict;
+  }
+  return departing;
+}
+
+function restless({ subject }: ExportUse): SharingError {
+  return new SharingError(`${subject} stands on other devices each time it is looked at`, {
     code: 'EBUSY',
   });
 }
 
-/** Throws `EBUSY` for a rival. Returns the bases if they are others than the `locked` ones. */
-async function check(
-  wanted: ExportUse,
-  locked: readonly string[],
-  around: Surroundings,
-): Promise<string[] | undefined> {
-  // While the lock was waited for, another table may have been loaded.
-  const seen = await wanted.look();
-  const keys = baseKeys(seen.reach.extents);
-  if (!keys.every((key) => locked.includes(key))) return keys;
-  // So it is with most files, and it spares a look at every vbd and loop device that there is. A rival
-  // that has not opened it yet has its look still to come, behind this lock.
-  if (wanted.isAlone()) return undefined;
-  for await (const rival of findRivals(wanted, seen, around)) {
-    throw await busyError(wanted, rival, around);
-  }
-  return undefined;
-}
-
-/** The refusal, with a sentence that names the rival. */
+/** The refusal, with a sentence that names the conflict. */
 export async function busyError(
   wanted: ExportUse,
-  rival: Rival,
-  around: Surroundings,
+  conflict: Conflict,
+  context: SharingContext,
 ): Promise<SharingError> {
-  return new SharingError(await explainRival(wanted, rival, around), { code: 'EBUSY' });
+  return new SharingError(await explainConflict(wanted, conflict, context), { code: 'EBUSY' });
 }
 
 /** That sentence. */
-export async function explainRival(
+export async function explainConflict(
   wanted: ExportUse,
-  rival: Rival,
-  { store, signal }: Surroundings,
+  conflict: Conflict,
+  { store, signal }: SharingContext,
 ): Promise<string> {
-  if (rival.kind !== 'guest') return describeRival(wanted, rival, undefined);
-  const [vdev] = await store.readMany([backendNode(rival.vbd, 'dev')], { signal });
-  return describeRival(wanted, rival, vdev?.toString('utf8'));
+  if (conflict.kind !== 'guest') return describeConflict(wanted, conflict, undefined);
+  const [vdev] = await store.readMany([backendNode(conflict.vbd, 'dev')], { signal });
+  return describeConflict(wanted, conflict, vdev?.toString('utf8'));
 }

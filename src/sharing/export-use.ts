@@ -1,6 +1,6 @@
 import type { BlockDevice } from '../block/block-device.js';
 import type { PinnedPath } from '../block/open-path.js';
-import { devnumFromStat, formatDevnum } from '../linux/devnum.js';
+import { type Devnum, devnumFromStat, formatDevnum } from '../linux/devnum.js';
 import { hasToItself } from '../linux/lease.js';
 import { DeviceMap, fileExtent, type Reach } from '../topology/device-map.js';
 import type { Access } from '../topology/local-uses.js';
@@ -15,6 +15,10 @@ export interface ExportUse {
   readonly domid: number | undefined;
   /** The device, `major:minor`; `undefined` for a file that is none yet. */
   readonly device: string | undefined;
+  /** The device if it is a mapper device, and how often the caller has it open. */
+  readonly mapper: { readonly devnum: Devnum; readonly opens: number } | undefined;
+  /** A layer with a key of its own is to be over it: then it shares with nobody, not even its own VM. */
+  readonly encrypted: boolean;
   /** Looks anew at what it stands on. */
   readonly look: () => Promise<Look>;
   /**
@@ -35,19 +39,22 @@ export interface ExportTerms {
   readonly subject: string | undefined;
   readonly writable: boolean;
   readonly sharing: Sharing;
+  readonly encrypted: boolean;
   readonly domid: number;
 }
 
 /** The export of an open device on some terms. */
 export function exportUse(device: BlockDevice, terms: ExportTerms): ExportUse {
-  const { file } = device.bottom;
+  const { file, identity } = device.bottom;
   const access = terms.writable ? 'read-write' : 'read-only';
   return {
     subject: terms.subject ?? device.bottom.path,
     access,
     sharing: terms.sharing,
     domid: terms.domid,
-    device: device.bottom.ownLoop ? undefined : formatDevnum(device.bottom.identity.devnum),
+    device: device.bottom.ownLoop ? undefined : formatDevnum(identity.devnum),
+    mapper: identity.mapper && { devnum: identity.devnum, opens: 1 },
+    encrypted: terms.encrypted,
     look: () => reachOfDevice(device),
     isAlone: () => file !== undefined && hasToItself(file, access),
   };

@@ -1,46 +1,72 @@
 import { formatDevnum } from '../linux/devnum.js';
 import type { Access } from '../topology/local-uses.js';
 import { toOneLine } from '../util/one-line.js';
+import type { Conflict } from './conflicts.js';
 import type { ExportUse } from './export-use.js';
-import type { Rival } from './rivals.js';
+import type { GuestUse } from './guest-uses.js';
 
 /** Who stands in the way of an export, and what would let it through; one sentence. */
-export function describeRival(wanted: ExportUse, rival: Rival, vdev: string | undefined): string {
+export function describeConflict(
+  wanted: ExportUse,
+  conflict: Conflict,
+  vdev: string | undefined,
+): string {
   const { subject, access, domid } = wanted;
   const who = domid === undefined ? 'nobody else can' : `domain ${domid} cannot`;
-  const use = toOneLine(`${subject} ${relate(wanted, rival)}${describeUse(rival, vdev)}`);
-  return `${use}; so ${who} have it ${access} (${advice(wanted, rival)})`;
+  const use = toOneLine(`${subject} ${relate(wanted, conflict)}${describeUse(conflict, vdev)}`);
+  return `${use}; so ${who} have it ${access} (${advice(wanted, conflict)})`;
 }
 
 /** The same bytes may be reached by another device, which is named then. */
-function relate({ device, subject }: ExportUse, rival: Rival): string {
-  if (rival.devnum === undefined || rival.path === subject) return 'is ';
-  if (device === undefined || device === formatDevnum(rival.devnum)) return 'is ';
-  return `shares bytes with ${rival.path}, which is `;
+function relate({ device, subject }: ExportUse, conflict: Conflict): string {
+  if (conflict.devnum === undefined || conflict.path === subject) return 'is ';
+  if (device === undefined || device === formatDevnum(conflict.devnum)) return 'is ';
+  return `shares bytes with ${conflict.path}, which is `;
 }
 
-function describeUse(rival: Rival, vdev: string | undefined): string {
-  switch (rival.kind) {
-    case 'guest': {
-      const { domain, vbd } = rival;
-      const name = domain.name === undefined ? '' : ` (${domain.name})`;
-      const how = `attached ${rival.access} to domain ${domain.domid}${name}`;
-      return `${how} as ${vdev ?? `device ${vbd.devid}`}`;
-    }
+function describeUse(conflict: Conflict, vdev: string | undefined): string {
+  switch (conflict.kind) {
+    case 'guest':
+      return describeGuest(conflict, vdev);
     case 'mount':
-      return `mounted ${rival.access} here, ${rival.path} on ${rival.where}`;
+      return `mounted ${conflict.access} here, ${conflict.path} on ${conflict.where}`;
     case 'swap':
-      return `used as swap here (${rival.path})`;
+      return `used as swap here (${conflict.path})`;
     case 'claim':
-      return rival.where === ''
-        ? `held exclusively here by a program that has opened ${rival.path}`
-        : `in use here: ${rival.where} stands on ${rival.path}`;
+      return conflict.where === ''
+        ? `held exclusively here by a program that has opened ${conflict.path}`
+        : `in use here: ${conflict.where} stands on ${conflict.path}`;
+    case 'unexplained': {
+      const who =
+        conflict.processes.join(', ') || 'the kernel, by all signs for a vbd that has ended';
+      return `still held open here by ${who}, through ${conflict.path}`;
+    }
   }
 }
 
-function advice({ sharing, access }: ExportUse, rival: Rival): string {
+function describeGuest(guest: GuestUse, vdev: string | undefined): string {
+  const { domain, vbd, access, nodesGone, despite } = guest;
+  const name = domain.name === undefined ? '' : ` (${domain.name})`;
+  const disk = `domain ${domain.domid}${name} as ${vdev ?? `device ${vbd.devid}`}`;
+  if (nodesGone) {
+    return `still open ${access} in blkback for ${disk}, although ${vbd.backend} is gone from XenStore`;
+  }
+  const reason = {
+    'encrypted-layer':
+      '; one virtual machine or not, a layer with a key of its own destroys what others write',
+    'unreadable-vm':
+      '; whether that is the same virtual machine may not be read here, and same-vm=assume takes it for granted',
+    none: '',
+  }[despite ?? 'none'];
+  return `attached ${access} to ${disk}${reason}`;
+}
+
+function advice({ sharing, access }: ExportUse, conflict: Conflict): string {
+  if (conflict.kind === 'unexplained' || (conflict.kind === 'guest' && conflict.nodesGone)) {
+    return 'it is free as soon as that is closed';
+  }
   const readerHelps: Access = 'read-only';
-  if (access !== readerHelps && rival.access === readerHelps && sharing === 'deny') {
+  if (access !== readerHelps && conflict.access === readerHelps && sharing === 'deny') {
     return 'mode r could, or sharing=read-only';
   }
   if (access === readerHelps && sharing === 'deny') return 'sharing=read-only permits that';

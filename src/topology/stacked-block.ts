@@ -116,6 +116,11 @@ export function listBoundLoops(readers: boolean): Devnum[] {
   });
 }
 
+/** Whether a bound loop device clears itself with its last close; memory answers, not its file. */
+export function isAutoclearLoop(devnum: Devnum): boolean {
+  return readShort(`/sys/dev/block/${formatDevnum(devnum)}/loop/autoclear`) === '1';
+}
+
 const SHORT = Buffer.alloc(64);
 
 /** As `readText`, for a number: at a third of the cost, for what is asked hundreds of times. */

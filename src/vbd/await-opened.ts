@@ -1,9 +1,10 @@
 import { waitFor } from '../xenstore/wait-for.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
-import { type OpenedBy, OpenedWatch, throwIfRefused } from './opened.js';
+import { awaitDeviceOpened, type OpenedBy, throwIfRefused } from './opened.js';
 import { readPublished } from './published-device.js';
 import { readVbdBackend } from './vbd-backend.js';
 import { VbdError } from './vbd-error.js';
+import { VbdInstance } from './vbd-instance.js';
 import type { VbdPath } from './vbd-path.js';
 
 /**
@@ -35,8 +36,8 @@ export async function awaitOpened(
       { signal },
     );
     waitingFor = 'blkback to open it';
-    await using opened = await OpenedWatch.prepare(store, vbd, backend, options.sysfs);
-    return await opened.wait(published.devnum, signal);
+    await using instance = await VbdInstance.pin(options.sysfs, vbd, backend);
+    return await awaitDeviceOpened(store, instance, published.devnum, signal);
   } catch (error) {
     if (error !== late.reason) throw error;
     throw new VbdError(

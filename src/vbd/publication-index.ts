@@ -1,12 +1,6 @@
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { listDomainVbds, listVbds, VBD_ROOT } from './list-vbds.js';
-import {
-  PUBLICATION_NODES,
-  type Publications,
-  readPublications,
-  storePublications,
-  type VbdPublication,
-} from './publications.js';
+import { PUBLICATION_NODES, readPublications, type VbdPublication } from './publications.js';
 import { parseVbdPath } from './vbd-path.js';
 
 /** Watching it costs nothing: nobody changes it, and it need not exist. */
@@ -16,7 +10,7 @@ const QUIET_PATH = 'domid';
  * The publications of this domain's backends, kept up to date by the events of a watch: what has
  * changed is read again when somebody asks. It is for one connection; the next one needs its own.
  */
-export class PublicationIndex implements Publications {
+export class PublicationIndex {
   readonly #store: Xenstore;
   readonly #known = new Map<string, VbdPublication>();
   /** Backend paths that are to be read again, and `backend/vbd/<domid>` or all for those below. */
@@ -41,8 +35,11 @@ export class PublicationIndex implements Publications {
     this.#retired = true;
   }
 
-  async list(readers: boolean, options: RequestOptions = {}): Promise<readonly VbdPublication[]> {
-    if (this.#retired) return await storePublications(this.#store).list(readers, options);
+  /** Those that were committed before the call, and perhaps some more. */
+  async list(options: RequestOptions = {}): Promise<readonly VbdPublication[]> {
+    if (this.#retired) {
+      return await readPublications(this.#store, await listVbds(this.#store, options), options);
+    }
     await this.#catchUp(options);
     // What was announced before may still be on its way from xenstored into the index.
     while (this.#stale.size > 0 || this.#refreshing !== undefined) {
@@ -52,8 +49,7 @@ export class PublicationIndex implements Publications {
       });
       await this.#refreshing;
     }
-    const all = [...this.#known.values()];
-    return readers ? all : all.filter(({ mode }) => mode?.includes('w'));
+    return [...this.#known.values()];
   }
 
   /**
@@ -90,7 +86,7 @@ export class PublicationIndex implements Publications {
       const listed = new Set<string>();
       for (const path of stale) for (const backend of await this.#expand(path)) listed.add(backend);
       const vbds = [...listed].map(parseVbdPath).filter((vbd) => vbd !== undefined);
-      const found = await readPublications(this.#store, vbds, true);
+      const found = await readPublications(this.#store, vbds);
       for (const path of listed) this.#known.delete(path);
       for (const publication of found) this.#known.set(publication.vbd.backend, publication);
     } catch (error) {

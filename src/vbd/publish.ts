@@ -1,14 +1,11 @@
 import type { BlockDevice } from '../block/block-device.js';
 import { formatDevnumHex } from '../linux/devnum.js';
+import { readStackedBlock } from '../topology/stacked-block.js';
 import { quote } from '../util/one-line.js';
-import type {
-  RequestOptions,
-  TransactionOutcome,
-  TransactionStep,
-  Xenstore,
-} from '../xenstore/xenstore.js';
+import type { RequestOptions, TransactionStep, Xenstore } from '../xenstore/xenstore.js';
 import { type VbdBackend, XenbusState } from './vbd-backend.js';
 import { VbdError } from './vbd-error.js';
+import type { VbdInstance } from './vbd-instance.js';
 import { backendNode, type VbdPath } from './vbd-path.js';
 
 /** How XenStore and blkback agree on the device: the nodes of docs/xenstore.md. */
@@ -21,13 +18,17 @@ export interface Publication {
   readonly diskseq: string;
 }
 
-/** What stands in XenStore for a device. `inline` is what the first diskseq kernels read. */
-export function toPublication(device: BlockDevice, uapi: Uapi): Publication {
-  const number = formatDevnumHex(device.identity.devnum);
-  const diskseq = device.identity.diskseq.toString(16);
+/**
+ * What stands in XenStore for a device. `inline` is what the first diskseq kernels read. The path is the
+ * kernel's own name of the device: QEMU and bootloaders open it again, and a link may lead elsewhere
+ * by then.
+ */
+export function toPublication({ identity, path }: BlockDevice, uapi: Uapi): Publication {
+  const number = formatDevnumHex(identity.devnum);
+  const diskseq = identity.diskseq.toString(16);
   return {
     'physical-device': uapi === 'inline' ? `${diskseq}@${number}` : number,
-    'physical-device-path': device.path,
+    'physical-device-path': readStackedBlock(identity.devnum)?.path ?? path,
     diskseq,
   };
 }
@@ -35,13 +36,22 @@ export function toPublication(device: BlockDevice, uapi: Uapi): Publication {
 /** What the plan was made from: with another value the device would be another's. */
 const PLANNED_FROM = ['frontend', 'params', 'mode'] as const;
 
-/** The one transaction that names the device to blkback, if everything still is as it was seen. */
+/**
+ * The one transaction that names the device to blkback, if everything still is as it was seen.
+ *
+ * @param seen the nodes that the plan was made from.
+ * @param tellsOpened whether blkback keeps an `opened` node: a 1 there would be the answer to an earlier
+ *   publication, and would be taken for the answer to this one.
+ */
 export function publishSteps(
   vbd: VbdPath,
   seen: VbdBackend,
   publication: Publication,
+  tellsOpened: boolean,
 ): TransactionStep[] {
+  const opened = { op: 'expect', path: backendNode(vbd, 'opened'), value: '0' } as const;
   return [
+    ...(tellsOpened ? [opened] : []),
     // Below a backend that is gone a write would bring it back, as a ruin; and one that was made anew
     // under the same path is another guest's.
     ...PLANNED_FROM.map((node) => ({
@@ -69,26 +79,35 @@ export function publishSteps(
 }
 
 /**
- * Names the device to blkback, for the backend that was `seen`. When it throws, nothing of ours is published: `EGONE`, `ESTATE` and
- * `ERACE` say that nothing was; after any other error, which leaves that open, it is taken back, for
- * which `rollback` gives the time.
+ * Names the device to blkback, for an instance of the vbd. `EGONE`, `ESTATE`, `EOPEN` and `ERACE` say
+ * that nothing was published; after any other error that is open.
+ *
+ * @param seen the nodes that the plan was made from.
  */
 export async function publish(
   store: Xenstore,
-  vbd: VbdPath,
+  instance: VbdInstance,
   seen: VbdBackend,
   publication: Publication,
-  options: RequestOptions & { readonly rollback: () => AbortSignal },
+  options: RequestOptions,
 ): Promise<void> {
-  const steps = publishSteps(vbd, seen, publication);
-  let outcome: TransactionOutcome;
-  try {
-    outcome = await store.transact(steps, { signal: options.signal });
-  } catch (error) {
-    await unpublish(store, vbd, publication, { signal: options.rollback() });
-    throw error;
-  }
+  const { vbd, directory } = instance;
+  const steps = publishSteps(vbd, seen, publication, instance.tellsOpened);
+  if (!directory.isCurrent()) throw madeAnew(vbd);
+  const outcome = await store.transact(steps, options);
   if (!outcome.committed) throw refusal(vbd, steps[outcome.failed], outcome.found);
+}
+
+/** Whether an error of `publish` says that nothing was published. */
+export function isUnpublished(error: unknown): boolean {
+  return error instanceof VbdError && ['EGONE', 'ESTATE', 'EOPEN', 'ERACE'].includes(error.code);
+}
+
+function madeAnew(vbd: VbdPath): VbdError {
+  return new VbdError(
+    `${vbd.backend} was made anew while the device was being opened: it is another vbd now`,
+    { code: 'ERACE' },
+  );
 }
 
 function refusal(
@@ -101,6 +120,12 @@ function refusal(
     return new VbdError(
       `${failed.path} was written by somebody else (${quote(found ?? '')}) while the device was being opened`,
       { code: 'ERACE' },
+    );
+  }
+  if (failed?.path.endsWith('/opened') && found !== undefined) {
+    return new VbdError(
+      `${failed.path} is ${quote(found)}: blkback has opened a device for this vbd already; the vbd has to be removed first`,
+      { code: 'EOPEN' },
     );
   }
   if (found === undefined) {

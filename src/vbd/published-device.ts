@@ -1,5 +1,6 @@
-import { type Devnum, parseDevnumHex } from '../linux/devnum.js';
+import type { Devnum } from '../linux/devnum.js';
 import { quote } from '../util/one-line.js';
+import { scanDevnum } from './scan-devnum.js';
 import type { VbdBackend } from './vbd-backend.js';
 import { VbdError } from './vbd-error.js';
 import type { VbdPath } from './vbd-path.js';
@@ -14,7 +15,7 @@ export interface PublishedDevice {
 
 /** Reads `physical-device` and its companions in either dialect; `undefined` if there is none. */
 export function readPublished(vbd: VbdPath, backend: VbdBackend): PublishedDevice | undefined {
-  const text = backend.text('physical-device');
+  const text = backend.bytes('physical-device')?.toString('latin1');
   if (text === undefined) return undefined;
   const device = parsePublished({ physicalDevice: text, diskseq: backend.text('diskseq') });
   if (device === undefined) {
@@ -26,14 +27,16 @@ export function readPublished(vbd: VbdPath, backend: VbdBackend): PublishedDevic
   return { ...device, path: backend.text('physical-device-path') };
 }
 
-/** Reads the values of `physical-device` and `diskseq`; `undefined` for what names no device. */
+/**
+ * Reads the values of `physical-device` and `diskseq`, a character for each byte (latin1), as blkback
+ * would; `undefined` for what names no device.
+ */
 export function parsePublished(nodes: {
   readonly physicalDevice: string;
   readonly diskseq: string | undefined;
 }): Omit<PublishedDevice, 'path'> | undefined {
-  const [, inline, number = ''] =
-    /^(?:([0-9a-f]{1,16})@)?([0-9a-f:]+)$/.exec(nodes.physicalDevice) ?? [];
-  const devnum = parseDevnumHex(number);
+  const [, inline, number = ''] = /^(?:([0-9a-f]{1,16})@)?(.*)$/s.exec(nodes.physicalDevice) ?? [];
+  const devnum = scanDevnum(number);
   if (devnum === undefined) return undefined;
   const hex = nodes.diskseq ?? inline;
   const diskseq = hex && /^[1-9a-f][0-9a-f]{0,15}$/.test(hex) ? BigInt(`0x${hex}`) : undefined;

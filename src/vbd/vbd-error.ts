@@ -8,6 +8,8 @@ import { BlkbackError } from '../errors.js';
  * - `EOPEN`: blkback has a device open that XenStore does not name;
  * - `ESTATE`: blkback is in a state in which it takes no device;
  * - `EBLKBACK`: blkback refused or closed the device;
+ * - `EVBD`: the backend is another domain's;
+ * - `ESYSFS`: sysfs does not tell what blkback has open;
  * - `EGONE`: the backend directory went away in the middle;
  * - `ERECORD`: the record of what is to be undone cannot be kept;
  * - `ETIMEDOUT`: the deadline passed; the message says what was waited for.

@@ -1,6 +1,6 @@
-/** A vbd as its backend path names it. */
+/** A vbd of this domain's backends. */
 export interface VbdPath {
-  /** The path as given: relative to this domain, or absolute. */
+  /** Its backend path, relative to this domain: `backend/vbd/<domid>/<devid>`. */
   readonly backend: string;
   /** Domain of the guest. */
   readonly domid: number;
@@ -10,27 +10,43 @@ export interface VbdPath {
   readonly error: string;
   /** Its directory in `/sys/bus/xen-backend/devices`. */
   readonly sysfsName: string;
+  /**
+   * The backend domain, where the path that was given is absolute. Whoever acts on such a path has to
+   * make sure first that it is this domain (`requireOwnDomain`).
+   */
+  readonly backendDomid?: number | undefined;
 }
+
+const BACKEND_PATH =
+  /^(?:\/local\/domain\/(0|[1-9]\d{0,4})\/)?backend\/vbd\/(0|[1-9]\d{0,4})\/(0|[1-9]\d{0,9})$/;
 
 /**
  * Reads a backend path: `backend/vbd/<domid>/<devid>` as libxl passes it, or the same below
- * `/local/domain/<domid>/`. `undefined` for anything else.
+ * `/local/domain/<domid>/`. Both spellings of one vbd give the same `backend`, so that nobody takes
+ * them for two. `undefined` for anything else.
  */
 export function parseVbdPath(path: string): VbdPath | undefined {
-  const match =
-    /^(\/local\/domain\/(?:0|[1-9]\d{0,4})\/)?backend\/vbd\/(0|[1-9]\d{0,4})\/(0|[1-9]\d{0,9})$/.exec(
-      path,
-    );
-  if (!match?.[2] || !match[3]) return undefined;
-  const [, domain = '', domid, devid] = match;
+  const [, domain, domid, devid] = BACKEND_PATH.exec(path) ?? [];
+  if (domid === undefined || devid === undefined) return undefined;
+  const vbd = vbdPath(Number(domid), Number(devid));
+  return domain === undefined ? vbd : { ...vbd, backendDomid: Number(domain) };
+}
+
+/** The path of the vbd with this device number that this domain serves to a guest. */
+export function vbdPath(domid: number, devid: number): VbdPath {
   return {
-    backend: path,
-    domid: Number(domid),
-    devid: Number(devid),
+    backend: `backend/vbd/${domid}/${devid}`,
+    domid,
+    devid,
     // xenbus_client.c, xenbus_va_dev_error: "error/<nodename>/error", relative to the backend domain.
-    error: `${domain}error/backend/vbd/${domid}/${devid}/error`,
+    error: `error/backend/vbd/${domid}/${devid}/error`,
     sysfsName: `vbd-${domid}-${devid}`,
   };
+}
+
+/** Whether two paths name the same vbd. */
+export function sameVbd(a: VbdPath, b: VbdPath): boolean {
+  return a.domid === b.domid && a.devid === b.devid;
 }
 
 /** The path of a node in the vbd's backend directory. */

@@ -30,9 +30,7 @@ static void vbd_event(const char *key, const char *leaf)
 	else if (!*leaf)
 		check_backend(vbd);
 	else if (strcmp(leaf, "physical-device") == 0) {
-		if (vbd->opening)
-			vbd->recheck |= DEVICE;
-		else
+		if (!must_wait(vbd, DEVICE))
 			backend_changed(vbd);
 	}
 }
@@ -106,14 +104,24 @@ void frontend_event(const char *key)
 		frontend_changed(vbd);
 }
 
-void release_opens(void)
+/* Those that a timer will open are not held. */
+void release_opens(const char *pattern)
 {
-	/* Without --hold a timer will do it. */
-	for (int i = 0; options.hold && i < BUCKETS; i++)
+	for (int i = 0; i < BUCKETS; i++)
 		for (struct vbd *vbd = vbds[i], *next; vbd; vbd = next) {
 			next = vbd->next;
-			if (vbd->opening)
+			if (vbd->held && is_for(pattern, vbd->key))
 				open_now(vbd);
+		}
+}
+
+void release_events(const char *pattern)
+{
+	for (int i = 0; i < BUCKETS; i++)
+		for (struct vbd *vbd = vbds[i], *next; vbd; vbd = next) {
+			next = vbd->next;
+			if (is_for(pattern, vbd->key))
+				catch_up(vbd);
 		}
 }
 

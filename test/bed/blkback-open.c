@@ -12,6 +12,7 @@
 struct closing {
 	struct closing *next;
 	struct timer timer;
+	bool held;		/* no timer will close it, but a release */
 	int fd;
 	char key[64], dev[24], diskseq[24];
 };
@@ -25,7 +26,7 @@ void open_now(void *data)
 	bool mismatch;
 	char dev[24];
 
-	vbd->opening = false;
+	vbd->opening = vbd->held = false;
 	snprintf(dev, sizeof(dev), "%x:%x", vbd->major, vbd->minor);
 	if (fd < 0) {
 		log_begin("failed", vbd->key);
@@ -130,7 +131,9 @@ void backend_changed(struct vbd *vbd)
 	vbd->minor = minor;
 	vbd->expected = expected;
 	vbd->opening = true;
-	if (options.hold)
+	/* Once it has been read, the device will be opened, whatever the node says by then. */
+	vbd->held = is_held(HELD_OPEN, vbd->key);
+	if (vbd->held)
 		goto out;
 	if (!options.delay_ms)
 		open_now(vbd);
@@ -191,11 +194,21 @@ void close_later(const struct vbd *vbd)
 	snprintf(closing->dev, sizeof(closing->dev), "%x:%x", vbd->major, vbd->minor);
 	closing->next = closings;
 	closings = closing;
-	if (!options.hold_close)
+	closing->held = is_held(HELD_CLOSE, vbd->key);
+	if (!closing->held)
 		timer_add(&closing->timer, options.close_delay_ms, close_device, closing);
 }
 
-/* What is still to be closed, at once: with --hold-close, or when no timer will fire any more. */
+void release_closes(const char *pattern)
+{
+	for (struct closing *closing = closings, *next; closing; closing = next) {
+		next = closing->next;
+		if (closing->held && is_for(pattern, closing->key))
+			close_device(closing);
+	}
+}
+
+/* What is still to be closed, at once, as no timer will fire any more. */
 void close_all(void)
 {
 	while (closings)

@@ -74,10 +74,8 @@ static bool is_online(const struct vbd *vbd)
 
 void frontend_changed(struct vbd *vbd)
 {
-	if (vbd->opening) {
-		vbd->recheck |= FRONTEND;
+	if (must_wait(vbd, FRONTEND))
 		return;
-	}
 	switch (read_state(vbd->frontend)) {
 	case INITIALISING:
 		if (vbd->state == CLOSED)
@@ -154,10 +152,8 @@ void check_backend(struct vbd *vbd)
 	char *state;
 
 	strcpy(key, vbd->key);
-	if (vbd->opening) {
-		vbd->recheck |= BACKEND;
+	if (must_wait(vbd, BACKEND))
 		return;
-	}
 	state = store_read(vbd->nodename, "state");
 	/*
 	 * A state that has gone back to 1 belongs to a new instance. The driver, which compares nothing
@@ -171,12 +167,26 @@ void check_backend(struct vbd *vbd)
 	free(state);
 }
 
-/* One thread serves all the driver's events in turn: these had to wait for the open. */
+/*
+ * One thread serves all the driver's events in turn: while it opens a device, or is stuck, whatever
+ * changes is only remembered. It is for one vbd here, so that a test can go on with the others.
+ */
+bool must_wait(struct vbd *vbd, unsigned change)
+{
+	if (!vbd->opening && !is_held(HELD_EVENTS, vbd->key))
+		return false;
+	vbd->recheck |= change;
+	return true;
+}
+
+/* What had to wait. */
 void catch_up(struct vbd *vbd)
 {
 	unsigned recheck = vbd->recheck;
 	char key[sizeof(vbd->key)];
 
+	if (vbd->opening || is_held(HELD_EVENTS, vbd->key))
+		return;
 	strcpy(key, vbd->key);
 	vbd->recheck = 0;
 	if (recheck & BACKEND)

@@ -62,7 +62,7 @@ static int until_timer(void)
 
 static void usage(void)
 {
-	fputs("usage: blkback --sysfs DIR --dev-dir DIR --log FILE [--guise diskseq|stock]\n"
+	fputs("usage: blkback --sysfs DIR --dev-dir DIR --log FILE [--control FIFO] [--guise diskseq|stock]\n"
 	      "  [--delay-ms N [--random-delay]] [--hold] [--close-delay-ms N] [--hold-close]\n"
 	      "  [--no-probe] [--no-open] [--fail-open ERRNO]\n", stderr);
 	exit(2);
@@ -85,6 +85,7 @@ static void parse(int argc, char **argv)
 		{ "sysfs", required_argument, NULL, 's' },
 		{ "dev-dir", required_argument, NULL, 'd' },
 		{ "log", required_argument, NULL, 'l' },
+		{ "control", required_argument, NULL, 'c' },
 		{ "delay-ms", required_argument, NULL, 'D' },
 		{ "random-delay", no_argument, NULL, 'r' },
 		{ "hold", no_argument, NULL, 'h' },
@@ -107,11 +108,12 @@ static void parse(int argc, char **argv)
 		case 's': options.sysfs = optarg; break;
 		case 'd': options.dev_dir = optarg; break;
 		case 'l': options.log = optarg; break;
+		case 'c': options.control = optarg; break;
 		case 'D': options.delay_ms = number(optarg); break;
 		case 'r': options.random_delay = true; break;
-		case 'h': options.hold = true; break;
+		case 'h': hold(HELD_OPEN, "*"); break;
 		case 'C': options.close_delay_ms = number(optarg); break;
-		case 'H': options.hold_close = true; break;
+		case 'H': hold(HELD_CLOSE, "*"); break;
 		case 'P': options.no_probe = true; break;
 		case 'O': options.no_open = true; break;
 		case 'F': options.fail_open = number(optarg); break;
@@ -153,12 +155,10 @@ static void run_signal(int fd)
 		die("signalfd: %m");
 	switch (signal.ssi_signo) {
 	case SIGUSR1:
-		release_opens();
+		release_opens("*");
 		break;
 	case SIGUSR2:
-		/* Without --hold-close a timer will do it. */
-		if (options.hold_close)
-			close_all();
+		release_closes("*");
 		break;
 	default:
 		close_everything();
@@ -171,7 +171,7 @@ int main(int argc, char **argv)
 {
 	pid_t parent = getppid();
 	sigset_t signals;
-	int signal_fd;
+	int signal_fd, control_fd = -1;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
@@ -186,21 +186,26 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
 	log_open(options.log);
+	if (options.control)
+		control_fd = control_open(options.control);
 	sysfs_prepare();
 	store_open();
 	store_watch("backend/vbd", "backend");
 	for (;;) {
 		struct pollfd fds[] = { { .fd = store_fd(), .events = POLLIN },
-					{ .fd = signal_fd, .events = POLLIN } };
+					{ .fd = signal_fd, .events = POLLIN },
+					{ .fd = control_fd, .events = POLLIN } };
 
 		/* Drained, or libxenstore's pipe may say nothing of what it has already fetched. */
 		while (run_event())
 			run_timers();
 		run_timers();
-		if (poll(fds, 2, until_timer()) < 0 && errno != EINTR)
+		if (poll(fds, 3, until_timer()) < 0 && errno != EINTR)
 			die("poll: %m");
 		if (fds[1].revents)
 			run_signal(signal_fd);
+		if (fds[2].revents)
+			control_read(control_fd);
 		if (fds[0].revents & (POLLHUP | POLLERR | POLLNVAL))
 			die("lost xenstored");
 	}

@@ -18,11 +18,10 @@ struct options {
 	const char *sysfs;	/* stands for /sys */
 	const char *dev_dir;	/* where the short-lived device nodes are made */
 	const char *log;
+	const char *control;	/* a FIFO that commands are read from; blkback-control.c */
 	unsigned delay_ms;	/* between reading physical-device and opening */
 	bool random_delay;	/* uniformly 0..delay_ms instead */
-	bool hold;		/* opens wait for SIGUSR1 */
 	unsigned close_delay_ms; /* between the sysfs entry's end and the close */
-	bool hold_close;	/* closes wait for SIGUSR2 */
 	bool no_probe;		/* as if the driver's module were not loaded */
 	bool no_open;		/* never reacts to physical-device */
 	int fail_open;		/* an errno: every open fails with it */
@@ -36,7 +35,7 @@ struct timer {
 	struct timer *next;
 };
 
-/* What may have changed while a vbd was being opened: looked at afterwards, as the driver would. */
+/* What may have changed while a vbd's events had to wait: looked at afterwards, as the driver would. */
 enum { BACKEND = 1, FRONTEND = 2, DEVICE = 4 };
 
 /* One instance of a backend; the same path made anew after its removal is another instance. */
@@ -54,6 +53,7 @@ struct vbd {
 	int fd;			/* -1: not open */
 	char diskseq[24];	/* of the open device, as logged */
 	bool opening;		/* between reading physical-device and the open */
+	bool held;		/* no timer will open it, but a release */
 	unsigned recheck;	/* BACKEND, FRONTEND, DEVICE */
 	struct timer timer;
 };
@@ -64,6 +64,18 @@ struct node {
 
 /* blkback.c */
 void timer_add(struct timer *timer, double ms, void (*fire)(void *), void *data);
+
+/* blkback-control.c */
+enum held {
+	HELD_OPEN,	/* between reading physical-device and the open */
+	HELD_CLOSE,	/* between the end of the sysfs entry and the close */
+	HELD_EVENTS,	/* what xenbus tells of a vbd that there is, as while its one thread is stuck */
+};
+bool is_for(const char *pattern, const char *key);
+bool is_held(enum held what, const char *key);
+void hold(enum held what, const char *key);
+int control_open(const char *path);
+void control_read(int fd);
 
 /* blkback-log.c */
 void log_open(const char *path);
@@ -110,6 +122,7 @@ void fatal(struct vbd *vbd, int error, const char *text);
 void probe(const char *key);
 void check_backend(struct vbd *vbd);
 void frontend_changed(struct vbd *vbd);
+bool must_wait(struct vbd *vbd, unsigned change);
 void catch_up(struct vbd *vbd);
 
 /* blkback-open.c */
@@ -117,13 +130,15 @@ void backend_changed(struct vbd *vbd);
 void open_now(void *vbd);
 void connect_frontend(struct vbd *vbd);
 void close_later(const struct vbd *vbd);
+void release_closes(const char *pattern);
 void close_all(void);
 
 /* blkback-events.c */
 struct vbd **slot(const char *key);
 void backend_event(const char *path);
 void frontend_event(const char *key);
-void release_opens(void);
+void release_opens(const char *pattern);
+void release_events(const char *pattern);
 void close_everything(void);
 
 #endif

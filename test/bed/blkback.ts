@@ -1,9 +1,21 @@
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
+import { asLine, type BlkbackEvent, openLog } from './blkback-log.js';
 import { startChild, stopChild } from './child.js';
 import { onDirectoryEvent, within } from './deadline.js';
 import { built, temporaryDirectory } from './paths.js';
 import type { Xenstored } from './xenstored.js';
+
+export type { BlkbackEvent };
 
 /** How the stand-in behaves; see test/bed/blkback.h. */
 export interface BlkbackBehaviour {
@@ -12,11 +24,11 @@ export interface BlkbackBehaviour {
   /** Pause between reading `physical-device` and opening; with `randomDelay` any time up to it. */
   readonly delayMs?: number;
   readonly randomDelay?: boolean;
-  /** Opens wait for `kill('SIGUSR1')`. */
+  /** Opens wait for `kill('SIGUSR1')` or a `release`. */
   readonly hold?: boolean;
   /** Pause between the end of the sysfs entry and the close; 5 ms by default. */
   readonly closeDelayMs?: number;
-  /** Closes wait for `kill('SIGUSR2')`. */
+  /** Closes wait for `kill('SIGUSR2')` or a `release`. */
   readonly holdClose?: boolean;
   /** As if the driver's module were not loaded: state stays 1. */
   readonly noProbe?: boolean;
@@ -31,50 +43,8 @@ export interface BlkbackOptions extends BlkbackBehaviour {
   readonly directory?: string;
 }
 
-/** A line of the log. Which of the optional fields there are depends on the event. */
-export interface BlkbackEvent {
-  /** Milliseconds since the epoch, with a fraction. */
-  readonly time: number;
-  readonly event:
-    | 'ready'
-    | 'probe'
-    | 'state'
-    /** `physical-device` was read: `value`, `outcome`. */
-    | 'physical-device'
-    /** The device is open: `dev`, `diskseq`, `mode`, `size`, `readOnly`, `sectorSize`, `bytes`. */
-    | 'opened'
-    /** It was opened, and closed again for its diskseq; fields as in `opened`. */
-    | 'refused'
-    /** The open failed with `errno`. */
-    | 'failed'
-    /** What went to the error node: `errno`, `text`. */
-    | 'error'
-    /** The sysfs entry is gone: `why`. */
-    | 'removed'
-    /** The device is closed: `dev`, `diskseq`. */
-    | 'closed'
-    | 'died';
-  /** `F/V`, as in `7/51712`. */
-  readonly vbd?: string;
-  /** `major:minor` in hex, as in `7:3`. */
-  readonly dev?: string;
-  /** Decimal. */
-  readonly diskseq?: string;
-  /** The first 64 bytes, a character for each, without zeros at the end. */
-  readonly bytes?: string;
-  readonly size?: number;
-  readonly readOnly?: 0 | 1;
-  readonly sectorSize?: number;
-  readonly mode?: string;
-  readonly value?: string;
-  readonly outcome?: string;
-  readonly state?: number;
-  readonly errno?: number;
-  readonly text?: string;
-  readonly why?: string;
-  readonly reason?: string;
-  readonly frontend?: string;
-}
+/** What the stand-in can be told to put off. */
+export type Held = 'open' | 'close' | 'events';
 
 /** A running stand-in for xen-blkback. What it logs, not what the project says, is the truth. */
 export interface Blkback extends AsyncDisposable {
@@ -91,6 +61,14 @@ export interface Blkback extends AsyncDisposable {
     deadlineMs?: number,
     what?: string,
   ): Promise<BlkbackEvent>;
+  /**
+   * From now on something waits for a `release`, for the vbd of this key, which need not exist yet, or for
+   * all with `*`: its open, although the number has been read already; its close, although sysfs does not
+   * show the vbd any more; or whatever xenbus tells of the vbd, such as the end of its nodes.
+   */
+  hold(what: Held, key: string): Promise<void>;
+  /** Lifts the hold of this key, all holds for `*`, and goes on with what waits. Resolves when it is done. */
+  release(what: Held, key: string): Promise<void>;
   kill(signal: NodeJS.Signals): void;
   /** Ends it: every device is closed. Idempotent. */
   stop(): Promise<void>;
@@ -110,6 +88,7 @@ export async function startBlkback(
   mkdirSync(directory, { recursive: true });
   const sysfs = join(directory, 'sys');
   const logFile = join(directory, 'blkback.log');
+  const control = join(directory, 'control');
   // Not below /tmp or /run, which are often mounted nodev.
   const devDir = mkdtempSync('/dev/xen-bed-');
   const log = openLog(logFile);
@@ -118,8 +97,8 @@ export async function startBlkback(
     rmSync(devDir, { recursive: true, force: true });
     if (options.directory === undefined) rmSync(directory, { recursive: true, force: true });
   };
-  const args = ['--sysfs', sysfs, '--dev-dir', devDir, '--log', logFile, ...flags(options)];
-  const child = await startChild(program, args, {
+  const args = ['--sysfs', sysfs, '--dev-dir', devDir, '--log', logFile, '--control', control];
+  const child = await startChild(program, [...args, ...flags(options)], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: { PATH: process.env.PATH, ...xenstored.env },
   }).catch((error: unknown) => {
@@ -148,6 +127,15 @@ export async function startBlkback(
       ]),
     );
   };
+  const order = async (text: string): Promise<void> => {
+    const done = (): number => log.read().filter((event) => event.text === text).length;
+    const before = done();
+    // Opened for each: after its end there is no reader, and then that must fail and not wait.
+    const fifo = openSync(control, constants.O_WRONLY | constants.O_NONBLOCK);
+    writeSync(fifo, `${text}\n`);
+    closeSync(fifo);
+    await waitFor(() => done() > before, EVENT_DEADLINE_MS, text);
+  };
   const blkback: Blkback = {
     pid: child.pid,
     sysfs,
@@ -155,6 +143,8 @@ export async function startBlkback(
     logFile,
     log: () => [...log.read()],
     waitFor,
+    hold: (what, key) => order(`hold-${what} ${key}`),
+    release: (what, key) => order(`release-${what} ${key}`),
     kill: (signal) => void child.process.kill(signal),
     async stop() {
       await stopChild(child);
@@ -188,34 +178,4 @@ function flags(behaviour: BlkbackBehaviour): string[] {
   boolean('--no-open', behaviour.noOpen);
   number('--fail-open', behaviour.failOpen);
   return list;
-}
-
-function asLine(event: BlkbackEvent): string {
-  return JSON.stringify(event);
-}
-
-/** The log file, read on from where the last read ended. Each of its lines is written at once. */
-function openLog(path: string): { read(): readonly BlkbackEvent[]; close(): void } {
-  // A log left by a predecessor in the same directory is not this one's.
-  const fd = openSync(path, 'w+');
-  const buffer = Buffer.alloc(64 * 1024);
-  const events: BlkbackEvent[] = [];
-  let rest = '';
-  let position = 0;
-  let open = true;
-  return {
-    read() {
-      for (let got = 1; open && got > 0; position += got) {
-        got = readSync(fd, buffer, 0, buffer.length, position);
-        const lines = (rest + buffer.toString('latin1', 0, got)).split('\n');
-        rest = lines.pop() ?? '';
-        for (const line of lines) events.push(JSON.parse(line) as BlkbackEvent);
-      }
-      return events;
-    },
-    close() {
-      if (open) closeSync(fd);
-      open = false;
-    },
-  };
 }

@@ -77,7 +77,7 @@ export function loopsOf(directory: string): string[] {
  * neighbouring test) holds up its clearing for that moment. What remains after 2 s is left behind.
  */
 export async function loopsLeft(directory: string): Promise<string[]> {
-  const end = performance.now() + 2000;
+  const end = performance.now() + 5000;
   let left = loopsOf(directory);
   while (left.length > 0 && performance.now() < end) {
     await pause(5);

@@ -1,13 +1,14 @@
 import { errorCode } from '../../errors.js';
-import { formatDevnum } from '../../linux/devnum.js';
-import { isDeviceAbsent } from '../../linux/errno.js';
+import { getDiskseq } from '../../linux/block-ioctl.js';
+import { devnumFromStat, formatDevnum, sameDevnum } from '../../linux/devnum.js';
+import { isDeviceAbsent, isSystemError } from '../../linux/errno.js';
 import { O_RDONLY, OwnedFd } from '../../linux/fd.js';
-import { clearLoop, LO_FLAGS_AUTOCLEAR } from '../../linux/loop-ioctl.js';
+import { clearLoop } from '../../linux/loop-ioctl.js';
 import { findBlock, readAttribute } from '../../linux/sysfs.js';
 import { poll } from '../../util/poll.js';
 import { BlockError } from '../block-error.js';
-import { listHolders } from '../holders.js';
-import { type DeviceIdentity, identify } from '../identity.js';
+import { listDiskHolders } from '../holders.js';
+import type { DeviceIdentity } from '../identity.js';
 
 /** Which loop device, and which of those that have borne its number. */
 export type LoopInstance = Pick<DeviceIdentity, 'devnum' | 'diskseq'>;
@@ -33,16 +34,20 @@ export async function waitLoopUnbound(loop: LoopInstance, signal: AbortSignal): 
   } catch (error) {
     // Interrupted is not the same as held up.
     if (!signal.aborted || errorCode(signal.reason) === 'ECANCELED') throw error;
-    const holders = await listHolders(loop.devnum);
-    const who = holders.length > 0 ? holders.join(', ') : 'the kernel (blkback, it seems)';
+    const holders = (await listDiskHolders(loop.devnum)).map(({ name }) => name);
     throw new BlockError(
-      `loop device ${formatDevnum(loop.devnum)} (diskseq ${loop.diskseq}) is still held by ${who}`,
+      `loop device ${formatDevnum(loop.devnum)} (diskseq ${loop.diskseq}) is still held by ${holders.join(', ') || 'the kernel (blkback, it seems)'}`,
       { code: 'EHELD', cause: error },
     );
   }
 }
 
-/** Unbinds a loop device that does not clear itself; one that is another by now is left alone. */
+/**
+ * Unbinds a loop device that does not clear itself; one that is another by now is left alone. While
+ * others have it open, it is unbound with their last close: LOOP_CLR_FD only switches autoclear on then
+ * (drivers/block/loop.c, loop_clr_fd), so that nobody has to be waited for. The file is not asked for
+ * anything: its server may be gone.
+ */
 export async function unbindLoop(loop: LoopInstance & { readonly path: string }): Promise<void> {
   let fd: OwnedFd;
   try {
@@ -52,7 +57,11 @@ export async function unbindLoop(loop: LoopInstance & { readonly path: string })
     throw error;
   }
   await using _ = fd;
-  const found = await identify(fd).catch(() => undefined);
-  if (found?.diskseq !== loop.diskseq || found.loop === undefined) return;
-  if ((found.loop.flags & LO_FLAGS_AUTOCLEAR) === 0) await clearLoop(fd);
+  if (!sameDevnum(devnumFromStat(fd.statSync().rdev), loop.devnum)) return;
+  if ((await getDiskseq(fd)) !== loop.diskseq) return;
+  try {
+    await clearLoop(fd);
+  } catch (error) {
+    if (!isSystemError(error, 'ENXIO')) throw error;
+  }
 }

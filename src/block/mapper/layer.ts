@@ -8,7 +8,7 @@ import {
   resumeMapper,
 } from '../../linux/device-mapper.js';
 import { isSystemError, type SystemError } from '../../linux/errno.js';
-import { O_RDONLY, O_RDWR, type OwnedFd } from '../../linux/fd.js';
+import { O_RDONLY, type OwnedFd } from '../../linux/fd.js';
 import { findBlock } from '../../linux/sysfs.js';
 import { handOver } from '../../util/hand-over.js';
 import { BlockDevice } from '../block-device.js';
@@ -52,7 +52,7 @@ export async function createLayer(
   await createMapper(name, layerUuid(id));
   try {
     await loadTable(name, base, { kind, sectors: bytes / 512n, blockSize, writable });
-    return await openLayer(name, base, writable);
+    return await openLayer(name, base);
   } catch (error) {
     await discardLayer(name);
     throw error;
@@ -95,11 +95,11 @@ function claimed(path: string, claimants: readonly string[], cause?: SystemError
   });
 }
 
-async function openLayer(name: string, base: BlockDevice, writable: boolean): Promise<BlockDevice> {
+async function openLayer(name: string, base: BlockDevice): Promise<BlockDevice> {
   const state = await readMapper({ name });
   if (state === undefined) throw new BlockError(`${name} has vanished`, { code: 'ENXIO' });
   await using node = await pinNode((await findBlock(state.devnum)).directory);
-  return await handOver(await node.reopen(writable ? O_RDWR : O_RDONLY), async (fd) => {
+  return await handOver(await node.reopen(O_RDONLY), async (fd) => {
     // Not before it is open: it would go at once.
     await removeMapper({ devnum: state.devnum }, true);
     await resumeMapper(name);

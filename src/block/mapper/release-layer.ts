@@ -95,7 +95,7 @@ export async function waitLayersGone(owner: string, signal: AbortSignal): Promis
     const [layer] = left;
     const holders = layer ? await listHolders(layer.devnum) : [];
     throw new BlockError(
-      `mapper device ${layer?.name} is still held by ${holders.join(', ') || 'the kernel (blkback, it seems)'}`,
+      `mapper device ${layer?.name} is still held by ${holders.map(({ name }) => name).join(', ') || 'the kernel (blkback, it seems)'}`,
       { code: 'EHELD', cause: error },
     );
   }

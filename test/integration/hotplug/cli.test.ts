@@ -107,7 +107,7 @@ describe('xen-blkback on a bed', function () {
       const vbd = await stage.vbd(stage.image());
       const run = await stage.cli(['add', vbd.backendPath, '-v']);
       const steps = [...run.stderr.matchAll(/^ *[\d.]+ ms {2}(\w+)/gm)].map((match) => match[1]);
-      assert.deepEqual(steps, ['planned', 'opened', 'ready', 'published', 'connected', 'released']);
+      assert.deepEqual(steps, ['planned', 'ready', 'opened', 'published', 'connected', 'released']);
     }));
 
   it('takes settings from the environment, and options before them', () =>

@@ -3,12 +3,14 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { errorCode } from '../../../src/errors.js';
 import { attach } from '../../../src/hotplug/attach.js';
 import { detach } from '../../../src/hotplug/detach.js';
 import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import type { Bed } from '../../bed/bed.js';
 import { attachLoop, loopsLeft, makeImage } from '../../bed/images.js';
+import { assertNeverBeside, openDevices } from '../../bed/open-devices.js';
 import { built, projectRoot } from '../../bed/paths.js';
 import {
   createVbd,
@@ -51,6 +53,9 @@ interface Prepared extends AsyncDisposable {
   readonly directory: string;
 }
 
+/** What is added to the number of a guest for the other one that wants the same. */
+const OTHERS = 10_000;
+
 /** Adds of one kind of target, each killed at another call, and what has to be left of them: nothing. */
 export class Sweep {
   readonly #bed: Bed;
@@ -88,6 +93,7 @@ export class Sweep {
     });
     if (signal === null) this.#missed.push(kill);
     else this.killed++;
+    await this.#addForAnother(run);
     await this.#tearDown(run);
     // The same vbd once more, as a toolstack would try again.
     await createVbd(this.#store, run.options);
@@ -138,8 +144,50 @@ export class Sweep {
     return signal;
   }
 
+  /**
+   * Another guest wants the same bytes after the kill, and once more when the nodes are gone while blkback
+   * cannot let go yet. It may get them if blkback has not opened them for the first, and never beside it.
+   */
+  async #addForAnother(run: Prepared): Promise<void> {
+    const { blkback } = this.#bed;
+    const frontend = run.options.frontend + OTHERS;
+    const options = { ...run.options, frontend };
+    for (const moment of ['killed', 'deleted'] as const) {
+      if (moment === 'deleted') {
+        await blkback.hold('events', run.vbd.key);
+        await deleteVbd(this.#store, run.vbd);
+      }
+      const vbd = await createVbd(this.#store, options);
+      await waitInitWait(this.#store, vbd);
+      const how = { ...this.#places(), uapi: 'key', timeoutMs: 3000 } as const;
+      const outcome = await attach(this.#store, parse(vbd), how).then(
+        () => 'attached',
+        (error: unknown) => errorCode(error) ?? String(error),
+      );
+      const open = openDevices(blkback.log());
+      // What a killed add took with it before blkback opened it is an empty disk.
+      const held = open.some(({ vbd: key, size }) => key === run.vbd.key && size !== 0);
+      const allowed = held ? ['EBUSY'] : ['EBUSY', 'attached'];
+      assert.ok(allowed.includes(outcome), `${moment}, ${held ? 'held' : 'free'}: ${outcome}`);
+      assertNeverBeside(blkback.log());
+      await this.#end({ ...run, vbd, options });
+    }
+    await blkback.release('events', run.vbd.key);
+  }
+
   /** The nodes go, as when a domain is destroyed; then nothing may be left, by the kernel's doing. */
-  async #tearDown({ vbd, options, directory }: Prepared): Promise<void> {
+  async #tearDown(run: Prepared): Promise<void> {
+    await this.#end(run);
+    const { vbd, options, directory } = run;
+    assert.deepEqual((await this.#scenario.left?.(options.frontend)) ?? [], []);
+    assert.deepEqual(await loopsLeft(directory), []);
+    const name = parse(vbd).sysfsName;
+    const files = readdirSync(this.#bed.runDirectory).filter((file) => file.includes(name));
+    assert.deepEqual(files, []);
+  }
+
+  /** Blkback has closed the device, and what the kernel does not undo by itself is undone. */
+  async #end({ vbd }: Prepared): Promise<void> {
     const { blkback } = this.#bed;
     const isOf = (event: { vbd?: string }) => event.vbd === vbd.key;
     const instances = () => blkback.log().filter((e) => isOf(e) && e.event === 'probe').length;
@@ -149,11 +197,6 @@ export class Sweep {
     await deleteVbd(this.#store, vbd);
     await blkback.waitFor(() => removals() === instances() && opens() === closes());
     if (this.#scenario.needsRemove) await detach(this.#store, parse(vbd), this.#places());
-    assert.deepEqual((await this.#scenario.left?.(options.frontend)) ?? [], []);
-    assert.deepEqual(await loopsLeft(directory), []);
-    const name = parse(vbd).sysfsName;
-    const files = readdirSync(this.#bed.runDirectory).filter((file) => file.includes(name));
-    assert.deepEqual(files, []);
   }
 
   #places() {

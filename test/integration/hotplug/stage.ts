@@ -234,6 +234,16 @@ export class Stage {
     this.assertNothingLeft(...own);
   }
 
+  /**
+   * After an attach that has failed although blkback has the device open at `path`, or may open it: the
+   * nodes go on saying so, the toolstack is told why, and the vbd's end has been asked for.
+   */
+  async assertKept(vbd: Vbd, error: { message: string }, path: string): Promise<void> {
+    const nodes = ['physical-device', 'hotplug-status', 'hotplug-error', 'online', 'state'];
+    const expected = [devnumOf(path), 'error', error.message, '0', '5'];
+    assert.deepEqual(await this.nodes(vbd, ...nodes), expected);
+  }
+
   /** What libxl does for every domain that it destroys: the nodes go, then the script runs. */
   async destroyVbds(): Promise<void> {
     for (const vbd of [...this.#vbds.values()]) {

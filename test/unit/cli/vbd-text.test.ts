@@ -12,6 +12,8 @@ import type { VbdSummary } from '../../../src/vbd/vbd-summary.js';
 const vbd = parseVbdPath('backend/vbd/7/51712') as VbdPath;
 const attached: VbdSummary = {
   vbd,
+  nodesGone: false,
+  openDevnum: undefined,
   domainName: 'work',
   vdev: 'xvda',
   mode: 'w',

@@ -1,59 +1,83 @@
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
-import { claimExport } from '../../../src/sharing/claim.js';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pinPath } from '../../../src/block/open-path.js';
+import { SharingClaim } from '../../../src/sharing/claim.js';
 import type { ExportUse } from '../../../src/sharing/export-use.js';
-import { DeviceMap } from '../../../src/topology/device-map.js';
+import { reachOfPath } from '../../../src/sharing/export-use.js';
+import type { VbdUse } from '../../../src/vbd/vbd-uses.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { temporaryDirectory } from '../../bed/paths.js';
 
-describe('claimExport', () => {
-  const file = { kind: 'file', device: 1n, inode: 2n } as const;
-  const use = (isAlone: boolean): ExportUse => ({
-    subject: '/a.img',
-    access: 'read-write',
-    sharing: 'deny',
-    domid: 7,
-    device: undefined,
-    look: async () => ({
-      map: new DeviceMap(),
-      reach: {
-        extents: [{ base: file, start: 0n, end: undefined }],
-        stack: new Set(),
-        unclaimed: [],
-      },
-    }),
-    isAlone: () => isAlone,
-  });
+const WINDOW = { offset: 0n, size: undefined, blockSize: 512 };
 
-  /** How often all vbds are listed for a claim. */
-  const listings = async (wanted: ExportUse): Promise<number> => {
-    const runDirectory = temporaryDirectory();
+describe('SharingClaim', () => {
+  let directory: string;
+  beforeEach(() => {
+    directory = temporaryDirectory();
+    writeFileSync(join(directory, 'a.img'), Buffer.alloc(4096));
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  const lock = async (signal: AbortSignal, exclusive = true): Promise<SharingClaim> => {
+    const pinned = await pinPath(join(directory, 'a.img'));
+    await using _node = pinned.fd;
+    const place = { runDirectory: directory, exclusive, checked: true };
+    return await SharingClaim.lock(pinned, WINDOW, place, signal);
+  };
+
+  /** How often all vbds are listed for an export of the file. */
+  const listings = async (isAlone: boolean): Promise<number> => {
+    const pinned = await pinPath(join(directory, 'a.img'));
+    await using _node = pinned.fd;
+    const signal = AbortSignal.timeout(5000);
+    await using claim = await lock(signal);
+    const wanted: ExportUse = {
+      subject: '/a.img',
+      access: 'read-write',
+      sharing: 'deny',
+      domid: 7,
+      device: undefined,
+      mapper: undefined,
+      encrypted: false,
+      look: () => reachOfPath(pinned, WINDOW),
+      isAlone: () => isAlone,
+    };
     let listed = 0;
-    const list = async (): Promise<[]> => {
+    const list = async (): Promise<VbdUse[]> => {
       listed++;
       return [];
     };
-    const around = {
-      // Nobody is there who would have to be named.
-      store: {} as Xenstore,
-      publications: { list },
+    // Nobody is there who would have to be named.
+    const store = {} as Xenstore;
+    await claim.requireFree(wanted, {
+      store,
+      uses: { list },
       own: undefined,
-      signal: AbortSignal.timeout(5000),
-      runDirectory,
-    };
-    try {
-      await using _claim = await claimExport(wanted, around);
-      return listed;
-    } finally {
-      rmSync(runDirectory, { recursive: true });
-    }
+      sameVm: 'check',
+      signal,
+    });
+    return listed;
   };
 
   it('looks at no other vbd where the kernel says that nobody else has the bytes', async () => {
-    assert.equal(await listings(use(true)), 0);
+    assert.equal(await listings(true), 0);
   });
 
   it('looks at all of them where it does not', async () => {
-    assert.equal(await listings(use(false)), 1);
+    assert.equal(await listings(false), 1);
+  });
+
+  it('keeps others away who want to write, from before the file is opened', async () => {
+    await using _first = await lock(AbortSignal.timeout(5000));
+    const late = new Error('late');
+    const second = new AbortController();
+    setTimeout(() => second.abort(late), 50);
+    await assert.rejects(lock(second.signal), late);
+  });
+
+  it('lets readers look side by side', async () => {
+    await using _first = await lock(AbortSignal.timeout(5000), false);
+    await using _second = await lock(AbortSignal.timeout(5000), false);
   });
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type DomainIdentity, isSameVm, readDomains } from '../../../src/sharing/same-vm.js';
+import { compareVms, type DomainIdentity, readDomains } from '../../../src/sharing/same-vm.js';
 import { XenstoreError } from '../../../src/xenstore/xenstore-error.js';
 import { MemoryXenstore } from '../../store/memory.js';
 
@@ -8,9 +8,10 @@ const domain = (domid: number, vm?: string, targetVm?: string): DomainIdentity =
   name: undefined,
   vm,
   targetVm,
+  unreadable: false,
 });
 
-describe('isSameVm', () => {
+describe('compareVms', () => {
   for (const [what, a, b, same] of [
     ['one domain, whatever is known of it', domain(7), domain(7), true],
     ['two domains of one machine', domain(7, '/vm/a'), domain(8, '/vm/a'), true],
@@ -27,10 +28,27 @@ describe('isSameVm', () => {
     ['one that is gone', domain(7, '/vm/a'), domain(8), false],
   ] as const) {
     it(`${same ? 'holds' : 'does not hold'} for ${what}`, () => {
-      assert.equal(isSameVm(a, b), same);
-      assert.equal(isSameVm(b, a), same);
+      const expected = same ? 'same' : 'other';
+      for (const rule of ['check', 'assume'] as const) {
+        assert.equal(compareVms(a, b, rule), expected);
+        assert.equal(compareVms(b, a, rule), expected);
+      }
     });
   }
+});
+
+describe('compareVms of a domain that may not be read', () => {
+  const hidden = { ...domain(8), unreadable: true };
+
+  it('cannot tell, unless it is to assume that they are one machine', () => {
+    assert.equal(compareVms(domain(7, '/vm/a'), hidden, 'check'), 'unreadable');
+    assert.equal(compareVms(hidden, domain(7, '/vm/a'), 'check'), 'unreadable');
+    assert.equal(compareVms(domain(7, '/vm/a'), hidden, 'assume'), 'same');
+  });
+
+  it('knows a domain by its number all the same', () => {
+    assert.equal(compareVms(hidden, hidden, 'check'), 'same');
+  });
 });
 
 describe('readDomains', () => {
@@ -53,8 +71,11 @@ describe('readDomains', () => {
     });
     const domains = await readDomains(driver, [7, 8]);
     assert.deepEqual(
-      domains.map(({ vm }) => vm),
-      ['/vm/a', undefined],
+      domains.map(({ vm, unreadable }) => [vm, unreadable]),
+      [
+        ['/vm/a', false],
+        [undefined, true],
+      ],
     );
   });
 
@@ -71,7 +92,7 @@ describe('readDomains', () => {
     for (const [node, value] of Object.entries(nodes)) {
       await store.write(`/local/domain/${node}`, value);
     }
-    const nobody = { name: undefined, vm: undefined, targetVm: undefined };
+    const nobody = { name: undefined, vm: undefined, targetVm: undefined, unreadable: false };
     assert.deepEqual(await readDomains(store, [7, 8, 9, 10, 11]), [
       { ...nobody, domid: 7, name: 'work', vm: '/vm/a' },
       { ...nobody, domid: 8, vm: '/vm/s', targetVm: '/vm/a' },

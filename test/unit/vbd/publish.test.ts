@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict';
 import { BlockDevice } from '../../../src/block/block-device.js';
 import { O_PATH, OwnedFd } from '../../../src/linux/fd.js';
-import { publish, publishSteps, toPublication, unpublish } from '../../../src/vbd/publish.js';
+import {
+  isUnpublished,
+  publish,
+  publishSteps,
+  toPublication,
+  unpublish,
+} from '../../../src/vbd/publish.js';
 import { VbdBackend } from '../../../src/vbd/vbd-backend.js';
+import type { VbdInstance } from '../../../src/vbd/vbd-instance.js';
 import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
-import type { TransactionStep, Xenstore } from '../../../src/xenstore/xenstore.js';
 import { storeAnswering } from '../hotplug/store-answering.js';
 
 const vbd = parseVbdPath('backend/vbd/7/51712') as VbdPath;
@@ -61,7 +67,7 @@ describe('toPublication', () => {
 });
 
 describe('publishSteps', () => {
-  const steps = publishSteps(vbd, seen, publication);
+  const steps = publishSteps(vbd, seen, publication, false);
   const at = (node: string) => `backend/vbd/7/51712/${node}`;
 
   it('is guards, then removals, then writes, with physical-device last', () => {
@@ -83,18 +89,19 @@ describe('publishSteps', () => {
     ]);
   });
 
-  it('stays below the domain that an absolute backend path names', () => {
-    const absolute = parseVbdPath('/local/domain/3/backend/vbd/7/51712') as VbdPath;
-    for (const { path } of publishSteps(absolute, seen, publication)) {
-      assert.ok(path.startsWith('/local/domain/3/'), path);
-    }
+  it('expects that blkback, where it says so, has opened nothing yet', () => {
+    const [first, ...others] = publishSteps(vbd, seen, publication, true);
+    assert.deepEqual(first, { op: 'expect', path: at('opened'), value: '0' });
+    assert.deepEqual(others, steps);
   });
 });
 
 describe('publish', () => {
-  const rollback = () => AbortSignal.timeout(1000);
+  /** An instance without an `opened` node that is the kernel's present one, or is not. */
+  const instance = (isCurrent = true): VbdInstance =>
+    ({ vbd, directory: { isCurrent: () => isCurrent }, tellsOpened: false }) as VbdInstance;
   const indexOf = (node: string) =>
-    publishSteps(vbd, seen, publication).findIndex(({ path }) => path.endsWith(node));
+    publishSteps(vbd, seen, publication, false).findIndex(({ path }) => path.endsWith(node));
 
   for (const [what, node, found, code, named] of [
     ['the backend is gone', '/frontend', undefined, 'EGONE', 'frontend'],
@@ -112,43 +119,32 @@ describe('publish', () => {
         failed: indexOf(node),
         found: found === undefined ? undefined : Buffer.from(found),
       });
-      await assert.rejects(publish(store, vbd, seen, publication, { rollback }), (error: Error) => {
+      await assert.rejects(publish(store, instance(), seen, publication, {}), (error: Error) => {
         assert.equal('code' in error && error.code, code);
         assert.ok(error.message.includes(named), error.message);
         return true;
       });
-      assert.equal(steps.length, publishSteps(vbd, seen, publication).length);
+      assert.equal(steps.length, publishSteps(vbd, seen, publication, false).length);
     });
   }
 
-  it('takes back what may have been published when the transaction was cut off', async () => {
-    const cutOff = new Error('cut off');
-    const asked: { readonly steps: readonly TransactionStep[]; readonly signal: unknown }[] = [];
-    const transact: Xenstore['transact'] = async (steps, options) => {
-      asked.push({ steps, signal: options?.signal });
-      throw cutOff;
-    };
-    const { signal } = new AbortController();
-    const late = new AbortController().signal;
-    const published = publish({ transact } as Xenstore, vbd, seen, publication, {
-      signal,
-      rollback: () => late,
-    });
-    await assert.rejects(published, (error) => error === cutOff);
-    const [first, second, ...others] = asked;
-    assert.deepEqual(others, []);
-    assert.deepEqual(first?.steps, publishSteps(vbd, seen, publication));
-    assert.equal(first?.signal, signal);
-    assert.ok(
-      second?.steps.some(({ op, path }) => op === 'remove' && path.endsWith('/physical-device')),
-    );
-    assert.equal(second?.signal, late);
+  it('publishes nothing for a vbd that was made anew', async () => {
+    const { store, steps } = storeAnswering({ committed: true });
+    await assert.rejects(publish(store, instance(false), seen, publication, {}), { code: 'ERACE' });
+    assert.deepEqual(steps, []);
+  });
+
+  it('says of its own refusals, and of no other error, that nothing was published', async () => {
+    const { store } = storeAnswering({ committed: false, failed: 0, found: undefined });
+    const refused = await publish(store, instance(), seen, publication, {}).catch((error) => error);
+    assert.equal(isUnpublished(refused), true);
+    assert.equal(isUnpublished(new Error('cut off')), false);
   });
 
   it('is done when the transaction is committed', async () => {
     const { store, steps } = storeAnswering({ committed: true });
-    await publish(store, vbd, seen, publication, { rollback });
-    assert.deepEqual(steps, publishSteps(vbd, seen, publication));
+    await publish(store, instance(), seen, publication, {});
+    assert.deepEqual(steps, publishSteps(vbd, seen, publication, false));
   });
 });
 

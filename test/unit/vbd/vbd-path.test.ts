@@ -12,13 +12,10 @@ describe('parseVbdPath', () => {
     });
   });
 
-  it('reads an absolute path, whose errors are in the same domain', () => {
+  it('reads an absolute path as the same vbd, of a backend domain that is still to be compared', () => {
     assert.deepEqual(parseVbdPath('/local/domain/12/backend/vbd/0/268435456'), {
-      backend: '/local/domain/12/backend/vbd/0/268435456',
-      domid: 0,
-      devid: 268435456,
-      error: '/local/domain/12/error/backend/vbd/0/268435456/error',
-      sysfsName: 'vbd-0-268435456',
+      ...parseVbdPath('backend/vbd/0/268435456'),
+      backendDomid: 12,
     });
   });
 

@@ -1,0 +1,79 @@
+import { sameDevnum } from '../linux/devnum.js';
+import type { Step } from '../util/steps.js';
+import { throwIfClosing } from '../vbd/opened.js';
+import { toPublication } from '../vbd/publish.js';
+import type { PublishedDevice } from '../vbd/published-device.js';
+import { VbdInstance } from '../vbd/vbd-instance.js';
+import type { AttachStep } from './attach-options.js';
+import type { Attachment } from './attachment.js';
+import { openPublished } from './open-published.js';
+import { describeDevice, seeThroughSteps } from './see-through-steps.js';
+import { takeBackPublication } from './take-back.js';
+
+/**
+ * The steps for a vbd that names a device already: another add has been killed after its publication, or
+ * has failed while blkback had the device, or another script has attached it. It is seen through if it
+ * is the device that the target asks for.
+ */
+export function adoptSteps(attachment: Attachment, published: PublishedDevice): Step<AttachStep>[] {
+  return [
+    pinInstance(attachment, published),
+    openAgain(attachment, published),
+    adoptPublication(attachment),
+    ...seeThroughSteps(attachment),
+  ];
+}
+
+function pinInstance(attachment: Attachment, published: PublishedDevice): Step<AttachStep> {
+  const { vbd, backend, options } = attachment;
+  return {
+    name: 'ready',
+    waitsFor: 'sysfs',
+    run: async () => {
+      const instance = await VbdInstance.pin(options.sysfs, vbd, backend);
+      const open = instance.directory.readOpenDevice();
+      attachment.instance = instance;
+      attachment.isServed =
+        open !== undefined &&
+        sameDevnum(open, published.devnum) &&
+        backend.text('hotplug-status') === 'connected';
+      return '';
+    },
+    undo: () => attachment.instance[Symbol.asyncDispose](),
+  };
+}
+
+function openAgain(attachment: Attachment, published: PublishedDevice): Step<AttachStep> {
+  const { vbd, plan, backend, signal } = attachment;
+  return {
+    name: 'opened',
+    waitsFor: 'the device to open',
+    run: async () => {
+      // An attach that has failed has asked for the end of the vbd, and that stands.
+      if (backend.text('online') === '0') throwIfClosing(vbd, backend);
+      const isOpen = attachment.instance.directory.readOpenDevice() !== undefined;
+      const device = await openPublished(vbd, published, plan.request, { isOpen, signal });
+      attachment.device = device;
+      return describeDevice(device);
+    },
+    undo: () => attachment.device[Symbol.asyncDispose](),
+  };
+}
+
+function adoptPublication(attachment: Attachment): Step<AttachStep> {
+  const { backend, options } = attachment;
+  return {
+    name: 'published',
+    waitsFor: 'nothing',
+    run: async () => {
+      const publication = toPublication(attachment.device, options.uapi);
+      // It may have been published in the other dialect, and under another name.
+      const text = backend.text('physical-device') ?? publication['physical-device'];
+      attachment.publication = { ...publication, 'physical-device': text };
+      return '';
+    },
+    undo: async () => {
+      if (!attachment.isServed) await takeBackPublication(attachment);
+    },
+  };
+}

@@ -1,0 +1,171 @@
+import { openPinned, pinLocator } from '../block/open-export.js';
+import { SharingClaim } from '../sharing/claim.js';
+import { exportUse } from '../sharing/export-use.js';
+import type { Step } from '../util/steps.js';
+import { awaitInitWait } from '../vbd/init-wait.js';
+import { OpenVbds } from '../vbd/open-vbds.js';
+import { requireClosed } from '../vbd/opened.js';
+import { isUnpublished, publish, toPublication } from '../vbd/publish.js';
+import { removeRecord, writeRecord } from '../vbd/record.js';
+import { VbdInstance } from '../vbd/vbd-instance.js';
+import { readVbdUses } from '../vbd/vbd-uses.js';
+import type { AttachStep } from './attach-options.js';
+import type { Attachment } from './attachment.js';
+import { describeDevice, seeThroughSteps } from './see-through-steps.js';
+import { takeBackPublication } from './take-back.js';
+
+/**
+ * The steps of attaching a vbd that names no device yet: from the instance, pinned before anything is
+ * opened for it, to the publication; and then those of seeing it through.
+ */
+export function attachSteps(attachment: Attachment): Step<AttachStep>[] {
+  return [
+    awaitInstance(attachment),
+    lockStorage(attachment),
+    openDevice(attachment),
+    checkSharing(attachment),
+    recordUndoing(attachment),
+    publishDevice(attachment),
+    ...seeThroughSteps(attachment),
+  ];
+}
+
+function awaitInstance(attachment: Attachment): Step<AttachStep> {
+  const { store, vbd, signal, options } = attachment;
+  return {
+    name: 'ready',
+    waitsFor: `${vbd.backend}/state to become 2 (InitWait): is xen-blkback loaded?`,
+    run: async () => {
+      const backend = await awaitInitWait(store, vbd, signal);
+      const instance = await VbdInstance.pin(options.sysfs, vbd, backend);
+      try {
+        requireClosed(instance);
+      } catch (error) {
+        await instance[Symbol.asyncDispose]();
+        throw error;
+      }
+      attachment.instance = instance;
+      return 'state 2 (InitWait)';
+    },
+    undo: () => attachment.instance[Symbol.asyncDispose](),
+  };
+}
+
+/** Before the device is opened: the loop device of another add would be taken for a use of the bytes. */
+function lockStorage(attachment: Attachment): Step<AttachStep> {
+  const { plan, options, signal } = attachment;
+  return {
+    name: 'locked',
+    waitsFor: 'other adds of the same bytes',
+    run: async () => {
+      const pinned = await pinLocator(plan.request.locator);
+      try {
+        const place = {
+          runDirectory: options.runDirectory,
+          exclusive: plan.request.writable,
+          checked: sharingOf(attachment) !== 'allow',
+        };
+        attachment.claim = await SharingClaim.lock(pinned, plan.request.file, place, signal);
+      } catch (error) {
+        await pinned.fd.close();
+        throw error;
+      }
+      attachment.pinned = pinned;
+      return '';
+    },
+    undo: async () => {
+      await attachment.pinned.fd.close();
+      await attachment.claim[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function openDevice(attachment: Attachment): Step<AttachStep> {
+  const { plan, signal } = attachment;
+  return {
+    name: 'opened',
+    waitsFor: 'the device to open',
+    run: async () => {
+      const device = await openPinned(attachment.pinned, plan.request, signal);
+      attachment.device = device;
+      await attachment.pinned.fd.close();
+      return describeDevice(device);
+    },
+    undo: () => attachment.device[Symbol.asyncDispose](),
+  };
+}
+
+function checkSharing(attachment: Attachment): Step<AttachStep> {
+  const { store, vbd, plan, options, signal } = attachment;
+  return {
+    name: 'checked',
+    waitsFor: 'what else uses the same bytes',
+    run: async () => {
+      const { locator, writable, layer } = plan.request;
+      const wanted = exportUse(attachment.device, {
+        subject: 'path' in locator ? locator.path : undefined,
+        writable,
+        sharing: sharingOf(attachment),
+        encrypted: layer?.kind === 'crypt',
+        domid: vbd.domid,
+      });
+      await attachment.claim.requireFree(wanted, {
+        store,
+        uses: options.uses ?? readVbdUses(store, new OpenVbds(options.sysfs)),
+        own: vbd,
+        sameVm: options.sameVm ?? 'check',
+        signal,
+      });
+      return '';
+    },
+  };
+}
+
+/** What stays after a kill must be known from before the kill on. */
+function recordUndoing(attachment: Attachment): Step<AttachStep> {
+  const { vbd, plan, options } = attachment;
+  const isNeeded = (): boolean => attachment.device.bottom.ownLoop && !plan.target.autoclear;
+  return {
+    name: 'recorded',
+    waitsFor: `${options.runDirectory} to take the record`,
+    run: async () => {
+      if (!isNeeded()) return '';
+      const { identity, path } = attachment.device.bottom;
+      const { devnum, diskseq } = identity;
+      await writeRecord(options.runDirectory, vbd, { devnum, diskseq, path, unbind: true });
+      return '';
+    },
+    undo: async () => {
+      if (isNeeded()) await removeRecord(options.runDirectory, vbd).catch(() => undefined);
+    },
+  };
+}
+
+function publishDevice(attachment: Attachment): Step<AttachStep> {
+  const { store, backend, options, signal } = attachment;
+  return {
+    name: 'published',
+    waitsFor: 'XenStore to take the device',
+    run: async () => {
+      const { device, instance, claim } = attachment;
+      await device.verify();
+      requireClosed(instance);
+      attachment.publication = toPublication(device, options.uapi);
+      try {
+        await publish(store, instance, backend, attachment.publication, { signal });
+      } catch (error) {
+        // Whether xenstored has carried it out may not be known.
+        if (!isUnpublished(error)) await takeBackPublication(attachment);
+        throw error;
+      }
+      // From here on everybody finds it in XenStore.
+      await claim[Symbol.asyncDispose]();
+      return attachment.publication['physical-device'];
+    },
+    undo: () => takeBackPublication(attachment),
+  };
+}
+
+function sharingOf({ plan, options }: Attachment): NonNullable<typeof plan.sharing> {
+  return plan.sharing ?? options.sharing ?? 'deny';
+}

@@ -1,0 +1,105 @@
+import type { BlockDevice } from '../block/block-device.js';
+import type { PinnedPath } from '../block/open-path.js';
+import type { SharingClaim } from '../sharing/claim.js';
+import type { OpenedBy } from '../vbd/opened.js';
+import type { Publication } from '../vbd/publish.js';
+import type { PublishedDevice } from '../vbd/published-device.js';
+import type { VbdBackend } from '../vbd/vbd-backend.js';
+import type { VbdInstance } from '../vbd/vbd-instance.js';
+import type { VbdPath } from '../vbd/vbd-path.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
+import type { AttachOptions } from './attach-options.js';
+import type { Deadline } from './deadline.js';
+import type { AttachPlan } from './plan.js';
+
+/** What an attach works with, and what its steps have got hold of so far. */
+export class Attachment {
+  readonly store: Xenstore;
+  readonly vbd: VbdPath;
+  /** The nodes that the plan was made from. */
+  readonly backend: VbdBackend;
+  readonly plan: AttachPlan;
+  /** The device that was published before; `undefined` for a vbd that has none. */
+  readonly published: PublishedDevice | undefined;
+  readonly options: AttachOptions;
+  readonly deadline: Deadline;
+  /** Ends the work of all steps; not that of undoing them. */
+  readonly signal: AbortSignal;
+  openedBy: OpenedBy | undefined;
+  /** blkback has the published device open and the toolstack knows: then nothing is changed. */
+  isServed = false;
+  /** The attach has failed, but blkback has the device or may get it: it stays published. */
+  isKept = false;
+  /** What did not go as asked, although the guest has its disk; a sentence each. */
+  readonly warnings: string[] = [];
+  #instance: VbdInstance | undefined;
+  #pinned: PinnedPath | undefined;
+  #claim: SharingClaim | undefined;
+  #device: BlockDevice | undefined;
+  #publication: Publication | undefined;
+
+  constructor(
+    context: Pick<
+      Attachment,
+      'store' | 'vbd' | 'backend' | 'plan' | 'published' | 'options' | 'deadline'
+    >,
+  ) {
+    this.store = context.store;
+    this.vbd = context.vbd;
+    this.backend = context.backend;
+    this.plan = context.plan;
+    this.published = context.published;
+    this.options = context.options;
+    this.deadline = context.deadline;
+    this.signal = context.deadline.signal;
+  }
+
+  /** The instance of the vbd, pinned before anything is opened for it. */
+  get instance(): VbdInstance {
+    return held('instance', this.#instance);
+  }
+
+  set instance(instance: VbdInstance) {
+    this.#instance = instance;
+  }
+
+  /** What the target leads to, pinned by an O_PATH descriptor. */
+  get pinned(): PinnedPath {
+    return held('pinned', this.#pinned);
+  }
+
+  set pinned(pinned: PinnedPath) {
+    this.#pinned = pinned;
+  }
+
+  /** Keeps other adds of the same bytes away until the publication is in XenStore. */
+  get claim(): SharingClaim {
+    return held('claim', this.#claim);
+  }
+
+  set claim(claim: SharingClaim) {
+    this.#claim = claim;
+  }
+
+  /** The device that is attached, open. */
+  get device(): BlockDevice {
+    return held('device', this.#device);
+  }
+
+  set device(device: BlockDevice) {
+    this.#device = device;
+  }
+
+  get publication(): Publication {
+    return held('publication', this.#publication);
+  }
+
+  set publication(publication: Publication) {
+    this.#publication = publication;
+  }
+}
+
+function held<T>(name: string, value: T | undefined): T {
+  if (value === undefined) throw new Error(`the attach has no ${name} yet`);
+  return value;
+}

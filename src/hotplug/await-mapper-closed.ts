@@ -1,0 +1,37 @@
+import { BlockError } from '../block/block-error.js';
+import { errorCode } from '../errors.js';
+import { DeviceMap } from '../topology/device-map.js';
+import { readPresentDiskseq, readStackedBlock } from '../topology/stacked-block.js';
+import { findUnexplainedOpener, type UnexplainedUse } from '../topology/unexplained-openers.js';
+import { poll } from '../util/poll.js';
+import type { OpenVbds } from '../vbd/open-vbds.js';
+import type { PublishedDevice } from '../vbd/published-device.js';
+
+/**
+ * Waits until blkback has closed a mapper device: its directory in sysfs goes a moment earlier. The
+ * mapper counts the openers of its devices; of other devices the kernel does not tell, and there is
+ * nothing to wait for. Throws `EHELD` when `signal` is aborted, unless with the code `ECANCELED`.
+ */
+export async function awaitMapperClosed(
+  { devnum, diskseq }: PublishedDevice,
+  openVbds: OpenVbds,
+  signal: AbortSignal,
+): Promise<void> {
+  if (readStackedBlock(devnum)?.kind !== 'mapper') return;
+  // The number may be another device's by now.
+  if (diskseq !== undefined && readPresentDiskseq(devnum) !== diskseq) return;
+  let opener: UnexplainedUse | undefined;
+  try {
+    await poll(signal, async () => {
+      const guests = (await openVbds.list()).map((open) => open.devnum);
+      opener = await findUnexplainedOpener(new DeviceMap(), devnum, { own: 0, guests });
+      return opener === undefined ? true : undefined;
+    });
+  } catch (error) {
+    if (!signal.aborted || errorCode(signal.reason) === 'ECANCELED') throw error;
+    throw new BlockError(
+      `mapper device ${opener?.path} is still open in the kernel (blkback, it seems)`,
+      { code: 'EHELD', cause: error },
+    );
+  }
+}

@@ -1,0 +1,182 @@
+import { unbindLoop, waitLoopUnbound } from '../block/loop/release-loop.js';
+import { waitLayersGone } from '../block/mapper/release-layer.js';
+import { refreshUdev } from '../block/refresh-udev.js';
+import { errorCode } from '../errors.js';
+import { removeMapper } from '../linux/device-mapper.js';
+import { formatDevnumHex } from '../linux/devnum.js';
+import { isSystemError } from '../linux/errno.js';
+import { poll } from '../util/poll.js';
+import type { Step } from '../util/steps.js';
+import { OpenVbds } from '../vbd/open-vbds.js';
+import { removeRecord } from '../vbd/record.js';
+import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
+import { awaitMapperClosed } from './await-mapper-closed.js';
+import type { DetachOptions, DetachStep } from './detach.js';
+import { type Detachment, describeDetachment } from './detachment.js';
+import { HotplugError } from './hotplug-error.js';
+import { layerOwner } from './plan.js';
+
+/** How long blkback may take to open what it has read already; milliseconds. */
+const LATE_OPEN_MS = 1000;
+/** How long blkback may take to end a vbd whose guest has just closed its end; milliseconds. */
+const ENDING_MS = 500;
+
+/**
+ * The steps of a detach. What has to be undone is undone before anybody is waited for, so that nothing
+ * is left even if the wait is in vain.
+ */
+export function detachSteps(
+  store: Xenstore,
+  detachment: Detachment,
+  options: DetachOptions,
+  signal: AbortSignal,
+): Step<DetachStep>[] {
+  const { vbd } = detachment;
+  return [
+    {
+      name: 'withdrawn',
+      waitsFor: 'XenStore',
+      run: () => withdraw(store, detachment, signal),
+    },
+    {
+      name: 'unbound',
+      waitsFor: 'the loop driver',
+      run: () => undo(detachment),
+    },
+    {
+      name: 'closed',
+      waitsFor: 'blkback to close the device',
+      run: () => awaitClosed(detachment, options, signal),
+    },
+    {
+      name: 'released',
+      waitsFor: 'the device to close',
+      run: async () => {
+        await awaitReleased(detachment, options, signal);
+        return describeDetachment(detachment);
+      },
+    },
+    {
+      name: 'refreshed',
+      waitsFor: 'sysfs',
+      run: async () => {
+        const { published, loop } = detachment;
+        if (options.udevRefresh && published && !loop) await refreshUdev(published.devnum);
+        return '';
+      },
+    },
+    {
+      name: 'removed',
+      waitsFor: 'XenStore',
+      run: async () => {
+        // As long as blkback has the device open, XenStore goes on saying so.
+        if (!detachment.closesWithNodes) await removeNodes(store, vbd, signal);
+        await removeRecord(options.runDirectory, vbd);
+        return vbd.backend;
+      },
+    },
+  ];
+}
+
+/**
+ * A publication that blkback has not answered: it is taken back, and an open that is under way is waited
+ * for a little. After that the number may become another device's.
+ */
+async function withdraw(
+  store: Xenstore,
+  detachment: Detachment,
+  signal: AbortSignal,
+): Promise<string> {
+  const { vbd, backend, directory, open, published } = detachment;
+  const answered = open !== undefined || backend.kernelError !== undefined;
+  if (published === undefined || directory === undefined || answered) return '';
+  await store.transact(
+    [
+      { op: 'exists', path: vbd.backend },
+      { op: 'remove', path: backendNode(vbd, 'physical-device') },
+    ],
+    { signal },
+  );
+  const late = AbortSignal.any([signal, AbortSignal.timeout(LATE_OPEN_MS)]);
+  const resolved = async (): Promise<true | undefined> =>
+    directory.readOpenDevice() !== undefined || !directory.isCurrent() || undefined;
+  detachment.pendingOpen = await poll(late, resolved).then(
+    () => false,
+    () => true,
+  );
+  signal.throwIfAborted();
+  return '';
+}
+
+/** Makes the kernel end what was made for the vbd with its last close, if it does not do so already. */
+async function undo({ layers, loop }: Detachment): Promise<string> {
+  for (const { devnum, deferredRemove } of layers) {
+    if (deferredRemove) continue;
+    await removeMapper({ devnum }, true).catch((error: unknown) => {
+      if (!isSystemError(error, 'ENXIO')) throw error;
+    });
+  }
+  if (loop === undefined || loop.autoclear) return '';
+  await unbindLoop(loop);
+  return loop.path;
+}
+
+/** The attribute goes when the vbd is unregistered, shortly before the device is closed. */
+async function awaitClosed(
+  { vbd, directory, closesWithNodes }: Detachment,
+  options: DetachOptions,
+  signal: AbortSignal,
+): Promise<string> {
+  if (directory === undefined) return vbd.sysfsName;
+  const isClosed = async (): Promise<true | undefined> =>
+    directory.readOpenDevice() === undefined || undefined;
+  if (closesWithNodes) {
+    // The guest may have closed its end a moment ago: then blkback ends the vbd by itself.
+    const soon = AbortSignal.any([signal, AbortSignal.timeout(ENDING_MS)]);
+    await poll(soon, isClosed).catch(() => signal.throwIfAborted());
+    return '';
+  }
+  try {
+    await poll(signal, isClosed);
+    return vbd.sysfsName;
+  } catch (error) {
+    if (error !== signal.reason || errorCode(error) !== 'ETIMEDOUT') throw error;
+    const open = directory.readOpenDevice();
+    throw new HotplugError(
+      `blkback still has device ${open ? formatDevnumHex(open) : '?'} (hex) open for ${vbd.sysfsName} after ${options.timeoutMs / 1000} s`,
+      { code: 'ETIMEDOUT', cause: error },
+    );
+  }
+}
+
+async function awaitReleased(
+  { vbd, directory, loop, published, layers, closesWithNodes, pendingOpen }: Detachment,
+  { sysfs }: DetachOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  if (pendingOpen || (closesWithNodes && directory?.readOpenDevice() !== undefined)) return;
+  // Always looked for: one that was never published is left where an `add` was killed.
+  await waitLayersGone(layerOwner(vbd), signal);
+  if (loop !== undefined) await waitLoopUnbound(loop, signal);
+  if (loop !== undefined || layers.length > 0 || published === undefined) return;
+  await awaitMapperClosed(published, new OpenVbds(sysfs), signal);
+}
+
+/** Leaves the directory as the toolstack made it, so that it can be attached to anew. */
+async function removeNodes(store: Xenstore, vbd: VbdPath, signal: AbortSignal): Promise<void> {
+  const nodes = [
+    'physical-device',
+    'physical-device-path',
+    'diskseq',
+    'hotplug-status',
+    'hotplug-error',
+  ];
+  await store.transact(
+    [
+      { op: 'exists', path: vbd.backend },
+      ...nodes.map((node) => ({ op: 'remove' as const, path: backendNode(vbd, node) })),
+    ],
+    { signal },
+  );
+}

@@ -1,0 +1,75 @@
+import { layerBase, listLayers } from '../block/mapper/release-layer.js';
+import type { MapperState } from '../linux/device-mapper.js';
+import { type Devnum, formatDevnum } from '../linux/devnum.js';
+import { type PublishedDevice, readPublishedLeniently } from '../vbd/published-device.js';
+import { readRecord } from '../vbd/record.js';
+import { readVbdBackend, type VbdBackend, XenbusState } from '../vbd/vbd-backend.js';
+import { VbdDirectory } from '../vbd/vbd-directory.js';
+import type { VbdPath } from '../vbd/vbd-path.js';
+import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+import { findOwnLoop, type OwnLoop } from './own-loop.js';
+import { layerOwner } from './plan.js';
+
+/** What is known of a vbd that is being detached, as it was when the detach began. */
+export interface Detachment {
+  readonly vbd: VbdPath;
+  readonly backend: VbdBackend;
+  /** The instance that the kernel has; `undefined` where it has none any more. */
+  readonly directory: VbdDirectory | undefined;
+  /** What blkback had open. */
+  readonly open: Devnum | undefined;
+  readonly published: PublishedDevice | undefined;
+  /** Mapper devices that were made for the vbd. */
+  readonly layers: readonly MapperState[];
+  /** The loop device that was made for the vbd. */
+  readonly loop: OwnLoop | undefined;
+  /**
+   * blkback may still open what was published, and is not done with the vbd: whoever holds the device
+   * for it ends with the vbd (`holdDevice`). Known once the publication has been taken back.
+   */
+  pendingOpen: boolean;
+  /**
+   * The guest has closed its end long ago, while its vbd was to stay: blkback hears nothing more from
+   * it, and closes the device only when the toolstack deletes the nodes, after this program has ended
+   * (drivers/block/xen-blkback/xenbus.c, frontend_changed).
+   */
+  readonly closesWithNodes: boolean;
+}
+
+/** Looks at all that may be left of a vbd. The caller owns `directory`. */
+export async function lookAtDetachment(
+  store: Xenstore,
+  vbd: VbdPath,
+  place: { readonly sysfs: string; readonly runDirectory: string },
+  options: RequestOptions,
+): Promise<Detachment> {
+  const backend = await readVbdBackend(store, vbd, options);
+  // It is a hint, and the device itself tells.
+  const record = await readRecord(place.runDirectory, vbd).catch(() => undefined);
+  const layers = await listLayers(layerOwner(vbd));
+  const published = readPublishedLeniently(vbd, backend);
+  const base = layers[0] && layerBase(layers[0]);
+  const loop = await findOwnLoop({ backend, record, base, published });
+  const directory = await VbdDirectory.pin(place.sysfs, vbd.sysfsName);
+  const open = directory?.readOpenDevice();
+  const closesWithNodes = open !== undefined && backend.text('state') === XenbusState.Closed;
+  return {
+    vbd,
+    backend,
+    directory,
+    open,
+    published,
+    layers,
+    loop,
+    pendingOpen: false,
+    closesWithNodes,
+  };
+}
+
+/** What is being given back, for people. */
+export function describeDetachment({ published, layers, loop }: Detachment): string {
+  const devnum = loop?.devnum ?? published?.devnum;
+  if (devnum === undefined) return 'no device is attached';
+  const what = `${loop ? 'our loop device' : 'device'} ${formatDevnum(devnum)}`;
+  return layers.length > 0 ? `the layer over ${what}` : what;
+}

@@ -1,0 +1,31 @@
+import { spawn } from 'node:child_process';
+import type { BlockDevice } from '../block/block-device.js';
+import type { VbdInstance } from '../vbd/vbd-instance.js';
+
+/**
+ * Descriptor 3 is the device, 4 the pinned directory of the vbd in sysfs: waits until blkback has opened
+ * a device for it, or until the kernel has no such vbd any more.
+ */
+const HOLD = `
+while [ "$1" -ef /proc/self/fd/4 ] && [ ! -e /proc/self/fd/4/physical_device ]; do
+  sleep 0.2
+done`;
+
+/**
+ * Leaves a process behind that holds a device for a blkback that may still open it, and ends when that
+ * is decided. What was made for the vbd, a loop device or a layer, would else go with the last
+ * descriptor of this process, and blkback would open whatever has its number by then. Never throws: if
+ * no process can be started, it is as if this one had been killed.
+ */
+export function holdDevice({ fd, path }: BlockDevice, { vbd, directory }: VbdInstance): void {
+  // What it is there for, as people see it in a list of processes.
+  const name = `xen-blkback: holds ${path} for ${vbd.sysfsName} until blkback has opened it`;
+  const child = spawn('/bin/sh', ['-c', HOLD, name, directory.path], {
+    stdio: ['ignore', 'ignore', 'ignore', fd.fd, directory.fd],
+    // It must survive whoever ends this process and its group.
+    detached: true,
+    cwd: '/',
+  });
+  child.on('error', () => undefined);
+  child.unref();
+}

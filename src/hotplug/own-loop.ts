@@ -1,0 +1,96 @@
+import { stat } from 'node:fs/promises';
+import { errorCode } from '../errors.js';
+import { type Devnum, devnumFromStat, formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
+import { findBlock, readAttribute } from '../linux/sysfs.js';
+import { parseTarget } from '../target/target.js';
+import { isAutoclearLoop, readPresentDiskseq } from '../topology/stacked-block.js';
+import { pause } from '../util/retry.js';
+import type { PublishedDevice } from '../vbd/published-device.js';
+import type { VbdRecord } from '../vbd/record.js';
+import type { VbdBackend } from '../vbd/vbd-backend.js';
+
+/** A loop device that was made for a vbd, by this program or by Xen's script, and still is bound. */
+export interface OwnLoop {
+  readonly devnum: Devnum;
+  readonly diskseq: bigint;
+  /** The kernel's node. */
+  readonly path: string;
+  /** It clears itself with its last close. */
+  readonly autoclear: boolean;
+}
+
+/** How long the target's file system may take to say what the target is; milliseconds. */
+const TARGET_MS = 500;
+
+/** What names the device that a vbd has, each only a hint: the loop device itself tells. */
+export interface LoopHints {
+  readonly backend: VbdBackend;
+  readonly record: VbdRecord | undefined;
+  /** What a layer of the vbd stands on. */
+  readonly base: Devnum | undefined;
+  readonly published: PublishedDevice | undefined;
+}
+
+/** Finds the loop device that was made for a vbd; `undefined` where there is none, or none any more. */
+export async function findOwnLoop(hints: LoopHints): Promise<OwnLoop | undefined> {
+  const { record, base, published } = hints;
+  const recorded = record && (await readLoop(record.devnum, record.diskseq));
+  if (recorded !== undefined) return recorded;
+  const candidate = base ?? published?.devnum;
+  const loop = candidate && (await readLoop(candidate, base ? undefined : published?.diskseq));
+  return loop !== undefined && (await isOverTarget(loop, hints)) ? loop : undefined;
+}
+
+/** A bound loop device, if it is the one with this sequence number. sysfs answers, from memory. */
+async function readLoop(devnum: Devnum, diskseq: bigint | undefined): Promise<OwnLoop | undefined> {
+  if (devnum.major !== LOOP_MAJOR) return undefined;
+  const present = readPresentDiskseq(devnum);
+  if (present === undefined || (diskseq ?? present) !== present) return undefined;
+  const path = `/dev/loop${devnum.minor}`;
+  return { devnum, diskseq: present, path, autoclear: isAutoclearLoop(devnum) };
+}
+
+/**
+ * Whether a loop device stands on the file that `params` names. What sysfs calls the file is compared
+ * first; the target itself is looked at only where that says nothing, and not for long: its file server
+ * may be gone.
+ */
+async function isOverTarget(
+  { devnum }: OwnLoop,
+  { backend, published }: LoopHints,
+): Promise<boolean> {
+  const path = targetPath(backend);
+  const block = await findBlock(devnum).catch(() => undefined);
+  const file = block && (await readAttribute(block.directory, 'loop/backing_file'));
+  if (path === undefined || file === undefined) return false;
+  if (file === path || file === `${path} (deleted)`) return true;
+  const found = await lookAt(path);
+  if (found === 'no answer') return !path.startsWith('/dev/');
+  if (found === 'block device') return false;
+  // Another script's loop device has no sequence number with it that says which one it is.
+  if (published?.diskseq === undefined) return found !== 'absent' && found === (await lookAt(file));
+  return true;
+}
+
+function targetPath(backend: VbdBackend): string | undefined {
+  const params = backend.bytes('params');
+  if (params === undefined) return undefined;
+  try {
+    const { locator } = parseTarget(params);
+    return locator.by === 'path' ? locator.path : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a path leads to: `block device`, `absent`, `no answer`, or the identity of a file. */
+async function lookAt(path: string): Promise<string> {
+  const found = stat(path, { bigint: true }).then(
+    (stats) =>
+      stats.isBlockDevice()
+        ? 'block device'
+        : `file ${formatDevnum(devnumFromStat(stats.dev))} ${stats.ino}`,
+    (error: unknown) => (errorCode(error) === 'EACCES' ? 'no answer' : 'absent'),
+  );
+  return await Promise.race([found, pause(TARGET_MS).then(() => 'no answer')]);
+}

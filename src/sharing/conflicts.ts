@@ -1,0 +1,77 @@
+import type { DeviceMap, Reach } from '../topology/device-map.js';
+import { type Access, findLocalUses, type LocalUse } from '../topology/local-uses.js';
+import {
+  findUnexplainedLoops,
+  findUnexplainedOpener,
+  type UnexplainedUse,
+} from '../topology/unexplained-openers.js';
+import { breathe } from '../util/breathe.js';
+import { sameVbd, type VbdPath } from '../vbd/vbd-path.js';
+import type { VbdUses } from '../vbd/vbd-uses.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
+import type { ExportUse } from './export-use.js';
+import { findGuestUses, type GuestUse } from './guest-uses.js';
+import { mayShare } from './matrix.js';
+import type { SameVmRule } from './same-vm.js';
+
+/** A use that forbids the export. */
+export type Conflict = GuestUse | LocalUse | UnexplainedUse;
+
+/** What a request is compared with. */
+export interface SharingContext {
+  readonly store: Xenstore;
+  readonly uses: VbdUses;
+  /** The vbd that is being attached: what stands there already is its own. */
+  readonly own: VbdPath | undefined;
+  readonly sameVm: SameVmRule;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Whether a use is on its way out as far as can be told: its vbd has no nodes any more, or nobody
+ * explains it. It may end at any moment, when blkback closes the device.
+ */
+export function isDeparting(conflict: Conflict): boolean {
+  return conflict.kind === 'unexplained' || (conflict.kind === 'guest' && conflict.nodesGone);
+}
+
+/** Finds the uses that forbid an export, guests first. Throws as the store and the kernel do. */
+export async function* findConflicts(
+  wanted: ExportUse,
+  { map, reach }: { readonly map: DeviceMap; readonly reach: Reach },
+  context: SharingContext,
+): AsyncGenerator<Conflict> {
+  const readers = !mayShare(wanted.sharing, wanted.access, 'read-only');
+  if (!readers && mayShare(wanted.sharing, wanted.access, 'read-write')) return;
+  const known = new Set(reach.stack);
+  const uses = await context.uses.list({ signal: context.signal });
+  // It takes a moment for each vbd there is.
+  await breathe();
+  const own = uses.filter(({ vbd }) => context.own !== undefined && sameVbd(vbd, context.own));
+  const others = uses.filter((use) => !own.includes(use) && isOfInterest(use.writable, readers));
+  for (const { devnum } of own) {
+    for (const device of (await map.reach(devnum)).stack) known.add(device);
+  }
+  for await (const { theirs, ...guest } of findGuestUses(wanted, others, { map, reach }, context)) {
+    // Claims within its stack are its own, and need no further explanation.
+    for (const device of theirs.stack) known.add(device);
+    if (!guest.tolerated) yield guest;
+  }
+  const query = { ...reach, known, readers, signal: context.signal };
+  yield* findLocalUses(map, query);
+  yield* await findUnexplainedLoops(map, query);
+  if (wanted.mapper === undefined) return;
+  const guests = uses.filter(({ open }) => open).map(({ devnum }) => devnum);
+  const opens = { own: wanted.mapper.opens, guests };
+  const opener = await findUnexplainedOpener(map, wanted.mapper.devnum, opens);
+  if (opener !== undefined) yield opener;
+}
+
+function isOfInterest(writable: boolean, readers: boolean): boolean {
+  return writable || readers;
+}
+
+/** How the device of a vbd is used. */
+export function accessOf(writable: boolean): Access {
+  return writable ? 'read-write' : 'read-only';
+}

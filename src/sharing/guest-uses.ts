@@ -1,0 +1,110 @@
+import { readMapper } from '../linux/device-mapper.js';
+import { type Devnum, parseDevnum } from '../linux/devnum.js';
+import { type DeviceMap, hasBase, type Reach } from '../topology/device-map.js';
+import type { Access } from '../topology/local-uses.js';
+import { knownFileOfLoop } from '../topology/loop-backing.js';
+import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
+import type { VbdUse } from '../vbd/vbd-uses.js';
+import type { SharingContext } from './conflicts.js';
+import type { ExportUse } from './export-use.js';
+import { compareVms, type DomainIdentity, readDomains } from './same-vm.js';
+
+/** Another vbd that has some of the bytes. */
+export interface GuestUse {
+  readonly kind: 'guest';
+  readonly access: Access;
+  readonly vbd: VbdPath;
+  readonly domain: DomainIdentity;
+  /** Its device: the kernel's name of it, and its number. */
+  readonly path: string;
+  readonly devnum: Devnum;
+  /** blkback has it open, as the kernel says. */
+  readonly open: boolean;
+  /** XenStore knows the vbd no more, although blkback has its device open. */
+  readonly nodesGone: boolean;
+  /** Whether it is the same virtual machine's, which may share with itself. */
+  readonly tolerated: boolean;
+  /** Why it is not tolerated where one would expect that it is. */
+  readonly despite: 'encrypted-layer' | 'unreadable-vm' | undefined;
+}
+
+interface Candidate extends Pick<GuestUse, 'vbd' | 'access' | 'path' | 'devnum' | 'open'> {
+  readonly theirs: Reach;
+}
+
+interface Look {
+  readonly map: DeviceMap;
+  readonly reach: Reach;
+}
+
+/** The vbds, of those given, that have bytes of an export. */
+export async function* findGuestUses(
+  wanted: ExportUse,
+  uses: readonly VbdUse[],
+  look: Look,
+  context: SharingContext,
+): AsyncGenerator<GuestUse & { readonly theirs: Reach }> {
+  const looks = uses.map((use) => compare(use, look));
+  const candidates = (await Promise.all(looks)).filter((candidate) => candidate !== undefined);
+  if (candidates.length === 0) return;
+  const { store, signal } = context;
+  const domids = new Set(candidates.map(({ vbd }) => vbd.domid));
+  if (wanted.domid !== undefined) domids.add(wanted.domid);
+  const [domains, frontends] = await Promise.all([
+    readDomains(store, [...domids], { signal }),
+    store.readMany(
+      candidates.map(({ vbd }) => backendNode(vbd, 'frontend')),
+      { signal },
+    ),
+  ]);
+  const self = domains.find(({ domid }) => domid === wanted.domid);
+  for (const [index, candidate] of candidates.entries()) {
+    const domain = domains.find(({ domid }) => domid === candidate.vbd.domid);
+    if (domain === undefined) continue;
+    const nodesGone = frontends[index] === undefined;
+    const kinship = self === undefined ? 'other' : compareVms(self, domain, context.sameVm);
+    // What its toolstack has taken away from a guest is not shared with it: it is on its way out.
+    const isKin = kinship === 'same' && !nodesGone;
+    const encrypted = isKin && (await isEncryptedApart(wanted, candidate.theirs, look));
+    const unreadable = kinship === 'unreadable' ? 'unreadable-vm' : undefined;
+    yield {
+      kind: 'guest',
+      ...candidate,
+      domain,
+      nodesGone,
+      tolerated: isKin && !encrypted,
+      despite: encrypted ? 'encrypted-layer' : unreadable,
+    };
+  }
+}
+
+async function compare(use: VbdUse, { map, reach }: Look): Promise<Candidate | undefined> {
+  const { vbd, devnum, open, writable } = use;
+  // Only what blkback does not have open can be stale: its number may be another device's by now.
+  if (!open) {
+    // Either it still stands on that other file, or it is stale: no need to ask which.
+    const file = await knownFileOfLoop(devnum, use.diskseq);
+    if (file !== undefined && !hasBase(reach.extents, file)) return undefined;
+    if (use.diskseq !== undefined && use.diskseq !== map.diskseq(devnum)) return undefined;
+  }
+  const theirs = await map.reachWithin(devnum, reach.extents);
+  const path = theirs && map.block(devnum)?.path;
+  if (theirs === undefined || path === undefined) return undefined;
+  return { vbd, access: writable ? 'read-write' : 'read-only', path, devnum, open, theirs };
+}
+
+/**
+ * Whether only one of the two sees the bytes through a layer with a key of its own: then each destroys
+ * what the other one writes, even if both are one virtual machine.
+ */
+async function isEncryptedApart(wanted: ExportUse, theirs: Reach, { map, reach }: Look) {
+  if (wanted.encrypted) return true;
+  for (const key of theirs.stack) {
+    const devnum = reach.stack.has(key) ? undefined : parseDevnum(key);
+    if (devnum === undefined || map.block(devnum)?.kind !== 'mapper') continue;
+    const state = await readMapper({ devnum });
+    const isOurs = state?.uuid.startsWith('XENVBD-') ?? false;
+    if (isOurs && state?.targets.some(({ type }) => type === 'crypt')) return true;
+  }
+  return false;
+}

@@ -1,0 +1,81 @@
+import { type Holder, listDiskHolders, listHolders } from '../block/holders.js';
+import { readMapper } from '../linux/device-mapper.js';
+import { type Devnum, formatDevnum, sameDevnum } from '../linux/devnum.js';
+import type { DeviceMap } from './device-map.js';
+import type { Access, Sought } from './local-uses.js';
+import { scanLoops } from './scan-loops.js';
+import { isAutoclearLoop } from './stacked-block.js';
+
+/**
+ * A use of some bytes that nobody explains: neither a vbd, nor a mount, nor swap, nor a device on top.
+ * So it looks between the end of a vbd's directory in sysfs and the moment at which blkback closes the
+ * device.
+ */
+export interface UnexplainedUse {
+  readonly kind: 'unexplained';
+  readonly access: Access;
+  /** Path of the device that is open. */
+  readonly path: string;
+  readonly devnum: Devnum;
+  /** Processes that have it open, as far as they can be seen. */
+  readonly processes: readonly string[];
+}
+
+/**
+ * The bound loop devices over the sought bytes that clear themselves and that nobody explains: each has
+ * an opener by definition (drivers/block/loop.c, lo_release), who can read and write through it.
+ */
+export async function findUnexplainedLoops(
+  map: DeviceMap,
+  { known, extents, readers }: Sought,
+): Promise<UnexplainedUse[]> {
+  const found: UnexplainedUse[] = [];
+  for (const devnum of await scanLoops(readers)) {
+    if (known.has(formatDevnum(devnum)) || !isAutoclearLoop(devnum)) continue;
+    if ((await map.reachWithin(devnum, extents)) === undefined) continue;
+    const holders = await listDiskHolders(devnum);
+    if (holders.every(isProcess)) found.push(describe(map, devnum, holders));
+  }
+  return found;
+}
+
+/** How often a mapper device is open for reasons that are known. */
+export interface KnownOpens {
+  /** By the caller itself. */
+  readonly own: number;
+  /** Devices that blkback has open for guests. */
+  readonly guests: readonly Devnum[];
+}
+
+/**
+ * The opener of a mapper device whom nobody explains; `undefined` where there is none. device-mapper
+ * counts the openers of its devices (`dmsetup info`), which no other driver does. Devices on top,
+ * mounts and swap count once each, and so does each descriptor of a process.
+ */
+export async function findUnexplainedOpener(
+  map: DeviceMap,
+  devnum: Devnum,
+  opens: KnownOpens,
+): Promise<UnexplainedUse | undefined> {
+  const guests = opens.guests.filter((guest) => sameDevnum(guest, devnum)).length;
+  const count = (await readMapper({ devnum }))?.openCount ?? 0;
+  if (count <= opens.own + guests) return undefined;
+  const holders = await listHolders(devnum);
+  if (count <= opens.own + guests + holders.length) return undefined;
+  return describe(map, devnum, holders.filter(isProcess));
+}
+
+function isProcess({ kind }: Holder): boolean {
+  return kind === 'process';
+}
+
+function describe(map: DeviceMap, devnum: Devnum, processes: readonly Holder[]): UnexplainedUse {
+  const block = map.block(devnum);
+  return {
+    kind: 'unexplained',
+    access: block?.readOnly ? 'read-only' : 'read-write',
+    path: block?.path ?? formatDevnum(devnum),
+    devnum,
+    processes: processes.map(({ name }) => name),
+  };
+}

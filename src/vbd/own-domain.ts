@@ -1,0 +1,27 @@
+import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+import { VbdError } from './vbd-error.js';
+import type { VbdPath } from './vbd-path.js';
+
+/** Where xen-init-dom0 and libxl tell a domain its number; relative to that domain. */
+const OWN_DOMID = 'domid';
+
+/**
+ * Makes sure that a vbd, if it was named by an absolute path, is one of this domain's backends: its
+ * nodes are read and written by their relative path. A domain that was told no number is domain 0.
+ * Throws `EVBD`.
+ */
+export async function requireOwnDomain(
+  store: Xenstore,
+  vbd: VbdPath,
+  options: RequestOptions = {},
+): Promise<void> {
+  const named = vbd.backendDomid;
+  if (named === undefined) return;
+  const [value] = await store.readMany([OWN_DOMID], options);
+  const own = value?.toString('utf8') || '0';
+  if (own === String(named)) return;
+  throw new VbdError(
+    `/local/domain/${named}/${vbd.backend} is a backend of domain ${named}, and this is domain ${own}: run this in domain ${named}, where the device is`,
+    { code: 'EVBD' },
+  );
+}

@@ -1,0 +1,88 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { errorCode } from '../errors.js';
+import type { Devnum } from '../linux/devnum.js';
+import { SystemError } from '../linux/errno.js';
+import { O_DIRECTORY, O_PATH, OwnedFd } from '../linux/fd.js';
+import { scanDevnum } from './scan-devnum.js';
+
+/** Below the root of sysfs: a directory for each device that a backend driver of this domain has. */
+export const XEN_BACKEND_DEVICES = 'bus/xen-backend/devices';
+
+/**
+ * The sysfs directory of one instance of a vbd, `bus/xen-backend/devices/vbd-<domid>-<devid>`. It is
+ * pinned: a vbd that is made anew under the same name later is not mistaken for this one, whose
+ * attributes are simply gone then.
+ */
+export class VbdDirectory implements AsyncDisposable {
+  readonly #directory: OwnedFd;
+  readonly #inode: bigint;
+
+  private constructor(directory: OwnedFd) {
+    this.#directory = directory;
+    this.#inode = directory.statSync().ino;
+  }
+
+  /** Pins the directory of a vbd; `undefined` where the kernel has no such device. */
+  static async pin(sysfs: string, name: string): Promise<VbdDirectory | undefined> {
+    const path = join(sysfs, XEN_BACKEND_DEVICES, name);
+    try {
+      return new VbdDirectory(OwnedFd.openSync(path, O_PATH | O_DIRECTORY));
+    } catch (error) {
+      if (error instanceof SystemError && ['ENOENT', 'ENOTDIR'].includes(error.code)) {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  /** Where the kernel shows the instance that it has now. */
+  get path(): string {
+    return this.#directory.name;
+  }
+
+  /** The descriptor that pins it. */
+  get fd(): number {
+    return this.#directory.fd;
+  }
+
+  /**
+   * Whether the kernel still has this instance. Its inode number is nobody else's while it is pinned,
+   * so that another instance under the same name has another one.
+   */
+  isCurrent(): boolean {
+    const found = statSync(this.#directory.name, { bigint: true, throwIfNoEntry: false });
+    return found?.ino === this.#inode;
+  }
+
+  /**
+   * The number of the device that blkback has open; `undefined` while it has none.
+   * Linux 6.1 and 6.12, drivers/block/xen-blkback/xenbus.c: `xenvbd_sysfs_addif` makes the attribute
+   * only after `xen_vbd_create` opened the device, and on removal it goes before the close.
+   */
+  readOpenDevice(): Devnum | undefined {
+    const text = readVbdAttribute(`/proc/self/fd/${this.#directory.fd}`, 'physical_device');
+    return text === undefined ? undefined : scanDevnum(text);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#directory.close();
+  }
+}
+
+/**
+ * An attribute of a vbd's directory in sysfs; `undefined` where there is none. It is read at once, as
+ * everything in sysfs, which is memory. Throws `SystemError`.
+ */
+export function readVbdAttribute(directory: string, name: string): string | undefined {
+  const path = join(directory, name);
+  // The exception would cost more than this question.
+  if (!existsSync(path)) return undefined;
+  try {
+    return readFileSync(path, 'latin1').trimEnd() || undefined;
+  } catch (error) {
+    // ENODEV: sysfs is taking the attribute away while it is being read.
+    if (['ENOENT', 'ENODEV'].includes(errorCode(error) ?? '')) return undefined;
+    throw SystemError.fromNode('read', path, error);
+  }
+}

@@ -1,0 +1,71 @@
+import { rmSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import type { Bed } from './bed.js';
+
+// docs/misc/xenstore.txt and xen/include/public/io/xs_wire.h
+const XS_READ = 2;
+const XS_ERROR = 16;
+const HEADER = 16;
+
+/** What becomes of a read: an error for an answer, or a wait before xenstored is asked. */
+export type ReadRule = (path: string) => string | Promise<void> | undefined;
+
+/** A xenstored that answers some reads otherwise, or later, than the one of the bed. */
+export interface XenstoreProxy extends AsyncDisposable {
+  /** For the programs that are to ask this one. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Stands before the bed's xenstored: `rule` sees the path of every read, as the client wrote it. */
+export async function startXenstoreProxy(bed: Bed, rule: ReadRule): Promise<XenstoreProxy> {
+  const path = join(bed.directory, 'proxy.sock');
+  const sockets = new Set<Socket>();
+  const server = createServer((client) => {
+    const upstream = connect(bed.xenstored.socketPath);
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', () => {});
+    }
+    upstream.on('data', (data) => client.write(data));
+    upstream.on('close', () => client.destroy());
+    client.on('close', () => upstream.destroy());
+    let rest = Buffer.alloc(0);
+    client.on('data', (data) => {
+      rest = Buffer.concat([rest, data]);
+      while (rest.length >= HEADER) {
+        const end = HEADER + rest.readUInt32LE(12);
+        if (rest.length < end) break;
+        forward(Buffer.from(rest.subarray(0, end)));
+        rest = rest.subarray(end);
+      }
+    });
+    const forward = (request: Buffer): void => {
+      const isRead = request.readUInt32LE(0) === XS_READ;
+      const answer = isRead
+        ? rule(request.toString('utf8', HEADER, request.length - 1))
+        : undefined;
+      if (typeof answer === 'string') client.write(refusal(request, answer));
+      else if (answer) void answer.then(() => upstream.write(request));
+      else upstream.write(request);
+    };
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  return {
+    env: { XENSTORED_PATH: path },
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+      rmSync(path, { force: true });
+    },
+  };
+}
+
+/** XS_ERROR with the request's own id and transaction. */
+function refusal(request: Buffer, error: string): Buffer {
+  const text = Buffer.from(`${error}\0`);
+  const header = Buffer.from(request.subarray(0, HEADER));
+  header.writeUInt32LE(XS_ERROR, 0);
+  header.writeUInt32LE(text.length, 12);
+  return Buffer.concat([header, text]);
+}

@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { setFrontendState, type Vbd, waitState } from '../../bed/toolstack.js';
+import type { Stage } from '../hotplug/stage.js';
+import { type Ground, GUISES, type Kind, withGround } from './ground.js';
+import { assertBusy, assertRemoved } from './guests.js';
+
+/** The guest has closed its frontend some time ago, as one does that reboots or has halted. */
+async function closeFrontend(stage: Stage, vbd: Vbd): Promise<void> {
+  await setFrontendState(stage.store, vbd, 4);
+  await waitState(stage.store, vbd, '4');
+  await setFrontendState(stage.store, vbd, 6);
+  await waitState(stage.store, vbd, '6');
+}
+
+const PARAMS: Readonly<Record<Kind, readonly ((ground: Ground) => string)[]>> = {
+  file: [({ path }) => path, ({ path }) => `path=${path},autoclear=no`],
+  disk: [({ path }) => path],
+  mapper: [({ path }) => path, ({ path }) => `path=${path},layer=linear`],
+};
+
+export function defineDetaching(kind: Kind): void {
+  for (const guise of GUISES) {
+    for (const params of PARAMS[kind]) {
+      const shown = params({ path: 'PATH' } as Ground);
+      it(
+        `remove does not wait for what comes only after it, the guest having closed already: ${shown} (${guise})`,
+        withGround(kind, { guise }, async (stage, ground) => {
+          const vbd = await stage.vbd(params(ground));
+          await stage.attach(vbd);
+          await closeFrontend(stage, vbd);
+          // What libxl does: state is 6 already, so that there is nothing for it to wait for.
+          await stage.store.write(`${vbd.backendPath}/online`, '0');
+          const { milliseconds } = await assertRemoved(stage, vbd);
+          assert.ok(milliseconds < 2000, `${milliseconds} ms`);
+          assert.deepEqual(stage.events(vbd, 'closed'), []);
+          await assertBusy(stage, ground);
+          await stage.delete(vbd);
+          stage.assertNothingLeft();
+        }),
+      );
+    }
+  }
+}

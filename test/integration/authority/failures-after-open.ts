@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { HotplugError } from '../../../src/hotplug/hotplug-error.js';
+import { pause } from '../../../src/util/retry.js';
+import type { Vbd } from '../../bed/toolstack.js';
+import type { Stage } from '../hotplug/stage.js';
+import { type Ground, GUISES, type Kind, withGround } from './ground.js';
+import { assertBusy, assertTruthStays } from './guests.js';
+
+/** How an add comes to fail between blkback's open and `hotplug-status`. */
+interface Cause {
+  readonly title: string;
+  /** Rejects as the add does. */
+  readonly attach: (stage: Stage, vbd: Vbd, ground: Ground) => Promise<unknown>;
+  readonly undo?: (stage: Stage, vbd: Vbd) => void;
+  /** It may succeed all the same: records are hints, and a signal may come too late. */
+  readonly mayBeServed?: boolean;
+  /** Only what is to be undone by `remove` has a record. */
+  readonly ofRecord?: boolean;
+}
+
+export function interrupted(stage: Stage, vbd: Vbd): Promise<unknown> {
+  const interrupt = new AbortController();
+  const reason = new HotplugError('interrupted by SIGTERM', { code: 'ECANCELED' });
+  return stage.attach(vbd, {
+    signal: interrupt.signal,
+    onStep: (step) => step === 'connected' && interrupt.abort(reason),
+  });
+}
+
+const record = (stage: Stage, vbd: Vbd): string =>
+  join(stage.bed.runDirectory, `vbd-${vbd.key.replace('/', '-')}.json`);
+
+const CAUSES: readonly Cause[] = [
+  { title: 'it is interrupted', attach: interrupted },
+  {
+    title: 'the device stands on something else meanwhile',
+    attach: async (stage, vbd, ground) => {
+      await stage.blkback.hold('open', vbd.key);
+      const adding = stage.attach(vbd);
+      adding.catch(() => {});
+      await stage.logged(vbd, 'physical-device');
+      await ground.disturb();
+      await stage.blkback.release('open', vbd.key);
+      await adding;
+    },
+  },
+  {
+    title: 'its record cannot be written',
+    attach: (stage, vbd) => {
+      for (const path of [record(stage, vbd), `${record(stage, vbd)}.new`]) mkdirSync(path);
+      return stage.attach(vbd);
+    },
+    undo: (stage, vbd) => {
+      for (const path of [record(stage, vbd), `${record(stage, vbd)}.new`]) {
+        rmSync(path, { recursive: true, force: true });
+      }
+    },
+    mayBeServed: true,
+    ofRecord: true,
+  },
+  {
+    title: 'the script gets SIGTERM',
+    attach: async (stage, vbd) => {
+      await stage.blkback.hold('open', vbd.key);
+      const script = stage.startScript(vbd, 'add');
+      await stage.logged(vbd, 'physical-device');
+      // When it goes on it has the signal, and blkback has the device.
+      script.process.kill('SIGSTOP');
+      await stage.blkback.release('open', vbd.key);
+      await stage.logged(vbd, 'opened');
+      script.process.kill('SIGTERM');
+      script.process.kill('SIGCONT');
+      const { status, stderr } = await script.ended;
+      if (status !== 0) throw new Error(stderr);
+    },
+    mayBeServed: true,
+  },
+  {
+    title: 'xenstored does not answer until the time for the work is over',
+    attach: async (stage, vbd) => {
+      const { xenstored } = stage.bed;
+      await stage.blkback.hold('open', vbd.key);
+      const adding = stage.attach(vbd, { timeoutMs: 4000 });
+      adding.catch(() => {});
+      await stage.logged(vbd, 'physical-device');
+      xenstored.kill('SIGSTOP');
+      // It opens at once; what it has to say of it in XenStore has to wait, as the add has.
+      const released = stage.blkback.release('open', vbd.key);
+      // Of four seconds one is kept for the roll-back.
+      await pause(3300);
+      xenstored.kill('SIGCONT');
+      await released;
+      await adding;
+    },
+  },
+];
+
+export function defineFailuresAfterOpen(kind: Kind): void {
+  for (const guise of GUISES) {
+    for (const { title, attach, undo, mayBeServed, ofRecord } of CAUSES) {
+      it(
+        `an add fails after the open as ${title}: the nodes stay, and another guest's is refused (${guise})`,
+        withGround(kind, { guise }, async (stage, ground) => {
+          // A loop device that clears itself needs no record.
+          const isKept = ofRecord && kind === 'file';
+          const vbd = await stage.vbd(isKept ? `path=${ground.path},autoclear=no` : ground.path);
+          const error = await attach(stage, vbd, ground).then(
+            () => undefined,
+            (reason: unknown) => reason,
+          );
+          undo?.(stage, vbd);
+          await stage.logged(vbd, 'opened');
+          await assertBusy(stage, ground);
+          if (error !== undefined) await assertTruthStays(stage, vbd);
+          else assert.ok(mayBeServed, 'it was to fail');
+        }),
+      );
+    }
+  }
+
+  it(
+    'blkback says opened of an earlier attempt: the next add connects only to what blkback has',
+    withGround(kind, { guise: 'diskseq' }, async (stage, ground) => {
+      const vbd = await stage.vbd(ground.path);
+      await assert.rejects(interrupted(stage, vbd));
+      assert.equal(await stage.node(vbd, 'opened'), '1');
+      const again = await stage.attach(vbd).then(
+        () => 'added',
+        () => 'failed',
+      );
+      const [device, diskseq, status] = await stage.nodes(
+        vbd,
+        ...['physical-device', 'diskseq', 'hotplug-status'],
+      );
+      const opened = await stage.logged(vbd, 'opened');
+      assert.equal(stage.events(vbd, 'opened').length, 1);
+      assert.equal(status === 'connected', again === 'added');
+      if (again === 'added') {
+        const hex = BigInt(opened.diskseq ?? '').toString(16);
+        assert.deepEqual([device, diskseq], [opened.dev, hex]);
+      }
+      await assertBusy(stage, ground);
+    }),
+  );
+}

@@ -1,0 +1,86 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { BlkbackBehaviour } from '../../bed/blkback.js';
+import { attachLoop, devnumOf, makeImage } from '../../bed/images.js';
+import { linear } from '../../bed/mapper.js';
+import { assertNeverBeside } from '../../bed/open-devices.js';
+import { setLoopWindow } from '../block/loop/loop-changes.js';
+import { MARKER, on, only, type Stage } from '../hotplug/stage.js';
+import { swapTable, withMapper } from '../mapper/bench.js';
+
+export type Kind = 'file' | 'disk' | 'mapper';
+export type Guise = 'stock' | 'diskseq';
+
+export const GUISES: readonly Guise[] = ['stock', 'diskseq'];
+
+/** What two guests want to have. */
+export interface Ground {
+  readonly kind: Kind;
+  /** Of the file, or of the block device. */
+  readonly path: string;
+  /** The device, where there is one before anything is attached: the kernel's name and its number. */
+  readonly device: { readonly path: string; readonly devnum: string } | undefined;
+  /** Changes what lies below the device while it is open, so that it is not what was asked for. */
+  disturb(): Promise<void>;
+}
+
+export type Body = (stage: Stage, ground: Ground) => Promise<void>;
+
+/**
+ * A test body with a file, a disk (a loop device of the test's own) or a mapper device. At its end nothing
+ * is put off any more, the vbds end as libxl ends them, nothing is left behind, and blkback has never had
+ * the same bytes open for two at once.
+ */
+export function withGround(kind: Kind, behaviour: BlkbackBehaviour, body: Body): Mocha.AsyncFunc {
+  if (kind === 'mapper') {
+    return withMapper(behaviour, async (stage, bench) => {
+      const other = await bench.disk('another disk');
+      const { path, name, kernelPath, devnum } = await bench.linear(MARKER);
+      const disturb = async () => swapTable(name, linear(other.path));
+      await carefully(stage, body, {
+        ...{ kind, path, disturb },
+        device: { path: kernelPath, devnum },
+      });
+    });
+  }
+  return on(behaviour, async (stage) => {
+    const whole = async (ground: Omit<Ground, 'disturb'>, loop: () => string) => {
+      const disturb = () => setLoopWindow(loop(), { offset: 4096n });
+      await carefully(stage, body, { ...ground, disturb });
+      await stage.destroyVbds();
+    };
+    if (kind === 'file') {
+      const path = stage.image();
+      await whole({ kind, path, device: undefined }, () => only(stage.loops()));
+      return;
+    }
+    const directory = join(stage.bed.directory, 'disks');
+    mkdirSync(directory);
+    await using loop = await attachLoop(makeImage(directory, { marker: MARKER }));
+    const { path, devnum } = loop;
+    await whole({ kind, path, device: { path, devnum } }, () => path);
+  });
+}
+
+async function carefully(stage: Stage, body: Body, ground: Ground): Promise<void> {
+  try {
+    await body(stage, ground);
+  } finally {
+    for (const what of ['events', 'open', 'close'] as const) await stage.blkback.release(what, '*');
+  }
+  assertNeverBeside(stage.blkback.log());
+}
+
+/** A loop device whose number has a letter in hex, over a file; it is to be let go with `losetup`. */
+export function attachLoopWithLetter(file: string): { path: string; devnum: string } {
+  for (let number = 26; number < 1024; number += 16) {
+    const path = `/dev/loop${number}`;
+    if (existsSync(`/sys/block/loop${number}/loop`)) continue;
+    if (spawnSync('losetup', [path, file]).status !== 0) continue;
+    // Somebody else may have been faster to bind it.
+    const backing = readFileSync(`/sys/block/loop${number}/loop/backing_file`, 'utf8');
+    if (backing.trim() === file) return { path, devnum: devnumOf(path) };
+  }
+  throw new Error('there is no free loop device');
+}

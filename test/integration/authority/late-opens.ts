@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { failure, MARKER, type Stage } from '../hotplug/stage.js';
+import { GUISES, type Kind, withGround } from './ground.js';
+import { assertBusy, assertTruthStays } from './guests.js';
+
+/** Blkback has read the number, and opens the device only after the add has given up. */
+async function addInVain(stage: Stage, path: string) {
+  const vbd = await stage.vbd(path);
+  await stage.blkback.hold('open', vbd.key);
+  await failure('ETIMEDOUT', stage.attach(vbd, { timeoutMs: 1000 }));
+  return vbd;
+}
+
+export function defineLateOpens(kind: Kind): void {
+  for (const guise of GUISES) {
+    it(
+      `an add gives up before blkback opens the device: another guest's is refused, before and after (${guise})`,
+      withGround(kind, { guise }, async (stage, ground) => {
+        const vbd = await addInVain(stage, ground.path);
+        const before = await stage.nodes(vbd, 'physical-device', 'diskseq', 'hotplug-status');
+        await assertBusy(stage, ground);
+        assert.equal(before[2], 'error');
+        assert.notEqual(before[0], undefined, 'blkback may open it yet');
+        await stage.blkback.release('open', vbd.key);
+        const { bytes, diskseq = '' } = await stage.logged(vbd, 'opened');
+        assert.equal(bytes, MARKER, 'what was published, and not whatever has its number by then');
+        assert.equal(before[1], BigInt(diskseq).toString(16));
+        await assertTruthStays(stage, vbd);
+        await assertBusy(stage, ground);
+      }),
+    );
+
+    it(
+      `the nodes are taken back while blkback is about to open the device: what it has open counts (${guise})`,
+      withGround(kind, { guise }, async (stage, ground) => {
+        const vbd = await addInVain(stage, ground.path);
+        for (const node of ['physical-device', 'physical-device-path', 'diskseq']) {
+          await stage.store.remove(`${vbd.backendPath}/${node}`);
+        }
+        await stage.blkback.release('open', vbd.key);
+        assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
+        await assertBusy(stage, ground);
+      }),
+    );
+  }
+}

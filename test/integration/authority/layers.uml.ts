@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import { pause } from '../../../src/util/retry.js';
+import { dmsetup, linear, mappedNames } from '../../bed/mapper.js';
+import { needs } from '../../bed/needs.js';
+import type { Vbd } from '../../bed/toolstack.js';
+import { beforeWriting, MARKER, only, type Stage } from '../hotplug/stage.js';
+import { Uevents } from '../hotplug/uevents.js';
+import { type Bench, layers, withMapper } from '../mapper/bench.js';
+import { GUISES } from './ground.js';
+import { SECOND } from './guests.js';
+
+const openCount = async (name: string): Promise<number> =>
+  Number(/^Open count: +(\d+)$/m.exec(await dmsetup('info', name))?.[1]);
+
+describe('One file under two encrypted layers', function () {
+  this.timeout(60_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored', 'mapper');
+  });
+
+  for (const guise of GUISES) {
+    for (const base of ['file', 'disk'] as const) {
+      it(
+        `is refused, also to the stub domain of the guest that has the first: a ${base} (${guise} blkback)`,
+        withMapper({ guise }, async (stage, bench) => {
+          await stage.store.write('/local/domain/7/vm', '/vm/one');
+          await stage.store.write(`/local/domain/${SECOND}/vm`, '/vm/two');
+          await stage.store.write(`/local/domain/${SECOND}/target`, '7');
+          const path = base === 'file' ? stage.image() : (await bench.disk(MARKER)).path;
+          const params = `path=${path},layer=crypt`;
+          await stage.attach(await stage.vbd(params));
+          const stub = await stage.vbd(params, { frontend: SECOND });
+          const { status, stderr } = await stage.script(stub, 'add');
+          assert.equal(status, 1);
+          assert.match(stderr, /^xen-blkback: [^\n]*(layer|crypt)[^\n]*\n$/);
+          assert.deepEqual(stage.events(stub, 'opened'), []);
+          only(await layers());
+        }),
+      );
+    }
+  }
+});
+
+describe('remove of a mapper device', function () {
+  this.timeout(60_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored', 'mapper');
+  });
+
+  for (const guise of GUISES) {
+    it(
+      `returns when blkback has closed it, as its open count tells (${guise} blkback)`,
+      withMapper({ guise, closeDelayMs: 500 }, async (stage, bench) => {
+        const { path, name } = await bench.linear(MARKER);
+        const vbd = await stage.vbd(path);
+        await stage.attach(vbd);
+        await stage.close(vbd);
+        await stage.detach(vbd);
+        const [closed, count] = [stage.events(vbd, 'closed').length, await openCount(name)];
+        await stage.logged(vbd, 'closed');
+        assert.deepEqual([closed, count], [1, 0]);
+      }),
+    );
+
+    it(
+      `makes no uevent while blkback still has it open (${guise} blkback)`,
+      withMapper({ guise }, async (stage, bench) => {
+        const { path, kernelPath } = await bench.linear(MARKER);
+        const vbd = await stage.vbd(path);
+        await stage.attach(vbd);
+        await stage.blkback.hold('close', vbd.key);
+        await stage.close(vbd);
+        await stage.logged(vbd, 'removed');
+        await using uevents = await Uevents.listen();
+        let returned = false;
+        const removing = stage.detach(vbd).then(() => {
+          returned = true;
+        });
+        removing.catch(() => {});
+        await pause(500);
+        const seen = uevents.changesOf(kernelPath.slice('/dev/'.length));
+        const early = returned;
+        await stage.blkback.release('close', vbd.key);
+        await stage.logged(vbd, 'closed');
+        await removing;
+        assert.deepEqual(seen, []);
+        assert.equal(early, false, 'it has returned before the close');
+      }),
+    );
+  }
+});
+
+/** How an attach fails after blkback has opened the device. */
+const LATE: readonly (readonly [string, (stage: Stage, vbd: Vbd) => Promise<unknown>])[] = [
+  [
+    'it is interrupted at the open',
+    (stage, vbd) => {
+      const interrupt = new AbortController();
+      const onStep = (step: string) => step === 'connected' && interrupt.abort(new Error('enough'));
+      return stage.attach(vbd, { signal: interrupt.signal, onStep });
+    },
+  ],
+  [
+    'it is interrupted when the device has been marked',
+    (stage, vbd) => {
+      const interrupt = new AbortController();
+      const onStep = (step: string) => step === 'marked' && interrupt.abort(new Error('enough'));
+      return stage.attach(vbd, { signal: interrupt.signal, onStep });
+    },
+  ],
+  [
+    'it cannot report',
+    (stage, vbd) =>
+      stage.attachThrough(
+        beforeWriting(stage.store, 'hotplug-status', async () => {
+          throw new Error('xenstored is gone');
+        }),
+        vbd,
+      ),
+  ],
+  [
+    'the vbd goes before it can report',
+    (stage, vbd) =>
+      stage.attachThrough(
+        beforeWriting(stage.store, 'hotplug-status', async () => {
+          await stage.store.remove(vbd.backendPath);
+          await stage.logged(vbd, 'closed');
+        }),
+        vbd,
+      ),
+  ],
+];
+
+describe('deferred-remove=yes and an attach that fails late', function () {
+  this.timeout(60_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored', 'mapper');
+  });
+
+  /** Of a name of its own, over a loop device that outlives it. */
+  const deviceOf = async (bench: Bench) =>
+    bench.mapped('bench-late', linear((await bench.disk(MARKER)).path));
+
+  for (const guise of GUISES) {
+    for (const [title, fail] of LATE) {
+      it(
+        `${title}: the device stays, unmarked (${guise} blkback)`,
+        withMapper({ guise }, async (stage, bench) => {
+          const { name } = await deviceOf(bench);
+          const vbd = await stage.vbd(`dm-name=${name},deferred-remove=yes`);
+          const outcome = await fail(stage, vbd).then(
+            () => 'attached',
+            () => 'failed',
+          );
+          assert.ok((await mappedNames()).includes(name), 'it is gone');
+          const marked = /DEFERRED REMOVE/.test(await dmsetup('info', name));
+          // One that succeeded although it was disturbed has marked it, as it was asked to.
+          assert.equal(marked, outcome === 'attached', outcome);
+        }),
+      );
+    }
+  }
+});

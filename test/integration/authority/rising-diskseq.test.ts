@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { attachLoop } from '../../bed/images.js';
+import { needs } from '../../bed/needs.js';
+import { changeLoopFile } from '../block/loop/loop-changes.js';
+import { diskseqOf, only } from '../hotplug/stage.js';
+import { GUISES, withGround } from './ground.js';
+import { assertBusy } from './guests.js';
+
+describe('The sequence number of a device rises while blkback has it open', () => {
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  for (const guise of GUISES) {
+    for (const kind of ['file', 'disk'] as const) {
+      it(
+        `a ${kind}: another guest's add for writing is refused (${guise} blkback)`,
+        // The disk stands on a file of the stage as well, hence the ground of a file.
+        withGround('file', { guise }, async (stage, ground) => {
+          const disk =
+            kind === 'disk' ? await attachLoop(ground.path, { readOnly: true }) : undefined;
+          try {
+            const vbd = await stage.vbd(disk?.path ?? ground.path, { mode: 'r' });
+            await stage.attach(vbd);
+            const { diskseq } = await stage.logged(vbd, 'opened');
+            const loop = only(stage.loops());
+            const path = stage.image('another file');
+            // Only a read-only loop device can have its file exchanged while it is open.
+            await changeLoopFile(loop, path);
+            assert.notEqual(diskseqOf(loop), diskseq);
+            await assertBusy(stage, { ...ground, path });
+          } finally {
+            if (disk) spawnSync('losetup', ['--detach', disk.path]);
+          }
+        }),
+      );
+    }
+  }
+});

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { attachLoopWithLetter, type Ground, GUISES, type Kind, withGround } from './ground.js';
+import { assertBusy } from './guests.js';
+
+/** What the kernel's `%x:%x` takes for one and the same number. */
+const SPELLINGS: readonly (readonly [string, (major: string, minor: string) => string])[] = [
+  ['in capitals', (major, minor) => `${major}:${minor}`.toUpperCase()],
+  ['with 0x', (major, minor) => `0x${major}:0x${minor}`],
+  ['with leading zeros', (major, minor) => `00${major}:000${minor}`],
+  ['after a blank', (major, minor) => ` ${major}:${minor}`],
+  ['with a blank in it', (major, minor) => `${major}: ${minor}`],
+  ['before a blank', (major, minor) => `${major}:${minor} `],
+  ['before a newline', (major, minor) => `${major}:${minor}\n`],
+  ['before other words', (major, minor) => `${major}:${minor} junk`],
+  ['before a NUL', (major, minor) => `${major}:${minor}\0`],
+];
+
+/** A device whose number has a letter in it, what another guest is to ask for, and its end. */
+function deviceFor(ground: Ground) {
+  const { kind, path, device } = ground;
+  // Mapper devices have the major number 0xfe.
+  if (kind === 'mapper' && device) return { ground, ...device, end: () => undefined };
+  const loop = attachLoopWithLetter(path);
+  const end = () => void spawnSync('losetup', ['--detach', loop.path]);
+  return { ground: kind === 'file' ? ground : { ...ground, path: loop.path }, ...loop, end };
+}
+
+export function defineSpellings(kind: Kind): void {
+  for (const guise of GUISES) {
+    for (const [title, spell] of SPELLINGS) {
+      it(
+        `physical-device is written ${title}, by somebody else: another guest's add is refused (${guise})`,
+        withGround(kind, { guise }, async (stage, plain) => {
+          const { ground, path, devnum, end } = deviceFor(plain);
+          try {
+            const [major = '', minor = ''] = devnum.split(':');
+            const vbd = await stage.vbd(path);
+            await stage.store.write(`${vbd.backendPath}/physical-device`, spell(major, minor));
+            assert.equal((await stage.logged(vbd, 'opened')).dev, devnum);
+            await assertBusy(stage, ground);
+            const { stdout } = await stage.cli(['list', '--json']);
+            const numbers = [major, minor].map((part) => Number.parseInt(part, 16));
+            assert.equal(JSON.parse(stdout)[0].devnum, numbers.join(':'));
+          } finally {
+            end();
+          }
+        }),
+      );
+    }
+  }
+}

@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { needs } from '../../bed/needs.js';
+import { startXenstoreProxy } from '../../bed/xenstore-proxy.js';
+import { on, type Stage } from '../hotplug/stage.js';
+import { type Ground, GUISES, withGround } from './ground.js';
+import { SECOND, secondVbd } from './guests.js';
+
+/** What there may be in the place of sysfs. */
+const RUINS: readonly (readonly [string, (path: string) => void])[] = [
+  ['an empty directory', (path) => mkdirSync(path)],
+  ['nothing', () => undefined],
+  ['a file', (path) => writeFileSync(path, '')],
+  [
+    'a bus whose devices cannot be listed',
+    (path) => {
+      mkdirSync(join(path, 'bus/xen-backend'), { recursive: true });
+      writeFileSync(join(path, 'bus/xen-backend/devices'), '');
+    },
+  ],
+];
+
+describe('What cannot be read is not taken for nothing:', function () {
+  this.timeout(60_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  for (const guise of GUISES) {
+    for (const [title, make] of RUINS) {
+      it(
+        `${title} instead of sysfs is an error of add and check (${guise} blkback)`,
+        withGround('file', { guise }, async (stage, ground) => {
+          const sysfs = join(stage.bed.directory, 'no-sysfs');
+          make(sysfs);
+          const env = { XEN_BLKBACK_SYSFS: sysfs, XEN_BLKBACK_TIMEOUT: '5' };
+          await stage.attach(await stage.vbd(ground.path));
+          for (const path of [ground.path, stage.image('of nobody yet')]) {
+            const vbd = await stage.vbd(path, { frontend: SECOND });
+            const { status, stdout, stderr } = await stage.cli(
+              ['add', vbd.backendPath, '--json'],
+              env,
+            );
+            assert.equal(status, 1, 'it has seen that nobody has it where it could see nothing');
+            const { code } = JSON.parse(stdout).error;
+            assert.ok(['ESYSFS', 'EBLKBACK'].includes(code), `${code}: ${stderr}`);
+            assert.ok(stderr.includes(sysfs), stderr);
+            assert.match(stderr, /^xen-blkback: [^\n]+\n$/);
+            assert.equal(await stage.node(vbd, 'hotplug-status'), 'error');
+            assert.deepEqual(stage.events(vbd, 'opened'), []);
+          }
+          const check = await stage.cli(['check', ground.path, '--mode', 'w'], env);
+          assert.equal(check.status, 1, check.stdout);
+          assert.doesNotMatch(check.stdout, /can be attached/);
+        }),
+      );
+    }
+  }
+
+  describe('whose machine another domain is', () => {
+    /** The first guest, and its stub domain as the second; nobody may read whose the second one is. */
+    async function addForStub(stage: Stage, ground: Ground, env: Record<string, string>) {
+      await stage.store.write('/local/domain/7/vm', '/vm/one');
+      await stage.store.write(`/local/domain/${SECOND}/vm`, '/vm/two');
+      await stage.store.write(`/local/domain/${SECOND}/target`, '7');
+      await using proxy = await startXenstoreProxy(stage.bed, (path) =>
+        /^\/local\/domain\/7\/vm$/.test(path) ? 'EACCES' : undefined,
+      );
+      await stage.attach(await stage.vbd(ground.path));
+      const vbd = await secondVbd(stage, ground);
+      return { vbd, run: await stage.script(vbd, 'add', { ...proxy.env, ...env }) };
+    }
+
+    it(
+      'cannot be read: it is refused, and told which setting would take it for the same',
+      withGround('file', {}, async (stage, ground) => {
+        const { vbd, run } = await addForStub(stage, ground, {});
+        assert.equal(run.status, 1);
+        assert.match(run.stderr, /same-vm=assume/);
+        assert.equal(await stage.node(vbd, 'hotplug-status'), 'busy');
+      }),
+    );
+
+    it(
+      'cannot be read, and is taken for the same with that setting',
+      // Both have it open, as a guest and its stub domain do: a ground forbids just that.
+      on({}, async (stage) => {
+        const disturb = async () => undefined;
+        const ground: Ground = { kind: 'file', path: stage.image(), device: undefined, disturb };
+        const { run } = await addForStub(stage, ground, { XEN_BLKBACK_SAME_VM: 'assume' });
+        assert.deepEqual([run.status, run.stderr], [0, '']);
+        await stage.destroyVbds();
+      }),
+    );
+  });
+});

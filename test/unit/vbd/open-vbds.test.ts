@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { OpenVbds } from '../../../src/vbd/open-vbds.js';
+
+describe('OpenVbds', () => {
+  let sysfs: string;
+  beforeEach(() => {
+    // A file system in memory, as sysfs is, gives each inode a number of its own.
+    sysfs = mkdtempSync('/dev/shm/xen-sysfs-');
+    mkdirSync(join(sysfs, 'devices'));
+    mkdirSync(join(sysfs, 'bus/xen-backend/devices'), { recursive: true });
+  });
+  afterEach(() => rmSync(sysfs, { recursive: true }));
+
+  let made = 0;
+  const add = (name: string, device?: string, mode?: string): string => {
+    const directory = join(sysfs, 'devices', `${made++}`);
+    mkdirSync(directory);
+    if (device !== undefined) writeFileSync(join(directory, 'physical_device'), `${device}\n`);
+    if (mode !== undefined) writeFileSync(join(directory, 'mode'), `${mode}\n`);
+    const link = join(sysfs, 'bus/xen-backend/devices', name);
+    symlinkSync(directory, `${link}.new`);
+    renameSync(`${link}.new`, link);
+    return directory;
+  };
+  const list = async (vbds: OpenVbds): Promise<string[]> =>
+    (await vbds.list())
+      .map(({ vbd, devnum, writable }) => {
+        const access = writable ? 'w' : 'r';
+        return `${vbd.backend} ${devnum.major}:${devnum.minor} ${access}`;
+      })
+      .sort();
+
+  it('lists what blkback has open, and with which access', async () => {
+    add('vbd-7-51712', '7:b', 'w');
+    add('vbd-8-51728', 'fd:1', 'r');
+    add('vbd-9-51712');
+    add('vif-7-0', '7:c', 'w');
+    assert.deepEqual(await list(new OpenVbds(sysfs)), [
+      'backend/vbd/7/51712 7:11 w',
+      'backend/vbd/8/51728 253:1 r',
+    ]);
+  });
+
+  it('assumes writing where the mode is not there yet, and reads it later', async () => {
+    const vbds = new OpenVbds(sysfs);
+    const directory = add('vbd-7-51712', '7:b');
+    assert.deepEqual(await list(vbds), ['backend/vbd/7/51712 7:11 w']);
+    writeFileSync(join(directory, 'mode'), 'r\n');
+    assert.deepEqual(await list(vbds), ['backend/vbd/7/51712 7:11 r']);
+  });
+
+  it('notices a device that was opened later, one that is gone, and a vbd that was made anew', async () => {
+    const vbds = new OpenVbds(sysfs);
+    const directory = add('vbd-7-51712');
+    assert.deepEqual(await list(vbds), []);
+    writeFileSync(join(directory, 'physical_device'), '7:1\n');
+    writeFileSync(join(directory, 'mode'), 'w\n');
+    assert.deepEqual(await list(vbds), ['backend/vbd/7/51712 7:1 w']);
+    add('vbd-7-51712', '7:2', 'w');
+    assert.deepEqual(await list(vbds), ['backend/vbd/7/51712 7:2 w']);
+    rmSync(join(sysfs, 'bus/xen-backend/devices/vbd-7-51712'));
+    assert.deepEqual(await list(vbds), []);
+  });
+
+  it('takes a kernel without such a bus for one that serves nobody', async () => {
+    rmSync(join(sysfs, 'bus/xen-backend'), { recursive: true });
+    assert.deepEqual(await list(new OpenVbds(sysfs)), []);
+  });
+
+  it('never takes a sysfs that is not there for nobody', async () => {
+    rmSync(join(sysfs, 'bus'), { recursive: true });
+    await assert.rejects(new OpenVbds(sysfs).list(), { code: 'ESYSFS' });
+  });
+});
