@@ -70,7 +70,11 @@ export class AddonChannel implements Channel {
     }
   }
 
-  /** The device takes one packet with each write(2), and drops what else is in it. It never waits. */
+  /**
+   * The device takes one packet with each write(2), and drops what else is in it. It never says that
+   * it can be written to, nor that it cannot. For XS_WATCH and XS_UNWATCH the kernel itself waits for
+   * xenstored's answer within write(2), and nothing of ours can end that.
+   */
   #writeEach(bytes: Buffer): void {
     for (let at = 0; at < bytes.length; ) {
       const end = at + sizeOfPacket(bytes, at);

@@ -4,7 +4,7 @@ import type { Bed } from './bed.js';
 
 /** A client of the project's own on a bed's store, in this process. */
 export async function openStore(bed: Pick<Bed, 'xenstored'>): Promise<Xenstore> {
-  // libxenstore asks the environment at the moment it connects.
+  // The environment is asked at the moment of connecting.
   Object.assign(process.env, bed.xenstored.env);
   return await openXenstore();
 }
