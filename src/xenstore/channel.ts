@@ -5,6 +5,8 @@
 export interface Channel {
   /** The longest packet that can be sent, header included. */
   readonly maxPacketSize: number;
+  /** How many requests may be under way at a time. */
+  readonly window: number;
   /** Begins to receive. Called once, before anything else. */
   start(listener: ChannelListener): void;
   /** Sends whole packets. `bytes` may be used for something else afterwards. */

@@ -66,7 +66,7 @@ export function writePacket(
 }
 
 /** How long the packet is that begins at `at` of `bytes`. */
-export function sizeOfPacket(bytes: Buffer, at: number): number {
+function sizeOfPacket(bytes: Buffer, at: number): number {
   return HEADER_SIZE + readNumber(bytes, at + 12);
 }
 

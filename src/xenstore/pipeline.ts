@@ -4,12 +4,7 @@ import type { Exchange } from './exchange.js';
 import { PacketParser, packetSize, writePacket, XS } from './packet.js';
 import { decodeErrno, decodeTexts } from './payload.js';
 
-/**
- * How many requests are under way at a time. xenstored lets a domain other than dom0 have 20 before
- * it stops reading from it, and the driver domain's own kernel needs some.
- */
-const WINDOW = 10;
-/** Bits of a request's number that are its slot's; the others tell it from earlier ones there. */
+/** Bits of a request's number that are its slot's, so at most 16; the others tell it from earlier ones. */
 const SLOT_BITS = 4;
 const SLOT_MASK = (1 << SLOT_BITS) - 1;
 const TURN_MAX = 0x0fff_ffff;
@@ -37,7 +32,8 @@ export class Pipeline implements ChannelListener {
   readonly #channel: Channel;
   readonly #listener: PipelineListener;
   readonly #parser: PacketParser;
-  readonly #slots: readonly Slot[] = Array.from({ length: WINDOW }, newSlot);
+  /** As many as there may be requests under way. */
+  readonly #slots: readonly Slot[];
   readonly #free: Slot[];
   /** Those with packets still to be sent. Only the first one sends any. */
   readonly #queue: Exchange[] = [];
@@ -50,8 +46,9 @@ export class Pipeline implements ChannelListener {
   constructor(channel: Channel, listener: PipelineListener) {
     this.#channel = channel;
     this.#listener = listener;
+    this.#slots = Array.from({ length: channel.window }, newSlot);
     this.#free = [...this.#slots];
-    this.#batch = Buffer.allocUnsafeSlow(WINDOW * channel.maxPacketSize);
+    this.#batch = Buffer.allocUnsafeSlow(channel.window * channel.maxPacketSize);
     this.#parser = new PacketParser((type, id, body) => this.#take(type, id, body));
     channel.start(this);
   }

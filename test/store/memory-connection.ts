@@ -16,6 +16,7 @@ const OUTSTANDING_MAX = 20;
  */
 export class MemoryConnection implements Channel {
   readonly maxPacketSize = HEADER_SIZE + PAYLOAD_MAX;
+  readonly window = 10;
   readonly #server: MemoryXenstored;
   readonly #queue: RequestMessage[] = [];
   readonly #watches: MemoryWatch[] = [];

@@ -7,12 +7,14 @@ const XS_ERROR = 16;
 /** A channel whose other end the test plays: it sees the requests, and answers as it likes. */
 export class ScriptedChannel implements Channel {
   readonly maxPacketSize: number;
+  readonly window: number;
   /** Requests of each write, in the order of the writes. */
   readonly writes: RequestMessage[][] = [];
   #listener: ChannelListener | undefined;
 
-  constructor(maxPacketSize = 4112) {
+  constructor({ maxPacketSize = 4112, window = 10 } = {}) {
     this.maxPacketSize = maxPacketSize;
+    this.window = window;
   }
 
   get requests(): RequestMessage[] {

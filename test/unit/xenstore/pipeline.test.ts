@@ -6,8 +6,8 @@ import { makeMessage, type RequestMessage, strings } from '../../store/server-me
 
 const WINDOW = 10;
 
-function connect(maxPacketSize?: number) {
-  const channel = new ScriptedChannel(maxPacketSize);
+function connect(limits: { maxPacketSize?: number; window?: number } = {}) {
+  const channel = new ScriptedChannel(limits);
   return { channel, store: new XenstoreClient(channel, { requestTimeoutMs: 200 }) };
 }
 
@@ -43,6 +43,26 @@ describe('A XenStore client', () => {
       assert.equal(channel.requests.length, Math.min(WINDOW + n + 1, paths.length));
     }
     assert.deepEqual((await values).map(String), [...paths.keys()].map(String));
+  });
+
+  it('asks one thing after another where the channel can have only one under way', async () => {
+    const { channel, store } = connect({ window: 1 });
+    const values = store.readMany(['a', 'b']);
+    const outcome = store.transact([
+      { op: 'exists', path: 'c' },
+      { op: 'remove', path: 'd' },
+    ]);
+    const asked: string[] = [];
+    for (let n = 1; n <= 6; n++) {
+      await nextTurn();
+      assert.equal(channel.requests.length, n);
+      const request = only(channel);
+      asked.push(`${request.type} ${request.texts[0]}`);
+      channel.answer(request, '1');
+    }
+    assert.deepEqual(asked, ['2 a', '2 b', '6 ', '2 c', '13 d', '7 T']);
+    assert.equal((await values).length, 2);
+    assert.deepEqual(await outcome, { committed: true });
   });
 
   it('takes replies in any order, and gives no number twice at a time', async () => {
@@ -116,7 +136,7 @@ describe('A XenStore client', () => {
   });
 
   it('refuses what the channel cannot carry, and nothing else', async () => {
-    const { channel, store } = connect(100);
+    const { channel, store } = connect({ maxPacketSize: 100 });
     const long = store.write('a', 'x'.repeat(83));
     await assert.rejects(long, { code: 'E2BIG' });
     const short = store.write('a', 'x'.repeat(82));
