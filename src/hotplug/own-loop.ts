@@ -1,6 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { errorCode } from '../errors.js';
-import { type Devnum, devnumFromStat, formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
+import { type Devnum, LOOP_MAJOR } from '../linux/devnum.js';
 import { findBlock, readAttribute } from '../linux/sysfs.js';
 import { parseTarget } from '../target/target.js';
 import { isAutoclearLoop, readPresentDiskseq } from '../topology/stacked-block.js';
@@ -51,25 +50,18 @@ async function readLoop(devnum: Devnum, diskseq: bigint | undefined): Promise<Ow
 }
 
 /**
- * Whether a loop device stands on the file that `params` names. What sysfs calls the file is compared
- * first; the target itself is looked at only where that says nothing, and not for long: its file server
- * may be gone.
+ * Whether a loop device stands on the file that `params` names. That has to be shown: another loop device
+ * is somebody's disk. What sysfs calls the file is compared first; files are looked at only where the
+ * names differ, and not for long: their server may be gone.
  */
-async function isOverTarget(
-  { devnum }: OwnLoop,
-  { backend, published }: LoopHints,
-): Promise<boolean> {
+async function isOverTarget({ devnum }: OwnLoop, { backend }: LoopHints): Promise<boolean> {
   const path = targetPath(backend);
   const block = await findBlock(devnum).catch(() => undefined);
   const file = block && (await readAttribute(block.directory, 'loop/backing_file'));
   if (path === undefined || file === undefined) return false;
   if (file === path || file === `${path} (deleted)`) return true;
-  const found = await lookAt(path);
-  if (found === 'no answer') return !path.startsWith('/dev/');
-  if (found === 'block device') return false;
-  // Another script's loop device has no sequence number with it that says which one it is.
-  if (published?.diskseq === undefined) return found !== 'absent' && found === (await lookAt(file));
-  return true;
+  const [target, backing] = await Promise.all([identifyFile(path), identifyFile(file)]);
+  return target !== undefined && target === backing;
 }
 
 function targetPath(backend: VbdBackend): string | undefined {
@@ -83,14 +75,11 @@ function targetPath(backend: VbdBackend): string | undefined {
   }
 }
 
-/** What a path leads to: `block device`, `absent`, `no answer`, or the identity of a file. */
-async function lookAt(path: string): Promise<string> {
+/** Tells a regular file from all others; `undefined` for anything else, or where nobody answers. */
+async function identifyFile(path: string): Promise<string | undefined> {
   const found = stat(path, { bigint: true }).then(
-    (stats) =>
-      stats.isBlockDevice()
-        ? 'block device'
-        : `file ${formatDevnum(devnumFromStat(stats.dev))} ${stats.ino}`,
-    (error: unknown) => (errorCode(error) === 'EACCES' ? 'no answer' : 'absent'),
+    (stats) => (stats.isFile() ? `${stats.dev} ${stats.ino}` : undefined),
+    () => undefined,
   );
-  return await Promise.race([found, pause(TARGET_MS).then(() => 'no answer')]);
+  return await Promise.race([found, pause(TARGET_MS).then(() => undefined)]);
 }

@@ -12,7 +12,7 @@ import { SharingError } from './sharing-error.js';
 /** A device whose stack is rebuilt all the time cannot be judged. */
 const ATTEMPTS = 5;
 /** How long a use that may end at any moment is waited for; milliseconds. */
-const PATIENCE_MS = 3000;
+const PATIENCE_MS = 1500;
 const FIRST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 100;
 

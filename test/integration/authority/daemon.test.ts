@@ -53,7 +53,7 @@ describe('The daemon, and which vbd it means', function () {
       const stage = new Stage(bed, store);
       const image = stage.image('the old file');
       const vbd = await stage.create(image);
-      await daemon.says(/: opened: /);
+      await daemon.says(/: planned: /);
       renameSync(stage.image('the new file'), image);
       await makeAnew(stage, vbd);
       await bed.restartBlkback({ guise });

@@ -10,6 +10,8 @@ async function closeFrontend(stage: Stage, vbd: Vbd): Promise<void> {
   await waitState(stage.store, vbd, '4');
   await setFrontendState(stage.store, vbd, 6);
   await waitState(stage.store, vbd, '6');
+  // blkback reads `online` after it has written the state.
+  await stage.blkback.release('open', '*');
 }
 
 const PARAMS: Readonly<Record<Kind, readonly ((ground: Ground) => string)[]>> = {

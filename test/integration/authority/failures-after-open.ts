@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { HotplugError } from '../../../src/hotplug/hotplug-error.js';
 import { pause } from '../../../src/util/retry.js';
 import type { Vbd } from '../../bed/toolstack.js';
@@ -13,11 +11,8 @@ interface Cause {
   readonly title: string;
   /** Rejects as the add does. */
   readonly attach: (stage: Stage, vbd: Vbd, ground: Ground) => Promise<unknown>;
-  readonly undo?: (stage: Stage, vbd: Vbd) => void;
-  /** It may succeed all the same: records are hints, and a signal may come too late. */
+  /** It may succeed all the same: a signal may come too late. */
   readonly mayBeServed?: boolean;
-  /** Only what is to be undone by `remove` has a record. */
-  readonly ofRecord?: boolean;
 }
 
 export function interrupted(stage: Stage, vbd: Vbd): Promise<unknown> {
@@ -28,9 +23,6 @@ export function interrupted(stage: Stage, vbd: Vbd): Promise<unknown> {
     onStep: (step) => step === 'connected' && interrupt.abort(reason),
   });
 }
-
-const record = (stage: Stage, vbd: Vbd): string =>
-  join(stage.bed.runDirectory, `vbd-${vbd.key.replace('/', '-')}.json`);
 
 const CAUSES: readonly Cause[] = [
   { title: 'it is interrupted', attach: interrupted },
@@ -45,20 +37,6 @@ const CAUSES: readonly Cause[] = [
       await stage.blkback.release('open', vbd.key);
       await adding;
     },
-  },
-  {
-    title: 'its record cannot be written',
-    attach: (stage, vbd) => {
-      for (const path of [record(stage, vbd), `${record(stage, vbd)}.new`]) mkdirSync(path);
-      return stage.attach(vbd);
-    },
-    undo: (stage, vbd) => {
-      for (const path of [record(stage, vbd), `${record(stage, vbd)}.new`]) {
-        rmSync(path, { recursive: true, force: true });
-      }
-    },
-    mayBeServed: true,
-    ofRecord: true,
   },
   {
     title: 'the script gets SIGTERM',
@@ -99,18 +77,15 @@ const CAUSES: readonly Cause[] = [
 
 export function defineFailuresAfterOpen(kind: Kind): void {
   for (const guise of GUISES) {
-    for (const { title, attach, undo, mayBeServed, ofRecord } of CAUSES) {
+    for (const { title, attach, mayBeServed } of CAUSES) {
       it(
         `an add fails after the open as ${title}: the nodes stay, and another guest's is refused (${guise})`,
         withGround(kind, { guise }, async (stage, ground) => {
-          // A loop device that clears itself needs no record.
-          const isKept = ofRecord && kind === 'file';
-          const vbd = await stage.vbd(isKept ? `path=${ground.path},autoclear=no` : ground.path);
+          const vbd = await stage.vbd(ground.path);
           const error = await attach(stage, vbd, ground).then(
             () => undefined,
             (reason: unknown) => reason,
           );
-          undo?.(stage, vbd);
           await stage.logged(vbd, 'opened');
           await assertBusy(stage, ground);
           if (error !== undefined) await assertTruthStays(stage, vbd);
