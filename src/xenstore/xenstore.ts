@@ -1,6 +1,7 @@
 /**
- * The XenStore client interface and its promises. Two implementations keep them, and one contract
- * suite (test/contract) holds both to them: `native.ts` over libxenstore, `memory.ts` for unit tests.
+ * The XenStore client interface and its promises. One client keeps them over any channel (client.ts):
+ * over xenstored's socket or device (open.ts), and over a store in memory, which tests use. One contract
+ * suite (test/contract) holds it to them on both.
  *
  * - Paths, values and tokens are checked before anything is sent (path.ts); a bad one rejects with
  *   `EINVAL`, or `E2BIG` where only the length is at fault.
@@ -51,8 +52,9 @@ export interface Xenstore extends AsyncDisposable {
     options?: TransactionOptions,
   ): Promise<T>;
   /**
-   * A whole transaction in one trip: the steps run in order; the first expectation that does not
-   * hold aborts it and is reported, nothing being changed. Conflicts are retried as above.
+   * A whole transaction that is known from the start, in three trips: the steps run in order; the
+   * first expectation that does not hold aborts it and is reported, nothing being changed. Nor is
+   * anything changed where a step is refused. Conflicts are retried as above.
    */
   transact(
     steps: readonly TransactionStep[],
