@@ -9,6 +9,7 @@ import type {
   TransactionOptions,
   TransactionOutcome,
   TransactionStep,
+  TransactOptions,
   Watch,
   WatchListener,
   WatchOptions,
@@ -50,7 +51,7 @@ export class XenstoreClient extends Nodes implements Xenstore {
 
   transact(
     steps: readonly TransactionStep[],
-    options: TransactionOptions = {},
+    options: TransactOptions = {},
   ): Promise<TransactionOutcome> {
     return runSteps(this.#requests, steps, options);
   }

@@ -3,7 +3,7 @@ import { Exchange, type ExchangeOptions } from './exchange.js';
 import type { Operation } from './failure.js';
 import { XS } from './packet.js';
 import { decodeNumber } from './payload.js';
-import type { TransactionOutcome } from './xenstore.js';
+import type { TransactionOutcome, TransactOptions } from './xenstore.js';
 
 /** A step whose path and value were checked. */
 export interface CheckedStep {
@@ -38,6 +38,7 @@ interface Failure {
  */
 export class Transact extends Exchange<TransactionOutcome> {
   readonly #steps: readonly CheckedStep[];
+  readonly #confirm: () => boolean;
   #startIsSent = false;
   #endIsSent = false;
   #sentSteps = 0;
@@ -45,9 +46,13 @@ export class Transact extends Exchange<TransactionOutcome> {
   /** The first step, in their order, that failed or did not hold. */
   #failure: Failure | undefined;
 
-  constructor(steps: readonly CheckedStep[], options: ExchangeOptions<TransactionOutcome>) {
+  constructor(
+    steps: readonly CheckedStep[],
+    options: ExchangeOptions<TransactionOutcome> & Pick<TransactOptions, 'confirm'>,
+  ) {
     super('transact', '', options);
     this.#steps = steps;
+    this.#confirm = options.confirm ?? (() => true);
   }
 
   override get isSent(): boolean {
@@ -91,6 +96,9 @@ export class Transact extends Exchange<TransactionOutcome> {
     this.#endIsSent = true;
     this.type = XS.transactionEnd;
     this.index = END;
+    if (this.isAwaited && !this.#failure && !this.#confirm()) {
+      this.#failure = { index: this.#steps.length, errno: 0, found: undefined };
+    }
     const isCommit = this.isAwaited && !this.#failure;
     this.head = isCommit ? 'T' : 'F';
     this.tail = undefined;

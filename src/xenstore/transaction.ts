@@ -8,6 +8,7 @@ import type {
   TransactionOptions,
   TransactionOutcome,
   TransactionStep,
+  TransactOptions,
 } from './xenstore.js';
 import { isXenstoreError } from './xenstore-error.js';
 
@@ -68,11 +69,12 @@ export async function runTransaction<T>(
 export async function runSteps(
   requests: Requests,
   steps: readonly TransactionStep[],
-  options: TransactionOptions,
+  options: TransactOptions,
 ): Promise<TransactionOutcome> {
+  const { signal, confirm } = options;
   const checked = steps.map(checkStep);
   return await retry(retryOptions(options), () =>
-    requests.run(new Transact(checked, { signal: options.signal })),
+    requests.run(new Transact(checked, { signal, confirm })),
   );
 }
 

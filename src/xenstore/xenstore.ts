@@ -58,7 +58,7 @@ export interface Xenstore extends AsyncDisposable {
    */
   transact(
     steps: readonly TransactionStep[],
-    options?: TransactionOptions,
+    options?: TransactOptions,
   ): Promise<TransactionOutcome>;
   /** Gives the connection back. Idempotent. */
   close(): Promise<void>;
@@ -85,6 +85,15 @@ export interface RequestOptions {
 
 export interface TransactionOptions extends RequestOptions {
   readonly attempts?: number;
+}
+
+export interface TransactOptions extends TransactionOptions {
+  /**
+   * Asked in each attempt when all steps hold, just before the commit is sent: for what XenStore does not
+   * know, but must hold together with it. With `false` nothing is changed, and the outcome's `failed` is
+   * the number of steps. An attempt for which it was not asked has changed nothing.
+   */
+  readonly confirm?: (() => boolean) | undefined;
 }
 
 export interface WatchOptions extends RequestOptions {
