@@ -48,10 +48,7 @@ export async function planTree(project: string, node: string, client: Buffer): P
   return [
     ...(await Promise.all(plain.map(library))),
     file(`${LIBRARY}/package.json`, Buffer.from(packageJson(await read('package.json')))),
-    file(
-      `${LIBRARY}/native/build/Release/xenstore.node`,
-      await read('native/build/Release/xenstore.node'),
-    ),
+    await library('native/build/Release/blkback.node'),
     file(`${LIBRARY}/${COMMAND}`, withInterpreter(await read(COMMAND), node), 0o755),
     {
       kind: 'link',

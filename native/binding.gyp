@@ -6,14 +6,10 @@
   },
   'targets': [
     {
-      'target_name': 'xenstore',
+      'target_name': 'blkback',
       'sources': [
         'addon.cc',
-        'connection.cc',
-        'endpoint.cc',
-        'lifeline.cc',
-        'request.cc',
-        'session.cc',
+        'channel.cc',
       ],
       'defines': [
         'NAPI_VERSION=8',
@@ -24,15 +20,18 @@
       ],
       # -isystem: warnings of node-addon-api's own headers are not ours to mend.
       'cflags_cc!': ['-std=gnu++17', '-fno-rtti'],
-      'cflags_cc': ['-std=c++17', '-Wall', '-Wextra', '-Werror', '-isystem', '<(addon_api)', '-fvisibility=hidden'],
-      'libraries': ['-lxenstore'],
-      # A request thread that had to be abandoned may outlive the worker that loaded the addon: the
-      # code must then stay mapped.
-      'ldflags': ['-Wl,-z,nodelete'],
+      'cflags_cc': [
+        '-std=c++17', '-Wall', '-Wextra', '-Werror', '-isystem', '<(addon_api)', '-fvisibility=hidden',
+        '-fstack-protector-strong',
+      ],
+      'ldflags': ['-Wl,-z,relro,-z,now'],
       'conditions': [
         ['sanitize==1', {
           'cflags_cc': ['-fsanitize=address', '-fno-omit-frame-pointer', '-g', '-O1'],
           'ldflags': ['-fsanitize=address'],
+        }, {
+          # The sanitizer checks the same calls itself.
+          'cflags_cc': ['-U_FORTIFY_SOURCE', '-D_FORTIFY_SOURCE=2'],
         }],
       ],
     },

@@ -13,7 +13,7 @@ export { isSystemError, SystemError } from './linux/errno.js';
 export type { Sharing } from './sharing/matrix.js';
 export { parseTarget, type Target } from './target/target.js';
 export { parseVbdPath, type VbdPath } from './vbd/vbd-path.js';
-export { type OpenOptions, openXenstore } from './xenstore/native.js';
+export { type OpenOptions, openXenstore } from './xenstore/open.js';
 export { waitFor } from './xenstore/wait-for.js';
 export type * from './xenstore/xenstore.js';
 export { isXenstoreError, XenstoreError } from './xenstore/xenstore-error.js';

@@ -57,8 +57,6 @@ const FOLDERS = [
 ];
 /** Neighbours that know nothing of each other. */
 const STRANGERS: Readonly<Record<string, readonly string[]>> = {
-  // It knows neither devices nor what a vbd is.
-  xenstore: ['linux'],
   // It knows device nodes and what the kernel says of them, and nothing of guests.
   block: ['xenstore'],
   topology: ['xenstore'],
@@ -146,12 +144,16 @@ describe('The outside world is met in few places', () => {
     );
   });
 
-  it('the addon in one file of src/xenstore', () => {
+  it('the addon in one file of src/linux, which is all that XenStore takes from there, with errnos', () => {
     const files = namesWhere(
       ({ code, text }) => /createRequire|\bdlopen\b/.test(code) || /\.node'/.test(text),
     );
     assert.equal(files.length, 1, files.join(', '));
-    assert.match(files[0] ?? '', /^xenstore\//);
+    assert.match(files[0] ?? '', /^linux\//);
+    const taken = sources
+      .filter(({ layer }) => layer === 'xenstore')
+      .flatMap(({ imports }) => imports.filter((target) => layerOf(target) === 'linux'));
+    assert.deepEqual([...new Set(taken)].sort(), ['linux/addon', 'linux/errno']);
   });
 
   it('yargs in src/cli', () => {

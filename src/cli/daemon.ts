@@ -10,7 +10,7 @@ import { startWatchdog } from '../daemon/watchdog.js';
 import { errorCode, errorMessage } from '../errors.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { toOneLine } from '../util/one-line.js';
-import { openXenstore } from '../xenstore/native.js';
+import { openXenstore } from '../xenstore/open.js';
 import { appendFailure, logFailure } from './log.js';
 import type { Settings } from './settings.js';
 

@@ -3,7 +3,7 @@ import { HotplugError } from '../hotplug/hotplug-error.js';
 import { reportFailure } from '../hotplug/report.js';
 import { shorten, toOneLine } from '../util/one-line.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
-import type { OpenOptions } from '../xenstore/native.js';
+import type { OpenOptions } from '../xenstore/open.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { logFailure } from './log.js';
 import { SETTINGS, type Settings, settingsFromEnvironment } from './settings.js';
@@ -147,7 +147,7 @@ function logFile(invocation: Invocation): string {
 }
 
 async function connect(options: OpenOptions): Promise<Xenstore> {
-  const { openXenstore } = await import('../xenstore/native.js');
+  const { openXenstore } = await import('../xenstore/open.js');
   return await openXenstore(options);
 }
 

@@ -6,9 +6,9 @@ import type { Watch, Xenstore } from '../xenstore/xenstore.js';
 import type { VbdJobs } from './vbd-jobs.js';
 
 /** Nodes whose change can make a vbd ours to serve; what others write there is no news. */
-const TELLING_NODES = ['state', 'params', 'mode', 'dev', 'frontend', 'script'] as const;
+const TRIGGER_NODES = ['state', 'params', 'mode', 'dev', 'frontend', 'script'] as const;
 /** All that a plan is made from, and what tells whether one is to be made. */
-const NODES_OF_A_LOOK = [...TELLING_NODES, 'physical-device'] as const;
+const PLAN_NODES = [...TRIGGER_NODES, 'physical-device'] as const;
 /** Where the kernel reports errors about the vbds of this domain. */
 const ERROR_ROOT = 'error/backend/vbd';
 
@@ -19,18 +19,24 @@ export interface WatchOptions {
   readonly all: boolean;
 }
 
+/** A vbd that is being compared with its nodes. */
+interface Reconciliation {
+  readonly done: Promise<void>;
+  /** `again`: something has happened to it since it began. */
+  readonly progress: { again: boolean };
+}
+
 /** Follows the backend directory: prepares vbds as they appear, and ends what has gone away. */
 export class BackendWatch {
   readonly #store: Xenstore;
   readonly #jobs: VbdJobs;
   readonly #publications: PublicationIndex;
   readonly #options: WatchOptions;
-  /** Vbds to be looked at once the events that have come together are all known. */
+  /** Vbds to be reconciled once the events that have come together are all known. */
   readonly #due = new Set<string>();
-  /** Vbds that are being looked at, and whether that has to be done again. */
-  readonly #looking = new Map<string, 'once' | 'again'>();
+  readonly #underWay = new Map<string, Reconciliation>();
   readonly #watches: Watch[] = [];
-  #heeding = true;
+  #accepting = true;
 
   constructor(
     store: Xenstore,
@@ -45,11 +51,11 @@ export class BackendWatch {
   }
 
   /**
-   * Watches, and looks at every vbd that there is. The jobs' own watches are served from these two.
-   * Rejects as the store does.
+   * Watches, and resolves when every vbd that there is has been looked at. The jobs' own watches are
+   * served from these two. Rejects as the store does.
    */
   async start(onLost: (error: Error) => void): Promise<void> {
-    const onEvent = (path: string): void => this.#heed(path);
+    const onEvent = (path: string): void => this.#onWatchEvent(path);
     const listeners = { [VBD_ROOT]: onEvent, [ERROR_ROOT]: () => undefined };
     for (const [root, listener] of Object.entries(listeners)) {
       const watch = await this.#store.watch(
@@ -59,86 +65,100 @@ export class BackendWatch {
       );
       this.#watches.push(watch);
     }
-    await this.takeStock();
+    await this.rescan();
   }
 
   /** Starts nothing any more; jobs that are under way go on. */
-  disregard(): void {
-    this.#heeding = false;
+  stopAccepting(): void {
+    this.#accepting = false;
   }
 
   /** To be called when no job is under way any more. */
   async stop(): Promise<void> {
-    this.disregard();
+    this.stopAccepting();
     this.#publications.retire();
     await Promise.all(this.#watches.map((watch) => watch.close()));
   }
 
-  /** Looks at every vbd that exists or is known. */
-  async takeStock(): Promise<void> {
-    const existing = (await listVbds(this.#store)).map(({ backend }) => backend);
-    const paths = new Set([...existing, ...(await this.#jobs.listKnown())]);
-    await Promise.all([...paths].map((path) => this.#look(path)));
+  /** Reconciles every vbd that exists or is known, and waits for that. */
+  async rescan(): Promise<void> {
+    const vbds = [...(await listVbds(this.#store)), ...(await this.#jobs.listKnown())];
+    const paths = new Set(vbds.map(({ backend }) => backend));
+    await Promise.all([...paths].map((path) => this.#reconcile(path)));
   }
 
-  #heed(path: string): void {
-    this.#publications.heed(path);
-    if (!this.#heeding) return;
+  #onWatchEvent(path: string): void {
+    this.#publications.onWatchEvent(path);
+    if (!this.#accepting) return;
     const [backend, kind, domid, devid, node] = path.split('/');
     if (backend !== 'backend' || kind !== 'vbd') return;
     if (domid === undefined) {
-      this.takeStock().catch(() => undefined);
+      this.rescan().catch(() => undefined);
     } else if (devid === undefined) {
-      this.#lookAtDomain(domid).catch(() => undefined);
-    } else if (node === undefined || TELLING_NODES.some((telling) => telling === node)) {
-      const vbd = `${VBD_ROOT}/${domid}/${devid}`;
+      this.#reconcileDomain(domid).catch(() => undefined);
+    } else if (node === undefined || TRIGGER_NODES.some((trigger) => trigger === node)) {
+      const vbd = parseVbdPath(`${VBD_ROOT}/${domid}/${devid}`);
       // What happens to a node during an attach, the attach itself is told of.
-      if (node === undefined || !this.#jobs.isRunning(vbd)) this.#lookSoon(vbd);
+      if (vbd && (node === undefined || !this.#jobs.isRunning(vbd))) {
+        this.#scheduleReconcile(vbd.backend);
+      }
     }
   }
 
-  /** A new vbd makes an event for each of its nodes, all at once: one look is enough. */
-  #lookSoon(path: string): void {
+  /** A new vbd makes an event for each of its nodes, all at once: reading them once is enough. */
+  #scheduleReconcile(path: string): void {
     if (this.#due.size === 0) {
       queueMicrotask(() => {
         const paths = [...this.#due];
         this.#due.clear();
-        for (const due of paths) this.#look(due).catch(() => undefined);
+        for (const due of paths) this.#reconcile(due).catch(() => undefined);
       });
     }
     this.#due.add(path);
   }
 
   /** A domain's directory has come or gone. What has come within it makes events of its own. */
-  async #lookAtDomain(domid: string): Promise<void> {
+  async #reconcileDomain(domid: string): Promise<void> {
     const existing = new Set(await listDomainVbds(this.#store, domid));
     const known = await this.#jobs.listKnown(Number(domid));
-    for (const path of known) if (!existing.has(path)) this.#lookSoon(path);
+    for (const { backend } of known) if (!existing.has(backend)) this.#scheduleReconcile(backend);
   }
 
-  /** One look at a vbd at a time; what happens meanwhile is looked at afterwards. */
-  async #look(path: string): Promise<void> {
-    if (this.#looking.has(path)) {
-      this.#looking.set(path, 'again');
-      return;
+  /**
+   * Compares one vbd with its nodes, once at a time: what happens meanwhile is looked at afterwards.
+   * Resolves when that has been done as well.
+   */
+  async #reconcile(path: string): Promise<void> {
+    const underWay = this.#underWay.get(path);
+    if (underWay !== undefined) {
+      underWay.progress.again = true;
+      return await underWay.done;
     }
+    const progress = { again: false };
+    const done = this.#reconcileUntilQuiet(path, progress);
+    this.#underWay.set(path, { done, progress });
     try {
-      do {
-        this.#looking.set(path, 'once');
-        await this.#lookOnce(path);
-      } while (this.#looking.get(path) === 'again');
+      await done;
     } finally {
-      this.#looking.delete(path);
+      this.#underWay.delete(path);
     }
   }
 
-  async #lookOnce(path: string): Promise<void> {
+  async #reconcileUntilQuiet(path: string, progress: Reconciliation['progress']): Promise<void> {
+    do {
+      progress.again = false;
+      await this.#reconcileOnce(path);
+    } while (progress.again);
+  }
+
+  async #reconcileOnce(path: string): Promise<void> {
     const vbd = parseVbdPath(path);
     if (vbd === undefined) return;
-    const backend = await readVbdBackend(this.#store, vbd, { nodes: NODES_OF_A_LOOK });
-    if (!this.#heeding) return;
+    const backend = await readVbdBackend(this.#store, vbd, { nodes: PLAN_NODES });
+    if (!this.#accepting) return;
     if (!backend.exists) {
-      await this.#jobs.gone(vbd);
+      // Not awaited: what is left of it may be held by others, and no other vbd is to wait for that.
+      void this.#jobs.onBackendRemoved(vbd);
     } else if (this.#isOurs(backend.text('script')) && isWaiting(backend)) {
       this.#jobs.prepare(vbd, backend);
     }

@@ -1,9 +1,14 @@
+import { constants } from 'node:fs';
 import { chmod, mkdir, rm } from 'node:fs/promises';
 import { connect, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
+import { O_RDWR, OwnedFd } from '../linux/fd.js';
 import { readPeerUid } from '../linux/peer.js';
+import { tryLockByte } from '../linux/range-lock.js';
+import { handOver } from '../util/hand-over.js';
 import { shorten, toOneLine } from '../util/one-line.js';
+import { DaemonError } from './daemon-error.js';
 import type { EventFeed } from './event-feed.js';
 import {
   ACCEPTED,
@@ -31,6 +36,8 @@ export class ControlSocket implements AsyncDisposable {
   readonly #idle = new Set<Socket>();
   /** Where it was made; `undefined` if it was passed by somebody, whose it is. */
   #path: string | undefined;
+  /** Says to other daemons that there is one; it ends with the process, whatever ends that. */
+  #lock: OwnedFd | undefined;
 
   private constructor(handler: ControlHandler, feed: EventFeed) {
     this.#handler = handler;
@@ -40,8 +47,8 @@ export class ControlSocket implements AsyncDisposable {
   }
 
   /**
-   * Listens at `path`, for root only. A socket that a dead daemon left there is replaced; where one
-   * answers, it throws `EADDRINUSE`.
+   * Listens at `path`, for root only. A socket that a dead daemon left there is replaced; where another
+   * daemon lives, it throws `EADDRINUSE`, and that daemon's socket stays.
    */
   static async listen(
     path: string,
@@ -50,20 +57,21 @@ export class ControlSocket implements AsyncDisposable {
   ): Promise<ControlSocket> {
     const control = new ControlSocket(handler, feed);
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    if (await answers(path)) {
-      const inUse = new Error(`another daemon listens at ${path}`);
-      throw Object.assign(inUse, { code: 'EADDRINUSE' });
-    }
-    await rm(path, { force: true });
-    const mask = process.umask(0o177);
-    try {
-      await control.#listen({ path, backlog: MOST_CONNECTIONS });
-    } finally {
-      process.umask(mask);
-    }
-    await chmod(path, 0o600);
-    control.#path = path;
-    return control;
+    return await handOver(lockAddress(path), async (lock) => {
+      // One of an earlier version has no lock.
+      if (await answers(path)) throw inUse(path);
+      await rm(path, { force: true });
+      const mask = process.umask(0o177);
+      try {
+        await control.#listen({ path, backlog: MOST_CONNECTIONS });
+      } finally {
+        process.umask(mask);
+      }
+      await chmod(path, 0o600);
+      control.#path = path;
+      control.#lock = lock;
+      return control;
+    });
   }
 
   /** Serves a socket on which a service manager listens; it stays when this is closed. */
@@ -86,6 +94,8 @@ export class ControlSocket implements AsyncDisposable {
     this.#server.close();
     for (const socket of this.#idle) socket.destroy();
     if (this.#path !== undefined) await rm(this.#path, { force: true });
+    // After that: the next daemon must not lose its own socket.
+    await this.#lock?.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -142,6 +152,23 @@ export class ControlSocket implements AsyncDisposable {
       socket.end(code === 'EUNAVAILABLE' ? UNAVAILABLE : failedReply(code, sentence));
     }
   }
+}
+
+/**
+ * Between the look for another daemon and the removal of what it has left, a third one could begin to
+ * listen, and would lose its socket: hence a lock, beside the socket.
+ */
+function lockAddress(path: string): OwnedFd {
+  const file = OwnedFd.openSync(`${path}.lock`, O_RDWR | constants.O_CREAT);
+  if (tryLockByte(file, 0n, true)) return file;
+  void file.close();
+  throw inUse(path);
+}
+
+function inUse(path: string): DaemonError {
+  return new DaemonError(`another daemon listens at ${path}: stop that one first, or use it`, {
+    code: 'EADDRINUSE',
+  });
 }
 
 function answers(path: string): Promise<boolean> {

@@ -114,7 +114,7 @@ export class Service {
     } finally {
       this.#jobs = undefined;
       this.#store = undefined;
-      watch.disregard();
+      watch.stopAccepting();
       await drain(jobs);
       await watch.stop();
     }

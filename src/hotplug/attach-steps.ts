@@ -151,11 +151,15 @@ function publishDevice(attachment: Attachment): Step<AttachStep> {
       await device.verify();
       requireClosed(instance);
       attachment.publication = toPublication(device, options.uapi);
+      let isSent = false;
+      const onCommit = (): void => {
+        isSent = true;
+      };
       try {
-        await publish(store, instance, backend, attachment.publication, { signal });
+        await publish(store, instance, backend, attachment.publication, { signal, onCommit });
       } catch (error) {
-        // Whether xenstored has carried it out may not be known.
-        if (!isUnpublished(error)) await takeBackPublication(attachment);
+        // Whether xenstored has carried it out is not known.
+        if (isSent && !isUnpublished(error)) await takeBackPublication(attachment);
         throw error;
       }
       // From here on everybody finds it in XenStore.

@@ -23,7 +23,7 @@ export class PublicationIndex {
   }
 
   /** To be told of every event of a watch on `backend/vbd` that was made before the first `list`. */
-  heed(path: string): void {
+  onWatchEvent(path: string): void {
     const [root, kind, domid, devid, node] = path.split('/');
     if (root !== 'backend' || kind !== 'vbd') return;
     if (node !== undefined && !PUBLICATION_NODES.some((name) => name === node)) return;

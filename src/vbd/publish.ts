@@ -80,22 +80,32 @@ export function publishSteps(
 
 /**
  * Names the device to blkback, for an instance of the vbd. `EGONE`, `ESTATE`, `EOPEN` and `ERACE` say
- * that nothing was published; after any other error that is open.
+ * that nothing was published; after any other error that is open, if `onCommit` was called.
  *
  * @param seen the nodes that the plan was made from.
+ * @param options `onCommit` is called when xenstored is about to be told.
  */
 export async function publish(
   store: Xenstore,
   instance: VbdInstance,
   seen: VbdBackend,
   publication: Publication,
-  options: RequestOptions,
+  options: RequestOptions & { readonly onCommit?: () => void },
 ): Promise<void> {
   const { vbd, directory } = instance;
   const steps = publishSteps(vbd, seen, publication, instance.tellsOpened);
-  if (!directory.isCurrent()) throw madeAnew(vbd);
-  const outcome = await store.transact(steps, options);
-  if (!outcome.committed) throw refusal(vbd, steps[outcome.failed], outcome.found);
+  const outcome = await store.transact(steps, {
+    signal: options.signal,
+    // Within the transaction: a vbd that is made anew after this makes it fail.
+    confirm: () => {
+      if (!directory.isCurrent()) return false;
+      options.onCommit?.();
+      return true;
+    },
+  });
+  if (outcome.committed) return;
+  const failed = steps[outcome.failed];
+  throw failed === undefined ? madeAnew(vbd) : refusal(vbd, failed, outcome.found);
 }
 
 /** Whether an error of `publish` says that nothing was published. */
@@ -110,19 +120,15 @@ function madeAnew(vbd: VbdPath): VbdError {
   );
 }
 
-function refusal(
-  vbd: VbdPath,
-  failed: TransactionStep | undefined,
-  value: Buffer | undefined,
-): VbdError {
+function refusal(vbd: VbdPath, failed: TransactionStep, value: Buffer | undefined): VbdError {
   const found = value?.toString('utf8');
-  if (failed?.path.endsWith('/physical-device')) {
+  if (failed.path.endsWith('/physical-device')) {
     return new VbdError(
       `${failed.path} was written by somebody else (${quote(found ?? '')}) while the device was being opened`,
       { code: 'ERACE' },
     );
   }
-  if (failed?.path.endsWith('/opened') && found !== undefined) {
+  if (failed.path.endsWith('/opened') && found !== undefined) {
     return new VbdError(
       `${failed.path} is ${quote(found)}: blkback has opened a device for this vbd already; the vbd has to be removed first`,
       { code: 'EOPEN' },
@@ -130,15 +136,15 @@ function refusal(
   }
   if (found === undefined) {
     return new VbdError(
-      `${vbd.backend} went away while the device was being opened: ${failed?.path} is gone`,
+      `${vbd.backend} went away while the device was being opened: ${failed.path} is gone`,
       { code: 'EGONE' },
     );
   }
-  const why = failed?.path.endsWith('/state')
+  const why = failed.path.endsWith('/state')
     ? `blkback takes a device only in state ${XenbusState.InitWait} (InitWait)`
     : 'what was opened is not what is asked for now';
   return new VbdError(
-    `${failed?.path} changed to ${quote(found)} while the device was being opened; ${why}`,
+    `${failed.path} changed to ${quote(found)} while the device was being opened; ${why}`,
     { code: 'ESTATE' },
   );
 }

@@ -1,18 +1,19 @@
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
-import type { Operation } from './wire.js';
 import { XenstoreError } from './xenstore-error.js';
 
-/** Why no request can be made any more. */
-export type Ending = 'lost' | 'closed';
+/** Why no request can be made any more: the client was closed, or the connection lost, and how. */
+export type Ending = 'closed' | { readonly lost: string };
+
+/** What a client does, as a person would call it. */
+export type Operation = keyof typeof NAMES;
 
 const { errno: ERRNO } = constants;
 
 /** In words for a person, and as the wire protocol calls it. */
-const NAMES: Record<Operation, readonly [words: string, syscall: string]> = {
-  open: ['connection', 'xs_open'],
+const NAMES = {
+  open: ['connection', 'connect'],
   read: ['read', 'XS_READ'],
-  readMany: ['read', 'XS_READ'],
   write: ['write', 'XS_WRITE'],
   mkdir: ['mkdir', 'XS_MKDIR'],
   remove: ['remove', 'XS_RM'],
@@ -24,7 +25,7 @@ const NAMES: Record<Operation, readonly [words: string, syscall: string]> = {
   start: ['start of a transaction', 'XS_TRANSACTION_START'],
   end: ['end of a transaction', 'XS_TRANSACTION_END'],
   transact: ['transaction', 'XS_TRANSACTION_END'],
-};
+} as const;
 
 const REASONS: Record<string, string> = {
   EACCES: 'permission denied',
@@ -40,11 +41,9 @@ const REASONS: Record<string, string> = {
 /** What open(2) and connect(2) say where there is nobody to connect to. */
 const NOBODY_THERE: readonly string[] = ['ENOENT', 'ECONNREFUSED', 'ENOTDIR', 'ENXIO', 'ENODEV'];
 
-/** A request that xenstored, or libxenstore, answered with an errno. */
+/** A request that xenstored answered with an errno. */
 export function requestFailure(op: Operation, path: string, errno: number): XenstoreError {
   const code = getSystemErrorName(-errno);
-  if (op === 'open') return openFailure(path, errno, code);
-  if (errno === ERRNO.ECONNRESET) return endingFailure(op, path, 'lost');
   return failure(op, path, REASONS[code] ?? code, { code, errno });
 }
 
@@ -57,7 +56,7 @@ export function timeoutFailure(op: Operation, path: string, ms: number): Xenstor
 export function endingFailure(op: Operation, path: string, ending: Ending): XenstoreError {
   return ending === 'closed'
     ? failure(op, path, 'the client was closed', { code: 'ECLOSED' })
-    : failure(op, path, 'the connection to xenstored was lost', {
+    : failure(op, path, `the connection to xenstored was lost: ${ending.lost}`, {
         code: 'ECONNRESET',
         errno: ERRNO.ECONNRESET,
       });
@@ -68,8 +67,11 @@ export function overFailure(op: Operation, path: string): XenstoreError {
   return failure(op, path, 'its transaction has ended', { code: 'EINVAL' });
 }
 
-function openFailure(path: string, errno: number, code: string): XenstoreError {
-  const details = { errno, syscall: NAMES.open[1], path };
+/** No connection could be made to any of `places`. */
+export function openFailure(places: readonly string[], errno: number): XenstoreError {
+  const code = getSystemErrorName(-errno);
+  const path = places.join(' or ');
+  const details = { errno, syscall: NAMES.open[1], path: places[0] };
   if (!NOBODY_THERE.includes(code)) {
     return new XenstoreError(`cannot connect to xenstored at ${path}: ${code}`, {
       ...details,

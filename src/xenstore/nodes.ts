@@ -1,11 +1,12 @@
-import { constants } from 'node:os';
-import { overFailure, requestFailure } from './failure.js';
+import { overFailure } from './failure.js';
+import { ListDirectory } from './list-directory.js';
+import type { Tail } from './packet.js';
 import { checkPath, checkValue } from './path.js';
-import { decodePermissions, encodePermissions } from './permissions.js';
+import { encodePermissions } from './permissions.js';
+import { ReadMany } from './read-many.js';
+import type { RequestName, Results } from './request.js';
 import type { Requests } from './requests.js';
-import type { Arguments, Operation, Values } from './wire.js';
 import type { Permission, RequestOptions, Transaction, Value } from './xenstore.js';
-import { isXenstoreError } from './xenstore-error.js';
 
 /** The operations on nodes: inside the transaction `tx`, or outside of any (0). */
 export class Nodes implements Transaction {
@@ -26,8 +27,7 @@ export class Nodes implements Transaction {
   }
 
   async read(path: string, options?: RequestOptions): Promise<Buffer> {
-    checkPath(path);
-    return await this.#send('read', path, undefined, options);
+    return this.#send('read', path, undefined, options);
   }
 
   async readMany(
@@ -36,42 +36,35 @@ export class Nodes implements Transaction {
   ): Promise<(Buffer | undefined)[]> {
     for (const path of paths) checkPath(path);
     if (paths.length === 0) return [];
-    const values = await this.#send('readMany', '', paths, options);
-    return values.map((value, index) => {
-      if (typeof value !== 'number') return value;
-      if (value === constants.errno.ENOENT) return undefined;
-      throw requestFailure('read', paths[index] ?? '', value);
-    });
+    if (this.#over) throw overFailure('read', paths[0] ?? '');
+    return this.#requests.run(
+      new ReadMany(paths, { tx: this.#tx, signal: this.#signalOf(options) }),
+    );
   }
 
   async write(path: string, value: Value, options?: RequestOptions): Promise<void> {
     checkPath(path);
-    await this.#send('write', path, checkValue(path, value), options);
+    return this.#send('write', path, checkValue(path, value), options);
   }
 
   async mkdir(path: string, options?: RequestOptions): Promise<void> {
-    checkPath(path);
-    await this.#send('mkdir', path, undefined, options);
+    return this.#send('mkdir', path, undefined, options);
   }
 
   async remove(path: string, options?: RequestOptions): Promise<void> {
-    checkPath(path);
-    try {
-      await this.#send('remove', path, undefined, options);
-    } catch (error) {
-      // xenstored accepts the removal of a missing node only where its parent exists.
-      if (!isXenstoreError(error, 'ENOENT')) throw error;
-    }
+    return this.#send('remove', path, undefined, options);
   }
 
   async directory(path: string, options?: RequestOptions): Promise<string[]> {
     checkPath(path);
-    return await this.#send('directory', path, undefined, options);
+    if (this.#over) throw overFailure('directory', path);
+    return this.#requests.run(
+      new ListDirectory(path, { tx: this.#tx, signal: this.#signalOf(options) }),
+    );
   }
 
   async getPermissions(path: string, options?: RequestOptions): Promise<Permission[]> {
-    checkPath(path);
-    return decodePermissions(await this.#send('getPermissions', path, undefined, options));
+    return this.#send('getPermissions', path, undefined, options);
   }
 
   async setPermissions(
@@ -80,18 +73,23 @@ export class Nodes implements Transaction {
     options?: RequestOptions,
   ): Promise<void> {
     checkPath(path);
-    await this.#send('setPermissions', path, encodePermissions(path, permissions), options);
+    return this.#send('setPermissions', path, encodePermissions(path, permissions), options);
   }
 
-  #send<O extends Operation>(
-    op: O,
+  #send<N extends RequestName>(
+    name: N,
     path: string,
-    argument: Arguments[O],
+    tail: Tail,
     options: RequestOptions | undefined,
-  ): Promise<Values[O]> {
-    if (this.#over) throw overFailure(op, path);
-    const signals = [this.#signal, options?.signal].filter((signal) => signal !== undefined);
-    const signal = signals.length > 1 ? AbortSignal.any(signals) : signals[0];
-    return this.#requests.send(op, path, argument, { tx: this.#tx, signal });
+  ): Promise<Results[N]> {
+    checkPath(path);
+    if (this.#over) throw overFailure(name, path);
+    const signal = this.#signalOf(options);
+    return this.#requests.send(name, path, path, tail, { tx: this.#tx, signal });
+  }
+
+  #signalOf(options: RequestOptions | undefined): AbortSignal | undefined {
+    if (!this.#signal || !options?.signal) return this.#signal ?? options?.signal;
+    return AbortSignal.any([this.#signal, options.signal]);
   }
 }

@@ -1,8 +1,7 @@
+import { PAYLOAD_MAX } from './packet.js';
 import type { Value } from './xenstore.js';
 import { XenstoreError } from './xenstore-error.js';
 
-/** Bytes of one request, without its header (XENSTORE_PAYLOAD_MAX). */
-const PAYLOAD_MAX = 4096;
 /** XENSTORE_REL_PATH_MAX: of a relative path, and of an absolute one beyond its domain's home. */
 const PATH_MAX = 2048;
 const DOMAIN_HOME = /^\/local\/domain\/\d{1,5}\//;
@@ -21,6 +20,7 @@ export function checkPath(path: string): void {
       path,
     });
   }
+  if (path.length <= PATH_MAX) return;
   const home = DOMAIN_HOME.exec(path)?.[0].length ?? 0;
   if (path.length - home > PATH_MAX) {
     throw new XenstoreError(

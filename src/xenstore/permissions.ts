@@ -1,32 +1,37 @@
 import type { Permission } from './xenstore.js';
 import { XenstoreError } from './xenstore-error.js';
 
-const READ = 1;
-const WRITE = 2;
 const ACCESSES = ['n', 'r', 'w', 'b'] as const;
 const DOMID_MAX = 0xffff;
+const ENTRY = /^([nrwb])(\d{1,5})$/;
 
-/** libxenstore's form of a list: domid and bits, alternating. Throws `EINVAL` for a bad list. */
-export function encodePermissions(path: string, permissions: readonly Permission[]): number[] {
+/** A list as it is sent: a letter and a domain, each terminated. Throws `EINVAL` for a bad list. */
+export function encodePermissions(path: string, permissions: readonly Permission[]): string {
   if (permissions.length === 0)
     throw refusal(path, 'the first entry, which names the owner, is missing');
-  return permissions.flatMap(({ domid, access }) => {
-    if (!Number.isInteger(domid) || domid < 0 || domid > DOMID_MAX) {
-      throw refusal(path, `${domid} is not a domain number`);
-    }
-    const bits = ACCESSES.indexOf(access);
-    if (bits < 0) throw refusal(path, `${JSON.stringify(access)} is none of n, r, w, b`);
-    return [domid, bits];
-  });
+  return permissions.map((permission) => encodeEntry(path, permission)).join('');
 }
 
-export function decodePermissions(list: readonly number[]): Permission[] {
+/** A list as it was received; `undefined` where one of its entries makes no sense. */
+export function decodePermissions(entries: readonly string[]): Permission[] | undefined {
   const permissions: Permission[] = [];
-  for (let i = 0; i + 1 < list.length; i += 2) {
-    const access = ACCESSES[(list[i + 1] ?? 0) & (READ | WRITE)];
-    permissions.push({ domid: list[i] ?? 0, access: access ?? 'n' });
+  for (const entry of entries) {
+    const [, letter, domid] = ENTRY.exec(entry) ?? [];
+    const access = ACCESSES.find((each) => each === letter);
+    if (access === undefined) return undefined;
+    permissions.push({ domid: Number(domid), access });
   }
   return permissions;
+}
+
+function encodeEntry(path: string, { domid, access }: Permission): string {
+  if (!Number.isInteger(domid) || domid < 0 || domid > DOMID_MAX) {
+    throw refusal(path, `${domid} is not a domain number`);
+  }
+  if (!ACCESSES.includes(access)) {
+    throw refusal(path, `${JSON.stringify(access)} is none of n, r, w, b`);
+  }
+  return `${access}${domid}\0`;
 }
 
 function refusal(path: string, fault: string): XenstoreError {

@@ -2,12 +2,13 @@ import { type RetryOptions, retry } from '../util/retry.js';
 import { Nodes } from './nodes.js';
 import { checkPath, checkValue } from './path.js';
 import type { Requests } from './requests.js';
-import type { Operation, WireStep } from './wire.js';
+import { type CheckedStep, Transact } from './transact.js';
 import type {
   Transaction,
   TransactionOptions,
   TransactionOutcome,
   TransactionStep,
+  TransactOptions,
 } from './xenstore.js';
 import { isXenstoreError } from './xenstore-error.js';
 
@@ -28,13 +29,13 @@ class TransactionScope extends Nodes {
 
   async commit(signal: AbortSignal | undefined): Promise<void> {
     this.endOperations();
-    await this.#requests.send('end', '', false, { tx: this.#tx, signal });
+    await this.#requests.send('end', '', 'T', undefined, { tx: this.#tx, signal });
   }
 
   /** Nobody waits for it: requests are served in order, and its failure would change nothing. */
   abort(): void {
     this.endOperations();
-    this.#requests.sendAndForget('end', '', true, this.#tx);
+    this.#requests.sendAndForget('end', '', 'F', undefined, this.#tx);
   }
 }
 
@@ -46,9 +47,9 @@ export async function runTransaction<T>(
 ): Promise<T> {
   const { signal } = options;
   return await retry(retryOptions(options), async () => {
-    const tx = await requests.send('start', '', undefined, {
+    const tx = await requests.send('start', '', '', undefined, {
       signal,
-      late: (late) => requests.sendAndForget('end', '', true, late),
+      late: (late) => requests.sendAndForget('end', '', 'F', undefined, late),
     });
     const scope = new TransactionScope(requests, tx, signal);
     let result: T;
@@ -64,32 +65,24 @@ export async function runTransaction<T>(
   });
 }
 
-/** Runs a whole transaction in one trip, again after a conflict. See `Xenstore.transact`. */
+/** Runs a whole transaction that is known from the start, again after a conflict. See `Xenstore.transact`. */
 export async function runSteps(
   requests: Requests,
   steps: readonly TransactionStep[],
-  options: TransactionOptions,
+  options: TransactOptions,
 ): Promise<TransactionOutcome> {
+  const { signal, confirm } = options;
   const checked = steps.map(checkStep);
-  return await retry(retryOptions(options), async () => {
-    const [failed, found] = await requests.send('transact', '', checked, {
-      signal: options.signal,
-      blame: (value) => blame(value && checked[value[0]]),
-    });
-    return failed === -1 ? { committed: true } : { committed: false, failed, found };
-  });
+  return await retry(retryOptions(options), () =>
+    requests.run(new Transact(checked, { signal, confirm })),
+  );
 }
 
-function checkStep(step: TransactionStep): WireStep {
+function checkStep(step: TransactionStep): CheckedStep {
   const { op, path } = step;
   checkPath(path);
   const value = 'value' in step ? step.value : undefined;
   return { op, path, value: value === undefined ? undefined : checkValue(path, value) };
-}
-
-function blame(step: WireStep | undefined): [op: Operation, path: string] {
-  if (!step) return ['transact', ''];
-  return [step.op === 'expect' || step.op === 'exists' ? 'read' : step.op, step.path];
 }
 
 function retryOptions(options: TransactionOptions): RetryOptions {

@@ -33,9 +33,10 @@ export class Watches {
     // Not a cover before xenstored has it.
     this.#registered.set(token, { path, listener, covered: undefined });
     try {
-      await this.#requests.send('watch', path, token, {
+      await this.#requests.send('watch', path, path, `${token}\0`, {
         signal: options.signal,
-        late: () => this.#requests.sendAndForget('unwatch', path, token),
+        // Served after the watch itself, so it need not wait for the reply.
+        undo: () => this.#requests.sendAndForget('unwatch', path, path, `${token}\0`),
       });
     } catch (error) {
       this.#registered.delete(token);
@@ -85,7 +86,7 @@ export class Watches {
     if (!this.#registered.delete(token)) return;
     if (registration?.covered) endCovered(registration.covered, 'closed');
     try {
-      await this.#requests.send('unwatch', path, token);
+      await this.#requests.send('unwatch', path, path, `${token}\0`);
     } catch {
       // The watch dies with the connection at the latest.
     }

@@ -1,6 +1,7 @@
 /**
- * The XenStore client interface and its promises. Two implementations keep them, and one contract
- * suite (test/contract) holds both to them: `native.ts` over libxenstore, `memory.ts` for unit tests.
+ * The XenStore client interface and its promises. One client keeps them over any channel (client.ts):
+ * over xenstored's socket or device (open.ts), and over a store in memory, which tests use. One contract
+ * suite (test/contract) holds it to them on both.
  *
  * - Paths, values and tokens are checked before anything is sent (path.ts); a bad one rejects with
  *   `EINVAL`, or `E2BIG` where only the length is at fault.
@@ -51,12 +52,13 @@ export interface Xenstore extends AsyncDisposable {
     options?: TransactionOptions,
   ): Promise<T>;
   /**
-   * A whole transaction in one trip: the steps run in order; the first expectation that does not
-   * hold aborts it and is reported, nothing being changed. Conflicts are retried as above.
+   * A whole transaction that is known from the start, in three trips: the steps run in order; the
+   * first expectation that does not hold aborts it and is reported, nothing being changed. Nor is
+   * anything changed where a step is refused. Conflicts are retried as above.
    */
   transact(
     steps: readonly TransactionStep[],
-    options?: TransactionOptions,
+    options?: TransactOptions,
   ): Promise<TransactionOutcome>;
   /** Gives the connection back. Idempotent. */
   close(): Promise<void>;
@@ -83,6 +85,15 @@ export interface RequestOptions {
 
 export interface TransactionOptions extends RequestOptions {
   readonly attempts?: number;
+}
+
+export interface TransactOptions extends TransactionOptions {
+  /**
+   * Asked in each attempt when all steps hold, just before the commit is sent: for what XenStore does not
+   * know, but must hold together with it. With `false` nothing is changed, and the outcome's `failed` is
+   * the number of steps. An attempt for which it was not asked has changed nothing.
+   */
+  readonly confirm?: (() => boolean) | undefined;
 }
 
 export interface WatchOptions extends RequestOptions {

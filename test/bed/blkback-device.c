@@ -1,5 +1,6 @@
 /* Devices by number, and the part of sysfs that the driver makes. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -87,6 +88,45 @@ static const char *below(char (*path)[4096], const char *format, const char *nam
 #define DEVICE "devices/%s"
 #define FILE_OF_DEVICE "devices/%s/%s"
 
+/* In the kernel's order: off the bus, the driver's attributes, the device. */
+void sysfs_remove(const struct vbd *vbd)
+{
+	static unsigned long serial;
+	char path[4096], gone[4096], name[64];
+
+	/*
+	 * sysfs gives each entry an inode number of its own; this file system gives away that of an entry
+	 * that is deleted. So it is kept, out of the way.
+	 */
+	snprintf(name, sizeof(name), "%d-%lu", getpid(), serial++);
+	below(&gone, "staging/gone-%s%s", name, "");
+	rename(below(&path, LINK "%s", vbd->name, ""), gone);
+	unlink(below(&path, FILE_OF_DEVICE, vbd->name, "physical_device"));
+	unlink(below(&path, FILE_OF_DEVICE, vbd->name, "mode"));
+	if (rmdir(below(&path, DEVICE "%s", vbd->name, "")) < 0 && errno != ENOENT)
+		die("rmdir %s: %m", path);
+}
+
+/* What a killed predecessor had: a kernel that has just started has no vbd. */
+static void sysfs_clear(void)
+{
+	char path[4096];
+	struct dirent *entry;
+	DIR *directory = opendir(below(&path, "bus/xen-backend/devices%s%s", "", ""));
+
+	if (!directory)
+		die("%s: %m", path);
+	while ((entry = readdir(directory))) {
+		struct vbd vbd = { 0 };
+
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(vbd.name, sizeof(vbd.name), "%.*s", (int)sizeof(vbd.name) - 1, entry->d_name);
+		sysfs_remove(&vbd);
+	}
+	closedir(directory);
+}
+
 void sysfs_prepare(void)
 {
 	static const char *const directories[] = {
@@ -96,18 +136,7 @@ void sysfs_prepare(void)
 
 	for (size_t i = 0; i < sizeof(directories) / sizeof(*directories); i++)
 		make(below(&path, "%s%s", directories[i], ""));
-}
-
-/* In the kernel's order: off the bus, the driver's attributes, the device. */
-void sysfs_remove(const struct vbd *vbd)
-{
-	char path[4096];
-
-	unlink(below(&path, LINK "%s", vbd->name, ""));
-	unlink(below(&path, FILE_OF_DEVICE, vbd->name, "physical_device"));
-	unlink(below(&path, FILE_OF_DEVICE, vbd->name, "mode"));
-	if (rmdir(below(&path, DEVICE "%s", vbd->name, "")) < 0 && errno != ENOENT)
-		die("rmdir %s: %m", path);
+	sysfs_clear();
 }
 
 void sysfs_add(const struct vbd *vbd)

@@ -104,19 +104,20 @@ static int only_reads(uint32_t type)
 	       type == 3 /* GET_PERMS */ || type == 22 /* DIRECTORY_PART */;
 }
 
-/* Whether the write is part of a XenStore request that changes the store. */
+/* Whether the write is more than XenStore requests that only read: one write may hold several. */
 static int changes_store(const void *data, size_t size)
 {
-	static __thread int skipping;
+	const char *at = data;
 	uint32_t header[4];
 
-	/* libxenstore sends a 16-byte header and then the parts of the payload. */
-	if (size == sizeof(header)) {
-		memcpy(header, data, sizeof(header));
-		if (header[0] < 64 && header[3] <= 4096)
-			skipping = only_reads(header[0]);
+	while (size >= sizeof(header)) {
+		memcpy(header, at, sizeof(header));
+		if (!only_reads(header[0]) || header[3] > size - sizeof(header))
+			return 1;
+		at += sizeof(header) + header[3];
+		size -= sizeof(header) + header[3];
 	}
-	return !skipping;
+	return size > 0;
 }
 
 ssize_t write(int fd, const void *data, size_t size)

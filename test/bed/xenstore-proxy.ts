@@ -27,19 +27,17 @@ export async function startXenstoreProxy(bed: Bed, rule: ReadRule): Promise<Xens
       sockets.add(socket);
       socket.on('error', () => {});
     }
-    upstream.on('data', (data) => client.write(data));
+    // Whole messages only: an answer of ours goes between two of xenstored's.
+    upstream.on(
+      'data',
+      byMessage((message) => client.write(message)),
+    );
     upstream.on('close', () => client.destroy());
     client.on('close', () => upstream.destroy());
-    let rest = Buffer.alloc(0);
-    client.on('data', (data) => {
-      rest = Buffer.concat([rest, data]);
-      while (rest.length >= HEADER) {
-        const end = HEADER + rest.readUInt32LE(12);
-        if (rest.length < end) break;
-        forward(Buffer.from(rest.subarray(0, end)));
-        rest = rest.subarray(end);
-      }
-    });
+    client.on(
+      'data',
+      byMessage((message) => forward(message)),
+    );
     const forward = (request: Buffer): void => {
       const isRead = request.readUInt32LE(0) === XS_READ;
       const answer = isRead
@@ -58,6 +56,20 @@ export async function startXenstoreProxy(bed: Bed, rule: ReadRule): Promise<Xens
       await new Promise((resolve) => server.close(resolve));
       rmSync(path, { force: true });
     },
+  };
+}
+
+/** Takes a stream apart into messages. */
+function byMessage(take: (message: Buffer) => void): (data: Buffer) => void {
+  let rest = Buffer.alloc(0);
+  return (data) => {
+    rest = Buffer.concat([rest, data]);
+    while (rest.length >= HEADER) {
+      const end = HEADER + rest.readUInt32LE(12);
+      if (rest.length < end) break;
+      take(Buffer.from(rest.subarray(0, end)));
+      rest = rest.subarray(end);
+    }
   };
 }
 

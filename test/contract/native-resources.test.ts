@@ -7,7 +7,7 @@ import { assertReturnedTo, resources, returnsTo } from './resources.js';
 import { startNativeBed } from './store-bed.js';
 import { EventLog } from './support.js';
 
-describe('libxenstore client and what it holds', () => {
+describe('XenStore client and what it holds', () => {
   let bed: Awaited<ReturnType<typeof startNativeBed>>;
 
   before(async function () {
@@ -40,7 +40,7 @@ describe('libxenstore client and what it holds', () => {
       }),
     );
     assert.deepEqual(values, [...stores.keys()].map(String));
-    // Each can be interrupted alone: that takes the knowledge of its socket.
+    // Each can be closed alone, with a request under way.
     bed.pause();
     const pending = stores.map((store) => store.read('/').catch(() => {}));
     await new Promise((resolve) => setTimeout(resolve, 10));

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { openXenstore } from '../../src/xenstore/native.js';
+import { openXenstore } from '../../src/xenstore/open.js';
 
 // Uses a client in a worker as `workerData` says, then leaves it open for the test to terminate.
 const work = workerData as { readonly pending: number };

@@ -1,5 +1,5 @@
 import type { ClientOptions } from '../../src/xenstore/client.js';
-import { openXenstore } from '../../src/xenstore/native.js';
+import { openXenstore } from '../../src/xenstore/open.js';
 import type { Xenstore } from '../../src/xenstore/xenstore.js';
 import { startXenstored } from '../bed/xenstored.js';
 import { MemoryXenstored } from '../store/memory.js';
@@ -13,8 +13,9 @@ export interface StoreBed extends AsyncDisposable {
   kill(): void;
 }
 
-export async function startMemoryBed(): Promise<StoreBed> {
-  const server = new MemoryXenstored();
+/** `chunkSize` bytes, at the most, come to a client at a time. */
+export async function startMemoryBed(chunkSize?: number): Promise<StoreBed> {
+  const server = new MemoryXenstored(chunkSize);
   return {
     connect: async (options) => server.connect(options),
     pause: () => server.pause(),
@@ -30,7 +31,7 @@ export async function startNativeBed(): Promise<StoreBed & { readonly path: stri
   return {
     path: xenstored.socketPath,
     async connect(options) {
-      // libxenstore asks the environment each time it connects.
+      // The environment is asked each time that a client connects.
       process.env.XENSTORED_PATH = xenstored.socketPath;
       return await openXenstore(options);
     },

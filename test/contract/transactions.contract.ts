@@ -16,8 +16,9 @@ export function transactionsContract(
         assert.equal(await readText(tx, `${dir}/a`), '1');
         assert.deepEqual(await tx.directory(dir), ['a', 'b']);
         assert.equal(await readText(other, `${dir}/a`), undefined);
-        await tx.setPermissions(`${dir}/b`, [{ domid: 3, access: 'r' }]);
-        assert.deepEqual(await tx.getPermissions(`${dir}/b`), [{ domid: 3, access: 'r' }]);
+        // A real xenstored gives a node to domains that exist only.
+        await tx.setPermissions(`${dir}/b`, [{ domid: 0, access: 'r' }]);
+        assert.deepEqual(await tx.getPermissions(`${dir}/b`), [{ domid: 0, access: 'r' }]);
         await tx.remove(`${dir}/missing`);
         return 'result';
       });
@@ -141,6 +142,24 @@ export function transactionsContract(
         assert.deepEqual(outcome, { committed: false, failed: 1, found });
       }
       assert.equal(await readText(store, `${dir}/new`), undefined);
+    });
+
+    it('asks whoever makes it before it commits, and changes nothing without a yes', async () => {
+      const { store, dir } = place();
+      const steps = [
+        { op: 'expect', path: `${dir}/n`, value: undefined },
+        { op: 'write', path: `${dir}/n`, value: '1' },
+      ] as const;
+      const refused = await store.transact(steps, { confirm: () => false });
+      assert.deepEqual(refused, { committed: false, failed: 2, found: undefined });
+      assert.equal(await readText(store, `${dir}/n`), undefined);
+      let asked = 0;
+      const confirm = (): boolean => ++asked > 0;
+      assert.deepEqual(await store.transact(steps, { confirm }), { committed: true });
+      assert.equal(asked, 1);
+      const late = await store.transact(steps, { confirm });
+      assert.deepEqual(late, { committed: false, failed: 0, found: Buffer.from('1') });
+      assert.equal(asked, 1, 'it was asked although a step did not hold');
     });
 
     it('loses no update among several clients', async () => {

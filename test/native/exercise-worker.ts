@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads';
-import { openXenstore } from '../../src/xenstore/native.js';
+import { openXenstore } from '../../src/xenstore/open.js';
 
 const store = await openXenstore();
 await store.watch('exercise', { onEvent: () => {}, onLost: () => {} });

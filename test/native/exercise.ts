@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import koffi from 'koffi';
-import { openXenstore } from '../../src/xenstore/native.js';
+import { openXenstore } from '../../src/xenstore/open.js';
 import type { Xenstore } from '../../src/xenstore/xenstore.js';
 
 // Lives of a connection, run by sanitizer.test.ts in a process of its own.
@@ -89,7 +89,7 @@ const LIVES: readonly (() => Promise<void>)[] = [
     await store.close();
     await read;
     process.kill(xenstored, 'SIGCONT');
-    // Answered only after the abandoned threads have been, which end then.
+    // Taken only after those that were given up.
     const last = await openXenstore();
     await last.read('/');
     await last.close();

@@ -1,12 +1,14 @@
-import { constants } from 'node:os';
+import type { constants } from 'node:os';
 
 /** A node as it stands; never changed in place, so that its identity tells whether it changed. */
 export interface TreeNode {
   readonly value: Buffer;
   /** In the order in which they were made. */
   readonly children: readonly string[];
-  /** domid and bits, alternating. */
-  readonly permissions: readonly number[];
+  /** A letter and a domain each, as in a message. */
+  readonly permissions: readonly string[];
+  /** Another one for each state of a node that there ever was. */
+  readonly generation: number;
 }
 
 /** Nodes by absolute path: the store itself, or a transaction's view of it. */
@@ -25,18 +27,19 @@ export interface Change {
 
 /** A request that xenstored would answer with this errno. */
 export class Refusal extends Error {
-  readonly errno: number;
+  /** As it is spelled in a message. */
+  readonly code: keyof typeof constants.errno;
 
   constructor(code: keyof typeof constants.errno) {
     super(code);
-    this.errno = constants.errno[code];
+    this.code = code;
   }
 }
 
 const EMPTY = Buffer.alloc(0);
 
 /** The root, owned by domain 0 and closed to all others. */
-export const ROOT: TreeNode = { value: EMPTY, children: [], permissions: [0, 0] };
+export const ROOT: TreeNode = { value: EMPTY, children: [], permissions: ['n0'], generation: 0 };
 
 export function getNode(records: Records, path: string): TreeNode {
   const node = records.get(path);
@@ -44,9 +47,17 @@ export function getNode(records: Records, path: string): TreeNode {
   return node;
 }
 
+let lastGeneration = 0;
+
+/** The node as it is from now on. */
+function renew(node: TreeNode, changes: Partial<TreeNode> = {}): TreeNode {
+  lastGeneration++;
+  return { ...node, ...changes, generation: lastGeneration };
+}
+
 /** Sets a value, making the node and its parents where they are missing. */
 export function writeNode(records: Records, path: string, value: Buffer): Change[] {
-  records.set(path, { ...ensureNode(records, path), value: Buffer.from(value) });
+  records.set(path, renew(ensureNode(records, path), { value: Buffer.from(value) }));
   return [{ path, exact: false }];
 }
 
@@ -59,9 +70,9 @@ export function makeNode(records: Records, path: string): Change[] {
 export function setPermissions(
   records: Records,
   path: string,
-  permissions: readonly number[],
+  permissions: readonly string[],
 ): Change[] {
-  records.set(path, { ...getNode(records, path), permissions });
+  records.set(path, renew(getNode(records, path), { permissions }));
   return [{ path, exact: false }];
 }
 
@@ -71,7 +82,8 @@ export function removeNode(records: Records, path: string): Change[] {
   const parent = getNode(records, parentOf(path));
   if (!records.get(path)) return [];
   const name = nameOf(path);
-  records.set(parentOf(path), { ...parent, children: parent.children.filter((c) => c !== name) });
+  const children = parent.children.filter((child) => child !== name);
+  records.set(parentOf(path), renew(parent, { children }));
   const removed = removeBranch(records, path);
   return removed.map((gone) => ({ path: gone, exact: gone !== path }));
 }
@@ -86,8 +98,8 @@ function ensureNode(records: Records, path: string): TreeNode {
   const found = records.get(path);
   if (found) return found;
   const parent = ensureNode(records, parentOf(path));
-  const node = { value: EMPTY, children: [], permissions: parent.permissions };
-  records.set(parentOf(path), { ...parent, children: [...parent.children, nameOf(path)] });
+  const node = renew({ ...ROOT, permissions: parent.permissions });
+  records.set(parentOf(path), renew(parent, { children: [...parent.children, nameOf(path)] }));
   records.set(path, node);
   return node;
 }

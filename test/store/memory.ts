@@ -1,20 +1,26 @@
 import { type ClientOptions, XenstoreClient } from '../../src/xenstore/client.js';
 import type { Xenstore } from '../../src/xenstore/xenstore.js';
+import { MemoryConnection } from './memory-connection.js';
 import { type Change, ROOT, type TreeNode } from './memory-tree.js';
-import { MemoryWire } from './memory-wire.js';
 
 /** A client of a store in memory, its own one unless another is given. For tests. */
 export class MemoryXenstore extends XenstoreClient {
   constructor(server = new MemoryXenstored(), options: ClientOptions = {}) {
-    super(new MemoryWire(server), options);
+    super(new MemoryConnection(server), options);
   }
 }
 
 /** A store in memory that behaves like xenstored towards any number of clients, all of domain 0. */
 export class MemoryXenstored {
   readonly nodes: Map<string, TreeNode> = new Map([['/', ROOT]]);
-  readonly #wires = new Set<MemoryWire>();
+  /** At most so many bytes come to a client at a time. */
+  readonly chunkSize: number;
+  readonly #connections = new Set<MemoryConnection>();
   #paused = false;
+
+  constructor(chunkSize = Number.MAX_SAFE_INTEGER) {
+    this.chunkSize = chunkSize;
+  }
 
   /** A new client. */
   connect(options?: ClientOptions): Xenstore {
@@ -23,7 +29,7 @@ export class MemoryXenstored {
 
   /** How many watches its clients hold. */
   get watchCount(): number {
-    return [...this.#wires].reduce((sum, wire) => sum + wire.watchCount, 0);
+    return [...this.#connections].reduce((sum, connection) => sum + connection.watchCount, 0);
   }
 
   get paused(): boolean {
@@ -38,25 +44,25 @@ export class MemoryXenstored {
   /** Answers what has piled up, and answers again. */
   resume(): void {
     this.#paused = false;
-    for (const wire of this.#wires) wire.wake();
+    for (const connection of this.#connections) connection.wake();
   }
 
   /** Ends every connection, as a killed xenstored does. New clients find the nodes as they were. */
   kill(): void {
-    for (const wire of this.#wires) wire.lose();
+    for (const connection of this.#connections) connection.lose();
   }
 
-  /** For the wires: comes and goes with the connection. */
-  add(wire: MemoryWire): void {
-    this.#wires.add(wire);
+  /** For the connections: comes and goes with the connection. */
+  add(connection: MemoryConnection): void {
+    this.#connections.add(connection);
   }
 
-  remove(wire: MemoryWire): void {
-    this.#wires.delete(wire);
+  remove(connection: MemoryConnection): void {
+    this.#connections.delete(connection);
   }
 
-  /** For the wires: tells every watch of every client. */
+  /** For the connections: tells every watch of every client. */
   announce(changes: readonly Change[]): void {
-    for (const wire of this.#wires) wire.announce(changes);
+    for (const connection of this.#connections) connection.announce(changes);
   }
 }

@@ -6,6 +6,13 @@ import { Userland } from './userland.js';
 
 const SOURCES = join(projectRoot, 'test/xen/dom0');
 const INSIDE = join(projectRoot, 'dist/test/xen/inside');
+/** The contract of XenStore clients, which is held against the installed one. */
+const CONTRACTS = join(projectRoot, 'dist/test/contract');
+const CONTRACT = [
+  ...['nodes', 'watches', 'transactions'].map((name) => `${name}.contract.js`),
+  'support.js',
+];
+const BESIDE_LIBRARY = '/usr/lib/xen-blkback/dist/test/contract';
 /** What test/xen/setup has made: hypervisor, kernel, modules, busybox. */
 export const PARTS: string = join(projectRoot, 'test/xen/cache/current');
 
@@ -24,6 +31,7 @@ export function writeDom0Image(file: string, installed: string): void {
     archive.file(`/usr/lib/modules/${module}`, join(PARTS, 'modules', module));
   }
   userland.tree(installed, '/');
+  for (const name of CONTRACT) archive.file(`${BESIDE_LIBRARY}/${name}`, join(CONTRACTS, name));
   userland.addLibraries();
   for (const directory of [
     '/proc',

@@ -29,7 +29,7 @@ async function indexed() {
   const [own, other] = [xenstored.connect(), xenstored.connect()];
   const { store, count } = counting(own);
   const index = new PublicationIndex(store);
-  await own.watch(ROOT, { onEvent: (path) => index.heed(path), onLost: () => undefined });
+  await own.watch(ROOT, { onEvent: (path) => index.onWatchEvent(path), onLost: () => undefined });
   const publish = async (key: string, device: string, mode = 'w') => {
     await other.write(`${ROOT}/${key}/mode`, mode);
     await other.write(`${ROOT}/${key}/diskseq`, 'a');

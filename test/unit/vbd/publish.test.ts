@@ -11,6 +11,7 @@ import {
 import { VbdBackend } from '../../../src/vbd/vbd-backend.js';
 import type { VbdInstance } from '../../../src/vbd/vbd-instance.js';
 import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
+import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { storeAnswering } from '../hotplug/store-answering.js';
 
 const vbd = parseVbdPath('backend/vbd/7/51712') as VbdPath;
@@ -128,10 +129,17 @@ describe('publish', () => {
     });
   }
 
-  it('publishes nothing for a vbd that was made anew', async () => {
-    const { store, steps } = storeAnswering({ committed: true });
-    await assert.rejects(publish(store, instance(false), seen, publication, {}), { code: 'ERACE' });
-    assert.deepEqual(steps, []);
+  it('publishes nothing for a vbd that was made anew before the commit', async () => {
+    const transact: Xenstore['transact'] = async (steps, options) => {
+      assert.equal(options?.confirm?.(), false);
+      return { committed: false, failed: steps.length, found: undefined };
+    };
+    const store = { transact } as Xenstore;
+    const committed: string[] = [];
+    const onCommit = () => void committed.push('told');
+    const published = publish(store, instance(false), seen, publication, { onCommit });
+    await assert.rejects(published, { code: 'ERACE' });
+    assert.deepEqual(committed, []);
   });
 
   it('says of its own refusals, and of no other error, that nothing was published', async () => {

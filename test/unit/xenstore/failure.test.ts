@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
-import { endingFailure, requestFailure, timeoutFailure } from '../../../src/xenstore/failure.js';
+import {
+  endingFailure,
+  openFailure,
+  requestFailure,
+  timeoutFailure,
+} from '../../../src/xenstore/failure.js';
 
 const { errno } = constants;
 
@@ -35,19 +40,23 @@ describe('XenStore failures', () => {
 
   it('tell nobody there from an error of connecting', () => {
     for (const number of [errno.ENOENT, errno.ECONNREFUSED, errno.ENXIO]) {
-      const error = requestFailure('open', '/run/xenstored/socket', number);
+      const error = openFailure(['/run/xenstored/socket'], number);
       assert.equal(error.code, 'ECONNREFUSED');
       assert.equal(error.errno, number);
       assert.match(error.message, /^cannot reach xenstored at \/run\/xenstored\/socket: is it run/);
     }
-    const error = requestFailure('open', '/run/xenstored/socket', errno.EMFILE);
+    const error = openFailure(['/run/xenstored/socket'], errno.EMFILE);
     assert.equal(error.code, 'EMFILE');
     assert.equal(error.message, 'cannot connect to xenstored at /run/xenstored/socket: EMFILE');
   });
 
   it('tell loss, end and deadline apart', () => {
-    assert.equal(endingFailure('read', 'a', 'lost').code, 'ECONNRESET');
-    assert.equal(requestFailure('read', 'a', errno.ECONNRESET).code, 'ECONNRESET');
+    const lost = endingFailure('read', 'a', { lost: 'xenstored closed it' });
+    assert.equal(lost.code, 'ECONNRESET');
+    assert.equal(
+      lost.message,
+      'XenStore read of a failed: the connection to xenstored was lost: xenstored closed it',
+    );
     assert.equal(endingFailure('read', 'a', 'closed').code, 'ECLOSED');
     assert.equal(timeoutFailure('read', 'a', 100).code, 'ETIMEDOUT');
   });

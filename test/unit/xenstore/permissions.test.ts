@@ -4,20 +4,21 @@ import type { Permission } from '../../../src/xenstore/xenstore.js';
 import { isXenstoreError } from '../../../src/xenstore/xenstore-error.js';
 
 describe('XenStore permissions', () => {
-  it('are pairs of domain and bits below', () => {
+  it('are sent as a letter and a domain each', () => {
     const list: Permission[] = [
       { domid: 0, access: 'n' },
       { domid: 1, access: 'r' },
       { domid: 2, access: 'w' },
       { domid: 65535, access: 'b' },
     ];
-    const pairs = [0, 0, 1, 1, 2, 2, 65535, 3];
-    assert.deepEqual(encodePermissions('a', list), pairs);
-    assert.deepEqual(decodePermissions(pairs), list);
+    assert.equal(encodePermissions('a', list), 'n0\0r1\0w2\0b65535\0');
+    assert.deepEqual(decodePermissions(['n0', 'r1', 'w2', 'b65535']), list);
   });
 
-  it("ignore libxenstore's own bits", () => {
-    assert.deepEqual(decodePermissions([3, 0x18 | 1]), [{ domid: 3, access: 'r' }]);
+  it('are none where an entry makes no sense', () => {
+    for (const entry of ['', 'r', '7', 'x7', 'r-1', 'r7 ', 'r123456']) {
+      assert.equal(decodePermissions(['n0', entry]), undefined, entry);
+    }
   });
 
   const bad: Record<string, readonly { domid: number; access: string }[]> = {

@@ -13,6 +13,16 @@ opened_cycles() {
   note "$said"
 }
 
+# The kernel's device instead of xenstored's socket, as in a driver domain.
+scenario xenstore-device
+xenstore_device() {
+  local said status=0
+  said=$(inside xenstore-device) || status=$?
+  echo "$said" >&2
+  note "$(grep -E '^# (pass|fail) ' <<<"$said" | tr -d '#\n')"
+  [ $status = 0 ] || exit_with_reason "$(grep -m 1 'not ok' <<<"$said")"
+}
+
 race() { # ours|xen loop|mapper COUNT RIGHT WRONG
   local said
   said=$(inside race "$@")

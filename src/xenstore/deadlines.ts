@@ -1,0 +1,50 @@
+import { performance } from 'node:perf_hooks';
+import type { Exchange } from './exchange.js';
+
+/**
+ * The exchanges that somebody waits for, and one timer for the oldest of them: all have the same
+ * time, so the oldest is due first. The timer is set anew only when it fires, which costs less than
+ * one for each exchange; once nobody waits it fires one last time.
+ */
+export class Deadlines {
+  readonly #timeoutMs: number;
+  readonly #onDue: (exchange: Exchange) => void;
+  /** In the order in which they are due. */
+  readonly #awaited = new Set<Exchange>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(timeoutMs: number, onDue: (exchange: Exchange) => void) {
+    this.#timeoutMs = timeoutMs;
+    this.#onDue = onDue;
+  }
+
+  add(exchange: Exchange): void {
+    exchange.deadline = performance.now() + this.#timeoutMs;
+    this.#awaited.add(exchange);
+    this.#timer ??= setTimeout(() => this.#expire(), this.#timeoutMs);
+  }
+
+  delete(exchange: Exchange): void {
+    this.#awaited.delete(exchange);
+  }
+
+  /** Ends the timer, and returns those that were awaited. */
+  end(): Exchange[] {
+    clearTimeout(this.#timer);
+    const awaited = [...this.#awaited];
+    this.#awaited.clear();
+    return awaited;
+  }
+
+  #expire(): void {
+    this.#timer = undefined;
+    const now = performance.now();
+    for (const exchange of this.#awaited) {
+      if (exchange.deadline > now) {
+        this.#timer ??= setTimeout(() => this.#expire(), exchange.deadline - now);
+        return;
+      }
+      this.#onDue(exchange);
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import { constants } from 'node:os';
+import { performance } from 'node:perf_hooks';
+import { pause } from '../util/retry.js';
+import { AddonChannel } from './addon-channel.js';
+import type { Channel } from './channel.js';
+import { type ClientOptions, DEFAULT_TIMEOUT_MS, XenstoreClient } from './client.js';
+import { openFailure, timeoutFailure } from './failure.js';
+import { xenstoredPlaces } from './places.js';
+import type { Xenstore } from './xenstore.js';
+
+export interface OpenOptions extends ClientOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Between two attempts to connect to a socket whose queue is full, for which there is no event. */
+const FIRST_PAUSE_MS = 1;
+const MAX_PAUSE_MS = 32;
+
+/**
+ * Connects to xenstored: to the socket that `XENSTORED_PATH` or `XENSTORED_RUNDIR` names, to its usual
+ * socket, or to /dev/xen/xenbus. Rejects with `ECONNREFUSED` where there is none, and with
+ * `ETIMEDOUT` where it has not taken the connection within the request timeout. An open client keeps
+ * the process alive until `close()`, or until the connection is lost.
+ */
+export async function openXenstore(options: OpenOptions = {}): Promise<Xenstore> {
+  options.signal?.throwIfAborted();
+  return new XenstoreClient(await connect(options), options);
+}
+
+async function connect({ signal, requestTimeoutMs }: OpenOptions): Promise<Channel> {
+  const timeoutMs = requestTimeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const places = xenstoredPlaces(process.env);
+  const deadline = performance.now() + timeoutMs;
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
+    const channel = openFirst(places);
+    if (channel) return channel;
+    const left = deadline - performance.now();
+    if (left <= 0) throw timeoutFailure('open', places[0] ?? '', timeoutMs);
+    await pause(Math.min(pauseMs, left), signal);
+  }
+}
+
+/** A channel to the first place that has a xenstored; `undefined` while its queue is full. */
+function openFirst(places: readonly string[]): Channel | undefined {
+  let errno = 0;
+  for (const place of places) {
+    const outcome = AddonChannel.open(place);
+    if (typeof outcome !== 'number') return outcome;
+    if (outcome === constants.errno.EAGAIN) return undefined;
+    // What keeps from a place that exists says more than that another does not exist.
+    if (errno === 0 || errno === constants.errno.ENOENT) errno = outcome;
+  }
+  throw openFailure(places, errno);
+}
