@@ -33,7 +33,8 @@ export function defineDetaching(kind: Kind): void {
           // What libxl does: state is 6 already, so that there is nothing for it to wait for.
           await stage.store.write(`${vbd.backendPath}/online`, '0');
           const { milliseconds } = await assertRemoved(stage, vbd);
-          assert.ok(milliseconds < 2000, `${milliseconds} ms`);
+          // A wait in vain would take 14 s; to start the script alone takes up to 3 s on a busy machine.
+          assert.ok(milliseconds < 8000, `${milliseconds} ms`);
           assert.deepEqual(stage.events(vbd, 'closed'), []);
           await assertBusy(stage, ground);
           await stage.delete(vbd);

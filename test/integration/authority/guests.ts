@@ -64,7 +64,7 @@ export async function assertWaitsFor(
 
 /** `remove`, with more time than it needs and less than a test has. */
 export async function assertRemoved(stage: Stage, vbd: Vbd): Promise<Run> {
-  const run = await stage.script(vbd, 'remove', { XEN_BLKBACK_TIMEOUT: '5' });
+  const run = await stage.script(vbd, 'remove', { XEN_BLKBACK_TIMEOUT: '16' });
   assert.deepEqual([run.status, run.stderr], [0, '']);
   return run;
 }
