@@ -11,9 +11,15 @@ export interface Holder {
   readonly kind: 'mount' | 'swap' | 'device' | 'process';
   /** For the middle of a sentence. */
   readonly name: string;
-  /** How often it has the device open. */
+  /** How many opens of the device it explains. */
   readonly opens: number;
 }
+
+/**
+ * What the command line of a process says that holds a device for a blkback that may open it yet. It
+ * explains nothing: it stands for a use that is still to come.
+ */
+export const HOLDS_FOR_BLKBACK = 'xen-blkback: holds';
 
 /**
  * Who has a block device open, as far as it can be seen: processes, mounts, swap, devices on top.
@@ -88,8 +94,10 @@ async function listProcesses(devnum: Devnum): Promise<Holder[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const found: Holder[] = [];
   for (const pid of pids) {
-    const opens = Number(pid) === process.pid ? 0 : await countOpens(pid, devnum);
-    if (opens === 0) continue;
+    const count = Number(pid) === process.pid ? 0 : await countOpens(pid, devnum);
+    if (count === 0) continue;
+    const command = await readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '');
+    const opens = command.includes(`\0${HOLDS_FOR_BLKBACK}`) ? 0 : count;
     const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '?');
     found.push({ kind: 'process', name: `process ${pid} (${name.trim()})`, opens });
   }

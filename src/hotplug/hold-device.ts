@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { BlockDevice } from '../block/block-device.js';
+import { HOLDS_FOR_BLKBACK } from '../block/holders.js';
 import type { VbdInstance } from '../vbd/vbd-instance.js';
 
 /**
@@ -19,7 +20,7 @@ done`;
  */
 export function holdDevice({ fd, path }: BlockDevice, { vbd, directory }: VbdInstance): void {
   // What it is there for, as people see it in a list of processes.
-  const name = `xen-blkback: holds ${path} for ${vbd.sysfsName} until blkback has opened it`;
+  const name = `${HOLDS_FOR_BLKBACK} ${path} for ${vbd.sysfsName} until blkback has opened it`;
   const child = spawn('/bin/sh', ['-c', HOLD, name, directory.path], {
     stdio: ['ignore', 'ignore', 'ignore', fd.fd, directory.fd],
     // It must survive whoever ends this process and its group.

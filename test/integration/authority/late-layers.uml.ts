@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
+import { HOLDS_FOR_BLKBACK } from '../../../src/block/holders.js';
 import { devnumOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
@@ -20,7 +21,7 @@ function processesHolding(): string[] {
         return '';
       }
     })
-    .filter((command) => command.includes('xen-blkback: holds'));
+    .filter((command) => command.includes(HOLDS_FOR_BLKBACK));
 }
 
 describe('A layer that blkback opens only after the add has given up', function () {
