@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { HOLDS_FOR_BLKBACK } from '../../../src/block/holders.js';
-import type { Held } from '../../bed/blkback.js';
 import { devnumOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
+import { deleteVbd } from '../../bed/toolstack.js';
 import { only, type Stage } from '../hotplug/stage.js';
 import { layers, settled, withMapper } from '../mapper/bench.js';
 import { GUISES } from './ground.js';
 import { assertBusy } from './guests.js';
+import { addInVain } from './late-opens.js';
 
 /** Of those that hold a device for blkback, what they say they do. */
 function processesHolding(): string[] {
@@ -31,23 +31,6 @@ describe('A layer that blkback opens only after the add has given up', function 
     needs(this, 'root', 'loop', 'xenstored', 'mapper');
   });
 
-  /** The add has given up, and has left a process behind that holds the layer. */
-  const addInVain = async (
-    stage: Stage,
-    path: string,
-    kind: string,
-    held: Held = 'open',
-  ): Promise<Vbd> => {
-    const vbd = await stage.vbd(`path=${path},layer=${kind}`);
-    await stage.blkback.hold(held, vbd.key);
-    const script = stage.startScript(vbd, 'add');
-    await (held === 'open' ? stage.logged(vbd, 'physical-device') : stage.published(vbd));
-    script.process.kill('SIGTERM');
-    const { status, stderr } = await script.ended;
-    assert.equal(status, 1, stderr);
-    return vbd;
-  };
-
   /** What blkback keeps goes by itself with the vbd, and so does whoever has held it. */
   const assertAllGone = async (stage: Stage): Promise<void> => {
     await settled(async () => assert.deepEqual(await layers(), []));
@@ -61,7 +44,7 @@ describe('A layer that blkback opens only after the add has given up', function 
         `is that very layer, and another guest's is refused before and after: ${kind} (${guise})`,
         withMapper({ guise }, async (stage) => {
           const path = stage.image();
-          const vbd = await addInVain(stage, path, kind);
+          const vbd = await addInVain(stage, `path=${path},layer=${kind}`);
           const { kernelPath, deferred } = only(await layers());
           assert.ok(deferred, 'it has to go with its last close');
           // One of the test before may take a moment to end.
@@ -85,7 +68,7 @@ describe('A layer that blkback opens only after the add has given up', function 
       it(
         `goes with the vbd where that ends ${title} (${guise})`,
         withMapper({ guise }, async (stage) => {
-          const vbd = await addInVain(stage, stage.image(), 'linear', held);
+          const vbd = await addInVain(stage, `path=${stage.image()},layer=linear`, held);
           await settled(() => void only(processesHolding()));
           await deleteVbd(stage.store, vbd);
           await stage.blkback.release(held, vbd.key);

@@ -1,17 +1,22 @@
 import assert from 'node:assert/strict';
 import { HotplugError } from '../../../src/hotplug/hotplug-error.js';
+import type { Held } from '../../bed/blkback.js';
+import type { Vbd } from '../../bed/toolstack.js';
 import { failure, MARKER, type Stage } from '../hotplug/stage.js';
 import { GUISES, type Kind, withGround } from './ground.js';
 import { assertBusy, assertTruthStays } from './guests.js';
 
-/** Blkback has read the number, and opens the device only after the add has given up. */
-async function addInVain(stage: Stage, path: string) {
-  const vbd = await stage.vbd(path);
-  await stage.blkback.hold('open', vbd.key);
+/**
+ * An add that gives up while blkback is about to open the device (`open`), or has heard nothing of it yet
+ * (`events`), and is held up until that is released.
+ */
+export async function addInVain(stage: Stage, params: string, held: Held = 'open'): Promise<Vbd> {
+  const vbd = await stage.vbd(params);
+  await stage.blkback.hold(held, vbd.key);
   const deadline = new AbortController();
   const adding = stage.attach(vbd, { signal: deadline.signal });
   adding.catch(() => {});
-  await stage.logged(vbd, 'physical-device');
+  await (held === 'open' ? stage.logged(vbd, 'physical-device') : stage.published(vbd));
   deadline.abort(new HotplugError('the deadline passed', { code: 'ETIMEDOUT' }));
   await failure('ETIMEDOUT', adding);
   return vbd;
