@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Devnum, devnumFromStat, sameDevnum } from '../linux/devnum.js';
+import { O_PATH } from '../linux/fd.js';
 import { readMounts, readSwaps } from '../linux/mounts.js';
 import { readOpenDevice } from '../linux/open-device.js';
 import { findBlock, listPartitions, readDevnum } from '../linux/sysfs.js';
@@ -10,6 +11,8 @@ export interface Holder {
   readonly kind: 'mount' | 'swap' | 'device' | 'process';
   /** For the middle of a sentence. */
   readonly name: string;
+  /** How often it has the device open. */
+  readonly opens: number;
 }
 
 /**
@@ -53,9 +56,12 @@ async function listPartitionNumbers(devnum: Devnum): Promise<Devnum[]> {
 
 async function listMounts(devnum: Devnum): Promise<Holder[]> {
   const mounts = await readMounts().catch(() => []);
+  // A file system has its device open once, in however many places it is mounted.
   return mounts
     .filter((mount) => sameDevnum(mount.devnum, devnum))
-    .map(({ directory }) => ({ kind: 'mount', name: `the mount ${directory}` }));
+    .map(({ directory }, index) => {
+      return { kind: 'mount', name: `the mount ${directory}`, opens: index === 0 ? 1 : 0 };
+    });
 }
 
 async function listSwaps(devnum: Devnum): Promise<Holder[]> {
@@ -69,31 +75,47 @@ async function listSwaps(devnum: Devnum): Promise<Holder[]> {
   };
   return paths
     .filter((_path, index) => isIt(index))
-    .map((path) => ({ kind: 'swap', name: `the swap space ${path}` }));
+    .map((path) => ({ kind: 'swap', name: `the swap space ${path}`, opens: 1 }));
 }
 
 async function listStacked(devnum: Devnum): Promise<Holder[]> {
   const { directory } = await findBlock(devnum).catch(() => ({ directory: '' }));
   const names = await readdir(join(directory, 'holders')).catch(() => []);
-  return names.map((name) => ({ kind: 'device', name: `the device ${name}` }));
+  return names.map((name) => ({ kind: 'device', name: `the device ${name}`, opens: 1 }));
 }
 
 async function listProcesses(devnum: Devnum): Promise<Holder[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const found: Holder[] = [];
   for (const pid of pids) {
-    if (Number(pid) === process.pid || !(await hasOpen(pid, devnum))) continue;
+    const opens = Number(pid) === process.pid ? 0 : await countOpens(pid, devnum);
+    if (opens === 0) continue;
     const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '?');
-    found.push({ kind: 'process', name: `process ${pid} (${name.trim()})` });
+    found.push({ kind: 'process', name: `process ${pid} (${name.trim()})`, opens });
   }
   return found;
 }
 
-async function hasOpen(pid: string, devnum: Devnum): Promise<boolean> {
+/** How often this process itself has a device open. */
+export function countOwnOpens(devnum: Devnum): Promise<number> {
+  return countOpens('self', devnum);
+}
+
+/** Descriptors, each of which counts: that a child shares one of its parent cannot be seen. */
+async function countOpens(pid: string, devnum: Devnum): Promise<number> {
   const directory = `/proc/${pid}/fd`;
+  let opens = 0;
   for (const fd of await readdir(directory).catch(() => [])) {
     const open = readOpenDevice(join(directory, fd));
-    if (open !== undefined && sameDevnum(open, devnum)) return true;
+    if (open === undefined || !sameDevnum(open, devnum)) continue;
+    if (!(await isPathOnly(`/proc/${pid}/fdinfo/${fd}`))) opens++;
   }
-  return false;
+  return opens;
+}
+
+/** Whether a descriptor was opened with O_PATH: then it stands for the node, and the device is not open. */
+async function isPathOnly(fdinfo: string): Promise<boolean> {
+  const text = await readFile(fdinfo, 'utf8').catch(() => '');
+  const [, flags = '0'] = /^flags:\s*([0-7]+)$/m.exec(text) ?? [];
+  return (Number.parseInt(flags, 8) & O_PATH) !== 0;
 }

@@ -28,8 +28,6 @@ export class Attachment {
   openedBy: OpenedBy | undefined;
   /** blkback has the published device open and the toolstack knows: then nothing is changed. */
   isServed = false;
-  /** The attach has failed, but blkback has the device or may get it: it stays published. */
-  isKept = false;
   /** What did not go as asked, although the guest has its disk; a sentence each. */
   readonly warnings: string[] = [];
   #instance: VbdInstance | undefined;

@@ -24,7 +24,7 @@ export async function awaitMapperClosed(
   try {
     await poll(signal, async () => {
       const guests = (await openVbds.list()).map((open) => open.devnum);
-      opener = await findUnexplainedOpener(new DeviceMap(), devnum, { own: 0, guests });
+      opener = await findUnexplainedOpener(new DeviceMap(), devnum, guests);
       return opener === undefined ? true : undefined;
     });
   } catch (error) {

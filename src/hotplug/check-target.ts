@@ -58,7 +58,7 @@ export async function checkSharing(
     sharing: target.sharing ?? sharing,
     domid,
     device: block && formatDevnum(block.devnum),
-    mapper: block?.kind === 'mapper' ? { devnum: block.devnum, opens: 0 } : undefined,
+    mapper: block?.kind === 'mapper' ? block.devnum : undefined,
     encrypted: request.layer?.kind === 'crypt',
     look: () => reachOfPath(pinned, request.file),
     // It is not open.

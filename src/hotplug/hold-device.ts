@@ -8,7 +8,7 @@ import type { VbdInstance } from '../vbd/vbd-instance.js';
  */
 const HOLD = `
 while [ "$1" -ef /proc/self/fd/4 ] && [ ! -e /proc/self/fd/4/physical_device ]; do
-  sleep 0.2
+  sleep 0.2 3<&- 4<&-
 done`;
 
 /**

@@ -69,6 +69,8 @@ export async function requestEnd(
         { op: 'exists', path: backendNode(vbd, 'frontend') },
         { op: 'expect', path: backendNode(vbd, 'physical-device'), value: number },
         { op: 'write', path: backendNode(vbd, 'online'), value: '0' },
+        // It says `connected` where the report was carried out although nobody waited for the answer.
+        { op: 'remove', path: backendNode(vbd, 'hotplug-status') },
         ...(state?.toString() === XenbusState.Closed ? [] : [closing]),
       ],
       options,

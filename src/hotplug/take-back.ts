@@ -16,7 +16,6 @@ export async function takeBackPublication(attachment: Attachment): Promise<void>
     await unpublish(store, vbd, publication, { signal });
     return;
   }
-  attachment.isKept = true;
   if (fate === 'pending') holdDevice(device, instance);
   await requestEnd(store, vbd, publication, { signal });
 }

@@ -62,8 +62,7 @@ export async function* findConflicts(
   yield* await findUnexplainedLoops(map, query);
   if (wanted.mapper === undefined) return;
   const guests = uses.filter(({ open }) => open).map(({ devnum }) => devnum);
-  const opens = { own: wanted.mapper.opens, guests };
-  const opener = await findUnexplainedOpener(map, wanted.mapper.devnum, opens);
+  const opener = await findUnexplainedOpener(map, wanted.mapper, guests);
   if (opener !== undefined) yield opener;
 }
 

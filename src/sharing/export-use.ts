@@ -15,8 +15,8 @@ export interface ExportUse {
   readonly domid: number | undefined;
   /** The device, `major:minor`; `undefined` for a file that is none yet. */
   readonly device: string | undefined;
-  /** The device if it is a mapper device, and how often the caller has it open. */
-  readonly mapper: { readonly devnum: Devnum; readonly opens: number } | undefined;
+  /** The device if it is a mapper device. */
+  readonly mapper: Devnum | undefined;
   /** A layer with a key of its own is to be over it: then it shares with nobody, not even its own VM. */
   readonly encrypted: boolean;
   /** Looks anew at what it stands on. */
@@ -53,7 +53,7 @@ export function exportUse(device: BlockDevice, terms: ExportTerms): ExportUse {
     sharing: terms.sharing,
     domid: terms.domid,
     device: device.bottom.ownLoop ? undefined : formatDevnum(identity.devnum),
-    mapper: identity.mapper && { devnum: identity.devnum, opens: 1 },
+    mapper: identity.mapper && identity.devnum,
     encrypted: terms.encrypted,
     look: () => reachOfDevice(device),
     isAlone: () => file !== undefined && hasToItself(file, access),

@@ -1,6 +1,6 @@
-import { type Holder, listDiskHolders, listHolders } from '../block/holders.js';
+import { countOwnOpens, type Holder, listDiskHolders, listHolders } from '../block/holders.js';
 import { readMapper } from '../linux/device-mapper.js';
-import { type Devnum, formatDevnum, sameDevnum } from '../linux/devnum.js';
+import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import type { DeviceMap } from './device-map.js';
 import type { Access, Sought } from './local-uses.js';
 import { scanLoops } from './scan-loops.js';
@@ -39,30 +39,37 @@ export async function findUnexplainedLoops(
   return found;
 }
 
-/** How often a mapper device is open for reasons that are known. */
-export interface KnownOpens {
-  /** By the caller itself. */
-  readonly own: number;
-  /** Devices that blkback has open for guests. */
-  readonly guests: readonly Devnum[];
-}
-
 /**
  * The opener of a mapper device whom nobody explains; `undefined` where there is none. device-mapper
- * counts the openers of its devices (`dmsetup info`), which no other driver does. Devices on top,
- * mounts and swap count once each, and so does each descriptor of a process.
+ * counts the openers of its devices (`dmsetup info`), which no other driver does. Each descriptor of a
+ * process counts, and each file system, swap space, loop device and other device on top.
+ *
+ * @param guests devices that blkback has open for guests.
  */
 export async function findUnexplainedOpener(
   map: DeviceMap,
   devnum: Devnum,
-  opens: KnownOpens,
+  guests: readonly Devnum[],
 ): Promise<UnexplainedUse | undefined> {
-  const guests = opens.guests.filter((guest) => sameDevnum(guest, devnum)).length;
-  const count = (await readMapper({ devnum }))?.openCount ?? 0;
-  if (count <= opens.own + guests) return undefined;
+  let left = (await readMapper({ devnum }))?.openCount ?? 0;
+  left -= guests.filter((guest) => sameDevnum(guest, devnum)).length;
+  // The cheaper question comes first, and mostly it is enough.
+  if (left > 0) left -= await countOwnOpens(devnum);
+  if (left <= 0) return undefined;
   const holders = await listHolders(devnum);
-  if (count <= opens.own + guests + holders.length) return undefined;
-  return describe(map, devnum, holders.filter(isProcess));
+  for (const { opens } of holders) left -= opens;
+  if (left > 0) left -= await countLoopsOver(map, devnum);
+  return left > 0 ? describe(map, devnum, holders.filter(isProcess)) : undefined;
+}
+
+/** A loop device has what it stands on open, and sysfs does not show it among its holders. */
+async function countLoopsOver(map: DeviceMap, devnum: Devnum): Promise<number> {
+  let count = 0;
+  for (const loop of await scanLoops(true)) {
+    const lower = (await map.loop(loop))?.rdevice ?? 0n;
+    if (lower !== 0n && sameDevnum(devnumFromStat(lower), devnum)) count++;
+  }
+  return count;
 }
 
 function isProcess({ kind }: Holder): boolean {

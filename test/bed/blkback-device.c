@@ -1,42 +1,20 @@
 /* Devices by number, and the part of sysfs that the driver makes. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "blkback.h"
 
-/*
- * Opens what the kernel has under that number at this instant, non-exclusively, as the driver does.
- * -1 and errno on failure.
- */
-int device_open(unsigned major, unsigned minor, bool writable)
-{
-	static unsigned long serial;
-	char path[4096];
-	int fd, error;
-
-	if (options.fail_open) {
-		errno = options.fail_open;
-		return -1;
-	}
-	snprintf(path, sizeof(path), "%s/%d-%lu", options.dev_dir, getpid(), serial++);
-	if (mknod(path, S_IFBLK | 0600, makedev(major, minor)) < 0)
-		die("mknod %s: %m", path);
-	fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-	error = errno;
-	unlink(path);
-	errno = error;
-	return fd;
-}
-
-void device_identify(int fd, struct identity *identity)
+static void identify(int fd, struct identity *identity)
 {
 	memset(identity, 0, sizeof(*identity));
 	/* Kernels before 5.15 have no diskseq: then it stays 0, which no disk has. */
@@ -50,6 +28,45 @@ void device_identify(int fd, struct identity *identity)
 		identity->length--;
 	if (identity->length < 0)
 		identity->length = 0;
+}
+
+/*
+ * Opens what the kernel has under that number at this instant, non-exclusively, as the driver does, and
+ * keeps it open by a mapping instead of a descriptor: the driver is no process, and nobody can see in
+ * /proc that it has a device. NULL and errno on failure.
+ */
+void *device_open(unsigned major, unsigned minor, bool writable, struct identity *identity)
+{
+	static unsigned long serial;
+	char path[4096];
+	void *device;
+	int fd, error;
+
+	if (options.fail_open) {
+		errno = options.fail_open;
+		return NULL;
+	}
+	snprintf(path, sizeof(path), "%s/%d-%lu", options.dev_dir, getpid(), serial++);
+	if (mknod(path, S_IFBLK | 0600, makedev(major, minor)) < 0)
+		die("mknod %s: %m", path);
+	fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	error = errno;
+	unlink(path);
+	errno = error;
+	if (fd < 0)
+		return NULL;
+	identify(fd, identity);
+	device = mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0);
+	if (device == MAP_FAILED)
+		die("mmap %x:%x: %m", major, minor);
+	close(fd);
+	return device;
+}
+
+/* The kernel has closed the device when this returns: an autoclear loop device is cleared by then. */
+void device_close(void *device)
+{
+	munmap(device, 1);
 }
 
 static void make(const char *path)
@@ -71,6 +88,45 @@ static const char *below(char (*path)[4096], const char *format, const char *nam
 #define DEVICE "devices/%s"
 #define FILE_OF_DEVICE "devices/%s/%s"
 
+/* In the kernel's order: off the bus, the driver's attributes, the device. */
+void sysfs_remove(const struct vbd *vbd)
+{
+	static unsigned long serial;
+	char path[4096], gone[4096], name[64];
+
+	/*
+	 * sysfs gives each entry an inode number of its own; this file system gives away that of an entry
+	 * that is deleted. So it is kept, out of the way.
+	 */
+	snprintf(name, sizeof(name), "%d-%lu", getpid(), serial++);
+	below(&gone, "staging/gone-%s%s", name, "");
+	rename(below(&path, LINK "%s", vbd->name, ""), gone);
+	unlink(below(&path, FILE_OF_DEVICE, vbd->name, "physical_device"));
+	unlink(below(&path, FILE_OF_DEVICE, vbd->name, "mode"));
+	if (rmdir(below(&path, DEVICE "%s", vbd->name, "")) < 0 && errno != ENOENT)
+		die("rmdir %s: %m", path);
+}
+
+/* What a killed predecessor had: a kernel that has just started has no vbd. */
+static void sysfs_clear(void)
+{
+	char path[4096];
+	struct dirent *entry;
+	DIR *directory = opendir(below(&path, "bus/xen-backend/devices%s%s", "", ""));
+
+	if (!directory)
+		die("%s: %m", path);
+	while ((entry = readdir(directory))) {
+		struct vbd vbd = { 0 };
+
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(vbd.name, sizeof(vbd.name), "%.*s", (int)sizeof(vbd.name) - 1, entry->d_name);
+		sysfs_remove(&vbd);
+	}
+	closedir(directory);
+}
+
 void sysfs_prepare(void)
 {
 	static const char *const directories[] = {
@@ -80,18 +136,7 @@ void sysfs_prepare(void)
 
 	for (size_t i = 0; i < sizeof(directories) / sizeof(*directories); i++)
 		make(below(&path, "%s%s", directories[i], ""));
-}
-
-/* In the kernel's order: off the bus, the driver's attributes, the device. */
-void sysfs_remove(const struct vbd *vbd)
-{
-	char path[4096];
-
-	unlink(below(&path, LINK "%s", vbd->name, ""));
-	unlink(below(&path, FILE_OF_DEVICE, vbd->name, "physical_device"));
-	unlink(below(&path, FILE_OF_DEVICE, vbd->name, "mode"));
-	if (rmdir(below(&path, DEVICE "%s", vbd->name, "")) < 0 && errno != ENOENT)
-		die("rmdir %s: %m", path);
+	sysfs_clear();
 }
 
 void sysfs_add(const struct vbd *vbd)

@@ -13,7 +13,7 @@ struct closing {
 	struct closing *next;
 	struct timer timer;
 	bool held;		/* no timer will close it, but a release */
-	int fd;
+	void *device;
 	char key[64], dev[24], diskseq[24];
 };
 static struct closing *closings;
@@ -21,14 +21,14 @@ static struct closing *closings;
 void open_now(void *data)
 {
 	struct vbd *vbd = data;
-	struct identity identity;
-	int fd = device_open(vbd->major, vbd->minor, vbd->writable);
+	struct identity *identity = &vbd->identity;
+	void *device = device_open(vbd->major, vbd->minor, vbd->writable, identity);
 	bool mismatch;
 	char dev[24];
 
 	vbd->opening = vbd->held = false;
 	snprintf(dev, sizeof(dev), "%x:%x", vbd->major, vbd->minor);
-	if (fd < 0) {
+	if (!device) {
 		log_begin("failed", vbd->key);
 		log_string("dev", dev);
 		log_number("errno", errno);
@@ -39,25 +39,24 @@ void open_now(void *data)
 		catch_up(vbd);
 		return;
 	}
-	device_identify(fd, &identity);
-	snprintf(vbd->diskseq, sizeof(vbd->diskseq), "%llu", (unsigned long long)identity.diskseq);
+	snprintf(vbd->diskseq, sizeof(vbd->diskseq), "%llu", (unsigned long long)identity->diskseq);
 	/* Logged before anyone can learn of it, so that nobody who did looks in vain for this line. */
-	mismatch = vbd->expected && vbd->expected != identity.diskseq;
+	mismatch = vbd->expected && vbd->expected != identity->diskseq;
 	log_begin(mismatch ? "refused" : "opened", vbd->key);
 	log_string("dev", dev);
 	log_string("diskseq", vbd->diskseq);
 	log_string("mode", vbd->mode);
-	log_number("size", identity.size);
-	log_number("readOnly", identity.read_only);
-	log_number("sectorSize", identity.sector_size);
-	log_text("bytes", identity.bytes, identity.length);
+	log_number("size", identity->size);
+	log_number("readOnly", identity->read_only);
+	log_number("sectorSize", identity->sector_size);
+	log_text("bytes", identity->bytes, identity->length);
 	log_end();
 	if (mismatch) {
-		close(fd);
+		device_close(device);
 		vbd->major = vbd->minor = 0;
 		fatal(vbd, ENODEV, "creating vbd structure");
 	} else {
-		vbd->fd = fd;
+		vbd->device = device;
 		sysfs_add_attributes(vbd);
 		if (options.diskseq)
 			store_write(vbd, &(struct node){ "opened", "1" }, 1);
@@ -147,15 +146,13 @@ out:
 /* A device and a frontend that has its ring ready: from here on a guest could read and write. */
 void connect_frontend(struct vbd *vbd)
 {
-	struct identity identity;
 	char sectors[24], sector_size[12];
 	int frontend = read_state(vbd->frontend);
 
-	if (vbd->fd < 0 || vbd->state != INIT_WAIT || (frontend != INITIALISED && frontend != CONNECTED))
+	if (!vbd->device || vbd->state != INIT_WAIT || (frontend != INITIALISED && frontend != CONNECTED))
 		return;
-	device_identify(vbd->fd, &identity);
-	snprintf(sectors, sizeof(sectors), "%llu", (unsigned long long)identity.size / 512);
-	snprintf(sector_size, sizeof(sector_size), "%d", identity.sector_size);
+	snprintf(sectors, sizeof(sectors), "%llu", (unsigned long long)vbd->identity.size / 512);
+	snprintf(sector_size, sizeof(sector_size), "%d", vbd->identity.sector_size);
 	if (store_write(vbd, (struct node[]){ { "feature-flush-cache", "1" },
 					      { "sectors", sectors },
 					      { "info", vbd->writable ? "0" : "4" },
@@ -171,8 +168,7 @@ static void close_device(void *data)
 	for (at = &closings; *at != closing; at = &(*at)->next)
 		;
 	*at = closing->next;
-	/* An autoclear loop device is cleared before this close() returns. */
-	close(closing->fd);
+	device_close(closing->device);
 	log_begin("closed", closing->key);
 	log_string("dev", closing->dev);
 	log_string("diskseq", closing->diskseq);
@@ -185,10 +181,10 @@ void close_later(const struct vbd *vbd)
 {
 	struct closing *closing;
 
-	if (vbd->fd < 0)
+	if (!vbd->device)
 		return;
 	closing = calloc(1, sizeof(*closing));
-	closing->fd = vbd->fd;
+	closing->device = vbd->device;
 	strcpy(closing->key, vbd->key);
 	strcpy(closing->diskseq, vbd->diskseq);
 	snprintf(closing->dev, sizeof(closing->dev), "%x:%x", vbd->major, vbd->minor);

@@ -108,7 +108,6 @@ void probe(const char *key)
 
 	snprintf(vbd->key, sizeof(vbd->key), "%s", key);
 	snprintf(vbd->nodename, sizeof(vbd->nodename), "backend/vbd/%s", key);
-	vbd->fd = -1;
 	vbd->state = UNKNOWN;
 	if (options.no_probe || read_state(vbd->nodename) != INITIALISING)
 		goto not_ours;

@@ -38,6 +38,14 @@ struct timer {
 /* What may have changed while a vbd's events had to wait: looked at afterwards, as the driver would. */
 enum { BACKEND = 1, FRONTEND = 2, DEVICE = 4 };
 
+/* What is found in a device when it is opened. */
+struct identity {
+	uint64_t diskseq, size;
+	int read_only, sector_size;
+	char bytes[64];
+	ssize_t length;
+};
+
 /* One instance of a backend; the same path made anew after its removal is another instance. */
 struct vbd {
 	struct vbd *next;
@@ -50,7 +58,8 @@ struct vbd {
 	bool writable;
 	char mode[16];
 	uint64_t expected;	/* diskseq, 0: not checked */
-	int fd;			/* -1: not open */
+	void *device;		/* what keeps it open; NULL: not open */
+	struct identity identity; /* of the open device */
 	char diskseq[24];	/* of the open device, as logged */
 	bool opening;		/* between reading physical-device and the open */
 	bool held;		/* no timer will open it, but a release */
@@ -102,14 +111,8 @@ int scan_physical_device(const char *text, unsigned *major, unsigned *minor);
 bool scan_diskseq(const char *text, size_t length, uint64_t *diskseq);
 
 /* blkback-device.c */
-struct identity {
-	uint64_t diskseq, size;
-	int read_only, sector_size;
-	char bytes[64];
-	ssize_t length;
-};
-int device_open(unsigned major, unsigned minor, bool writable);
-void device_identify(int fd, struct identity *identity);
+void *device_open(unsigned major, unsigned minor, bool writable, struct identity *identity);
+void device_close(void *device);
 void sysfs_prepare(void);
 void sysfs_add(const struct vbd *vbd);
 void sysfs_add_attributes(const struct vbd *vbd);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { HotplugError } from '../../../src/hotplug/hotplug-error.js';
 import { pause } from '../../../src/util/retry.js';
 import type { Vbd } from '../../bed/toolstack.js';
-import type { Stage } from '../hotplug/stage.js';
+import { beforeWriting, type Stage } from '../hotplug/stage.js';
 import { type Ground, GUISES, type Kind, withGround } from './ground.js';
 import { assertBusy, assertTruthStays } from './guests.js';
 
@@ -54,6 +54,17 @@ const CAUSES: readonly Cause[] = [
       if (status !== 0) throw new Error(stderr);
     },
     mayBeServed: true,
+  },
+  {
+    title: 'its report is carried out, and the answer to it is lost',
+    attach: (stage, vbd) =>
+      stage.attachThrough(
+        beforeWriting(stage.store, 'hotplug-status', async () => {
+          await stage.store.write(`${vbd.backendPath}/hotplug-status`, 'connected');
+          throw new Error('the answer is lost');
+        }),
+        vbd,
+      ),
   },
   {
     title: 'xenstored does not answer until the time for the work is over',

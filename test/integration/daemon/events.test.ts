@@ -60,7 +60,7 @@ describe('xen-blkback events', function () {
       assert.deepEqual(
         events.map(({ backend, action, step }) => `${backend} ${action} ${step}`),
         [
-          ...['planned', 'opened', 'ready', 'published', 'connected', 'released', 'attached'].map(
+          ...['planned', 'ready', 'opened', 'published', 'connected', 'released', 'attached'].map(
             (step) => `${vbd.backendPath} add ${step}`,
           ),
           ...['planned', 'closed', 'released', 'removed'].map(

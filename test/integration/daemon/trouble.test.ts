@@ -87,13 +87,13 @@ describe('scripts while the daemon is in trouble', function () {
       await requireAttached(stage, vbds);
     }));
 
-  it('attach once although it hangs with the device open, and goes on later', () =>
+  it('attach once although it hangs waiting for blkback, and goes on later', () =>
     onStage({}, async (stage, bed) => {
-      await using daemon = await startDaemon(bed);
-      // blkback is not ready yet: the daemon has the device and waits.
+      await using daemon = await startDaemon(bed, '--verbose');
+      // blkback is not ready yet, and the daemon waits for it.
       bed.blkback.kill('SIGSTOP');
       const vbds = await marked(stage, 1);
-      await settlesAt(stage, 1);
+      await daemon.says(/: planned: /);
       daemon.kill('SIGSTOP');
       bed.blkback.kill('SIGCONT');
       await attachWithHelpOf(stage, daemon, vbds);

@@ -87,7 +87,7 @@ describe('deferred-remove', () => {
       });
       assert.equal(status, 0);
       assert.match(stderr, /deferred removal/);
-      await stage.assertConnected(vbd, mapped.path, mapped.diskseq);
+      await stage.assertConnected(vbd, mapped.kernelPath, mapped.diskseq);
       assert.ok(!(await marked(mapped.name)));
     }),
   );

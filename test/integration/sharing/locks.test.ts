@@ -68,7 +68,7 @@ describe('The lock of the bases', function () {
     const holder = spawn(process.execPath, [
       '--input-type=module',
       '--eval',
-      `const { lockBases } = await import('${projectRoot}dist/src/hotplug/sharing/base-locks.js');
+      `const { lockBases } = await import('${projectRoot}dist/src/sharing/base-locks.js');
        await lockBases('${directory}', ['a base'], true, AbortSignal.timeout(5000));
        console.log('locked');
        setInterval(() => {}, 1000);`,
