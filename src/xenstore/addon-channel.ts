@@ -6,6 +6,10 @@ import { HEADER_SIZE, PAYLOAD_MAX } from './packet.js';
 /** Bytes of one read(2): all the replies that ten requests can have, and many events. */
 const READ_SIZE = 65_536;
 
+/** How it may be learned that xenstored is gone: at the next write, or with what it did not read. */
+const HUNG_UP: readonly string[] = ['EPIPE', 'ECONNRESET'];
+const CLOSED = 'xenstored closed it';
+
 interface Limits {
   readonly maxPacketSize: number;
   readonly window: number;
@@ -92,7 +96,7 @@ export class AddonChannel implements Channel {
   #onRead(count: number): void {
     if (count > 0) this.#listener?.onData(this.#memory.subarray(0, count));
     else if (count < 0) this.#fail('reading from it failed', count);
-    else this.#listener?.onLost('xenstored closed it');
+    else this.#listener?.onLost(CLOSED);
   }
 
   #onWritable(): void {
@@ -104,7 +108,8 @@ export class AddonChannel implements Channel {
   #fail(what: string, errno: number): void {
     // Not from inside a call of the listener's own.
     const listener = this.#listener;
-    const reason = `${what}: ${errnoName(-errno)}`;
+    const code = errnoName(-errno);
+    const reason = HUNG_UP.includes(code) ? CLOSED : `${what}: ${code}`;
     queueMicrotask(() => {
       if (this.#listener === listener) listener?.onLost(reason);
     });

@@ -56,7 +56,8 @@ void *device_open(unsigned major, unsigned minor, bool writable, struct identity
 	if (fd < 0)
 		return NULL;
 	identify(fd, identity);
-	device = mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0);
+	/* Private: a shared mapping of a read-only device that was opened for writing is refused. */
+	device = mmap(NULL, 1, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (device == MAP_FAILED)
 		die("mmap %x:%x: %m", major, minor);
 	close(fd);
