@@ -13,6 +13,7 @@ export const HOTPLUG_SCRIPT = '/etc/xen/scripts/block-diskseq';
 const UNITS = '/usr/lib/systemd/system';
 const DOCUMENTS = '/usr/share/doc/xen-blkback';
 const COMMAND = 'dist/src/cli/main.js';
+const ADDONS = ['native/build/Release/blkback.node', 'native/build/Release/xenstore.node'];
 
 interface Content {
   /** Absolute, without destdir. */
@@ -48,10 +49,7 @@ export async function planTree(project: string, node: string, client: Buffer): P
   return [
     ...(await Promise.all(plain.map(library))),
     file(`${LIBRARY}/package.json`, Buffer.from(packageJson(await read('package.json')))),
-    file(
-      `${LIBRARY}/native/build/Release/xenstore.node`,
-      await read('native/build/Release/xenstore.node'),
-    ),
+    ...(await Promise.all(ADDONS.map(library))),
     file(`${LIBRARY}/${COMMAND}`, withInterpreter(await read(COMMAND), node), 0o755),
     {
       kind: 'link',

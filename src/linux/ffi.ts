@@ -1,9 +1,7 @@
 import koffi from 'koffi';
+import { blockingCall } from './blocking.js';
 import { SystemError } from './errno.js';
-
-// Calls under way at a time; koffi refuses more with an error that has no errno. Hundreds of vbds may
-// be prepared at once, each with a call or two.
-koffi.config({ max_async_calls: 4096 });
+import { placeOfFd } from './place.js';
 
 const libc = koffi.load(null);
 
@@ -29,33 +27,38 @@ const LOG_PID = 1;
 const LOG_DAEMON = 3 << 3;
 let syslogOpen = false;
 
+/** An ioctl's number, and its name for messages. */
+export interface IoctlRequest {
+  readonly name: string;
+  readonly number: number;
+}
+
 /**
- * Runs an ioctl off the event loop. `argument` is a buffer that the kernel reads or fills in place,
- * or a plain word. Returns the call's result; throws `SystemError` with the errno. `name` and
- * `object` only word the error.
+ * Runs an ioctl that may wait for a device, its file or its driver. `argument` is a buffer that the
+ * kernel reads or fills, or a plain word. Returns the call's result; throws as `blockingCall` does.
+ * `object` only words the error.
  */
 export function ioctl(
   fd: number,
-  request: { readonly name: string; readonly number: number },
+  request: IoctlRequest,
   argument: Buffer | number,
   object: string,
+  signal?: AbortSignal,
 ): Promise<number> {
-  const call = typeof argument === 'number' ? ioctlWord : ioctlPointer;
-  return new Promise((resolve, reject) => {
-    call.async(fd, request.number, argument, (failure: Error | null, result: number) => {
-      // errno belongs to this call only until the callback returns: not after an await.
-      const errno = koffi.errno();
-      if (failure) reject(failure);
-      else if (result < 0) reject(SystemError.fromErrno(request.name, object, errno));
-      else resolve(result);
-    });
+  return blockingCall({
+    call: 'ioctl',
+    args: [fd, request.number, argument],
+    name: request.name,
+    object,
+    signal,
+    place: () => placeOfFd(fd),
   });
 }
 
 /** As `ioctl`, at once: for those that need no device, file or disk to answer. */
 export function ioctlSync(
   fd: number,
-  request: { readonly name: string; readonly number: number },
+  request: IoctlRequest,
   argument: Buffer | number,
   object: string,
 ): number {

@@ -69,8 +69,12 @@ export function addLoop(control: OwnedFd): number {
 }
 
 /** `LOOP_CONFIGURE` (Linux 5.8 and later): backing file, window, block size and flags at once. */
-export async function configureLoop(loop: OwnedFd, config: LoopConfig): Promise<void> {
-  await ioctl(loop.fd, LOOP_CONFIGURE, encodeLoopConfig(config), loop.name);
+export async function configureLoop(
+  loop: OwnedFd,
+  config: LoopConfig,
+  signal?: AbortSignal,
+): Promise<void> {
+  await ioctl(loop.fd, LOOP_CONFIGURE, encodeLoopConfig(config), loop.name, signal);
 }
 
 /** The bytes of `struct loop_config`. */
@@ -87,9 +91,12 @@ export function encodeLoopConfig(config: LoopConfig): Buffer {
   return buffer;
 }
 
-/** Status of a bound loop device; throws `ENXIO` for one that is not bound. */
-export async function getLoopStatus(loop: OwnedFd): Promise<LoopStatus> {
-  return decodeLoopStatus(await readInfo(loop));
+/**
+ * Status of a bound loop device; throws `ENXIO` for one that is not bound. The kernel asks the backing
+ * file for its attributes (loop_get_status, vfs_getattr), so that it waits for a file server.
+ */
+export async function getLoopStatus(loop: OwnedFd, signal?: AbortSignal): Promise<LoopStatus> {
+  return decodeLoopStatus(await readInfo(loop, signal));
 }
 
 /** Reads the bytes of `struct loop_info64`. */
@@ -106,20 +113,24 @@ export function decodeLoopStatus(info: Buffer): LoopStatus {
 }
 
 /** Turns automatic clearing on last close on or off; everything else stays. */
-export async function setAutoclear(loop: OwnedFd, on: boolean): Promise<void> {
-  const info = await readInfo(loop);
+export async function setAutoclear(
+  loop: OwnedFd,
+  on: boolean,
+  signal?: AbortSignal,
+): Promise<void> {
+  const info = await readInfo(loop, signal);
   const flags = info.readUInt32LE(INFO.flags);
   info.writeUInt32LE(on ? flags | LO_FLAGS_AUTOCLEAR : flags & ~LO_FLAGS_AUTOCLEAR, INFO.flags);
-  await ioctl(loop.fd, LOOP_SET_STATUS64, info, loop.name);
+  await ioctl(loop.fd, LOOP_SET_STATUS64, info, loop.name, signal);
 }
 
 /** Unbinds the device; while others have it open, the kernel does so when the last one closes it. */
-export async function clearLoop(loop: OwnedFd): Promise<void> {
-  await ioctl(loop.fd, LOOP_CLR_FD, 0, loop.name);
+export async function clearLoop(loop: OwnedFd, signal?: AbortSignal): Promise<void> {
+  await ioctl(loop.fd, LOOP_CLR_FD, 0, loop.name, signal);
 }
 
-async function readInfo(loop: OwnedFd): Promise<Buffer> {
+async function readInfo(loop: OwnedFd, signal: AbortSignal | undefined): Promise<Buffer> {
   const info = Buffer.alloc(INFO_SIZE);
-  await ioctl(loop.fd, LOOP_GET_STATUS64, info, loop.name);
+  await ioctl(loop.fd, LOOP_GET_STATUS64, info, loop.name, signal);
   return info;
 }

@@ -1,0 +1,50 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** What native/ exports; the headers there document it. */
+export interface Addon {
+  /** Numbers of system calls on this machine. */
+  readonly syscalls: Readonly<Record<Syscall, number>>;
+  /** Once in a process or worker. */
+  openBlockingCalls(done: (id: number, result: number, errno: number) => void): BlockingCalls;
+}
+
+export type Syscall =
+  | 'close'
+  | 'fstatfs'
+  | 'ioctl'
+  | 'mknodat'
+  | 'nanosleep'
+  | 'openat'
+  | 'readlinkat'
+  | 'statfs'
+  | 'statx'
+  | 'unlinkat';
+
+/** An integer; a string, which gets a NUL; or bytes, which the kernel may fill. */
+export type SyscallArgument = number | string | Uint8Array;
+
+export interface BlockingCalls {
+  start(number: number, args: readonly SyscallArgument[], opensDescriptor: boolean): number;
+  abandon(id: number): void;
+}
+
+let loaded: Addon | undefined;
+
+/** The addon, from the package that this file is part of, in a checkout as well as installed. */
+export function loadAddon(): Addon {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Addon {
+  const place = join('native', 'build', 'Release', 'blkback.node');
+  let directory = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(directory, place)) && dirname(directory) !== directory) {
+    directory = dirname(directory);
+  }
+  const addon: unknown = createRequire(import.meta.url)(join(directory, place));
+  return addon as Addon;
+}
