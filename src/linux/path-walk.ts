@@ -14,7 +14,9 @@ const AT_FDCWD = -100;
 /** What the kernel follows at the most (linux/namei.h, MAXSYMLINKS). */
 const MOST_LINKS = 40;
 /** How long it is looked for what a call hangs in; milliseconds. */
-const LOCATE_MS = 1000;
+const LOCATE_MS = 500;
+/** So many searches at a time: as many as it takes for a place to be closed to the rest of them. */
+const LANES = 8;
 
 export interface OpenRequest {
   /** What is opened, for messages. */
@@ -71,30 +73,34 @@ function openDirectly(path: string, flags: number, { object, signal }: OpenReque
   });
 }
 
-let lastSearch: Promise<unknown> = Promise.resolve();
+const lanes: Promise<unknown>[] = Array.from({ length: LANES }, () => Promise.resolve());
+let searches = 0;
 
 /**
- * Finds out where the open of a path hangs, by following it until that hangs too. One at a time: once
- * enough searches hang at a place, the next one is refused there, which is an answer as well.
+ * Finds out where the open of a path hangs, by following it until that hangs too, or is refused where
+ * enough of them hang.
  */
 function locate(path: string, flags: number): Promise<Place | undefined> {
-  const search = lastSearch.then(async () => {
-    let at: Place | undefined;
-    const request = { object: path, signal: AbortSignal.timeout(LOCATE_MS) };
-    try {
-      const fd = await walk(path, flags, request, (place) => {
-        at = place;
-      });
-      // It hangs in the device or file itself, and not on the way.
-      at = placeOfFd(fd);
-      await closeDescriptor(fd, path);
-    } catch (error) {
-      if (!request.signal.aborted && !isSystemError(error, 'EHUNG')) return undefined;
-    }
-    return at;
-  });
-  lastSearch = search;
+  const lane = searches++ % LANES;
+  const search = Promise.resolve(lanes[lane]).then(() => follow(path, flags));
+  lanes[lane] = search;
   return search;
+}
+
+async function follow(path: string, flags: number): Promise<Place | undefined> {
+  let at: Place | undefined;
+  const request = { object: path, signal: AbortSignal.timeout(LOCATE_MS) };
+  try {
+    const fd = await walk(path, flags, request, (place) => {
+      at = place;
+    });
+    // It hangs in the file or device itself, and not on the way.
+    at = placeOfFd(fd);
+    await closeDescriptor(fd, path);
+    return at;
+  } catch (error) {
+    return request.signal.aborted || isSystemError(error, 'EHUNG') ? at : undefined;
+  }
 }
 
 /** Follows a path and returns an O_PATH descriptor; `onStep` is told what the next step may wait for. */
