@@ -44,12 +44,14 @@ export async function openExport(
   signal?: AbortSignal,
 ): Promise<BlockDevice> {
   return await handOver(await openBase(request, signal), async (base) =>
-    request.layer === undefined ? base : await createLayer(base, request.layer, request.writable),
+    request.layer === undefined
+      ? base
+      : await createLayer(base, request.layer, request.writable, signal),
   );
 }
 
 async function openBase(request: ExportRequest, signal?: AbortSignal): Promise<BlockDevice> {
-  const { fd, kind } = await pinLocator(request.locator);
+  const { fd, kind } = await pinLocator(request.locator, signal);
   await using node = fd;
   if (kind === 'block') return await openDevice(node, request, signal);
   checkFile(node, request);
@@ -61,7 +63,7 @@ async function openBase(request: ExportRequest, signal?: AbortSignal): Promise<B
  * as it does.
  */
 export async function checkExport(request: ExportRequest, signal?: AbortSignal): Promise<void> {
-  const { fd, kind } = await pinLocator(request.locator);
+  const { fd, kind } = await pinLocator(request.locator, signal);
   await using node = fd;
   if (kind === 'block') {
     await using device = await openDevice(node, request, signal);
@@ -84,10 +86,13 @@ function checkFile(node: OwnedFd, request: ExportRequest): void {
 }
 
 /** Pins what a locator leads to, without opening it. */
-export async function pinLocator(locator: ExportRequest['locator']): Promise<PinnedPath> {
-  if ('path' in locator) return pinPath(locator.path);
-  if ('diskseq' in locator) return { fd: await pinDisk(locator), kind: 'block' };
-  return { fd: await pinMapper(locator), kind: 'block' };
+export async function pinLocator(
+  locator: ExportRequest['locator'],
+  signal?: AbortSignal,
+): Promise<PinnedPath> {
+  if ('path' in locator) return pinPath(locator.path, signal);
+  if ('diskseq' in locator) return { fd: await pinDisk(locator, signal), kind: 'block' };
+  return { fd: await pinMapper(locator, signal), kind: 'block' };
 }
 
 async function openDevice(

@@ -14,12 +14,19 @@ export interface BlockingCall {
   readonly object: string;
   /** Gives it up. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Descriptors that it works on. Should it be given up they stay open until it has come back: the thread
+   * may not even have begun, and their numbers must not mean anything else by then.
+   */
+  readonly uses: readonly number[];
   /** What it waits for. Asked only when some call hangs; `undefined` means unknown. */
   readonly place: () => Place | undefined;
   /** Tells where it hangs, where only that can be found out afterwards; never rejects. */
   readonly locate?: (() => Promise<Place | undefined>) | undefined;
   /** Disposes of the result of a call that was given up, if it succeeds all the same. */
   readonly late?: ((result: number) => void) | undefined;
+  /** Told when it is given up; the promise resolves when it has come back all the same, after `late`. */
+  readonly gaveUp?: ((cameBack: Promise<void>) => void) | undefined;
 }
 
 /**
@@ -62,7 +69,18 @@ export async function closeDescriptor(
   object: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  const started = startCall({ call: 'close', args: [fd], object, place: () => undefined });
+  const held = heldBack.get(fd);
+  if (held !== undefined) {
+    void held.then(() => closeDescriptor(fd, object));
+    return;
+  }
+  const started = startCall({
+    call: 'close',
+    args: [fd],
+    uses: [],
+    object,
+    place: () => undefined,
+  });
   await new Promise<void>((resolve) => {
     const giveUp = (): void => {
       started.abandon(signal?.reason);
@@ -83,6 +101,22 @@ export async function closeDescriptor(
         setTimeout(() => void closeDescriptor(fd, object), RETRY_MS).unref();
       }
     });
+  });
+}
+
+/** Descriptors that calls which were given up still work on. */
+const heldBack = new Map<number, Promise<unknown>>();
+
+/** Whether a close of this descriptor waits for a call that was given up. */
+export function isHeldBack(fd: number): boolean {
+  return heldBack.has(fd);
+}
+
+function holdBack(fd: number, cameBack: Promise<void>): void {
+  const all = Promise.all([heldBack.get(fd), cameBack]);
+  heldBack.set(fd, all);
+  void all.then(() => {
+    if (heldBack.get(fd) === all) heldBack.delete(fd);
   });
 }
 
@@ -108,10 +142,12 @@ function openCalls(): BlockingCalls {
   return calls;
 }
 
-function startCall({ call, args, object, place, locate, late, ...rest }: BlockingCall): Started {
-  const name = rest.name ?? call;
+function startCall(request: BlockingCall): Started {
+  const { call, args, object, place, locate, late, gaveUp, uses } = request;
+  const name = request.name ?? call;
   const since = performance.now();
   let entry: HungEntry | undefined;
+  let cameBack = (): void => {};
   let id = 0;
   const result = new Promise<number>((resolve, reject) => {
     id = openCalls().start(loadAddon().syscalls[call], args, call === 'openat');
@@ -127,6 +163,7 @@ function startCall({ call, args, object, place, locate, late, ...rest }: Blockin
       }
       entry.end();
       if (errno === 0) late?.(value);
+      cameBack();
     });
   });
   const abandon = (reason: unknown): void => {
@@ -134,6 +171,11 @@ function startCall({ call, args, object, place, locate, late, ...rest }: Blockin
     openCalls().abandon(id);
     const noted = noteHungCall({ syscall: name, object, place: place(), since }, reason);
     entry = noted;
+    const promise = new Promise<void>((resolve) => {
+      cameBack = resolve;
+    });
+    for (const fd of uses) holdBack(fd, promise);
+    gaveUp?.(promise);
     void locate?.().then((found) => {
       if (found !== undefined) noted.placeAt(found);
     });

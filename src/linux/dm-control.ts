@@ -60,6 +60,7 @@ async function ask<T>(control: OwnedFd, buffer: Buffer, call: DmCall<T>): Promis
     await blockingCall({
       call: 'ioctl',
       args: [control.fd, request.number, buffer],
+      uses: [control.fd],
       name: request.name,
       object,
       signal,

@@ -1,5 +1,5 @@
 import { type BigIntStats, closeSync, constants, fstatSync, openSync } from 'node:fs';
-import { closeDescriptor } from './blocking.js';
+import { closeDescriptor, isHeldBack } from './blocking.js';
 import { SystemError } from './errno.js';
 import { type FileStat, type FileSystemStat, statDescriptor, statFileSystem } from './file-stat.js';
 import { openDescriptorAgain, openPath } from './path-walk.js';
@@ -92,7 +92,7 @@ export class OwnedFd implements AsyncDisposable {
     if (this.#fd < 0) return;
     const fd = this.#fd;
     this.#fd = -1;
-    if (!this.#light) {
+    if (!this.#light || isHeldBack(fd)) {
       await closeDescriptor(fd, this.name, signal);
       return;
     }

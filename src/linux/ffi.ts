@@ -1,5 +1,5 @@
 import koffi from 'koffi';
-import { blockingCall } from './blocking.js';
+import { type BlockingCall, blockingCall } from './blocking.js';
 import { SystemError } from './errno.js';
 import { placeOfFd } from './place.js';
 
@@ -33,6 +33,12 @@ export interface IoctlRequest {
   readonly number: number;
 }
 
+/** How it is given up, and what follows. */
+export interface IoctlOptions extends Pick<BlockingCall, 'signal' | 'late' | 'gaveUp'> {
+  /** Other descriptors that the argument names. */
+  readonly alsoUses?: readonly number[] | undefined;
+}
+
 /**
  * Runs an ioctl that may wait for a device, its file or its driver. `argument` is a buffer that the
  * kernel reads or fills, or a plain word. Returns the call's result; throws as `blockingCall` does.
@@ -43,14 +49,15 @@ export function ioctl(
   request: IoctlRequest,
   argument: Buffer | number,
   object: string,
-  signal?: AbortSignal,
+  { alsoUses = [], ...rest }: IoctlOptions = {},
 ): Promise<number> {
   return blockingCall({
     call: 'ioctl',
     args: [fd, request.number, argument],
+    uses: [fd, ...alsoUses],
     name: request.name,
     object,
-    signal,
+    ...rest,
     place: () => placeOfFd(fd),
   });
 }

@@ -23,7 +23,9 @@ export interface FileSystemStat {
 // struct statx (linux/stat.h), the same on every machine.
 const STATX_SIZE = 256;
 const STATX = { mode: 28, ino: 32, size: 40, rdev: 128, dev: 136 };
+const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
+const AT_STATX_DONT_SYNC = 0x4000;
 const STATX_BASIC_STATS = 0x7ff;
 
 /** Asks for a descriptor's file. Throws as `blockingCall` does. */
@@ -36,12 +38,20 @@ export async function statDescriptor(
   await blockingCall({
     call: 'statx',
     args: [fd, '', AT_EMPTY_PATH, STATX_BASIC_STATS, buffer],
+    uses: [fd],
     name: 'fstat',
     object,
     signal,
     place: (): Place | undefined => placeOfFd(fd),
   });
   return decodeStatx(buffer);
+}
+
+const S_IFMT = 0o170000n;
+const S_IFBLK = 0o060000n;
+
+export function isBlockDevice({ mode }: FileStat): boolean {
+  return (mode & S_IFMT) === S_IFBLK;
 }
 
 /** Reads the bytes of `struct statx`. */
@@ -66,6 +76,24 @@ function makedev(major: bigint, minor: bigint): bigint {
   );
 }
 
+/**
+ * Asks for the file at a path, links followed, without its file system asking any server: what is known
+ * here already is enough to tell which device or file it is. Throws as `blockingCall` does.
+ */
+export async function statPath(path: string, signal?: AbortSignal): Promise<FileStat> {
+  const buffer = Buffer.alloc(STATX_SIZE);
+  await blockingCall({
+    call: 'statx',
+    args: [AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_BASIC_STATS, buffer],
+    uses: [],
+    name: 'stat',
+    object: path,
+    signal,
+    place: () => undefined,
+  });
+  return decodeStatx(buffer);
+}
+
 /** Asks for the file system of a descriptor's file. Throws as `blockingCall` does. */
 export async function statFileSystem(
   fd: number,
@@ -77,6 +105,7 @@ export async function statFileSystem(
   await blockingCall({
     call: 'fstatfs',
     args: [fd, buffer],
+    uses: [fd],
     object,
     signal,
     place: (): Place | undefined => placeOfFd(fd),

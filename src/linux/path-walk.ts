@@ -51,6 +51,7 @@ export function openDescriptorAgain(
   return blockingCall({
     call: 'openat',
     args: [AT_FDCWD, `/proc/self/fd/${fd}`, flags | O_CLOEXEC, 0],
+    uses: [fd],
     name: 'open',
     object,
     signal,
@@ -63,6 +64,7 @@ function openDirectly(path: string, flags: number, { object, signal }: OpenReque
   return blockingCall({
     call: 'openat',
     args: [AT_FDCWD, path, flags | O_CLOEXEC, 0],
+    uses: [],
     name: 'open',
     object,
     signal,
@@ -149,6 +151,7 @@ function step(
   return blockingCall({
     call: 'openat',
     args: [directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0],
+    uses: [directory],
     name: 'open',
     object,
     signal,
@@ -168,6 +171,7 @@ async function readLink(
     const length = await blockingCall({
       call: 'readlinkat',
       args: [node, '', text, text.length],
+      uses: [node],
       object,
       signal,
       place: () => place,

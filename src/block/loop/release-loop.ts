@@ -1,13 +1,14 @@
 import { errorCode } from '../../errors.js';
-import { formatDevnum } from '../../linux/devnum.js';
+import { getDiskseq } from '../../linux/block-ioctl.js';
+import { devnumFromStat, formatDevnum, LOOP_MAJOR } from '../../linux/devnum.js';
 import { isDeviceAbsent } from '../../linux/errno.js';
 import { O_RDONLY, OwnedFd } from '../../linux/fd.js';
-import { clearLoop, LO_FLAGS_AUTOCLEAR } from '../../linux/loop-ioctl.js';
+import { clearLoop } from '../../linux/loop-ioctl.js';
 import { findBlock, readAttribute } from '../../linux/sysfs.js';
 import { poll } from '../../util/poll.js';
 import { BlockError } from '../block-error.js';
 import { listHolders } from '../holders.js';
-import { type DeviceIdentity, identify } from '../identity.js';
+import type { DeviceIdentity } from '../identity.js';
 
 /** Which loop device, and which of those that have borne its number. */
 export type LoopInstance = Pick<DeviceIdentity, 'devnum' | 'diskseq'>;
@@ -42,17 +43,25 @@ export async function waitLoopUnbound(loop: LoopInstance, signal: AbortSignal): 
   }
 }
 
-/** Unbinds a loop device that does not clear itself; one that is another by now is left alone. */
-export async function unbindLoop(loop: LoopInstance & { readonly path: string }): Promise<void> {
+/**
+ * Unbinds a loop device that does not clear itself; one that is another by now is left alone. Its file is
+ * not asked for anything: the file server may be gone.
+ */
+export async function unbindLoop(
+  loop: LoopInstance & { readonly path: string },
+  signal?: AbortSignal,
+): Promise<void> {
   let fd: OwnedFd;
   try {
-    fd = await OwnedFd.open(loop.path, O_RDONLY);
+    fd = await OwnedFd.open(loop.path, O_RDONLY, { signal });
   } catch (error) {
     if (isDeviceAbsent(error)) return;
     throw error;
   }
   await using _ = fd;
-  const found = await identify(fd).catch(() => undefined);
-  if (found?.diskseq !== loop.diskseq || found.loop === undefined) return;
-  if ((found.loop.flags & LO_FLAGS_AUTOCLEAR) === 0) await clearLoop(fd);
+  const devnum = devnumFromStat(fd.statSync().rdev);
+  const diskseq = await getDiskseq(fd).catch(() => undefined);
+  if (devnum.major !== LOOP_MAJOR || diskseq !== loop.diskseq) return;
+  const { directory } = await findBlock(devnum);
+  if ((await readAttribute(directory, 'loop/autoclear')) === '0') await clearLoop(fd, signal);
 }

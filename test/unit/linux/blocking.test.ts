@@ -27,6 +27,7 @@ function sleep(
     call: 'nanosleep',
     args: [timespec(ms), 0],
     object: 'a while',
+    uses: [],
     place: () => place,
     ...rest,
   });
@@ -47,7 +48,10 @@ describe('blockingCall', () => {
     const buffer = Buffer.alloc(256);
     const args = [-100, '/proc/self', 0, 0x7ff, buffer] as const;
     const place = () => undefined;
-    assert.equal(await blockingCall({ call: 'statx', args, object: '/proc/self', place }), 0);
+    assert.equal(
+      await blockingCall({ call: 'statx', args, uses: [], object: '/proc/self', place }),
+      0,
+    );
     assert.equal(buffer.readUInt16LE(28) & 0o170000, 0o040000);
   });
 
@@ -57,6 +61,7 @@ describe('blockingCall', () => {
       args: [-1, 0, 0],
       name: 'BLKROGET',
       object: 'the disk',
+      uses: [],
       place: () => undefined,
     } as const;
     await assert.rejects(blockingCall(request), {
@@ -70,12 +75,13 @@ describe('blockingCall', () => {
 
   it('keeps errors apart that come from many calls at a time', async () => {
     const one = (fd: number) =>
-      blockingCall({ call: 'close', args: [fd], object: 'x', place: () => undefined });
+      blockingCall({ call: 'close', args: [fd], object: 'x', uses: [], place: () => undefined });
     const isFolder = (path: string) =>
       blockingCall({
         call: 'openat',
         args: [-100, path, 2, 0],
         object: 'x',
+        uses: [],
         place: () => undefined,
       });
     const all = Array.from({ length: 300 }, (_, i) =>
@@ -121,6 +127,7 @@ describe('blockingCall', () => {
       args: [request, remainder],
       object: 'a while',
       signal: controller.signal,
+      uses: [],
       place: () => undefined,
     });
     controller.abort();
@@ -185,7 +192,7 @@ describe('blockingCall', () => {
       import { blockingCall } from ${JSON.stringify(BLOCKING)};
       const forever = Buffer.alloc(16); forever[0] = 60;
       const hang = (signal) => blockingCall(
-        { call: 'nanosleep', args: [forever, 0], object: 'x', place: () => undefined, signal });
+        { call: 'nanosleep', args: [forever, 0], object: 'x', uses: [], place: () => undefined, signal });
       ${code}`;
     const started = performance.now();
     const args = ['--input-type=module', '-e', script];
@@ -217,7 +224,7 @@ describe('blockingCall', () => {
            const { parentPort } = await import('node:worker_threads');
            const forever = Buffer.alloc(16); forever[0] = 60;
            parentPort.postMessage('now');
-           await blockingCall({ call: 'nanosleep', args: [forever, 0], object: 'x', place: () => undefined });
+           await blockingCall({ call: 'nanosleep', args: [forever, 0], object: 'x', uses: [], place: () => undefined });
          };
          use();\`, { eval: true });
        worker.once('message', () => worker.terminate());`,
