@@ -18,15 +18,6 @@ const sendto = libc.func('sendto', 'intptr_t', [
   ...['int', 'void *', 'size_t', 'int'],
   ...['void *', 'unsigned int'],
 ]);
-const openlog = libc.func('void openlog(void *ident, int option, int facility)');
-const syslogText = libc.func('void syslog(int priority, const char *format, ...)');
-
-/** Kept for ever: libc remembers where it is. */
-const SYSLOG_NAME = Buffer.from('xen-blkback\0');
-const LOG_PID = 1;
-const LOG_DAEMON = 3 << 3;
-let syslogOpen = false;
-
 /** An ioctl's number, and its name for messages. */
 export interface IoctlRequest {
   readonly name: string;
@@ -95,16 +86,6 @@ export function fcntlWordSync(
 ): void {
   const result: number = fcntlWord(fd, command.number, argument);
   if (result < 0) throw SystemError.fromErrno(command.name, object, koffi.errno());
-}
-
-/**
- * Hands one line to syslog(3), facility daemon, with a priority of syslog.h (`LOG_ERR` is 3). Without
- * a syslog daemon it is dropped.
- */
-export function syslog(priority: number, text: string): void {
-  if (!syslogOpen) openlog(SYSLOG_NAME, LOG_PID, LOG_DAEMON);
-  syslogOpen = true;
-  syslogText(LOG_DAEMON | priority, '%s', 'string', text);
 }
 
 /** Fills a buffer of at most 256 bytes from the kernel's random source (getrandom(2)). */
