@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   mkdtempSync,
   readdirSync,
@@ -154,6 +156,28 @@ describe('A file system that does not answer', function () {
     assert.equal((await getLoopStatus(device)).offset, 0n);
     await loop.detach();
   });
+
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    it(`does not keep a process with twenty calls to it from ending by ${signal}`, async () => {
+      await using files = await FuseFiles.mount({ disk: 4096 });
+      await files.stop();
+      const script = `
+        import { OwnedFd } from ${JSON.stringify(import.meta.resolve('../../../src/linux/fd.js'))};
+        const given = AbortSignal.timeout(100);
+        for (let i = 0; i < 20; i++) {
+          const signal = i % 2 ? given : undefined;
+          OwnedFd.open(${JSON.stringify(files.path('disk'))}, 2, { signal }).catch(() => undefined);
+        }
+        setTimeout(() => console.log('hangs'), 300);`;
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script]);
+      await once(child.stdout, 'data');
+      const started = performance.now();
+      child.kill(signal);
+      const [, by] = await once(child, 'exit', { signal: AbortSignal.timeout(5000) });
+      assert.equal(by, signal);
+      assert.ok(performance.now() - started < 1000);
+    });
+  }
 
   it('does not hold up a close for longer than a second', async () => {
     await using files = await FuseFiles.mount({ disk: 1024 * 1024 });
