@@ -7,6 +7,10 @@ import { PROGRAM } from './tree.js';
 
 const run = promisify(execFile);
 
+/** It runs as root; what package builders set in their place does the same, or more. */
+const HARDENED = '-O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE';
+const HARDENED_LINKING = ['-Wl,-z,relro,-z,now'];
+
 /**
  * Compiles the hotplug client for the installed places, with `CC`, `CFLAGS` and `LDFLAGS` of the
  * environment, which package builders set. Without `LDFLAGS` it is linked statically, which makes it
@@ -14,10 +18,17 @@ const run = promisify(execFile);
  */
 export async function compileClient(project: string, node: string): Promise<Buffer> {
   if (process.env.LDFLAGS) return await compile(project, node, words('LDFLAGS', ''));
+  // Linked as what CFLAGS have made of it.
+  const [alone, shared] = process.env.CFLAGS
+    ? [['-static'], []]
+    : [
+        ['-static-pie', ...HARDENED_LINKING],
+        ['-pie', ...HARDENED_LINKING],
+      ];
   try {
-    return await compile(project, node, ['-static']);
+    return await compile(project, node, alone);
   } catch {
-    return await compile(project, node, []);
+    return await compile(project, node, shared);
   }
 }
 
@@ -28,7 +39,7 @@ async function compile(project: string, node: string, linking: readonly string[]
     const output = join(directory, 'block-diskseq');
     await run(compiler, [
       ...wrapped,
-      ...words('CFLAGS', '-O2'),
+      ...words('CFLAGS', HARDENED),
       '-std=gnu2x',
       '-Wall',
       '-Wextra',

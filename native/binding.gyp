@@ -9,6 +9,8 @@
       'target_name': 'blkback',
       'sources': [
         'addon.cc',
+        'blocking.cc',
+        'blocking_threads.cc',
         'channel.cc',
       ],
       'defines': [
@@ -24,7 +26,9 @@
         '-std=c++17', '-Wall', '-Wextra', '-Werror', '-isystem', '<(addon_api)', '-fvisibility=hidden',
         '-fstack-protector-strong',
       ],
-      'ldflags': ['-Wl,-z,relro,-z,now'],
+      # nodelete: a thread whose call hangs may outlive the worker that loaded the addon, and the code
+      # must then stay mapped.
+      'ldflags': ['-Wl,-z,relro,-z,now', '-Wl,-z,nodelete'],
       'conditions': [
         ['sanitize==1', {
           'cflags_cc': ['-fsanitize=address', '-fno-omit-frame-pointer', '-g', '-O1'],

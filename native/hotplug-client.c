@@ -1,8 +1,12 @@
 /*
  * What a hotplug script of the name block-diskseq is when it is installed: hands its action and
  * XENBUS_PATH to the daemon and waits for the result. If there is no daemon that answers, it becomes
- * the one-shot program, which does the same work: a daemon that is stopped costs speed and nothing
- * else. docs/control-socket.md has the protocol.
+ * the one-shot program, which does the same work in what is left of the time: a daemon that is stopped
+ * costs speed and nothing else. docs/control-socket.md has the protocol.
+ *
+ * Falling back is safe after a request was accepted too, if the connection has ended: add and remove
+ * look at what is there first. What a dead daemon had made and not handed over went with its
+ * descriptors; what it had published, or blkback has open, the one-shot program finds and confirms.
  *
  * Exit status as of the one-shot program: 0 done, 1 failed with one line on stderr.
  */
@@ -31,10 +35,18 @@
 /* The daemon has a deadline of its own; it gets this much longer to tell of it. */
 #define GRACE_MS 1000
 #define DEFAULT_TIMEOUT_S 30
+#define LONGEST_TIMEOUT_S 86400
+/* What the one-shot program gets in any case, to say what is wrong. */
+#define LEAST_MS 1000
+/* A fall-back that costs less need not know of it: what is set for it in other places stays in force. */
+#define AT_ONCE_MS 100
 
 enum outcome { DONE, FAILED, NOBODY };
 
 static const char *action;
+
+/* When this began, and when the work is to be done. */
+static long started, deadline;
 
 static long now_ms(void)
 {
@@ -44,13 +56,13 @@ static long now_ms(void)
 	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* What is left of the deadline that the daemon keeps as well; the default where it is nonsense. */
+/* What the environment says; the default where it is nonsense. */
 static long timeout_ms(void)
 {
 	const char *text = getenv("XEN_BLKBACK_TIMEOUT");
 	double seconds = text ? atof(text) : 0;
 
-	return (seconds > 0 && seconds <= 86400 ? seconds : DEFAULT_TIMEOUT_S) * 1000;
+	return (seconds > 0 && seconds <= LONGEST_TIMEOUT_S ? seconds : DEFAULT_TIMEOUT_S) * 1000;
 }
 
 static int connect_daemon(void)
@@ -75,7 +87,7 @@ static int connect_daemon(void)
  * Reads one line without its end; NULL at the deadline, the end of the stream or an overlong line. The
  * line stays until the next call.
  */
-static char *read_line(int fd, long deadline)
+static char *read_line(int fd, long until)
 {
 	static char text[4096];
 	static size_t start, used;
@@ -86,7 +98,7 @@ static char *read_line(int fd, long deadline)
 	start = 0;
 	while (!(end = memchr(text, '\n', used)) && used < sizeof(text)) {
 		struct pollfd readable = { .fd = fd, .events = POLLIN };
-		long left = deadline - now_ms();
+		long left = until - now_ms();
 		int ready = poll(&readable, 1, left > 0 ? left : 0);
 		ssize_t got;
 
@@ -103,12 +115,30 @@ static char *read_line(int fd, long deadline)
 	return text;
 }
 
+/*
+ * Reads "accepted", or "accepted MILLISECONDS": the time that the daemon has from here on, by whatever
+ * settings it was started with. Older daemons leave it out, and then ours counts.
+ */
+static int is_accepted(const char *line)
+{
+	char *end;
+	long left;
+
+	if (strncmp(line, "accepted", 8))
+		return 0;
+	if (!line[8])
+		return 1;
+	left = line[8] == ' ' ? strtol(line + 9, &end, 10) : 0;
+	if (left <= 0 || left > LONGEST_TIMEOUT_S * 1000L || *end)
+		return 0;
+	deadline = now_ms() + left;
+	return 1;
+}
+
 static enum outcome ask(const char *path)
 {
 	char request[512], *line, *sentence;
 	int fd = connect_daemon();
-	long start = now_ms();
-	long deadline = start + timeout_ms() + GRACE_MS;
 	int length;
 
 	if (fd < 0)
@@ -116,12 +146,12 @@ static enum outcome ask(const char *path)
 	length = snprintf(request, sizeof(request), "xen-blkback " VERSION " %s %s\n", action, path);
 	if (length >= (int)sizeof(request) || send(fd, request, length, MSG_NOSIGNAL) != length)
 		return NOBODY;
-	line = read_line(fd, start + ACCEPT_MS);
-	if (!line || strcmp(line, "accepted"))
+	line = read_line(fd, started + ACCEPT_MS);
+	if (!line || !is_accepted(line))
 		return NOBODY;
-	line = read_line(fd, deadline);
+	line = read_line(fd, deadline + GRACE_MS);
 	if (!line) {
-		if (now_ms() < deadline)
+		if (now_ms() < deadline + GRACE_MS)
 			return NOBODY; /* It has died. */
 		fprintf(stderr, "xen-blkback: %s: the daemon does not answer\n", path);
 		return FAILED;
@@ -146,10 +176,26 @@ static int is_plain(const char *path)
 	       !path[strspn(path, "abcdefghijklmnopqrstuvwxyz0123456789/")];
 }
 
+/* The one-shot program gets what is left of the time, and no time of its own. */
+static void pass_deadline_on(void)
+{
+	char text[32];
+	long left = deadline - now_ms();
+
+	if (now_ms() - started < AT_ONCE_MS)
+		return;
+	if (left < LEAST_MS)
+		left = LEAST_MS;
+	snprintf(text, sizeof(text), "%ld.%03ld", left / 1000, left % 1000);
+	setenv("XEN_BLKBACK_TIMEOUT", text, 1);
+}
+
 int main(int argc, char **argv)
 {
 	const char *path = getenv("XENBUS_PATH");
 
+	started = now_ms();
+	deadline = started + timeout_ms();
 	action = argc == 2 ? argv[1] : "";
 	if ((!strcmp(action, "add") || !strcmp(action, "remove")) && is_plain(path)) {
 		switch (ask(path)) {
@@ -161,6 +207,7 @@ int main(int argc, char **argv)
 			break;
 		}
 	}
+	pass_deadline_on();
 	argv[0] = PROGRAM;
 	{
 		char *arguments[argc + 2];

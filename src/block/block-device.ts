@@ -60,9 +60,9 @@ export class BlockDevice implements AsyncDisposable {
   }
 
   /** Throws `BlockError` with code `EIDENTITY` unless the kernel still says what it said at first. */
-  async verify(): Promise<void> {
-    await this.below?.verify();
-    const difference = identityDifference(this.identity, await identify(this.#fd));
+  async verify(signal?: AbortSignal): Promise<void> {
+    await this.below?.verify(signal);
+    const difference = identityDifference(this.identity, await identify(this.#fd, signal));
     if (difference === undefined) return;
     throw new BlockError(`${this.path} was changed while it was being attached: ${difference}`, {
       code: 'EIDENTITY',
@@ -87,7 +87,7 @@ const RESUME_MS = 10_000;
 export interface OpenDeviceOptions {
   /** It is a loop device that was made for this export before. */
   readonly ownLoop?: boolean | undefined;
-  /** Ends the wait for a mapper device that is suspended. */
+  /** Ends all waits: for the device, its driver, and a mapper device that is suspended. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -104,7 +104,7 @@ export async function openBlockDevice(
   writable: boolean,
   options: OpenDeviceOptions = {},
 ): Promise<BlockDevice> {
-  return handOver(await node.reopen(O_RDONLY | O_NONBLOCK), async (fd) => {
+  return handOver(await node.reopen(O_RDONLY | O_NONBLOCK, options.signal), async (fd) => {
     const identity = await identifyResumed(fd, options.signal);
     if (writable && (await isReadOnly(fd))) throw readOnlyError(fd.name);
     if ((await getSize(fd)) === 0n) {
@@ -125,13 +125,13 @@ function isKernelName(path: string): boolean {
 
 /** A suspended mapper device may get another table before it is resumed: it is looked at afterwards. */
 async function identifyResumed(fd: OwnedFd, signal?: AbortSignal): Promise<DeviceIdentity> {
-  const identity = await identify(fd);
+  const identity = await identify(fd, signal);
   const { mapper, devnum } = identity;
   if (mapper === undefined) return identity;
   if (!mapper.live) throw noTable(mapper);
   if (!mapper.suspended) return identity;
   await waitResumed(devnum, mapper.name, signal ?? AbortSignal.timeout(RESUME_MS));
-  return await identify(fd);
+  return await identify(fd, signal);
 }
 
 function readOnlyError(name: string): BlockError {

@@ -7,6 +7,7 @@ import { BlkbackError } from '../errors.js';
  * - `EREADONLY`: writing is wanted, and file or device allow reading only;
  * - `ENOTDISK`: neither a block device nor a regular file;
  * - `EWINDOW`: offset, size or block size do not fit the file;
+ * - `ENONODE`: the kernel has the device, and /dev has no node of it;
  * - `ENODISKSEQ`: the kernel has no disk sequence numbers;
  * - `EHELD`: the device is still open somewhere;
  * - `ENOTMAPPER`: something is asked for that only a mapper device can do;

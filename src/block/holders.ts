@@ -1,7 +1,8 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Devnum, devnumFromStat, sameDevnum } from '../linux/devnum.js';
 import { O_PATH } from '../linux/fd.js';
+import { isBlockDevice, statPath } from '../linux/file-stat.js';
 import { readMounts, readSwaps } from '../linux/mounts.js';
 import { readOpenDevice } from '../linux/open-device.js';
 import { findBlock, listPartitions, readDevnum } from '../linux/sysfs.js';
@@ -21,14 +22,18 @@ export interface Holder {
  */
 export const HOLDS_FOR_BLKBACK = 'xen-blkback: holds';
 
+/** How long others' files may keep an answer waiting; milliseconds. What is not known by then is left out. */
+const LOOK_MS = 1000;
+
 /**
  * Who has a block device open, as far as it can be seen: processes, mounts, swap, devices on top.
  * Kernel users such as blkback leave no trace. It is out of date when it returns.
  */
 export async function listHolders(devnum: Devnum): Promise<Holder[]> {
+  const signal = AbortSignal.timeout(LOOK_MS);
   const found = await Promise.all([
     listMounts(devnum),
-    listSwaps(devnum),
+    listSwaps(devnum, signal),
     listStacked(devnum),
     listProcesses(devnum),
   ]);
@@ -41,7 +46,8 @@ export async function listHolders(devnum: Devnum): Promise<Holder[]> {
  */
 export async function listClaimants(devnum: Devnum): Promise<string[]> {
   const all = [devnum, ...(await listPartitionNumbers(devnum))];
-  const lists = [listMounts, listSwaps, listStacked];
+  const signal = AbortSignal.timeout(LOOK_MS);
+  const lists = [listMounts, (one: Devnum) => listSwaps(one, signal), listStacked];
   const found = await Promise.all(all.flatMap((one) => lists.map((list) => list(one))));
   const names = new Set(found.flat().map(({ name }) => name));
   return [...names].filter((name) => !/^the device dm-/.test(name));
@@ -70,14 +76,16 @@ async function listMounts(devnum: Devnum): Promise<Holder[]> {
     });
 }
 
-async function listSwaps(devnum: Devnum): Promise<Holder[]> {
+async function listSwaps(devnum: Devnum, signal: AbortSignal): Promise<Holder[]> {
   const paths = await readSwaps().catch(() => []);
   const devices = await Promise.all(
-    paths.map((path) => stat(path, { bigint: true }).catch(() => undefined)),
+    paths.map((path) => statPath(path, signal).catch(() => undefined)),
   );
   const isIt = (index: number): boolean => {
     const found = devices[index];
-    return found?.isBlockDevice() === true && sameDevnum(devnumFromStat(found.rdev), devnum);
+    return (
+      found !== undefined && isBlockDevice(found) && sameDevnum(devnumFromStat(found.rdev), devnum)
+    );
   };
   return paths
     .filter((_path, index) => isIt(index))

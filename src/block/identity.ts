@@ -33,16 +33,16 @@ export interface PartitionIdentity {
   readonly size: string | undefined;
 }
 
-/** Identifies an open block device. Throws `BlockError`, `SystemError`. */
-export async function identify(device: OwnedFd): Promise<DeviceIdentity> {
+/** Identifies an open block device, until `signal` is aborted. Throws `BlockError`, `SystemError`. */
+export async function identify(device: OwnedFd, signal?: AbortSignal): Promise<DeviceIdentity> {
   const devnum = devnumFromStat(device.statSync().rdev);
   const diskseq = await readDiskseq(device);
   const block = await findBlock(devnum);
   const partition = await readPartition(block);
   // Partitions of a loop device have another major number; they stand on its file all the same.
   const disk = partition === undefined ? devnum : await readDevnum(block.diskDirectory);
-  const loop = disk?.major === LOOP_MAJOR ? await readLoopStatus(device) : undefined;
-  const mapper = await readMapperState(device, devnum, block);
+  const loop = disk?.major === LOOP_MAJOR ? await readLoopStatus(device, signal) : undefined;
+  const mapper = await readMapperState(device, devnum, block, signal);
   return { devnum, diskseq, partition, loop, mapper };
 }
 
@@ -51,9 +51,10 @@ async function readMapperState(
   device: OwnedFd,
   devnum: Devnum,
   block: SysfsBlock,
+  signal: AbortSignal | undefined,
 ): Promise<MapperState | undefined> {
   if ((await readAttribute(block.directory, 'dm/name')) === undefined) return undefined;
-  const state = await readMapper({ devnum });
+  const state = await readMapper({ devnum }, signal);
   if (state !== undefined) return state;
   throw new BlockError(`${device.name} is going away: device-mapper does not know it any more`, {
     code: 'ENXIO',
@@ -85,9 +86,9 @@ async function readDiskseq(device: OwnedFd): Promise<bigint> {
   }
 }
 
-async function readLoopStatus(device: OwnedFd): Promise<LoopStatus> {
+async function readLoopStatus(device: OwnedFd, signal?: AbortSignal): Promise<LoopStatus> {
   try {
-    return await getLoopStatus(device);
+    return await getLoopStatus(device, signal);
   } catch (error) {
     if (!isSystemError(error, 'ENXIO')) throw error;
     throw new BlockError(`${device.name} is a loop device without a backing file`, {

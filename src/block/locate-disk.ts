@@ -21,7 +21,7 @@ export interface DiskLocator {
  * /dev/disk/by-diskseq: those links lag behind, and exist neither for device-mapper nor for md.
  * The caller must still compare the sequence number of what it opens. Throws `ENOENT`.
  */
-export async function pinDisk(locator: DiskLocator): Promise<OwnedFd> {
+export async function pinDisk(locator: DiskLocator, signal?: AbortSignal): Promise<OwnedFd> {
   const disk = await findDisk(locator.diskseq);
   if (disk === undefined) {
     throw new BlockError(`no disk has the sequence number (diskseq) ${locator.diskseq}`, {
@@ -36,7 +36,7 @@ export async function pinDisk(locator: DiskLocator): Promise<OwnedFd> {
       { code: 'ENOENT' },
     );
   }
-  return pinNode(directory);
+  return pinNode(directory, signal);
 }
 
 async function findDisk(diskseq: bigint): Promise<string | undefined> {
@@ -54,13 +54,13 @@ async function findPartition(disk: string, partition: number): Promise<string | 
 }
 
 /** Pins the device node of a sysfs block directory. Throws `ENOENT`, `EIDENTITY`. */
-export async function pinNode(directory: string): Promise<OwnedFd> {
+export async function pinNode(directory: string, signal?: AbortSignal): Promise<OwnedFd> {
   const [path, devnum] = await Promise.all([readDevname(directory), readDevnum(directory)]);
   if (path === undefined || devnum === undefined) {
     throw new BlockError(`${directory} vanished while it was being looked up`, { code: 'ENOENT' });
   }
-  const { fd, kind } = await pinPath(path);
-  const found = kind === 'block' ? devnumFromStat((await fd.stat()).rdev) : undefined;
+  const { fd, kind } = await pinPath(path, signal);
+  const found = kind === 'block' ? devnumFromStat((await fd.stat(signal)).rdev) : undefined;
   if (found && sameDevnum(found, devnum)) return fd;
   await fd.close();
   throw wrongNode(path, devnum, found);

@@ -39,7 +39,7 @@ export async function openExport(
   request: ExportRequest,
   signal?: AbortSignal,
 ): Promise<BlockDevice> {
-  const pinned = await pinLocator(request.locator);
+  const pinned = await pinLocator(request.locator, signal);
   await using _node = pinned.fd;
   return await openPinned(pinned, request, signal);
 }
@@ -55,7 +55,9 @@ export async function openPinned(
   signal?: AbortSignal,
 ): Promise<BlockDevice> {
   return await handOver(await openBase(pinned, request, signal), async (base) =>
-    request.layer === undefined ? base : await createLayer(base, request.layer, request.writable),
+    request.layer === undefined
+      ? base
+      : await createLayer(base, request.layer, request.writable, signal),
   );
 }
 
@@ -74,7 +76,7 @@ async function openBase(
  * as it does.
  */
 export async function checkExport(request: ExportRequest, signal?: AbortSignal): Promise<void> {
-  const { fd, kind } = await pinLocator(request.locator);
+  const { fd, kind } = await pinLocator(request.locator, signal);
   await using node = fd;
   if (kind === 'block') {
     await using device = await openDevice(node, request, signal);
@@ -97,10 +99,13 @@ function checkFile(node: OwnedFd, request: ExportRequest): void {
 }
 
 /** Pins what a locator leads to, without opening it. */
-export async function pinLocator(locator: ExportRequest['locator']): Promise<PinnedPath> {
-  if ('path' in locator) return pinPath(locator.path);
-  if ('diskseq' in locator) return { fd: await pinDisk(locator), kind: 'block' };
-  return { fd: await pinMapper(locator), kind: 'block' };
+export async function pinLocator(
+  locator: ExportRequest['locator'],
+  signal?: AbortSignal,
+): Promise<PinnedPath> {
+  if ('path' in locator) return pinPath(locator.path, signal);
+  if ('diskseq' in locator) return { fd: await pinDisk(locator, signal), kind: 'block' };
+  return { fd: await pinMapper(locator, signal), kind: 'block' };
 }
 
 async function openDevice(

@@ -23,9 +23,9 @@ export interface PinnedPath {
  * FIFO waited for, no tape rewound. Throws `ENOTDISK` for anything but a block device or a regular
  * file, `SystemError` where the path leads nowhere.
  */
-export async function pinPath(path: string): Promise<PinnedPath> {
-  return handOver(await OwnedFd.open(path, O_PATH), async (fd) => {
-    const kind = KINDS.get((await fd.stat()).mode & S_IFMT) ?? 'something unknown';
+export async function pinPath(path: string, signal?: AbortSignal): Promise<PinnedPath> {
+  return handOver(await OwnedFd.open(path, O_PATH, { signal }), async (fd) => {
+    const kind = KINDS.get((await fd.stat(signal)).mode & S_IFMT) ?? 'something unknown';
     if (kind === 'block' || kind === 'file') return { fd, kind };
     throw new BlockError(`${path} is a ${kind}: a block device or a regular file is needed`, {
       code: 'ENOTDISK',

@@ -74,9 +74,10 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
   });
   const stop = heedSignals(log, supervisor);
   const handler = loggingHandler(service, settings.log, log);
+  const control = { handler, feed, timeoutMs: settings.timeoutMs };
   await using _socket = await (activated === undefined
-    ? ControlSocket.listen(options.socket, handler, feed)
-    : ControlSocket.adopt(activated, handler, feed));
+    ? ControlSocket.listen(options.socket, control)
+    : ControlSocket.adopt(activated, control));
   using _watchdog =
     supervisor.watchdogMs === undefined
       ? undefined

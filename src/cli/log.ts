@@ -9,7 +9,7 @@ const LOG_ERR = 3;
  */
 export async function logFailure(file: string, line: string): Promise<void> {
   await appendFailure(file, line);
-  const { syslog } = await import('../linux/ffi.js');
+  const { syslog } = await import('../linux/syslog.js');
   syslog(LOG_ERR, line);
 }
 

@@ -12,6 +12,7 @@ import { DaemonError } from './daemon-error.js';
 import type { EventFeed } from './event-feed.js';
 import {
   ACCEPTED,
+  acceptedReply,
   type ControlRequest,
   DONE,
   failedReply,
@@ -28,20 +29,29 @@ const LINE_DEADLINE_MS = 5000;
 /** Carries a request out; throws what the client is to be told. */
 export type ControlHandler = (request: ControlRequest) => Promise<void>;
 
+export interface ControlOptions {
+  readonly handler: ControlHandler;
+  readonly feed: EventFeed;
+  /** How long the handler may take at the most; milliseconds. */
+  readonly timeoutMs: number;
+}
+
 /** The socket through which hotplug scripts ask. */
 export class ControlSocket implements AsyncDisposable {
   readonly #server: Server;
   readonly #handler: ControlHandler;
   readonly #feed: EventFeed;
+  readonly #timeoutMs: number;
   readonly #idle = new Set<Socket>();
   /** Where it was made; `undefined` if it was passed by somebody, whose it is. */
   #path: string | undefined;
   /** Says to other daemons that there is one; it ends with the process, whatever ends that. */
   #lock: OwnedFd | undefined;
 
-  private constructor(handler: ControlHandler, feed: EventFeed) {
+  private constructor({ handler, feed, timeoutMs }: ControlOptions) {
     this.#handler = handler;
     this.#feed = feed;
+    this.#timeoutMs = timeoutMs;
     this.#server = createServer((socket) => this.#serve(socket));
     this.#server.maxConnections = MOST_CONNECTIONS;
   }
@@ -50,12 +60,8 @@ export class ControlSocket implements AsyncDisposable {
    * Listens at `path`, for root only. A socket that a dead daemon left there is replaced; where another
    * daemon lives, it throws `EADDRINUSE`, and that daemon's socket stays.
    */
-  static async listen(
-    path: string,
-    handler: ControlHandler,
-    feed: EventFeed,
-  ): Promise<ControlSocket> {
-    const control = new ControlSocket(handler, feed);
+  static async listen(path: string, options: ControlOptions): Promise<ControlSocket> {
+    const control = new ControlSocket(options);
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     return await handOver(lockAddress(path), async (lock) => {
       // One of an earlier version has no lock.
@@ -75,8 +81,8 @@ export class ControlSocket implements AsyncDisposable {
   }
 
   /** Serves a socket on which a service manager listens; it stays when this is closed. */
-  static async adopt(fd: number, handler: ControlHandler, feed: EventFeed): Promise<ControlSocket> {
-    const control = new ControlSocket(handler, feed);
+  static async adopt(fd: number, options: ControlOptions): Promise<ControlSocket> {
+    const control = new ControlSocket(options);
     await control.#listen({ fd });
     return control;
   }
@@ -140,7 +146,7 @@ export class ControlSocket implements AsyncDisposable {
     }
     // One that was not heard in time does it itself: doing it here too, and so late, could only harm.
     const waits = await new Promise((resolve) => {
-      socket.write(ACCEPTED, (error) => resolve(!error));
+      socket.write(acceptedReply(this.#timeoutMs), (error) => resolve(!error));
     });
     if (!waits) return;
     try {

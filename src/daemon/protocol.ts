@@ -39,8 +39,14 @@ export function parseRequest(line: string): ParsedRequest {
   return { ok: true, request: { action, path } };
 }
 
-/** Sent at once: the request has been understood, and its result will follow. */
+/** Sent at once to a reader of events: the request has been understood. */
 export const ACCEPTED = 'accepted\n';
+
+/** Sent at once: the request has been understood, and its result will follow within so many milliseconds. */
+export function acceptedReply(timeoutMs: number): string {
+  return `accepted ${timeoutMs}\n`;
+}
+
 export const DONE = 'ok\n';
 /** There are too many connections, or the daemon is about to end: do it yourself. */
 export const UNAVAILABLE = 'unavailable\n';

@@ -58,7 +58,7 @@ function lockStorage(attachment: Attachment): Step<AttachStep> {
     name: 'locked',
     waitsFor: 'other adds of the same bytes',
     run: async () => {
-      const pinned = await pinLocator(plan.request.locator);
+      const pinned = await pinLocator(plan.request.locator, signal);
       try {
         const place = {
           runDirectory: options.runDirectory,
@@ -148,7 +148,7 @@ function publishDevice(attachment: Attachment): Step<AttachStep> {
     waitsFor: 'XenStore to take the device',
     run: async () => {
       const { device, instance, claim } = attachment;
-      await device.verify();
+      await device.verify(signal);
       requireClosed(instance);
       attachment.publication = toPublication(device, options.uapi);
       let isSent = false;

@@ -1,3 +1,4 @@
+import { describeHungCall } from '../linux/hung-calls.js';
 import { runSteps, type Step } from '../util/steps.js';
 import { requireOwnDomain } from '../vbd/own-domain.js';
 import { readPublished } from '../vbd/published-device.js';
@@ -106,8 +107,9 @@ class AttachRun {
   explain(error: unknown): unknown {
     if (!(error instanceof HotplugError) || error.code !== 'ETIMEDOUT') return error;
     const seconds = this.#options.timeoutMs / 1000;
+    const hung = describeHungCall(error);
     return new HotplugError(
-      `${this.#vbd.backend}: gave up within the ${seconds} s that there are, waiting for ${this.#step.waitsFor}`,
+      `${this.#vbd.backend}: gave up within the ${seconds} s that there are, waiting for ${this.#step.waitsFor}${hung === undefined ? '' : `: ${hung}`}`,
       { code: 'ETIMEDOUT', cause: error },
     );
   }

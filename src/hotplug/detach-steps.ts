@@ -42,7 +42,7 @@ export function detachSteps(
     {
       name: 'unbound',
       waitsFor: 'the loop driver',
-      run: () => undo(detachment),
+      run: () => undo(detachment, signal),
     },
     {
       name: 'closed',
@@ -110,15 +110,15 @@ async function withdraw(
 }
 
 /** Makes the kernel end what was made for the vbd with its last close, if it does not do so already. */
-async function undo({ layers, loop }: Detachment): Promise<string> {
+async function undo({ layers, loop }: Detachment, signal: AbortSignal): Promise<string> {
   for (const { devnum, deferredRemove } of layers) {
     if (deferredRemove) continue;
-    await removeMapper({ devnum }, true).catch((error: unknown) => {
+    await removeMapper({ devnum }, true, signal).catch((error: unknown) => {
       if (!isSystemError(error, 'ENXIO')) throw error;
     });
   }
   if (loop === undefined || loop.autoclear) return '';
-  await unbindLoop(loop);
+  await unbindLoop(loop, signal);
   return loop.path;
 }
 

@@ -46,7 +46,7 @@ export async function lookAtDetachment(
   const backend = await readVbdBackend(store, vbd, options);
   // It is a hint, and the device itself tells.
   const record = await readRecord(place.runDirectory, vbd).catch(() => undefined);
-  const layers = await listLayers(layerOwner(vbd));
+  const layers = await listLayers(layerOwner(vbd), options.signal);
   const published = readPublishedLeniently(vbd, backend);
   const base = layers[0] && layerBase(layers[0]);
   const loop = await findOwnLoop({ backend, record, base, published });

@@ -39,14 +39,14 @@ export async function openPublished(
     throw refuse('it was not published by this program (there is no diskseq with it)');
   }
   try {
-    const requested = await pinLocator(request.locator);
+    const requested = await pinLocator(request.locator, signal);
     await using wanted = requested.fd;
     const ownLoop = requested.kind === 'file';
     const top = await openByNumber(published.devnum, {
       ownLoop: ownLoop && request.layer === undefined,
       signal,
     });
-    const device = await handOver(top, () => withBase(top, request, ownLoop));
+    const device = await handOver(top, () => withBase(top, request, { ownLoop, signal }));
     return await handOver(device, async () => {
       const { diskseq } = device.identity;
       if (published.diskseq !== undefined && diskseq !== published.diskseq && !isOpen) {
@@ -68,7 +68,7 @@ export async function openPublished(
 
 /** The kernel's own node of a device number; names and links may lead elsewhere by now. */
 async function openByNumber(devnum: Devnum, options: OpenDeviceOptions): Promise<BlockDevice> {
-  await using node = await pinNode((await findBlock(devnum)).directory);
+  await using node = await pinNode((await findBlock(devnum)).directory, options.signal);
   return await openBlockDevice(node, false, options);
 }
 
@@ -76,13 +76,13 @@ async function openByNumber(devnum: Devnum, options: OpenDeviceOptions): Promise
 async function withBase(
   top: BlockDevice,
   { layer }: ExportRequest,
-  ownLoop: boolean,
+  options: OpenDeviceOptions,
 ): Promise<BlockDevice> {
   const { mapper } = top.identity;
   const base = mapper && layerBase(mapper);
   if (layer === undefined || mapper === undefined || base === undefined) return top;
   if (!isLayerOf(mapper, layer.owner) || mapper.targets[0]?.type !== layer.kind) return top;
-  return top.over(await openByNumber(base, { ownLoop }));
+  return top.over(await openByNumber(base, options));
 }
 
 /** Whether an open device is what `wanted` is: that very device, or a loop device over that file. */

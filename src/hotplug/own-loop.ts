@@ -1,9 +1,8 @@
-import { stat } from 'node:fs/promises';
 import { type Devnum, LOOP_MAJOR } from '../linux/devnum.js';
+import { statPath } from '../linux/file-stat.js';
 import { findBlock, readAttribute } from '../linux/sysfs.js';
 import { parseTarget } from '../target/target.js';
 import { isAutoclearLoop, readPresentDiskseq } from '../topology/stacked-block.js';
-import { pause } from '../util/retry.js';
 import type { PublishedDevice } from '../vbd/published-device.js';
 import type { VbdRecord } from '../vbd/record.js';
 import type { VbdBackend } from '../vbd/vbd-backend.js';
@@ -18,6 +17,7 @@ export interface OwnLoop {
   readonly autoclear: boolean;
 }
 
+const [S_IFMT, S_IFREG] = [0o170000n, 0o100000n];
 /** How long the target's file system may take to say what the target is; milliseconds. */
 const TARGET_MS = 500;
 
@@ -77,9 +77,10 @@ function targetPath(backend: VbdBackend): string | undefined {
 
 /** Tells a regular file from all others; `undefined` for anything else, or where nobody answers. */
 async function identifyFile(path: string): Promise<string | undefined> {
-  const found = stat(path, { bigint: true }).then(
-    (stats) => (stats.isFile() ? `${stats.dev} ${stats.ino}` : undefined),
-    () => undefined,
-  );
-  return await Promise.race([found, pause(TARGET_MS).then(() => undefined)]);
+  try {
+    const { mode, dev, ino } = await statPath(path, AbortSignal.timeout(TARGET_MS));
+    return (mode & S_IFMT) === S_IFREG ? `${dev} ${ino}` : undefined;
+  } catch {
+    return undefined;
+  }
 }

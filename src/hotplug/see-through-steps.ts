@@ -31,7 +31,7 @@ function awaitBlkback(attachment: Attachment): Step<AttachStep> {
       const { instance, device } = attachment;
       const by = await awaitDeviceOpened(store, instance, device.identity.devnum, signal);
       attachment.openedBy = by;
-      await device.verify();
+      await device.verify(signal);
       return `blkback has it open, as ${by} tells`;
     },
   };

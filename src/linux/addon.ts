@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** What native/addon.cc exports. */
+/** What native/ exports; the headers there document it. */
 export interface Addon {
   /** A stream of bytes that never blocks; native/channel.h documents it. */
   readonly Channel: new (
@@ -11,6 +11,10 @@ export interface Addon {
     onRead: (count: number) => void,
     onWritable: () => void,
   ) => AddonChannel;
+  /** Numbers of system calls on this machine. */
+  readonly syscalls: Readonly<Record<Syscall, number>>;
+  /** Once in a process or worker. */
+  openBlockingCalls(done: (id: number, result: number, errno: number) => void): BlockingCalls;
 }
 
 /** Failures are negative errnos. */
@@ -24,23 +28,40 @@ export interface AddonChannel {
   close(): void;
 }
 
-const PLACE = join('native', 'build', 'Release', 'blkback.node');
+export type Syscall =
+  | 'close'
+  | 'fstatfs'
+  | 'ioctl'
+  | 'mknodat'
+  | 'nanosleep'
+  | 'openat'
+  | 'readlinkat'
+  | 'statfs'
+  | 'statx'
+  | 'unlinkat';
+
+/** An integer; a string, which gets a NUL; or bytes, which the kernel may fill. */
+export type SyscallArgument = number | string | Uint8Array;
+
+export interface BlockingCalls {
+  start(number: number, args: readonly SyscallArgument[], opensDescriptor: boolean): number;
+  abandon(id: number): void;
+}
 
 let loaded: Addon | undefined;
 
-/**
- * The project's native addon, loaded when it is first asked for: from the package that this file is
- * part of, in a checkout as well as installed.
- */
+/** The addon, from the package that this file is part of, in a checkout as well as installed. */
 export function loadAddon(): Addon {
-  loaded ??= createRequire(import.meta.url)(find()) as Addon;
+  loaded ??= load();
   return loaded;
 }
 
-function find(): string {
+function load(): Addon {
+  const place = join('native', 'build', 'Release', 'blkback.node');
   let directory = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(directory, PLACE)) && dirname(directory) !== directory) {
+  while (!existsSync(join(directory, place)) && dirname(directory) !== directory) {
     directory = dirname(directory);
   }
-  return join(directory, PLACE);
+  const addon: unknown = createRequire(import.meta.url)(join(directory, place));
+  return addon as Addon;
 }

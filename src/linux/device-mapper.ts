@@ -1,7 +1,18 @@
 import { createHash } from 'node:crypto';
-import { type Devnum, devnumFromStat, formatDevnum } from './devnum.js';
+import { type Devnum, formatDevnum } from './devnum.js';
+import { callMapper } from './dm-control.js';
+import {
+  DM,
+  DM_FLAG,
+  type DmHeader,
+  type DmReply,
+  decodeNames,
+  decodeTargets,
+  encodeDmRequest,
+  encodeTable,
+  type RawTarget,
+} from './dm-ioctl.js';
 import { isSystemError } from './errno.js';
-import { type MapperTask, type RawTarget, runTask, Task } from './libdevmapper.js';
 
 /** One line of a mapper device's table. */
 export interface MapperTarget {
@@ -36,50 +47,50 @@ export type MapperAddress =
   | { readonly uuid: string }
   | { readonly devnum: Devnum };
 
+/** Bytes for a table or a list of names, to begin with. */
+const USUAL_REPLY = 4096;
+
 /**
  * Reads state and table of a mapper device; `undefined` where there is none by that name, UUID or
- * number. Throws `SystemError`: `ENODEV` without device-mapper, `EACCES` without the privilege.
+ * number. Throws as `callMapper` does, and so do the others here.
  */
-export async function readMapper(address: MapperAddress): Promise<MapperState | undefined> {
+export async function readMapper(
+  address: MapperAddress,
+  signal?: AbortSignal,
+): Promise<MapperState | undefined> {
+  // Not flushed: a thin pool would write its metadata for it. Keys come with the table.
+  const flags = DM_FLAG.statusTable | DM_FLAG.noFlush | DM_FLAG.secureData;
   try {
-    return await runTask(
-      Task.table,
-      describe(address),
-      (task) => {
-        setAddress(task, address);
-        // Keys come with the table: the library wipes its copies.
-        task.set('setSecure');
-      },
-      readState,
-    );
+    return await callMapper({
+      request: DM.tableStatus,
+      object: describe(address),
+      encode: (size) => encodeDmRequest({ ...address, flags }, size),
+      decode: readState,
+      dataSize: USUAL_REPLY,
+      signal,
+    });
   } catch (error) {
-    if (isSystemError(error, 'ENXIO')) return undefined;
+    // No device can be called what is too long for a name.
+    if (isSystemError(error, 'ENXIO', 'ENAMETOOLONG')) return undefined;
     throw error;
   }
 }
 
 /** Names and numbers of all mapper devices, those without a table too. */
-export function listMappers(): Promise<{ name: string; devnum: Devnum }[]> {
-  return runTask(
-    Task.list,
-    'all devices',
-    () => undefined,
-    (task) => task.names().map(({ dev, name }) => ({ name, devnum: devnumFromStat(dev) })),
-  );
+export function listMappers(signal?: AbortSignal): Promise<{ name: string; devnum: Devnum }[]> {
+  return callMapper({
+    request: DM.listDevices,
+    object: 'all mapper devices',
+    encode: (size) => encodeDmRequest({ flags: 0 }, size),
+    decode: (_reply, buffer) => decodeNames(buffer),
+    dataSize: USUAL_REPLY,
+    signal,
+  });
 }
 
 /** Makes a mapper device without a table: it has a number, but no disk yet. */
-export function createMapper(name: string, uuid: string): Promise<void> {
-  return runTask(
-    Task.create,
-    name,
-    (task) => {
-      task.set('setName', name);
-      task.set('setUuid', uuid);
-      setUdevFlags(task);
-    },
-    () => undefined,
-  );
+export function createMapper(name: string, uuid: string, signal?: AbortSignal): Promise<void> {
+  return tell(DM.create, describe({ name }), { name, uuid, flags: 0 }, signal);
 }
 
 /** One target over the whole device; `params` ends with a NUL byte and is the caller's to wipe. */
@@ -91,31 +102,26 @@ export interface NewTable {
 }
 
 /** Loads a table into the inactive slot; from here on what lies below is claimed. */
-export function loadMapperTable(name: string, table: NewTable): Promise<void> {
-  return runTask(
-    Task.load,
-    name,
-    (task) => {
-      task.set('setName', name);
-      task.set('setSecure');
-      if (table.readOnly) task.set('setReadOnly');
-      task.set('addTarget', 0n, table.sectors, table.type, table.params);
-    },
-    () => undefined,
-  );
+export function loadMapperTable(
+  name: string,
+  { type, sectors, params, readOnly }: NewTable,
+  signal?: AbortSignal,
+): Promise<void> {
+  const flags = DM_FLAG.secureData | (readOnly ? DM_FLAG.readOnly : 0);
+  return callMapper({
+    request: DM.load,
+    object: describe({ name }),
+    encode: () => encodeTable({ name, flags }, { start: 0n, length: sectors, type, params }),
+    decode: () => undefined,
+    signal,
+  });
 }
 
 /** Makes the loaded table the live one. */
-export function resumeMapper(name: string): Promise<void> {
-  return runTask(
-    Task.resume,
-    name,
-    (task) => {
-      task.set('setName', name);
-      setUdevFlags(task);
-    },
-    () => undefined,
-  );
+export function resumeMapper(name: string, signal?: AbortSignal): Promise<void> {
+  // Without the flag for it DM_DEV_SUSPEND resumes.
+  const header = { name, flags: 0, udevFlags: UDEV_FLAGS };
+  return tell(DM.suspend, describe({ name }), header, signal);
 }
 
 /**
@@ -125,17 +131,21 @@ export function resumeMapper(name: string): Promise<void> {
 export function removeMapper(
   address: { readonly name: string } | { readonly devnum: Devnum },
   deferred: boolean,
+  signal?: AbortSignal,
 ): Promise<void> {
-  return runTask(
-    Task.remove,
-    describe(address),
-    (task) => {
-      setAddress(task, address);
-      if (deferred) task.set('setDeferred');
-      setUdevFlags(task);
-    },
-    () => undefined,
-  );
+  const flags = deferred ? DM_FLAG.deferredRemove : 0;
+  const header = { ...address, flags, udevFlags: UDEV_FLAGS };
+  return tell(DM.remove, describe(address), header, signal);
+}
+
+function tell(
+  request: (typeof DM)[keyof typeof DM],
+  object: string,
+  header: DmHeader,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const encode = (size: number): Buffer => encodeDmRequest(header, size);
+  return callMapper({ request, object, encode, decode: () => undefined, signal });
 }
 
 function describe(address: MapperAddress): string {
@@ -144,35 +154,23 @@ function describe(address: MapperAddress): string {
   return `mapper device ${formatDevnum(address.devnum)}`;
 }
 
-function setAddress(task: MapperTask, address: MapperAddress): void {
-  if ('name' in address) task.set('setName', address.name);
-  else if ('uuid' in address) task.set('setUuid', address.uuid);
-  else task.set('setDevnum', address.devnum.major, address.devnum.minor, 0);
-}
+// libdevmapper.h, DM_UDEV_…: nobody is to look into a guest's disk (subsystem, disk and other rules), the
+// node is udev's to make and not a library's, and the event is the first one of what it tells.
+const UDEV_FLAGS = 0x02 | 0x04 | 0x08 | 0x20 | 0x40;
 
-// libdevmapper.h, DM_UDEV_…: nobody is to look into a guest's disk (subsystem, disk and other rules),
-// and the node is udev's to make, not the library's.
-const UDEV_FLAGS = 0x02 | 0x04 | 0x08 | 0x20;
-
-function setUdevFlags(task: MapperTask): void {
-  task.set('setCookie', Buffer.alloc(4), UDEV_FLAGS);
-}
-
-/** struct dm_info of libdevmapper.h: twelve words of 32 bits. */
-function readState(task: MapperTask): MapperState {
-  const info = Buffer.alloc(48);
-  task.set('info', info);
-  const word = (index: number): number => info.readUInt32LE(4 * index);
+function readState(reply: DmReply, buffer: Buffer): MapperState {
+  const has = (flag: number): boolean => (reply.flags & flag) !== 0;
+  const live = has(DM_FLAG.activePresent);
   return {
-    devnum: { major: word(6), minor: word(7) },
-    name: String(task.call('name') ?? ''),
-    uuid: String(task.call('uuid') ?? ''),
-    openCount: info.readInt32LE(16),
-    live: word(2) !== 0,
-    suspended: word(1) !== 0 || word(11) !== 0,
-    readOnly: word(8) !== 0,
-    deferredRemove: word(10) !== 0,
-    targets: word(2) !== 0 ? task.targets().map(readTarget) : [],
+    devnum: reply.devnum,
+    name: reply.name,
+    uuid: reply.uuid,
+    openCount: reply.openCount,
+    live,
+    suspended: has(DM_FLAG.suspended) || has(DM_FLAG.internalSuspend),
+    readOnly: has(DM_FLAG.readOnly),
+    deferredRemove: has(DM_FLAG.deferredRemove),
+    targets: live ? decodeTargets(buffer, reply.targetCount).map(readTarget) : [],
   };
 }
 
@@ -183,6 +181,5 @@ function readTarget({ start, length, type, params }: RawTarget): MapperTarget {
   const to = params.indexOf(' ', from);
   const digest = createHash('sha256').update(params.subarray(from, to)).digest('hex');
   const text = `${params.toString('utf8', 0, from)}sha256:${digest}${params.toString('utf8', to)}`;
-  params.fill(0);
   return { start, length, type, params: text };
 }

@@ -12,7 +12,10 @@ export function errnoName(errno: number): string {
   return NAMES.get(errno) ?? `E${errno}`;
 }
 
-/** A system call or ioctl that failed; `code` is the errno's name. */
+/**
+ * A system call or ioctl that failed; `code` is the errno's name, or `EHUNG` for one that was not begun, as
+ * too many others wait for the same file system or device already.
+ */
 export class SystemError extends BlkbackError {
   /** The error of the call `syscall` on `object` (a path, usually). */
   static fromErrno(syscall: string, object: string, errno: number): SystemError {

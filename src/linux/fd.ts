@@ -1,25 +1,24 @@
-import {
-  type BigIntStats,
-  close,
-  closeSync,
-  constants,
-  fstat,
-  fstatSync,
-  open,
-  openSync,
-} from 'node:fs';
-import { promisify } from 'node:util';
+import { type BigIntStats, closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { closeDescriptor, isHeldBack } from './blocking.js';
 import { SystemError } from './errno.js';
-
-const openFile = promisify(open);
-const closeFile = promisify(close);
-const statFd = promisify<number, { bigint: true }, BigIntStats>(fstat);
+import { type FileStat, type FileSystemStat, statDescriptor, statFileSystem } from './file-stat.js';
+import { openDescriptorAgain, openPath } from './path-walk.js';
 
 /** `O_PATH` of asm-generic/fcntl.h; Node does not name it. */
 export const O_PATH = 0o10000000;
 export const { O_RDONLY, O_RDWR, O_NONBLOCK, O_NOFOLLOW, O_DIRECTORY, O_EXCL } = constants;
 
-/** A file descriptor with one owner. It is close-on-exec, as a forked child would keep devices busy. */
+export interface OpenOptions {
+  /** Stands in messages where the path would say nothing. */
+  readonly name?: string | undefined;
+  /** Gives it up: the promise rejects with its reason, and what is opened late is closed again. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * A file descriptor with one owner. It is close-on-exec, as a forked child would keep devices busy. What
+ * may wait for a file system or a device runs as a `blockingCall`, and can be given up with a signal.
+ */
 export class OwnedFd implements AsyncDisposable {
   #fd: number;
   /** What was opened, for messages. */
@@ -34,13 +33,10 @@ export class OwnedFd implements AsyncDisposable {
     this.#light = light;
   }
 
-  /** Opens `path`; `name` stands in messages where the path would say nothing. Throws `SystemError`. */
-  static async open(path: string, flags: number, name = path): Promise<OwnedFd> {
-    try {
-      return new OwnedFd(await openFile(path, flags), name, (flags & O_PATH) !== 0);
-    } catch (error) {
-      throw SystemError.fromNode('open', name, error);
-    }
+  /** Opens `path`. Throws `SystemError`, with `EHUNG` where too many others wait for that place. */
+  static async open(path: string, flags: number, options: OpenOptions = {}): Promise<OwnedFd> {
+    const { name = path, signal } = options;
+    return new OwnedFd(await openPath(path, flags, { object: name, signal }), name, false);
   }
 
   /** As `open`, at once: for what answers from memory, such as sysfs and control nodes in /dev. */
@@ -56,8 +52,9 @@ export class OwnedFd implements AsyncDisposable {
    * Opens what this descriptor refers to once more, with other flags. No path is resolved: the same
    * inode is opened whatever has happened to its name since.
    */
-  async reopen(flags: number): Promise<OwnedFd> {
-    return OwnedFd.open(`/proc/self/fd/${this.fd}`, flags, this.name);
+  async reopen(flags: number, signal?: AbortSignal): Promise<OwnedFd> {
+    const fd = await openDescriptorAgain(this.fd, flags, { object: this.name, signal });
+    return new OwnedFd(fd, this.name, false);
   }
 
   get isOpen(): boolean {
@@ -70,12 +67,12 @@ export class OwnedFd implements AsyncDisposable {
     return this.#fd;
   }
 
-  async stat(): Promise<BigIntStats> {
-    try {
-      return await statFd(this.fd, { bigint: true });
-    } catch (error) {
-      throw SystemError.fromNode('fstat', this.name, error);
-    }
+  async stat(signal?: AbortSignal): Promise<FileStat> {
+    return await statDescriptor(this.fd, this.name, signal);
+  }
+
+  async statFileSystem(signal?: AbortSignal): Promise<FileSystemStat> {
+    return await statFileSystem(this.fd, this.name, signal);
   }
 
   /** As `stat`, at once: for device nodes, whose file system is memory. */
@@ -87,13 +84,16 @@ export class OwnedFd implements AsyncDisposable {
     }
   }
 
-  /** Closes it, once. An error of close(2) is not reported: the descriptor is gone all the same. */
-  async close(): Promise<void> {
+  /**
+   * Closes it, once. An error of close(2) is not reported: the descriptor is gone all the same. One that
+   * takes its time is waited for a second, or until `signal` is aborted, and then goes on by itself.
+   */
+  async close(signal?: AbortSignal): Promise<void> {
     if (this.#fd < 0) return;
     const fd = this.#fd;
     this.#fd = -1;
-    if (!this.#light) {
-      await closeFile(fd).catch(() => undefined);
+    if (!this.#light || isHeldBack(fd)) {
+      await closeDescriptor(fd, this.name, signal);
       return;
     }
     try {

@@ -1,9 +1,7 @@
 import koffi from 'koffi';
+import { type BlockingCall, blockingCall } from './blocking.js';
 import { SystemError } from './errno.js';
-
-// Calls under way at a time; koffi refuses more with an error that has no errno. Hundreds of vbds may
-// be prepared at once, each with a call or two.
-koffi.config({ max_async_calls: 4096 });
+import { placeOfFd } from './place.js';
 
 const libc = koffi.load(null);
 
@@ -24,42 +22,45 @@ const sendto = libc.func('sendto', 'intptr_t', [
   ...['int', 'void *', 'size_t', 'int'],
   ...['void *', 'unsigned int'],
 ]);
-const openlog = libc.func('void openlog(void *ident, int option, int facility)');
-const syslogText = libc.func('void syslog(int priority, const char *format, ...)');
+/** An ioctl's number, and its name for messages. */
+export interface IoctlRequest {
+  readonly name: string;
+  readonly number: number;
+}
 
-/** Kept for ever: libc remembers where it is. */
-const SYSLOG_NAME = Buffer.from('xen-blkback\0');
-const LOG_PID = 1;
-const LOG_DAEMON = 3 << 3;
-let syslogOpen = false;
+/** How it is given up, and what follows. */
+export interface IoctlOptions extends Pick<BlockingCall, 'signal' | 'late' | 'gaveUp'> {
+  /** Other descriptors that the argument names. */
+  readonly alsoUses?: readonly number[] | undefined;
+}
 
 /**
- * Runs an ioctl off the event loop. `argument` is a buffer that the kernel reads or fills in place,
- * or a plain word. Returns the call's result; throws `SystemError` with the errno. `name` and
- * `object` only word the error.
+ * Runs an ioctl that may wait for a device, its file or its driver. `argument` is a buffer that the
+ * kernel reads or fills, or a plain word. Returns the call's result; throws as `blockingCall` does.
+ * `object` only words the error.
  */
 export function ioctl(
   fd: number,
-  request: { readonly name: string; readonly number: number },
+  request: IoctlRequest,
   argument: Buffer | number,
   object: string,
+  { alsoUses = [], ...rest }: IoctlOptions = {},
 ): Promise<number> {
-  const call = typeof argument === 'number' ? ioctlWord : ioctlPointer;
-  return new Promise((resolve, reject) => {
-    call.async(fd, request.number, argument, (failure: Error | null, result: number) => {
-      // errno belongs to this call only until the callback returns: not after an await.
-      const errno = koffi.errno();
-      if (failure) reject(failure);
-      else if (result < 0) reject(SystemError.fromErrno(request.name, object, errno));
-      else resolve(result);
-    });
+  return blockingCall({
+    call: 'ioctl',
+    args: [fd, request.number, argument],
+    uses: [fd, ...alsoUses],
+    name: request.name,
+    object,
+    ...rest,
+    place: () => placeOfFd(fd),
   });
 }
 
 /** As `ioctl`, at once: for those that need no device, file or disk to answer. */
 export function ioctlSync(
   fd: number,
-  request: { readonly name: string; readonly number: number },
+  request: IoctlRequest,
   argument: Buffer | number,
   object: string,
 ): number {
@@ -89,16 +90,6 @@ export function fcntlWordSync(
 ): void {
   const result: number = fcntlWord(fd, command.number, argument);
   if (result < 0) throw SystemError.fromErrno(command.name, object, koffi.errno());
-}
-
-/**
- * Hands one line to syslog(3), facility daemon, with a priority of syslog.h (`LOG_ERR` is 3). Without
- * a syslog daemon it is dropped.
- */
-export function syslog(priority: number, text: string): void {
-  if (!syslogOpen) openlog(SYSLOG_NAME, LOG_PID, LOG_DAEMON);
-  syslogOpen = true;
-  syslogText(LOG_DAEMON | priority, '%s', 'string', text);
 }
 
 /** Fills a buffer of at most 256 bytes from the kernel's random source (getrandom(2)). */

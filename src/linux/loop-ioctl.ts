@@ -1,5 +1,5 @@
 import type { OwnedFd } from './fd.js';
-import { ioctl, ioctlSync } from './ffi.js';
+import { type IoctlOptions, ioctl } from './ffi.js';
 
 // linux/loop.h
 const LOOP_CLR_FD = { name: 'LOOP_CLR_FD', number: 0x4c01 };
@@ -7,6 +7,7 @@ const LOOP_SET_STATUS64 = { name: 'LOOP_SET_STATUS64', number: 0x4c04 };
 const LOOP_GET_STATUS64 = { name: 'LOOP_GET_STATUS64', number: 0x4c05 };
 const LOOP_CONFIGURE = { name: 'LOOP_CONFIGURE', number: 0x4c0a };
 const LOOP_CTL_ADD = { name: 'LOOP_CTL_ADD', number: 0x4c80 };
+const LOOP_CTL_REMOVE = { name: 'LOOP_CTL_REMOVE', number: 0x4c81 };
 const LOOP_CTL_GET_FREE = { name: 'LOOP_CTL_GET_FREE', number: 0x4c82 };
 
 export const LO_FLAGS_READ_ONLY = 1;
@@ -59,18 +60,34 @@ export interface LoopConfig {
 }
 
 /** `LOOP_CTL_GET_FREE`: the lowest unbound number, made if there is none. It is not reserved. */
-export function getFreeLoop(control: OwnedFd): number {
-  return ioctlSync(control.fd, LOOP_CTL_GET_FREE, 0, control.name);
+export function getFreeLoop(control: OwnedFd, options: IoctlOptions = {}): Promise<number> {
+  return ioctl(control.fd, LOOP_CTL_GET_FREE, 0, control.name, options);
 }
 
 /** `LOOP_CTL_ADD` with a negative number: makes a new loop device and returns its number. */
-export function addLoop(control: OwnedFd): number {
-  return ioctlSync(control.fd, LOOP_CTL_ADD, -1, control.name);
+export function addLoop(control: OwnedFd, options: IoctlOptions = {}): Promise<number> {
+  return ioctl(control.fd, LOOP_CTL_ADD, -1, control.name, options);
+}
+
+/** `LOOP_CTL_REMOVE`: takes a loop device away. Throws `EBUSY` for one that is bound or open. */
+export async function removeLoop(
+  control: OwnedFd,
+  number: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  await ioctl(control.fd, LOOP_CTL_REMOVE, number, control.name, { signal });
 }
 
 /** `LOOP_CONFIGURE` (Linux 5.8 and later): backing file, window, block size and flags at once. */
-export async function configureLoop(loop: OwnedFd, config: LoopConfig): Promise<void> {
-  await ioctl(loop.fd, LOOP_CONFIGURE, encodeLoopConfig(config), loop.name);
+export async function configureLoop(
+  loop: OwnedFd,
+  config: LoopConfig,
+  options: IoctlOptions = {},
+): Promise<void> {
+  await ioctl(loop.fd, LOOP_CONFIGURE, encodeLoopConfig(config), loop.name, {
+    ...options,
+    alsoUses: [config.backingFd],
+  });
 }
 
 /** The bytes of `struct loop_config`. */
@@ -87,9 +104,12 @@ export function encodeLoopConfig(config: LoopConfig): Buffer {
   return buffer;
 }
 
-/** Status of a bound loop device; throws `ENXIO` for one that is not bound. */
-export async function getLoopStatus(loop: OwnedFd): Promise<LoopStatus> {
-  return decodeLoopStatus(await readInfo(loop));
+/**
+ * Status of a bound loop device; throws `ENXIO` for one that is not bound. The kernel asks the backing
+ * file for its attributes (loop_get_status, vfs_getattr), so that it waits for a file server.
+ */
+export async function getLoopStatus(loop: OwnedFd, signal?: AbortSignal): Promise<LoopStatus> {
+  return decodeLoopStatus(await readInfo(loop, signal));
 }
 
 /** Reads the bytes of `struct loop_info64`. */
@@ -106,20 +126,24 @@ export function decodeLoopStatus(info: Buffer): LoopStatus {
 }
 
 /** Turns automatic clearing on last close on or off; everything else stays. */
-export async function setAutoclear(loop: OwnedFd, on: boolean): Promise<void> {
-  const info = await readInfo(loop);
+export async function setAutoclear(
+  loop: OwnedFd,
+  on: boolean,
+  signal?: AbortSignal,
+): Promise<void> {
+  const info = await readInfo(loop, signal);
   const flags = info.readUInt32LE(INFO.flags);
   info.writeUInt32LE(on ? flags | LO_FLAGS_AUTOCLEAR : flags & ~LO_FLAGS_AUTOCLEAR, INFO.flags);
-  await ioctl(loop.fd, LOOP_SET_STATUS64, info, loop.name);
+  await ioctl(loop.fd, LOOP_SET_STATUS64, info, loop.name, { signal });
 }
 
 /** Unbinds the device; while others have it open, the kernel does so when the last one closes it. */
-export async function clearLoop(loop: OwnedFd): Promise<void> {
-  await ioctl(loop.fd, LOOP_CLR_FD, 0, loop.name);
+export async function clearLoop(loop: OwnedFd, signal?: AbortSignal): Promise<void> {
+  await ioctl(loop.fd, LOOP_CLR_FD, 0, loop.name, { signal });
 }
 
-async function readInfo(loop: OwnedFd): Promise<Buffer> {
+async function readInfo(loop: OwnedFd, signal: AbortSignal | undefined): Promise<Buffer> {
   const info = Buffer.alloc(INFO_SIZE);
-  await ioctl(loop.fd, LOOP_GET_STATUS64, info, loop.name);
+  await ioctl(loop.fd, LOOP_GET_STATUS64, info, loop.name, { signal });
   return info;
 }

@@ -4,11 +4,15 @@ import { SystemError } from './errno.js';
 
 /** A mount in this process' namespace. */
 export interface Mount {
+  /** Of this mount, as `mnt_id` in /proc/self/fdinfo has it. */
+  readonly id: number;
   /** Of the file system: anonymous (major 0) for those that keep no single device, as btrfs does. */
   readonly devnum: Devnum;
   readonly directory: string;
   /** What was mounted, as whoever did it called it. */
   readonly source: string;
+  /** The kind of file system: `ext4`, `nfs4`. */
+  readonly type: string;
   /**
    * Whether the file system as such takes no writes. A mount of it alone being read-only says
    * nothing: another mount of the same file system may write.
@@ -18,6 +22,11 @@ export interface Mount {
 
 /** The mounts of this namespace (proc(5), /proc/self/mountinfo). Throws `SystemError`. */
 export async function readMounts(): Promise<Mount[]> {
+  return readMountTable();
+}
+
+/** The same, at once: the table is memory. */
+export function readMountTable(): Mount[] {
   return parseMountinfo(readTable('/proc/self/mountinfo'));
 }
 
@@ -26,13 +35,20 @@ export function parseMountinfo(text: string): Mount[] {
   return text.split('\n').flatMap((line) => {
     const [front = '', back = ''] = line.split(' - ');
     const fields = front.split(' ');
-    const [, source = '', superOptions = ''] = back.split(' ');
+    const [type = '', source = '', superOptions = ''] = back.split(' ');
     const devnum = parseDevnum(fields[2] ?? '');
     const directory = fields[4];
     if (devnum === undefined || directory === undefined) return [];
     const readOnly = superOptions.split(',').includes('ro');
     return [
-      { devnum, directory: unescapeOctal(directory), source: unescapeOctal(source), readOnly },
+      {
+        id: Number(fields[0]),
+        devnum,
+        directory: unescapeOctal(directory),
+        source: unescapeOctal(source),
+        type,
+        readOnly,
+      },
     ];
   });
 }

@@ -35,7 +35,7 @@ export class AddonChannel implements Channel {
   #unsent: Buffer | undefined;
 
   /** Connects to the socket, or opens the device, at `path`; returns an errno on failure. */
-  static open(path: string, addon = loadAddon()): AddonChannel | number {
+  static open(path: string, addon: Pick<Addon, 'Channel'> = loadAddon()): AddonChannel | number {
     const channel = new AddonChannel(addon);
     const outcome = channel.#native.open(path);
     if (outcome < 0) {
@@ -46,7 +46,7 @@ export class AddonChannel implements Channel {
     return channel;
   }
 
-  private constructor({ Channel }: Addon) {
+  private constructor({ Channel }: Pick<Addon, 'Channel'>) {
     this.#native = new Channel(
       this.#memory,
       (count) => this.#onRead(count),

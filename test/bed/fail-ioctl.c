@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 
 int ioctl(int fd, unsigned long request, ...)
 {
@@ -27,4 +28,20 @@ int ioctl(int fd, unsigned long request, ...)
 		return -1;
 	}
 	return next(fd, request, argument);
+}
+
+/* The addon makes all of its calls by number. */
+long syscall(long call, ...)
+{
+	long (*next)(long, ...) = dlsym(RTLD_NEXT, "syscall");
+	long a[6];
+	va_list list;
+
+	va_start(list, call);
+	for (int i = 0; i < 6; i++)
+		a[i] = va_arg(list, long);
+	va_end(list);
+	if (call == SYS_ioctl)
+		return ioctl(a[0], a[1], (void *)a[2]);
+	return next(call, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

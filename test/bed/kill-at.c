@@ -197,7 +197,7 @@ int close(int fd)
 	return result;
 }
 
-/* libuv closes by number, so that a close is no cancellation point. */
+/* libuv closes by number, so that a close is no cancellation point; the addon makes all of its calls so. */
 long syscall(long call, ...)
 {
 	long (*next)(long, ...) = real("syscall");
@@ -210,6 +210,8 @@ long syscall(long call, ...)
 	va_end(list);
 	if (call == SYS_close)
 		return close(a[0]);
+	if (call == SYS_ioctl)
+		return ioctl(a[0], a[1], (void *)a[2]);
 	return next(call, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 

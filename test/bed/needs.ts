@@ -16,6 +16,7 @@ const BEDS = {
   overlay: 'host',
   systemd: 'host',
   strace: 'host',
+  fuse: 'host',
   /** User-Mode Linux. */
   uml: 'uml',
   /** Device-mapper in the running kernel, which with us is that of User-Mode Linux. */
@@ -61,6 +62,8 @@ export function missing(need: Need): string | undefined {
         : 'systemd is not installed';
     case 'strace':
       return existsSync('/usr/bin/strace') ? undefined : 'strace is not installed';
+    case 'fuse':
+      return existsSync('/dev/fuse') ? undefined : 'there is no /dev/fuse';
     case 'overlay':
       return spawnSync('unshare', [
         ...['--mount', 'mount', '-t', 'overlay', 'none'],

@@ -36,7 +36,7 @@ export async function openBackingFile(
   signal?: AbortSignal,
 ): Promise<BackingFile> {
   return handOver(await reopen(node, writable, signal), async (fd) => {
-    const stat = await fd.stat();
+    const stat = await fd.stat(signal);
     checkWindow(node.name, stat.size, window);
     return {
       fd,
@@ -55,7 +55,7 @@ async function reopen(node: OwnedFd, writable: boolean, signal?: AbortSignal): P
   const flags = (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK;
   const isLeased = (error: unknown): boolean => isSystemError(error, 'EAGAIN');
   try {
-    return await retry({ ...LEASED, retryOn: isLeased, signal }, () => node.reopen(flags));
+    return await retry({ ...LEASED, retryOn: isLeased, signal }, () => node.reopen(flags, signal));
   } catch (error) {
     if (isLeased(error)) {
       throw new BlockError(

@@ -1,24 +1,22 @@
 import { getBlockSize } from '../../linux/block-ioctl.js';
-import { devnumFromStat, formatDevnum, LOOP_MAJOR } from '../../linux/devnum.js';
-import { isSystemError } from '../../linux/errno.js';
-import { O_RDONLY, O_RDWR, OwnedFd } from '../../linux/fd.js';
+import { isSystemError, SystemError } from '../../linux/errno.js';
+import { O_RDONLY, O_RDWR, type OwnedFd } from '../../linux/fd.js';
 import {
-  addLoop,
   configureLoop,
-  getFreeLoop,
   LO_FLAGS_AUTOCLEAR,
   LO_FLAGS_DIRECT_IO,
   LO_FLAGS_READ_ONLY,
   type LoopConfig,
 } from '../../linux/loop-ioctl.js';
-import { findBlock, readAttribute } from '../../linux/sysfs.js';
+import { findBlock, readAttribute, readDevnum } from '../../linux/sysfs.js';
 import { handOver } from '../../util/hand-over.js';
 import { retry } from '../../util/retry.js';
-import { Turns } from '../../util/turns.js';
 import { BlockDevice } from '../block-device.js';
 import { BlockError } from '../block-error.js';
+import { openDeviceNode } from '../device-node.js';
 import { type DeviceIdentity, identify } from '../identity.js';
 import { type BackingFile, type FileWindow, openBackingFile } from './backing-file.js';
+import { claimFreeLoop, openLoopControl } from './free-loop.js';
 
 /** `auto` takes direct I/O where file system and alignment allow it; `yes` fails without it. */
 export type DirectIo = 'yes' | 'no' | 'auto';
@@ -29,12 +27,7 @@ export interface LoopOptions extends FileWindow {
   readonly signal?: AbortSignal | undefined;
 }
 
-const LOOP_CONTROL = '/dev/loop-control';
 const ATTEMPTS = 64;
-/** A backing file whose server hangs must not hold up the others. */
-const turns = new Turns(250);
-/** From this attempt on the lowest free number seems hotly contested, so a new device is made. */
-const ADD_FROM_ATTEMPT = 8;
 
 /**
  * Makes a loop device over the regular file that the O_PATH descriptor `node` stands for. It is set
@@ -45,10 +38,10 @@ export async function createLoopDevice(node: OwnedFd, options: LoopOptions): Pro
   return await handOver(
     await openBackingFile(node, options.writable, options, options.signal),
     async (file) => {
-      await using control = OwnedFd.openSync(LOOP_CONTROL, O_RDWR);
+      await using control = openLoopControl();
       const config = toLoopConfig(file, node.name, options);
       return await handOver(await bindFreeLoop(control, config, options), async (loop) => {
-        const identity = await identify(loop);
+        const identity = await identify(loop, options.signal);
         await checkResult(loop, identity, file, options);
         return new BlockDevice(loop, identity, loop.name, { ownLoop: true, file: file.fd });
       });
@@ -70,44 +63,46 @@ function toLoopConfig(file: BackingFile, fileName: string, options: LoopOptions)
   };
 }
 
-/**
- * A free number is only a hint: whoever configures it first has it, and the others try again. Within
- * this process there is a turn for each, or a hundred disks at once would all be given the same hint.
- */
+/** Another process may bind a free device first, or take it away: then there is another try. */
 function bindFreeLoop(
   control: OwnedFd,
   config: LoopConfig,
   options: LoopOptions,
 ): Promise<OwnedFd> {
+  const { signal } = options;
+  const retryOn = (error: unknown): boolean =>
+    isSystemError(error, 'EBUSY', 'ENXIO', 'ENODEV', 'ENOENT', 'EUCLEAN');
   return retry(
-    {
-      attempts: ATTEMPTS,
-      firstDelayMs: 2,
-      maxDelayMs: 250,
-      retryOn: (error) => isSystemError(error, 'EBUSY', 'ENXIO', 'ENODEV', 'ENOENT', 'EUCLEAN'),
-      signal: options.signal,
-    },
-    (attempt) =>
-      turns.take(async () => {
-        const number = attempt < ADD_FROM_ATTEMPT ? getFreeLoop(control) : addLoop(control);
-        const path = `/dev/loop${number}`;
-        const loop = await OwnedFd.open(path, options.writable ? O_RDWR : O_RDONLY);
-        return handOver(loop, async () => {
-          await checkNode(loop);
-          await configureLoop(loop, config);
+    { attempts: ATTEMPTS, firstDelayMs: 2, maxDelayMs: 250, retryOn, signal },
+    async () => {
+      const free = await claimFreeLoop(control, signal);
+      let cameBack: Promise<void> | undefined;
+      try {
+        const loop = await openLoop(free.number, options);
+        return await handOver(loop, async () => {
+          const gaveUp = (promise: Promise<void>): void => {
+            cameBack = promise;
+          };
+          await configureLoop(loop, config, { signal, gaveUp });
+          free.release();
           return loop;
         });
-      }),
+      } catch (error) {
+        // A call that was given up may still bind it; the last close, which follows, clears it then.
+        if (cameBack === undefined) await free.discard();
+        else free.discardAfter(cameBack);
+        throw error;
+      }
+    },
   );
 }
 
-async function checkNode(loop: OwnedFd): Promise<void> {
-  const devnum = devnumFromStat(loop.statSync().rdev);
-  if (devnum.major === LOOP_MAJOR) return;
-  throw new BlockError(
-    `${loop.name} should be a loop device (major ${LOOP_MAJOR}) but is device ${formatDevnum(devnum)}`,
-    { code: 'EIDENTITY' },
-  );
+async function openLoop(number: number, { writable, signal }: LoopOptions): Promise<OwnedFd> {
+  const devnum = await readDevnum(`/sys/block/loop${number}`);
+  const path = `/dev/loop${number}`;
+  // It has been taken away again.
+  if (devnum === undefined) throw SystemError.fromErrno('open', path, 6);
+  return await openDeviceNode(path, devnum, writable ? O_RDWR : O_RDONLY, signal);
 }
 
 async function checkResult(

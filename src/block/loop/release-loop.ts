@@ -43,15 +43,19 @@ export async function waitLoopUnbound(loop: LoopInstance, signal: AbortSignal): 
 }
 
 /**
+/**
  * Unbinds a loop device that does not clear itself; one that is another by now is left alone. While
  * others have it open, it is unbound with their last close: LOOP_CLR_FD only switches autoclear on then
  * (drivers/block/loop.c, loop_clr_fd), so that nobody has to be waited for. The file is not asked for
  * anything: its server may be gone.
  */
-export async function unbindLoop(loop: LoopInstance & { readonly path: string }): Promise<void> {
+export async function unbindLoop(
+  loop: LoopInstance & { readonly path: string },
+  signal?: AbortSignal,
+): Promise<void> {
   let fd: OwnedFd;
   try {
-    fd = await OwnedFd.open(loop.path, O_RDONLY);
+    fd = await OwnedFd.open(loop.path, O_RDONLY, { signal });
   } catch (error) {
     if (isDeviceAbsent(error)) return;
     throw error;
@@ -60,7 +64,7 @@ export async function unbindLoop(loop: LoopInstance & { readonly path: string })
   if (!sameDevnum(devnumFromStat(fd.statSync().rdev), loop.devnum)) return;
   if ((await getDiskseq(fd)) !== loop.diskseq) return;
   try {
-    await clearLoop(fd);
+    await clearLoop(fd, signal);
   } catch (error) {
     if (!isSystemError(error, 'ENXIO')) throw error;
   }

@@ -39,6 +39,7 @@ export async function createLayer(
   base: BlockDevice,
   { kind, owner }: LayerRequest,
   writable: boolean,
+  signal?: AbortSignal,
 ): Promise<BlockDevice> {
   const [bytes, blockSize] = [await getSize(base.fd), await getBlockSize(base.fd)];
   if (bytes % BigInt(blockSize) !== 0n) {
@@ -49,10 +50,10 @@ export async function createLayer(
   }
   const id = `${owner}-${randomBytes(8).toString('hex')}`;
   const name = layerName(id);
-  await createMapper(name, layerUuid(id));
+  await createMapper(name, layerUuid(id), signal);
   try {
-    await loadTable(name, base, { kind, sectors: bytes / 512n, blockSize, writable });
-    return await openLayer(name, base);
+    await loadTable(name, base, { kind, sectors: bytes / 512n, blockSize, writable, signal });
+    return await openLayer(name, base, signal);
   } catch (error) {
     await discardLayer(name);
     throw error;
@@ -64,13 +65,14 @@ interface TableRequest {
   readonly sectors: bigint;
   readonly blockSize: number;
   readonly writable: boolean;
+  readonly signal: AbortSignal | undefined;
 }
 
 async function loadTable(name: string, base: BlockDevice, request: TableRequest): Promise<void> {
-  const { kind, sectors, blockSize, writable } = request;
+  const { kind, sectors, blockSize, writable, signal } = request;
   const params = layerParams(kind, base.identity.devnum, blockSize);
   try {
-    await loadMapperTable(name, { type: kind, sectors, params, readOnly: !writable });
+    await loadMapperTable(name, { type: kind, sectors, params, readOnly: !writable }, signal);
   } catch (error) {
     if (!isSystemError(error, 'EBUSY')) throw error;
     throw claimed(base.path, await listClaimants(base.identity.devnum), error);
@@ -95,16 +97,20 @@ function claimed(path: string, claimants: readonly string[], cause?: SystemError
   });
 }
 
-async function openLayer(name: string, base: BlockDevice): Promise<BlockDevice> {
-  const state = await readMapper({ name });
+async function openLayer(
+  name: string,
+  base: BlockDevice,
+  signal: AbortSignal | undefined,
+): Promise<BlockDevice> {
+  const state = await readMapper({ name }, signal);
   if (state === undefined) throw new BlockError(`${name} has vanished`, { code: 'ENXIO' });
-  await using node = await pinNode((await findBlock(state.devnum)).directory);
-  return await handOver(await node.reopen(O_RDONLY), async (fd) => {
+  await using node = await pinNode((await findBlock(state.devnum)).directory, signal);
+  return await handOver(await node.reopen(O_RDONLY, signal), async (fd) => {
     // Not before it is open: it would go at once.
-    await removeMapper({ devnum: state.devnum }, true);
-    await resumeMapper(name);
+    await removeMapper({ devnum: state.devnum }, true, signal);
+    await resumeMapper(name, signal);
     const path = await mapperPath(state, fd.name);
-    return new Layer(name, fd, await identify(fd), path, base);
+    return new Layer(name, fd, await identify(fd, signal), path, base);
   });
 }
 

@@ -1,8 +1,8 @@
-import { stat } from 'node:fs/promises';
 import { errorCode } from '../../errors.js';
 import { type MapperAddress, type MapperState, readMapper } from '../../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../../linux/devnum.js';
 import type { OwnedFd } from '../../linux/fd.js';
+import { isBlockDevice, statPath } from '../../linux/file-stat.js';
 import { findBlock } from '../../linux/sysfs.js';
 import { poll } from '../../util/poll.js';
 import { BlockError } from '../block-error.js';
@@ -27,8 +27,8 @@ export function locatorClaim(locator: MapperLocator): MapperClaim {
  * Finds a mapper device by asking the mapper, and pins its device node. The caller must still compare
  * what it opens with the claim. Throws `ENOENT` where there is none, `ENOTABLE` where it has no disk.
  */
-export async function pinMapper(locator: MapperLocator): Promise<OwnedFd> {
-  const state = await findMapper(locator);
+export async function pinMapper(locator: MapperLocator, signal?: AbortSignal): Promise<OwnedFd> {
+  const state = await findMapper(locator, signal);
   if (state === undefined) {
     throw new BlockError(`there is no mapper device with ${describeLocator(locator)}`, {
       code: 'ENOENT',
@@ -36,11 +36,14 @@ export async function pinMapper(locator: MapperLocator): Promise<OwnedFd> {
   }
   const block = await findBlock(state.devnum).catch(() => undefined);
   if (block === undefined) throw noTable(state);
-  return await pinNode(block.directory);
+  return await pinNode(block.directory, signal);
 }
 
 /** Tries a name as it is, and as libdevmapper would have written it. */
-async function findMapper(locator: MapperLocator): Promise<MapperState | undefined> {
+async function findMapper(
+  locator: MapperLocator,
+  signal: AbortSignal | undefined,
+): Promise<MapperState | undefined> {
   const spellings: MapperAddress[] =
     'dmName' in locator
       ? [{ name: locator.dmName }, { name: mangle(locator.dmName) }]
@@ -48,7 +51,7 @@ async function findMapper(locator: MapperLocator): Promise<MapperState | undefin
   for (const address of spellings) {
     // Mangling makes names longer, and no device can have one that is too long.
     if (Buffer.byteLength(Object.values(address).join('')) > 127) continue;
-    const state = await readMapper(address);
+    const state = await readMapper(address, signal);
     if (state !== undefined) return state;
   }
   return undefined;
@@ -98,7 +101,7 @@ export async function waitResumed(
 ): Promise<void> {
   try {
     await poll(signal, async () => {
-      const state = await readMapper({ devnum });
+      const state = await readMapper({ devnum }, signal);
       return state?.suspended ? undefined : true;
     });
   } catch (error) {
@@ -113,7 +116,8 @@ export async function waitResumed(
 /** The path that people and QEMU know a mapper device by, if it leads to it now; else the kernel's. */
 export async function mapperPath(state: MapperState, fallback: string): Promise<string> {
   const path = `/dev/mapper/${mangle(state.name)}`;
-  const found = await stat(path, { bigint: true }).catch(() => undefined);
-  const same = found?.isBlockDevice() && sameDevnum(devnumFromStat(found.rdev), state.devnum);
+  const found = await statPath(path).catch(() => undefined);
+  const same =
+    found && isBlockDevice(found) && sameDevnum(devnumFromStat(found.rdev), state.devnum);
   return same ? path : fallback;
 }

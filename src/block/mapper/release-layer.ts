@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { errorCode } from '../../errors.js';
 import {
   listMappers,
@@ -40,17 +40,11 @@ export function layerBase({ targets }: MapperState): Devnum | undefined {
 }
 
 /** All layers of an owner; of every owner where none is given. */
-export async function listLayers(owner?: string): Promise<MapperState[]> {
-  if (
-    !(await access(MAPPER_MISC).then(
-      () => true,
-      () => false,
-    ))
-  )
-    return [];
+export async function listLayers(owner?: string, signal?: AbortSignal): Promise<MapperState[]> {
+  if (!existsSync(MAPPER_MISC)) return [];
   const prefix = layerName(owner === undefined ? '' : `${owner}-`);
-  const names = (await listMappers()).filter(({ name }) => name.startsWith(prefix));
-  const states = await Promise.all(names.map(({ name }) => readMapper({ name })));
+  const names = (await listMappers(signal)).filter(({ name }) => name.startsWith(prefix));
+  const states = await Promise.all(names.map(({ name }) => readMapper({ name }, signal)));
   return states.filter((state) => state !== undefined);
 }
 
@@ -67,9 +61,9 @@ export async function listIdleLayerOwners(): Promise<string[]> {
 export async function discardLayer(name: string): Promise<void> {
   const signal = AbortSignal.timeout(DISCARD_MS);
   try {
-    await removeMapper({ name }, true);
+    await removeMapper({ name }, true, signal);
     await poll(signal, async () => {
-      const state = await readMapper({ name });
+      const state = await readMapper({ name }, signal);
       return state === undefined || state.openCount > 0 ? true : undefined;
     });
   } catch {
@@ -86,25 +80,28 @@ export async function waitLayersGone(owner: string, signal: AbortSignal): Promis
   let left: MapperState[] = [];
   try {
     await poll(signal, async () => {
-      left = await listLayers(owner);
-      await Promise.all(left.filter(({ openCount }) => openCount === 0).map(removeIdle));
+      left = await listLayers(owner, signal);
+      const idle = left.filter(({ openCount }) => openCount === 0);
+      await Promise.all(idle.map((layer) => removeIdle(layer, signal)));
       return left.length === 0 ? true : undefined;
     });
   } catch (error) {
     if (!signal.aborted || errorCode(signal.reason) === 'ECANCELED') throw error;
     const [layer] = left;
-    const holders = layer ? await listHolders(layer.devnum) : [];
+    // The mapper has not even answered.
+    if (layer === undefined) throw error;
+    const holders = await listHolders(layer.devnum);
     throw new BlockError(
-      `mapper device ${layer?.name} is still held by ${holders.map(({ name }) => name).join(', ') || 'the kernel (blkback, it seems)'}`,
+      `mapper device ${layer.name} is still held by ${holders.map(({ name }) => name).join(', ') || 'the kernel (blkback, it seems)'}`,
       { code: 'EHELD', cause: error },
     );
   }
 }
 
 /** Without deferral: one that is opened at this very moment stays for the next round. */
-async function removeIdle({ name }: MapperState): Promise<void> {
+async function removeIdle({ name }: MapperState, signal: AbortSignal): Promise<void> {
   try {
-    await removeMapper({ name }, false);
+    await removeMapper({ name }, false, signal);
   } catch (error) {
     if (!isSystemError(error, 'ENXIO', 'EBUSY')) throw error;
   }

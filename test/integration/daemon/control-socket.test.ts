@@ -39,7 +39,7 @@ describe('the control socket', function () {
       asked.push(request);
       await answer();
     };
-    socket = await ControlSocket.listen(path, handler, feed);
+    socket = await ControlSocket.listen(path, { handler, feed, timeoutMs: 30_000 });
   });
   afterEach(async () => {
     await socket?.close();
@@ -61,16 +61,16 @@ describe('the control socket', function () {
   const REQUEST = 'xen-blkback 1 add backend/vbd/7/51712\n';
 
   it('says that it has understood, and then how it went', async () => {
-    assert.equal(await exchange(REQUEST), 'accepted\nok\n');
+    assert.equal(await exchange(REQUEST), 'accepted 30000\nok\n');
     assert.deepEqual(asked, [{ action: 'add', path: 'backend/vbd/7/51712' }]);
     answer = async () => {
       throw Object.assign(new Error('no\nway'), { code: 'EWAY' });
     };
-    assert.equal(await exchange(REQUEST), 'accepted\nfailed EWAY no way\n');
+    assert.equal(await exchange(REQUEST), 'accepted 30000\nfailed EWAY no way\n');
     answer = async () => {
       throw Object.assign(new Error('gone'), { code: 'EUNAVAILABLE' });
     };
-    assert.equal(await exchange(REQUEST), 'accepted\nunavailable\n');
+    assert.equal(await exchange(REQUEST), 'accepted 30000\nunavailable\n');
   });
 
   it('refuses garbage, endless lines and other versions, and asks nobody', async () => {
@@ -95,7 +95,7 @@ describe('the control socket', function () {
       'the end of the answer',
       () => new Promise((end) => client.once('end', end)),
     );
-    assert.equal(reply, 'accepted\nok\n');
+    assert.equal(reply, 'accepted 30000\nok\n');
   });
 
   it('goes on when a client vanishes in the middle', async () => {
@@ -107,7 +107,7 @@ describe('the control socket', function () {
     client.destroy();
     finish();
     answer = async () => {};
-    assert.equal(await exchange(REQUEST), 'accepted\nok\n');
+    assert.equal(await exchange(REQUEST), 'accepted 30000\nok\n');
   });
 
   it('does nothing for a client that has given up before it was heard', async () => {
@@ -119,7 +119,7 @@ s.sendall(b'xen-blkback 1 remove backend/vbd/7/51712\\n')
 `;
     // This process hangs meanwhile, as a daemon might.
     execFileSync('/usr/bin/python3', ['-c', program, path]);
-    assert.equal(await exchange(REQUEST), 'accepted\nok\n');
+    assert.equal(await exchange(REQUEST), 'accepted 30000\nok\n');
     assert.deepEqual(asked, [{ action: 'add', path: 'backend/vbd/7/51712' }]);
   });
 
@@ -132,7 +132,7 @@ s.sendall(b'xen-blkback 1 remove backend/vbd/7/51712\\n')
       // This process accepts them, too.
       if (i % 100 === 99) await once(client, 'connect');
     }
-    assert.equal(await exchange(REQUEST), 'accepted\nok\n');
+    assert.equal(await exchange(REQUEST), 'accepted 30000\nok\n');
     for (const client of idle) client.destroy();
   });
 

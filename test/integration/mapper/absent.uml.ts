@@ -4,8 +4,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { needs } from '../../bed/needs.js';
 import { withMapper } from './bench.js';
 
-// The first file in the alphabet: once this process has used libdevmapper, that keeps the mapper open,
-// and the module cannot be unloaded.
+// The first file in the alphabet: once this process has asked device-mapper for something, it keeps the
+// control node open, and the module cannot be unloaded.
 describe('a kernel without device-mapper', () => {
   before(function () {
     needs(this, 'root', 'loop', 'xenstored', 'mapper');

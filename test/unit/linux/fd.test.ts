@@ -40,7 +40,7 @@ describe('OwnedFd', () => {
   });
 
   it('throws EBADF and its name when it is used after the close', async () => {
-    const fd = await OwnedFd.open(path, O_RDONLY, 'the file');
+    const fd = await OwnedFd.open(path, O_RDONLY, { name: 'the file' });
     await fd.close();
     const expected = { name: 'SystemError', code: 'EBADF', errno: 9, message: /the file/ };
     assert.throws(() => fd.fd, expected);
@@ -84,7 +84,7 @@ describe('OwnedFd', () => {
         return true;
       });
     }
-    await assert.rejects(OwnedFd.open(missing, O_RDONLY, 'the image'), {
+    await assert.rejects(OwnedFd.open(missing, O_RDONLY, { name: 'the image' }), {
       message: /^open the image: /,
     });
   });

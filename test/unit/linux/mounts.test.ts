@@ -2,20 +2,36 @@ import assert from 'node:assert/strict';
 import { parseMountinfo, parseSwaps } from '../../../src/linux/mounts.js';
 
 describe('parseMountinfo', () => {
-  it('reads device, directory and source, with what is escaped in them', () => {
+  it('reads id, device, directory, source and type, with what is escaped in them', () => {
     const text = String.raw`27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
 61 27 7:3 / /mnt/a\040b\011c\134d rw shared:5 master:1 - ext4 /dev/disk/by-label/a\040b rw
 62 27 0:44 / /srv rw - btrfs /dev/vdb rw,subvolid=5
 `;
     assert.deepEqual(parseMountinfo(text), [
-      { devnum: { major: 254, minor: 0 }, directory: '/', source: '/dev/vda', readOnly: false },
       {
+        id: 27,
+        devnum: { major: 254, minor: 0 },
+        directory: '/',
+        source: '/dev/vda',
+        type: 'ext4',
+        readOnly: false,
+      },
+      {
+        id: 61,
         devnum: { major: 7, minor: 3 },
         directory: '/mnt/a b\tc\\d',
         source: '/dev/disk/by-label/a b',
+        type: 'ext4',
         readOnly: false,
       },
-      { devnum: { major: 0, minor: 44 }, directory: '/srv', source: '/dev/vdb', readOnly: false },
+      {
+        id: 62,
+        devnum: { major: 0, minor: 44 },
+        directory: '/srv',
+        source: '/dev/vdb',
+        type: 'btrfs',
+        readOnly: false,
+      },
     ]);
   });
 

@@ -1,0 +1,228 @@
+#include "blocking.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <unordered_map>
+#include <utility>
+
+#include "blocking_threads.h"
+
+namespace {
+
+/**
+ * The calls of one environment. It frees itself when the environment ends, without waiting for any
+ * thread: what a call still needs is the call's own.
+ */
+class BlockingCalls {
+ public:
+  static Napi::Value open(const Napi::CallbackInfo &info);
+
+ private:
+  /** An argument whose bytes go back to JavaScript. */
+  using Output = std::pair<size_t, Napi::Reference<Napi::Uint8Array>>;
+  struct Waiting {
+    std::vector<Output> outputs;
+    bool abandoned = false;
+  };
+
+  explicit BlockingCalls(const Napi::Function &done) : done_(Napi::Persistent(done)) {}
+  int attach(napi_env env);
+  Napi::Value start(const Napi::CallbackInfo &info);
+  void abandon(const Napi::CallbackInfo &info);
+  void deliver();
+  void deliver(const BlockingCall &call);
+  void let_go_of(Waiting &waiting);
+
+  static void on_wake(uv_async_t *handle);
+  static void on_relief(uv_timer_t *handle);
+  static void on_closed(uv_handle_t *handle);
+  static void on_environment_end(napi_async_cleanup_hook_handle hook, void *self);
+
+  Napi::FunctionReference done_;
+  uv_async_t wake_{};
+  uv_timer_t relief_{};
+  /** uv handles that are not closed yet. */
+  int handles_ = 2;
+  std::shared_ptr<Mailbox> mailbox_;
+  napi_async_cleanup_hook_handle hook_ = nullptr;
+  std::unordered_map<uint32_t, Waiting> waiting_;
+  /** Calls that somebody waits for; the event loop stays alive for them. */
+  size_t awaited_ = 0;
+  uint32_t last_id_ = 0;
+};
+
+Napi::Value BlockingCalls::open(const Napi::CallbackInfo &info) {
+  auto env = info.Env();
+  auto *self = new BlockingCalls(info[0].As<Napi::Function>());
+  if (int error = self->attach(env); error != 0) {
+    delete self;
+    Napi::Error::New(env, std::string("uv_async_init: ") + strerror(error))
+        .ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  auto calls = Napi::Object::New(env);
+  calls.Set("start", Napi::Function::New(env, [self](const Napi::CallbackInfo &call) {
+              return self->start(call);
+            }));
+  calls.Set("abandon", Napi::Function::New(
+                           env, [self](const Napi::CallbackInfo &call) { self->abandon(call); }));
+  return calls;
+}
+
+int BlockingCalls::attach(napi_env env) {
+  uv_loop_t *loop;
+  if (napi_get_uv_event_loop(env, &loop) != napi_ok) return ENOTSUP;
+  if (int error = uv_async_init(loop, &wake_, on_wake); error != 0) return -error;
+  uv_timer_init(loop, &relief_);
+  wake_.data = relief_.data = this;
+  // Who waits for a call keeps the process alive; nothing else here does.
+  uv_unref(reinterpret_cast<uv_handle_t *>(&wake_));
+  uv_unref(reinterpret_cast<uv_handle_t *>(&relief_));
+  mailbox_ = std::make_shared<Mailbox>(&wake_);
+  // It fails for want of memory only, and then nothing would free this.
+  if (napi_add_async_cleanup_hook(env, on_environment_end, this, &hook_) != napi_ok) abort();
+  return 0;
+}
+
+void BlockingCalls::on_environment_end(napi_async_cleanup_hook_handle, void *data) {
+  auto *self = static_cast<BlockingCalls *>(data);
+  self->mailbox_->close();
+  // Those that came back and were not delivered any more; the mailbox is closed, so put() disposes.
+  for (auto &call : self->mailbox_->take()) self->mailbox_->put(std::move(call));
+  self->waiting_.clear();
+  self->done_.Reset();
+  uv_close(reinterpret_cast<uv_handle_t *>(&self->wake_), on_closed);
+  uv_close(reinterpret_cast<uv_handle_t *>(&self->relief_), on_closed);
+}
+
+void BlockingCalls::on_closed(uv_handle_t *handle) {
+  auto *self = static_cast<BlockingCalls *>(handle->data);
+  if (--self->handles_ > 0) return;
+  napi_remove_async_cleanup_hook(self->hook_);
+  delete self;
+}
+
+Napi::Value BlockingCalls::start(const Napi::CallbackInfo &info) {
+  auto env = info.Env();
+  auto call = std::make_unique<BlockingCall>();
+  auto arguments = info[1].As<Napi::Array>();
+  Waiting waiting;
+  call->number = static_cast<long>(info[0].As<Napi::Number>().Int64Value());
+  call->opens_descriptor = info[2].As<Napi::Boolean>().Value();
+  call->mailbox = mailbox_;
+  if (arguments.Length() > call->words.size()) {
+    Napi::RangeError::New(env, "a system call has six arguments at most")
+        .ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  for (uint32_t i = 0; i < arguments.Length(); i++) {
+    Napi::Value value = arguments[i];
+    if (value.IsNumber()) {
+      call->words[i] = static_cast<long>(value.As<Napi::Number>().Int64Value());
+      continue;
+    }
+    if (value.IsString()) {
+      call->bytes[i] = value.As<Napi::String>().Utf8Value();
+    } else {
+      auto array = value.As<Napi::Uint8Array>();
+      call->bytes[i].assign(reinterpret_cast<const char *>(array.Data()), array.ByteLength());
+      waiting.outputs.emplace_back(i, Napi::Persistent(array));
+    }
+    call->words[i] = reinterpret_cast<long>(call->bytes[i].data());
+  }
+  // Positive 31 bits, and never one that is still in use.
+  do last_id_ = last_id_ == INT_MAX ? 1 : last_id_ + 1;
+  while (waiting_.count(last_id_) > 0);
+  uint32_t id = call->id = last_id_;
+  int error = 0;
+  switch (run_on_thread(call, error)) {
+    case Placement::refused:
+      return Napi::Number::New(env, -error);
+    case Placement::queued:
+      if (!uv_is_active(reinterpret_cast<uv_handle_t *>(&relief_)))
+        uv_timer_start(&relief_, on_relief, 1, 1);
+      break;
+    case Placement::running:
+      break;
+  }
+  waiting_.emplace(id, std::move(waiting));
+  if (awaited_++ == 0) uv_ref(reinterpret_cast<uv_handle_t *>(&wake_));
+  return Napi::Number::New(env, id);
+}
+
+void BlockingCalls::abandon(const Napi::CallbackInfo &info) {
+  auto found = waiting_.find(info[0].As<Napi::Number>().Uint32Value());
+  if (found != waiting_.end()) let_go_of(found->second);
+}
+
+/** Idempotent. */
+void BlockingCalls::let_go_of(Waiting &waiting) {
+  if (waiting.abandoned) return;
+  waiting.abandoned = true;
+  waiting.outputs.clear();
+  if (--awaited_ == 0) uv_unref(reinterpret_cast<uv_handle_t *>(&wake_));
+}
+
+void BlockingCalls::on_relief(uv_timer_t *handle) {
+  if (!relieve_queue()) uv_timer_stop(handle);
+}
+
+void BlockingCalls::on_wake(uv_async_t *handle) {
+  static_cast<BlockingCalls *>(handle->data)->deliver();
+}
+
+void BlockingCalls::deliver() {
+  for (auto &call : mailbox_->take()) deliver(*call);
+}
+
+void BlockingCalls::deliver(const BlockingCall &call) {
+  auto found = waiting_.find(call.id);
+  // The environment is ending, and a callback of an earlier one was its last.
+  if (found == waiting_.end()) return;
+  auto env = done_.Env();
+  Napi::HandleScope scope(env);
+  for (auto &[index, output] : found->second.outputs) {
+    auto array = output.Value();
+    // One whose memory was taken away meanwhile (transferred to a worker) is empty.
+    size_t size = std::min(array.ByteLength(), call.bytes[index].size());
+    if (size > 0) memcpy(array.Data(), call.bytes[index].data(), size);
+  }
+  let_go_of(found->second);
+  waiting_.erase(found);
+  // With an async context of its own, so that promises are seen to when it returns.
+  done_.MakeCallback(env.Global(), {Napi::Number::New(env, call.id),
+                                    Napi::Number::New(env, static_cast<double>(call.result)),
+                                    Napi::Number::New(env, call.error)});
+  // What a callback throws is the process's to hear of, as of any other callback.
+  if (env.IsExceptionPending()) {
+    auto error = env.GetAndClearPendingException();
+    napi_fatal_exception(env, error.Value());
+  }
+}
+
+}  // namespace
+
+void define_blocking(Napi::Env env, Napi::Object exports) {
+  auto numbers = Napi::Object::New(env);
+  for (auto [name, number] : {
+           std::pair{"close", SYS_close},
+           {"ioctl", SYS_ioctl},
+           {"mknodat", SYS_mknodat},
+           {"openat", SYS_openat},
+           {"readlinkat", SYS_readlinkat},
+           {"statfs", SYS_statfs},
+           {"fstatfs", SYS_fstatfs},
+           {"statx", SYS_statx},
+           {"unlinkat", SYS_unlinkat},
+           // Not of use but in tests: it waits as long as it is told.
+           {"nanosleep", SYS_nanosleep},
+       })
+    numbers.Set(name, Napi::Number::New(env, static_cast<double>(number)));
+  exports.Set("syscalls", numbers);
+  exports.Set("openBlockingCalls",
+              Napi::Function::New(env, BlockingCalls::open, "openBlockingCalls"));
+}

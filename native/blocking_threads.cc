@@ -1,0 +1,213 @@
+#include "blocking_threads.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <deque>
+#include <ctime>
+#include <unordered_set>
+#include <utility>
+
+namespace {
+
+/** A system call needs next to nothing; what preloaded libraries and sanitizers need is more. */
+constexpr size_t STACK_BYTES = 128 * 1024;
+/** Calls that are short share so many threads: more would only be in each other's way. */
+constexpr size_t MOST_BRISK = 4;
+/** What takes longer than this does not count among the short ones any more. */
+constexpr auto BRISK_TIME = std::chrono::milliseconds(1);
+/** Threads that wait for more work, and for how long. */
+constexpr size_t MOST_IDLE = 8;
+constexpr time_t IDLE_SECONDS = 2;
+
+using Clock = std::chrono::steady_clock;
+
+/** A thread, on its own stack. */
+struct Thread {
+  sem_t wake;
+  std::unique_ptr<BlockingCall> call;
+  Clock::time_point since;
+  bool slow = false;
+};
+
+/** What all environments of the process share. */
+struct Threads {
+  std::mutex mutex;
+  std::deque<std::unique_ptr<BlockingCall>> queue;
+  /** The one that fell idle last is taken first: its stack is warm, and the others may end. */
+  std::vector<Thread *> idle;
+  std::unordered_set<Thread *> busy;
+  /** Those of them that are in a call which takes its time. */
+  size_t slow = 0;
+  /** Threads that have been created and have not taken their first call yet. */
+  size_t starting = 0;
+
+  size_t brisk() const { return busy.size() - slow + starting; }
+};
+
+Threads &threads() {
+  // Never destroyed: a thread may return from its call while the process ends.
+  static auto *shared = new Threads;
+  return *shared;
+}
+
+/** Both within the lock. */
+void begin(Threads &all, Thread &self, std::unique_ptr<BlockingCall> call) {
+  self.call = std::move(call);
+  self.since = Clock::now();
+  self.slow = false;
+  all.busy.insert(&self);
+}
+
+void end(Threads &all, Thread &self) {
+  all.busy.erase(&self);
+  if (self.slow) all.slow--;
+}
+
+/** Takes the next call; false when there was none for a while, or enough others wait for one. */
+bool next_call(Threads &all, Thread &self) {
+  std::unique_lock lock(all.mutex);
+  if (!all.queue.empty()) {
+    begin(all, self, std::move(all.queue.front()));
+    all.queue.pop_front();
+    return true;
+  }
+  if (all.idle.size() >= MOST_IDLE) return false;
+  all.idle.push_back(&self);
+  lock.unlock();
+  timespec deadline;
+  clock_gettime(CLOCK_REALTIME, &deadline);
+  deadline.tv_sec += IDLE_SECONDS;
+  if (sem_timedwait(&self.wake, &deadline) == 0) return true;
+  lock.lock();
+  auto found = std::find(all.idle.begin(), all.idle.end(), &self);
+  if (found != all.idle.end()) {
+    all.idle.erase(found);
+    return false;
+  }
+  // Somebody has just taken this thread off the list, and is about to wake it.
+  lock.unlock();
+  while (sem_wait(&self.wake) != 0) {
+  }
+  return true;
+}
+
+void *thread_main(void *) {
+  auto &all = threads();
+  pthread_setname_np(pthread_self(), "blocking-call");
+  Thread self;
+  sem_init(&self.wake, 0, 0);
+  {
+    std::lock_guard lock(all.mutex);
+    all.starting--;
+  }
+  while (next_call(all, self)) {
+    self.call->perform();
+    {
+      std::lock_guard lock(all.mutex);
+      end(all, self);
+    }
+    auto mailbox = self.call->mailbox;
+    mailbox->put(std::move(self.call));
+  }
+  sem_destroy(&self.wake);
+  return nullptr;
+}
+
+/** Returns 0 or an errno. The thread finds its call in the queue. Within the lock. */
+int start_thread(Threads &all) {
+  pthread_attr_t attributes;
+  if (int error = pthread_attr_init(&attributes); error != 0) return error;
+  pthread_attr_setstacksize(&attributes, STACK_BYTES);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  // A new thread inherits the mask: a signal must never end a call early, nor run a handler here.
+  sigset_t every, before;
+  sigfillset(&every);
+  pthread_sigmask(SIG_SETMASK, &every, &before);
+  pthread_t thread;
+  int error = pthread_create(&thread, &attributes, thread_main, nullptr);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_attr_destroy(&attributes);
+  if (error == 0) all.starting++;
+  return error;
+}
+
+}  // namespace
+
+BlockingCall::~BlockingCall() {
+  for (auto &block : bytes)
+    if (!block.empty()) explicit_bzero(block.data(), block.size());
+}
+
+void BlockingCall::perform() {
+  result = syscall(number, words[0], words[1], words[2], words[3], words[4], words[5]);
+  error = result == -1 ? errno : 0;
+}
+
+void Mailbox::put(std::unique_ptr<BlockingCall> call) {
+  {
+    std::lock_guard lock(mutex_);
+    if (wake_) {
+      finished_.push_back(std::move(call));
+      uv_async_send(wake_);
+      return;
+    }
+  }
+  if (call->opens_descriptor && call->error == 0) ::close(static_cast<int>(call->result));
+}
+
+std::vector<std::unique_ptr<BlockingCall>> Mailbox::take() {
+  std::lock_guard lock(mutex_);
+  return std::exchange(finished_, {});
+}
+
+void Mailbox::close() {
+  std::lock_guard lock(mutex_);
+  wake_ = nullptr;
+}
+
+Placement run_on_thread(std::unique_ptr<BlockingCall> &call, int &error) {
+  auto &all = threads();
+  std::unique_lock lock(all.mutex);
+  if (!all.idle.empty()) {
+    Thread *thread = all.idle.back();
+    all.idle.pop_back();
+    begin(all, *thread, std::move(call));
+    lock.unlock();
+    sem_post(&thread->wake);
+    return Placement::running;
+  }
+  if (all.brisk() < MOST_BRISK) {
+    error = start_thread(all);
+    if (error != 0) return Placement::refused;
+    all.queue.push_back(std::move(call));
+    return Placement::queued;
+  }
+  all.queue.push_back(std::move(call));
+  return Placement::queued;
+}
+
+bool relieve_queue() {
+  auto &all = threads();
+  std::lock_guard lock(all.mutex);
+  if (all.queue.empty()) return false;
+  auto limit = Clock::now() - BRISK_TIME;
+  for (auto *thread : all.busy) {
+    if (thread->slow || thread->since > limit) continue;
+    thread->slow = true;
+    all.slow++;
+  }
+  // Where many calls hang, the next ones may as well: their number doubles with each step. A thread that
+  // cannot be had now is asked for again the next time.
+  size_t most = MOST_BRISK + all.slow;
+  while (all.starting < all.queue.size() && all.brisk() < most && start_thread(all) == 0) {
+  }
+  return true;
+}

@@ -1,0 +1,114 @@
+import { blockingCall } from './blocking.js';
+import { type Place, placeOfFd } from './place.js';
+
+/** What stat(2) tells of a file. */
+export interface FileStat {
+  /** dev_t of the file system, as glibc's makedev lays it out; `rdev` too. */
+  readonly dev: bigint;
+  readonly ino: bigint;
+  /** Kind and permissions. */
+  readonly mode: bigint;
+  /** Of a device node: which device. */
+  readonly rdev: bigint;
+  /** Bytes. */
+  readonly size: bigint;
+}
+
+/** What statfs(2) tells of a file system. */
+export interface FileSystemStat {
+  /** The magic number of its kind (linux/magic.h). */
+  readonly type: bigint;
+}
+
+// struct statx (linux/stat.h), the same on every machine.
+const STATX_SIZE = 256;
+const STATX = { mode: 28, ino: 32, size: 40, rdev: 128, dev: 136 };
+const AT_FDCWD = -100;
+const AT_EMPTY_PATH = 0x1000;
+const AT_STATX_DONT_SYNC = 0x4000;
+const STATX_BASIC_STATS = 0x7ff;
+
+/** Asks for a descriptor's file. Throws as `blockingCall` does. */
+export async function statDescriptor(
+  fd: number,
+  object: string,
+  signal?: AbortSignal,
+): Promise<FileStat> {
+  const buffer = Buffer.alloc(STATX_SIZE);
+  await blockingCall({
+    call: 'statx',
+    args: [fd, '', AT_EMPTY_PATH, STATX_BASIC_STATS, buffer],
+    uses: [fd],
+    name: 'fstat',
+    object,
+    signal,
+    place: (): Place | undefined => placeOfFd(fd),
+  });
+  return decodeStatx(buffer);
+}
+
+const S_IFMT = 0o170000n;
+const S_IFBLK = 0o060000n;
+
+export function isBlockDevice({ mode }: FileStat): boolean {
+  return (mode & S_IFMT) === S_IFBLK;
+}
+
+/** Reads the bytes of `struct statx`. */
+export function decodeStatx(buffer: Buffer): FileStat {
+  const devnum = (at: number): bigint =>
+    makedev(BigInt(buffer.readUInt32LE(at)), BigInt(buffer.readUInt32LE(at + 4)));
+  return {
+    dev: devnum(STATX.dev),
+    ino: buffer.readBigUInt64LE(STATX.ino),
+    mode: BigInt(buffer.readUInt16LE(STATX.mode)),
+    rdev: devnum(STATX.rdev),
+    size: buffer.readBigUInt64LE(STATX.size),
+  };
+}
+
+function makedev(major: bigint, minor: bigint): bigint {
+  return (
+    ((major & 0xfffff000n) << 32n) |
+    ((major & 0xfffn) << 8n) |
+    ((minor & 0xffffff00n) << 12n) |
+    (minor & 0xffn)
+  );
+}
+
+/**
+ * Asks for the file at a path, links followed, without its file system asking any server: what is known
+ * here already is enough to tell which device or file it is. Throws as `blockingCall` does.
+ */
+export async function statPath(path: string, signal?: AbortSignal): Promise<FileStat> {
+  const buffer = Buffer.alloc(STATX_SIZE);
+  await blockingCall({
+    call: 'statx',
+    args: [AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_BASIC_STATS, buffer],
+    uses: [],
+    name: 'stat',
+    object: path,
+    signal,
+    place: () => undefined,
+  });
+  return decodeStatx(buffer);
+}
+
+/** Asks for the file system of a descriptor's file. Throws as `blockingCall` does. */
+export async function statFileSystem(
+  fd: number,
+  object: string,
+  signal?: AbortSignal,
+): Promise<FileSystemStat> {
+  // struct statfs begins with a long on every 64-bit machine; 120 bytes.
+  const buffer = Buffer.alloc(120);
+  await blockingCall({
+    call: 'fstatfs',
+    args: [fd, buffer],
+    uses: [fd],
+    object,
+    signal,
+    place: (): Place | undefined => placeOfFd(fd),
+  });
+  return { type: buffer.readBigUInt64LE() };
+}

@@ -1,0 +1,16 @@
+import { readSync } from 'node:fs';
+import { openExport } from '../../../../src/block/open-export.js';
+import { errorCode, errorMessage } from '../../../../src/errors.js';
+import { request } from '../workshop.js';
+
+// Exports the file that it is given, and says what came of it: a process of its own, as the test has
+// another /dev for it.
+
+try {
+  await using device = await openExport(request(process.argv[2] ?? ''));
+  const head = Buffer.alloc(16);
+  readSync(device.fd.fd, head);
+  console.log(device.path, head.toString('latin1').replace(/\0.*/, ''));
+} catch (error) {
+  console.log(errorCode(error), errorMessage(error));
+}
