@@ -148,6 +148,8 @@ export async function startBlkback(
     kill: (signal) => void child.process.kill(signal),
     async stop() {
       await stopChild(child);
+      // One that had lost xenstored has died of that, and has left what the kernel would have taken away.
+      rmSync(join(sysfs, 'bus/xen-backend/devices'), { recursive: true, force: true });
       cleanUp();
     },
     [Symbol.asyncDispose]: () => blkback.stop(),

@@ -77,9 +77,9 @@ describe('the daemon over many attaches and detaches', function () {
   });
 });
 
-/** Once the last sockets are closed, a moment after the clients have gone. */
+/** Once the last sockets are closed, and the threads have ended that were kept for a next call that blocks. */
 async function restingState(pid: number): Promise<ProcessState> {
-  await pause(300);
+  await pause(3000);
   return processState(pid);
 }
 

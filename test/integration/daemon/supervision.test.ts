@@ -247,7 +247,7 @@ describe('the daemon under a service manager', function () {
         assert.deepEqual(manager.texts(), [], 'no daemon yet');
         // Had it taken longer than a client waits, that one would do the work itself.
         const reply = await ask(socket, `xen-blkback 1 add ${vbd.backendPath}\n`);
-        assert.match(reply, /^accepted\n(ok|unavailable)\n$/);
+        assert.match(reply, /^accepted 30000\n(ok|unavailable)\n$/);
         await manager.heard(/^READY=1/);
         const client = { ...bed.env, XEN_BLKBACK_SOCKET: socket, ...WITHOUT_NODE };
         assert.equal((await runClient(client, vbd, 'add')).status, 0);
