@@ -127,7 +127,8 @@ async function add(
   mixed: boolean,
 ): Promise<Run> {
   if (way === 'daemon') {
-    if (mixed) await pause(headStartMs * Math.random());
+    // Half as long again as the script takes, so that each of them has a fair chance.
+    if (mixed) await pause(headStartMs * 1.5 * Math.random());
     return await runClient({ ...daemon.env, PATH: '/nonexistent' }, vbd, 'add');
   }
   const env = { ...bed.env, ...libxlEnvironment(vbd.backendPath) };
