@@ -1,4 +1,5 @@
-import type { DeviceMap, Reach } from '../topology/device-map.js';
+import type { DeviceMap } from '../topology/device-map.js';
+import type { Reach } from '../topology/reach.js';
 import { type Access, findLocalUses, type LocalUse } from '../topology/local-uses.js';
 import {
   findUnexplainedLoops,

@@ -1,6 +1,7 @@
 import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, parseDevnum } from '../linux/devnum.js';
-import { type DeviceMap, hasBase, type Reach } from '../topology/device-map.js';
+import { type DeviceMap, hasBase } from '../topology/device-map.js';
+import type { Reach } from '../topology/reach.js';
 import type { Access } from '../topology/local-uses.js';
 import { knownFileOfLoop } from '../topology/loop-backing.js';
 import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
