@@ -97,14 +97,18 @@ export class UeventSocket implements UeventSource {
  * nothing has happened then. Pure.
  */
 export function parseUevent(message: string): Uevent | undefined {
-  if (!message.includes('\0SUBSYSTEM=block\0') || message.includes('\0SYNTH_UUID=')) return undefined;
+  if (!message.includes('\0SUBSYSTEM=block\0') || message.includes('\0SYNTH_UUID='))
+    return undefined;
   const value = (key: string): string => {
     const start = message.indexOf(`\0${key}=`);
     if (start < 0) return '';
     const end = message.indexOf('\0', start + 1);
     return message.slice(start + key.length + 2, end < 0 ? undefined : end);
   };
-  const [major, minor] = [Number(value('MAJOR') || Number.NaN), Number(value('MINOR') || Number.NaN)];
+  const [major, minor] = [
+    Number(value('MAJOR') || Number.NaN),
+    Number(value('MINOR') || Number.NaN),
+  ];
   if (!Number.isInteger(major) || !Number.isInteger(minor)) return undefined;
   return {
     action: value('ACTION'),

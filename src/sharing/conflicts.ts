@@ -1,6 +1,7 @@
 import type { DeviceMap } from '../topology/device-map.js';
-import type { Reach } from '../topology/reach.js';
 import { type Access, findLocalUses, type LocalUse } from '../topology/local-uses.js';
+import type { Surroundings } from '../topology/nearby.js';
+import type { Reach } from '../topology/reach.js';
 import {
   findUnexplainedLoops,
   findUnexplainedOpener,
@@ -22,6 +23,7 @@ export type Conflict = GuestUse | LocalUse | UnexplainedUse;
 export interface SharingContext {
   readonly store: Xenstore;
   readonly uses: VbdUses;
+  readonly surroundings: Surroundings;
   /** The vbd that is being attached: what stands there already is its own. */
   readonly own: VbdPath | undefined;
   readonly sameVm: SameVmRule;
@@ -53,12 +55,15 @@ export async function* findConflicts(
   for (const { devnum } of own) {
     for (const device of (await map.reach(devnum)).stack) known.add(device);
   }
-  for await (const { theirs, ...guest } of findGuestUses(wanted, others, { map, reach }, context)) {
+  const devices = others.map(({ devnum }) => devnum);
+  const nearby = await context.surroundings.near({ ...reach, map, devices, readers });
+  const close = others.filter(({ devnum }) => nearby.mayHave(devnum));
+  for await (const { theirs, ...guest } of findGuestUses(wanted, close, { map, reach }, context)) {
     // Claims within its stack are its own, and need no further explanation.
     for (const device of theirs.stack) known.add(device);
     if (!guest.tolerated) yield guest;
   }
-  const query = { ...reach, known, readers, signal: context.signal };
+  const query = { ...reach, known, nearby, readers, signal: context.signal };
   yield* findLocalUses(map, query);
   yield* await findUnexplainedLoops(map, query);
   if (wanted.mapper === undefined) return;

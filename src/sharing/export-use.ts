@@ -3,8 +3,8 @@ import type { PinnedPath } from '../block/open-path.js';
 import { type Devnum, devnumFromStat, formatDevnum } from '../linux/devnum.js';
 import { hasToItself } from '../linux/lease.js';
 import { DeviceMap, fileExtent } from '../topology/device-map.js';
-import type { Reach } from '../topology/reach.js';
 import type { Access } from '../topology/local-uses.js';
+import type { Reach } from '../topology/reach.js';
 import type { Sharing } from './matrix.js';
 
 /** What is to be exported, before anybody is asked whether it may be. */

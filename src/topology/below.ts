@@ -1,14 +1,12 @@
 import { type Devnum, devnumFromStat } from '../linux/devnum.js';
 import type { LoopStatus } from '../linux/loop-ioctl.js';
-import { readMapperSegments } from './mapper-segments.js';
+import { readMapperSegments, type Segment } from './mapper-segments.js';
 import type { Below } from './reach.js';
 import type { StackedBlock } from './stacked-block.js';
 
 const NOTHING: Below = { segments: [], unclaimed: [] };
 /** All bytes of a device, in their order. */
 const ALL = { at: 0n, length: undefined, endless: true, start: 0n } as const;
-/** All of a device, in no order that is known. */
-const ANYWHERE = { at: 0n, length: undefined, start: 0n };
 
 /**
  * Reads what lies directly below a device. `readLoop` is asked about a loop device. Throws
@@ -26,13 +24,18 @@ export async function readBelow(
   }
   if (kind === 'loop') return belowLoop(await readLoop(devnum));
   const mapped = kind === 'mapper' ? await readMapperSegments(devnum) : undefined;
-  const segments = mapped ?? block.slaves.map((lower) => ({ ...ANYWHERE, lower }));
-  return segments.length > 0 ? { segments, unclaimed: [] } : ownBytes(devnum);
+  return belowDisk(devnum, mapped ?? block.slaves.map(anywhereOn));
 }
 
-/** A device that stands on nothing. */
-function ownBytes(devnum: Devnum): Below {
+/** What lies below a disk that has claimed what it stands on; its own bytes if it stands on nothing. Pure. */
+export function belowDisk(devnum: Devnum, segments: readonly Segment[]): Below {
+  if (segments.length > 0) return { segments, unclaimed: [] };
   return { segments: [{ ...ALL, base: { kind: 'disk', devnum } }], unclaimed: [] };
+}
+
+/** All of a device below, in no order that is known. */
+export function anywhereOn(lower: Devnum): Segment {
+  return { at: 0n, length: undefined, start: 0n, lower };
 }
 
 /** What lies below a loop device; nothing where it is not bound. Pure. */

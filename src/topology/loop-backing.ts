@@ -18,7 +18,7 @@ interface Backing {
 const seen = new Map<string, Backing>();
 
 /** b90ecc0379eb, "loop: increment the sequence number": before it the numbers say nothing. */
-const TELLING = tellsLoopsApart(release());
+export const TELLS_LOOPS_APART = tellsLoopsApart(release());
 
 /** Whether a kernel of this release gives a loop device another diskseq with another file. Pure. */
 export function tellsLoopsApart(version: string): boolean {
@@ -37,7 +37,7 @@ export async function fileOfLoop(
   diskseq: bigint | undefined,
   read: () => Promise<LoopStatus | undefined>,
 ): Promise<string | undefined> {
-  if (!TELLING || devnum.major !== LOOP_MAJOR || diskseq === undefined) return undefined;
+  if (!TELLS_LOOPS_APART || devnum.major !== LOOP_MAJOR || diskseq === undefined) return undefined;
   const known = seen.get(formatDevnum(devnum));
   if (known?.diskseq === diskseq) return await known.key;
   const key = read().then(fileKey);
@@ -62,7 +62,9 @@ export async function knownFileOfLoop(
   diskseq: bigint | undefined,
 ): Promise<string | undefined> {
   const known = seen.get(formatDevnum(devnum));
-  return TELLING && known !== undefined && known.diskseq === diskseq ? await known.key : undefined;
+  return TELLS_LOOPS_APART && known !== undefined && known.diskseq === diskseq
+    ? await known.key
+    : undefined;
 }
 
 function fileKey(status: LoopStatus | undefined): string | undefined {

@@ -60,7 +60,9 @@ function targetSegments({ start, length, type, params }: MapperTarget): Segment[
     // (thin-provisioning.rst).
     case 'thin': {
       const [pool, id] = [parseDevnum(words[0] ?? ''), words[1]];
-      return pool && id ? [{ ...place, start: place.at, base: { kind: 'thin', pool, id } }] : undefined;
+      return pool && id
+        ? [{ ...place, start: place.at, base: { kind: 'thin', pool, id } }]
+        : undefined;
     }
     case 'striped': {
       const stripes = located(words.slice(2));

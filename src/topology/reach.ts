@@ -1,5 +1,13 @@
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
-import { type Extent, intersect, isEmpty, project, WHOLE, type Window, windowOf } from './extent.js';
+import {
+  type Extent,
+  intersect,
+  isEmpty,
+  project,
+  WHOLE,
+  type Window,
+  windowOf,
+} from './extent.js';
 import type { Segment } from './mapper-segments.js';
 
 /** What lies under a device. */

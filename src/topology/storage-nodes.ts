@@ -1,70 +1,38 @@
 import { type Devnum, devnumKey } from '../linux/devnum.js';
-import { isDeviceAbsent } from '../linux/errno.js';
-import { LO_FLAGS_READ_ONLY, type LoopStatus } from '../linux/loop-ioctl.js';
-import type { Uevent } from '../linux/uevents.js';
-import { belowLoop, readBelow } from './below.js';
+import type { LoopStatus } from '../linux/loop-ioctl.js';
 import { DeviceMap } from './device-map.js';
-import { tellsLoopsApartHere } from './loop-backing.js';
-import { readMapperSegments, type Segment } from './mapper-segments.js';
+import { baseKey } from './extent.js';
 import type { Below } from './reach.js';
-import { isPresent, readPresentDiskseq, readSlaves, type StackedBlock } from './stacked-block.js';
+import { loopNodeText, readNode, type StorageNode } from './storage-node.js';
 
-/** What is known of a device: what lies directly below it, and how one notices that this has changed. */
-interface Node {
-  readonly devnum: Devnum;
-  readonly below: Below | undefined;
-  /** `below` as text, to compare it. */
-  readonly text: string;
-  /**
-   * Looks whether it still holds, at once and cheaply, where no event tells; `undefined` where every
-   * change is told.
-   */
-  readonly holds: (() => boolean) | undefined;
-}
-
-/** Longer than any partition: its size can change without an event, its start cannot. */
-const ENDLESS = 1n << 62n;
-const ANYWHERE = { at: 0n, length: undefined, start: 0n };
-
-/**
- * What lies directly below block devices, kept for as long as it holds. Which changes an event tells,
- * and which it does not (seen on Linux 6.1.176 and 6.18.44, and in their source):
- *
- * - a mapper device gets another live table: `change`, when it is resumed (drivers/md/dm-ioctl.c,
- *   do_resume);
- * - a loop device is unbound: `change` (drivers/block/loop.c, __loop_clr_fd). It is bound, or a
- *   read-only one exchanges its file: not before e7bc0010ceb4 of 2025. Its offset moves: `change`, but
- *   this is not relied on;
- * - a partition is deleted: `remove`; its size changes: nothing;
- * - a disk of another driver gets or loses devices below (md, bcache): not each time;
- * - a device goes, and its number may be given to another one: `remove`.
- *
- * So what it tells of a device may be more than the device stands on, and is never less: the end of a
- * partition, and the window of a loop device over a block device, are left out.
- */
+/** What lies directly below block devices, kept for as long as it holds. */
 export class StorageNodes {
-  readonly #nodes = new Map<number, Node>();
-  /** Those that have a `holds`. */
-  readonly #unannounced = new Map<number, Node>();
+  readonly #nodes = new Map<number, StorageNode>();
+  readonly #reading = new Map<number, Promise<StorageNode>>();
+  /** Those of which no event tells every change. */
+  readonly #unannounced = new Map<number, StorageNode>();
   /** What may have changed. */
   readonly #doubtful = new Set<number>();
+  /** Loop devices by the key of their file. */
+  readonly #loops = new Map<string, Map<number, Devnum>>();
 
   /** Forgets everything. */
   clear(): void {
-    this.#nodes.clear();
-    this.#unannounced.clear();
-    this.#doubtful.clear();
+    for (const known of [this.#nodes, this.#unannounced, this.#doubtful, this.#loops])
+      known.clear();
   }
 
+  /** Forgets one device. */
   forget(key: number): void {
+    const node = this.#nodes.get(key);
     this.#nodes.delete(key);
     this.#unannounced.delete(key);
     this.#doubtful.delete(key);
-  }
-
-  /** Takes note of an event. */
-  heed({ devnum }: Uevent): void {
-    this.doubt(devnumKey(devnum));
+    for (const file of node ? filesOf(node) : []) {
+      const loops = this.#loops.get(file);
+      loops?.delete(key);
+      if (loops?.size === 0) this.#loops.delete(file);
+    }
   }
 
   /** Has a device read again, if it is known. */
@@ -72,45 +40,87 @@ export class StorageNodes {
     if (this.#nodes.has(key)) this.#doubtful.add(key);
   }
 
-  /** What the index has last seen of a device. Tells whether a loop device has just this status. */
-  agrees(devnum: Devnum, status: LoopStatus | undefined): boolean {
-    return this.#nodes.get(devnumKey(devnum))?.text === textOf(belowLoop(status));
+  get(key: number): StorageNode | undefined {
+    return this.#nodes.get(key);
   }
 
-  /** Reads again what may have changed. Returns what has. Throws `SystemError`. */
+  /** There was no such device when it was read. */
+  isAbsent(key: number): boolean {
+    const node = this.#nodes.get(key);
+    return node !== undefined && node.below === undefined && !node.failed;
+  }
+
+  /** The devices that a device has claimed, or that those have, itself included. */
+  claimedBy(key: number): number[] {
+    const found = new Set([key]);
+    // A set that grows is walked through to its end.
+    for (const one of found) {
+      const node = this.#nodes.get(one);
+      if (!node?.claims) continue;
+      for (const segment of node.below?.segments ?? []) {
+        if ('lower' in segment) found.add(devnumKey(segment.lower));
+      }
+    }
+    return [...found];
+  }
+
+  /** Loop devices that stand on the file of this key. */
+  loopsOver(file: string): Devnum[] {
+    return [...(this.#loops.get(file)?.values() ?? [])];
+  }
+
+  /** Whether a loop device is known with just this status. */
+  agrees(devnum: Devnum, status: LoopStatus | undefined): boolean {
+    return this.#nodes.get(devnumKey(devnum))?.text === loopNodeText(status);
+  }
+
+  /** Reads again what may have changed. Returns what has. */
   async refresh(): Promise<number[]> {
     for (const [key, node] of this.#unannounced) if (!node.holds?.()) this.#doubtful.add(key);
-    const doubtful = [...this.#doubtful].map((key) => this.#nodes.get(key));
-    const changed: number[] = [];
+    if (this.#doubtful.size === 0) return [];
+    const known = [...this.#doubtful].map((key) => this.#nodes.get(key));
     const map = new DeviceMap();
-    const reads = doubtful.map(async (known) => {
-      if (known === undefined) return;
-      const key = devnumKey(known.devnum);
-      // Without it, whatever comes of the read.
-      this.forget(key);
-      const found = await readNode(map, known.devnum).catch((error: unknown) => {
-        changed.push(key);
-        throw error;
-      });
-      this.#keep(key, found);
-      if (found.text !== known.text) changed.push(key);
-    });
-    await Promise.all(reads);
-    return changed;
+    const changed = await Promise.all(
+      known.map(async (node) => {
+        if (node === undefined) return [];
+        const key = devnumKey(node.devnum);
+        this.forget(key);
+        return (await this.read(map, node.devnum)).text === node.text ? [] : [key];
+      }),
+    );
+    return changed.flat();
   }
 
-  /** What lies directly below a device. Throws `SystemError`. */
+  /** What lies directly below a device, from memory if it is known. */
   async below(map: DeviceMap, devnum: Devnum): Promise<Below | undefined> {
-    const key = devnumKey(devnum);
-    const known = this.#nodes.get(key);
-    if (known !== undefined) return known.below;
-    const node = await readNode(map, devnum);
-    this.#keep(key, node);
-    return node.below;
+    return (this.#nodes.get(devnumKey(devnum)) ?? (await this.read(map, devnum))).below;
   }
 
-  #keep(key: number, node: Node): void {
+  /** Reads a device, once for all who want to know at the same time. */
+  async read(map: DeviceMap, devnum: Devnum): Promise<StorageNode> {
+    const key = devnumKey(devnum);
+    const underWay = this.#reading.get(key);
+    if (underWay !== undefined) return await underWay;
+    const reading = readNode(map, devnum).finally(() => this.#reading.delete(key));
+    this.#reading.set(key, reading);
+    const node = await reading;
+    this.#keep(key, node);
+    return node;
+  }
+
+  #keep(key: number, node: StorageNode): void {
     this.#nodes.set(key, node);
     if (node.holds !== undefined) this.#unannounced.set(key, node);
+    for (const file of filesOf(node)) {
+      const loops = this.#loops.get(file) ?? new Map<number, Devnum>();
+      this.#loops.set(file, loops.set(key, node.devnum));
+    }
   }
+}
+
+/** The key of the file below, if it is a loop device over one. */
+function filesOf({ below }: StorageNode): string[] {
+  const bases =
+    below?.segments.flatMap((segment) => ('base' in segment ? [segment.base] : [])) ?? [];
+  return bases.filter(({ kind }) => kind === 'file').map(baseKey);
 }
