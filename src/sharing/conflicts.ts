@@ -9,7 +9,7 @@ import {
 } from '../topology/unexplained-openers.js';
 import { breathe } from '../util/breathe.js';
 import { sameVbd, type VbdPath } from '../vbd/vbd-path.js';
-import type { VbdUses } from '../vbd/vbd-uses.js';
+import type { VbdUse, VbdUses } from '../vbd/vbd-uses.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import type { ExportUse } from './export-use.js';
 import { findGuestUses, type GuestUse } from './guest-uses.js';
@@ -50,8 +50,10 @@ export async function* findConflicts(
   const uses = await context.uses.list({ signal: context.signal });
   // It takes a moment for each vbd there is.
   await breathe();
-  const own = uses.filter(({ vbd }) => context.own !== undefined && sameVbd(vbd, context.own));
-  const others = uses.filter((use) => !own.includes(use) && isOfInterest(use.writable, readers));
+  const isOwn = ({ vbd }: VbdUse): boolean =>
+    context.own !== undefined && sameVbd(vbd, context.own);
+  const own = uses.filter(isOwn);
+  const others = uses.filter((use) => (readers || use.writable) && !isOwn(use));
   for (const { devnum } of own) {
     for (const device of (await map.reach(devnum)).stack) known.add(device);
   }
@@ -71,10 +73,6 @@ export async function* findConflicts(
   const opens = { own: wanted.mapper.opens, guests };
   const opener = await findUnexplainedOpener(map, wanted.mapper.devnum, opens);
   if (opener !== undefined) yield opener;
-}
-
-function isOfInterest(writable: boolean, readers: boolean): boolean {
-  return writable || readers;
 }
 
 /** How the device of a vbd is used. */

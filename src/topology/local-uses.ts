@@ -1,10 +1,5 @@
 import { stat } from 'node:fs/promises';
-import {
-  type Devnum,
-  devnumFromStat,
-  formatDevnum,
-  sameDevnum,
-} from '../linux/devnum.js';
+import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import { type Mount, readMounts, readSwaps } from '../linux/mounts.js';
 import { isClaimed, isClaimedForLong } from './claims.js';
 import { type DeviceMap, fileExtent } from './device-map.js';

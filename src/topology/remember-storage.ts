@@ -1,4 +1,5 @@
 import { UeventSocket } from '../linux/uevents.js';
+import { TELLS_OF_LOOPS } from './loop-backing.js';
 import { type Surroundings, unremembered } from './nearby.js';
 import { StorageIndex } from './storage-index.js';
 
@@ -8,5 +9,5 @@ import { StorageIndex } from './storage-index.js';
  */
 export function rememberStorage(): Surroundings {
   const events = UeventSocket.open();
-  return events === undefined ? unremembered : new StorageIndex(events);
+  return events === undefined ? unremembered : new StorageIndex(events, TELLS_OF_LOOPS);
 }

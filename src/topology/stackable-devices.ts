@@ -1,6 +1,13 @@
 import { type Devnum, devnumKey } from '../linux/devnum.js';
 import type { Uevent } from '../linux/uevents.js';
-import { isStackablePath, listStackable, parseLoops, readPartitionList } from './stacked-block.js';
+import {
+  hasBytes,
+  isLoopPath,
+  isStackablePath,
+  listStackable,
+  parseLoops,
+  readPartitionList,
+} from './stacked-block.js';
 
 /** Which devices have come and gone. */
 export interface Changes {
@@ -10,14 +17,20 @@ export interface Changes {
 
 /**
  * The devices that can stand on others: loop devices that have bytes, mapper devices and other disks
- * without hardware of their own. Of all but loop devices the events of the kernel tell when they come
- * and go; loop devices stay when they are unbound, and not every kernel tells when they are bound, but
- * those that have bytes are in the kernel's list of devices.
+ * without hardware of their own. The events of the kernel tell when they come and go. Loop devices stay
+ * when they are unbound, and not every kernel tells when they are bound: then those that have bytes are
+ * looked for in the kernel's list of devices each time.
  */
 export class StackableDevices {
   #list = '';
   #loops = new Map<number, Devnum>();
   #others = new Map<number, Devnum>();
+  readonly #loopsAreTold: boolean;
+
+  /** @param loopsAreTold an event comes for each loop device that is bound. */
+  constructor(loopsAreTold: boolean) {
+    this.#loopsAreTold = loopsAreTold;
+  }
 
   isLoop(key: number): boolean {
     return this.#loops.has(key);
@@ -36,7 +49,7 @@ export class StackableDevices {
       this.#others = new Map(listStackable().map((devnum) => [devnumKey(devnum), devnum]));
       for (const [key, devnum] of this.#others) come.set(key, devnum);
     }
-    this.#updateLoops(come, gone);
+    if (events === undefined || !this.#loopsAreTold) this.#updateLoops(come, gone);
     for (const event of events ?? []) this.#heed(event, come, gone);
     return { come: [...come.values()], gone: [...gone] };
   }
@@ -44,12 +57,27 @@ export class StackableDevices {
   #heed(event: Uevent, come: Map<number, Devnum>, gone: Set<number>): void {
     const { action, devpath, devnum, isPartition } = event;
     const key = devnumKey(devnum);
+    if (isLoopPath(devpath)) {
+      if (this.#loopsAreTold) this.#lookAtLoop(devnum, come, gone);
+      return;
+    }
     if (action === 'remove') {
       this.#others.delete(key);
       come.delete(key);
       gone.add(key);
     } else if (!isPartition && !this.#others.has(key) && isStackablePath(devpath)) {
       this.#others.set(key, devnum);
+      come.set(key, devnum);
+    }
+  }
+
+  #lookAtLoop(devnum: Devnum, come: Map<number, Devnum>, gone: Set<number>): void {
+    const key = devnumKey(devnum);
+    if (!hasBytes(devnum)) {
+      if (this.#loops.delete(key)) gone.add(key);
+      come.delete(key);
+    } else if (!this.#loops.has(key)) {
+      this.#loops.set(key, devnum);
       come.set(key, devnum);
     }
   }

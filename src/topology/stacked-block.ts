@@ -121,7 +121,17 @@ export function listStackable(): Devnum[] {
 
 /** Whether a disk of this path in sysfs is one of those. Pure. */
 export function isStackablePath(path: string): boolean {
-  return path.includes(VIRTUAL) && !/\/loop\d+$/.test(path);
+  return path.includes(VIRTUAL) && !isLoopPath(path);
+}
+
+/** Whether a path in sysfs is that of a loop device, and not of a partition of one. Pure. */
+export function isLoopPath(path: string): boolean {
+  return /\/block\/loop\d+$/.test(path);
+}
+
+/** Whether a device has any; a loop device that is not bound has none. */
+export function hasBytes(devnum: Devnum): boolean {
+  return !['', '0'].includes(readShort(`/sys/dev/block/${formatDevnum(devnum)}/size`));
 }
 
 /** Whether there is a device of this number. */

@@ -16,24 +16,24 @@ import { StorageTable } from './storage-table.js';
  */
 export class StorageIndex implements Surroundings {
   readonly #events: UeventSource;
-  readonly #table = new StorageTable();
-  readonly #devices = new StackableDevices();
+  readonly #table: StorageTable;
+  readonly #devices: StackableDevices;
   /** Devices of vbds that have been asked for since the last update. */
-  readonly #asked = new Map<number, Devnum>();
+  #asked: (readonly Devnum[])[] = [];
   readonly #updates = new Successive(() => this.#update());
   /** All events up to the last update have been taken into account. */
   #isComplete = false;
 
-  constructor(events: UeventSource) {
+  /** @param loopsAreTold an event comes for each loop device that is bound, or exchanges its file. */
+  constructor(events: UeventSource, loopsAreTold: boolean) {
     this.#events = events;
+    this.#table = new StorageTable(loopsAreTold);
+    this.#devices = new StackableDevices(loopsAreTold);
   }
 
   async near(query: NearbyQuery): Promise<Nearby> {
     const { map, devices, extents, stack, readers } = query;
-    for (const devnum of devices) {
-      const key = devnumKey(devnum);
-      if (!this.#table.has(key)) this.#asked.set(key, devnum);
-    }
+    this.#asked.push(devices);
     await this.#updates.next();
     if (await this.#doubtWindows(map, extents)) await this.#updates.next();
     const found = this.#table.meeting(extents);
@@ -97,8 +97,10 @@ export class StorageIndex implements Surroundings {
     for (const { devnum } of events ?? []) this.#table.nodes.doubt(devnumKey(devnum));
     const { come, gone } = this.#devices.update(events);
     for (const key of gone) this.#table.drop(key);
-    for (const devnum of [...come, ...this.#asked.values()]) this.#table.expect(devnum);
-    this.#asked.clear();
+    for (const devnums of [come, ...this.#asked]) {
+      for (const devnum of devnums) this.#table.expect(devnum);
+    }
+    this.#asked = [];
     this.#isComplete = true;
   }
 }

@@ -36,8 +36,8 @@ const ENDLESS = 1n << 62n;
  * - a mapper device gets another live table: `change`, when it is resumed (drivers/md/dm-ioctl.c,
  *   do_resume);
  * - a loop device is unbound: `change` (drivers/block/loop.c, __loop_clr_fd). It is bound, or a
- *   read-only one exchanges its file: `change` from e7bc0010ceb4 of 2025 on, nothing before. Its window
- *   moves: `change`, but this is not relied on (`StorageNodes.agrees`);
+ *   read-only one exchanges its file: `change` where `loopsAreTold`, else nothing. Its window moves:
+ *   `change`, but this is not relied on (`StorageNodes.agrees`);
  * - a partition is deleted: `remove`. Its size changes: nothing (block/partitions/core.c);
  * - another disk gets or loses devices below, such as md: not each time;
  * - a device goes, and another one may get its number: `remove`.
@@ -45,11 +45,15 @@ const ENDLESS = 1n << 62n;
  * So the bytes may be more than those that the device stands on, and are never less: the end of a
  * partition and the window of a loop device on a block device are left out.
  */
-export async function readNode(map: DeviceMap, devnum: Devnum): Promise<StorageNode> {
+export async function readNode(
+  map: DeviceMap,
+  devnum: Devnum,
+  loopsAreTold: boolean,
+): Promise<StorageNode> {
   try {
     const block = map.block(devnum);
     if (block === undefined) return node(devnum, undefined, 'absent', () => !isPresent(devnum));
-    if (block.kind === 'loop') return await readLoopNode(map, devnum);
+    if (block.kind === 'loop') return await readLoopNode(map, devnum, loopsAreTold);
     return await readOther(block);
   } catch {
     // Whoever needs it looks for himself, and meets the error.
@@ -57,14 +61,15 @@ export async function readNode(map: DeviceMap, devnum: Devnum): Promise<StorageN
   }
 }
 
-async function readLoopNode(map: DeviceMap, devnum: Devnum): Promise<StorageNode> {
+async function readLoopNode(map: DeviceMap, devnum: Devnum, isTold: boolean): Promise<StorageNode> {
   const diskseq = readPresentDiskseq(devnum);
   const status = await map.loop(devnum);
   const below = belowLoopOfNode(status);
   const text = textOf(below);
   if (status === undefined) return node(devnum, below, text, () => !isBoundLoop(devnum));
   // Only a read-only one can exchange its file (loop.c, loop_change_fd), and then has another diskseq.
-  if ((status.flags & LO_FLAGS_READ_ONLY) === 0) return node(devnum, below, text, undefined);
+  const isConstant = (status.flags & LO_FLAGS_READ_ONLY) === 0;
+  if (isTold || isConstant) return node(devnum, below, text, undefined);
   const isSame = (): boolean => TELLS_LOOPS_APART && readPresentDiskseq(devnum) === diskseq;
   return node(devnum, below, text, isSame);
 }

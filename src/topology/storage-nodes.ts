@@ -16,6 +16,13 @@ export class StorageNodes {
   /** Loop devices by the key of their file. */
   readonly #loops = new Map<string, Map<number, Devnum>>();
 
+  readonly #loopsAreTold: boolean;
+
+  /** @param loopsAreTold an event comes for each loop device that exchanges its file. */
+  constructor(loopsAreTold: boolean) {
+    this.#loopsAreTold = loopsAreTold;
+  }
+
   /** Forgets everything. */
   clear(): void {
     for (const known of [this.#nodes, this.#unannounced, this.#doubtful, this.#loops])
@@ -101,7 +108,9 @@ export class StorageNodes {
     const key = devnumKey(devnum);
     const underWay = this.#reading.get(key);
     if (underWay !== undefined) return await underWay;
-    const reading = readNode(map, devnum).finally(() => this.#reading.delete(key));
+    const reading = readNode(map, devnum, this.#loopsAreTold).finally(() =>
+      this.#reading.delete(key),
+    );
     this.#reading.set(key, reading);
     const node = await reading;
     this.#keep(key, node);

@@ -10,13 +10,18 @@ import { StorageNodes } from './storage-nodes.js';
  * are not known until they have been found out again.
  */
 export class StorageTable {
-  readonly nodes = new StorageNodes();
+  readonly nodes: StorageNodes;
   readonly #extents = new ExtentTable();
   /** By a device: those that stand on it, itself included. */
   readonly #dependents = new Map<number, Set<number>>();
   /** By a device: what it stands on, itself included. */
   readonly #stacks = new Map<number, Set<number>>();
   readonly #pending = new Map<number, Devnum>();
+
+  /** @param loopsAreTold an event comes for each loop device that exchanges its file. */
+  constructor(loopsAreTold: boolean) {
+    this.nodes = new StorageNodes(loopsAreTold);
+  }
 
   clear(): void {
     this.nodes.clear();
