@@ -50,17 +50,19 @@ export class StackableDevices {
       for (const [key, devnum] of this.#others) come.set(key, devnum);
     }
     if (events === undefined || !this.#loopsAreTold) this.#updateLoops(come, gone);
-    for (const event of events ?? []) this.#heed(event, come, gone);
+    const loops = new Map<number, Devnum>();
+    for (const event of events ?? []) {
+      // Each comes several times, and is looked at once.
+      if (isLoopPath(event.devpath)) loops.set(devnumKey(event.devnum), event.devnum);
+      else this.#heed(event, come, gone);
+    }
+    if (this.#loopsAreTold) for (const loop of loops.values()) this.#lookAtLoop(loop, come, gone);
     return { come: [...come.values()], gone: [...gone] };
   }
 
   #heed(event: Uevent, come: Map<number, Devnum>, gone: Set<number>): void {
     const { action, devpath, devnum, isPartition } = event;
     const key = devnumKey(devnum);
-    if (isLoopPath(devpath)) {
-      if (this.#loopsAreTold) this.#lookAtLoop(devnum, come, gone);
-      return;
-    }
     if (action === 'remove') {
       this.#others.delete(key);
       come.delete(key);
