@@ -1,5 +1,6 @@
 import { errorMessage } from '../errors.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
+import { rememberStorage } from '../topology/remember-storage.js';
 import { quote } from '../util/one-line.js';
 import { pause } from '../util/retry.js';
 import { VBD_ROOT } from '../vbd/list-vbds.js';
@@ -40,6 +41,7 @@ export class Service {
 
   /** What it has read of the kernel's vbds holds for every connection. */
   readonly #openVbds: OpenVbds;
+  readonly #surroundings = rememberStorage();
 
   constructor(options: ServiceOptions) {
     this.#options = options;
@@ -98,7 +100,8 @@ export class Service {
   async #serve(store: Xenstore, signal: AbortSignal): Promise<void> {
     const publications = new PublicationIndex(store);
     const uses = indexedVbdUses(publications, this.#openVbds);
-    const jobs = new VbdJobs(store, { ...this.#options.jobs, uses });
+    const surroundings = this.#surroundings;
+    const jobs = new VbdJobs(store, { ...this.#options.jobs, uses, surroundings });
     const watch = new BackendWatch(store, jobs, publications, this.#options);
     const ended = new Promise<never>((_, reject) => {
       watch.start(reject).then(() => {

@@ -1,5 +1,6 @@
 import type { Sharing } from '../sharing/matrix.js';
 import type { SameVmRule } from '../sharing/same-vm.js';
+import type { Surroundings } from '../topology/nearby.js';
 import type { OpenedBy } from '../vbd/opened.js';
 import type { Publication, Uapi } from '../vbd/publish.js';
 import type { VbdBackend } from '../vbd/vbd-backend.js';
@@ -18,6 +19,8 @@ export interface AttachOptions {
   readonly sameVm?: SameVmRule | undefined;
   /** Where it is known which devices vbds have; by default XenStore and sysfs are read for it. */
   readonly uses?: VbdUses | undefined;
+  /** Where it is known what devices stand on; by default all of them are looked at. */
+  readonly surroundings?: Surroundings | undefined;
   readonly signal?: AbortSignal | undefined;
   /** The backend as it was a moment ago, which need not be read again: the publication checks it. */
   readonly seen?: VbdBackend | undefined;

@@ -1,6 +1,7 @@
 import { openPinned, pinLocator } from '../block/open-export.js';
 import { SharingClaim } from '../sharing/claim.js';
 import { exportUse } from '../sharing/export-use.js';
+import { unremembered } from '../topology/nearby.js';
 import type { Step } from '../util/steps.js';
 import { awaitInitWait } from '../vbd/init-wait.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
@@ -112,6 +113,7 @@ function checkSharing(attachment: Attachment): Step<AttachStep> {
       await attachment.claim.requireFree(wanted, {
         store,
         uses: options.uses ?? readVbdUses(store, new OpenVbds(options.sysfs)),
+        surroundings: options.surroundings ?? unremembered,
         own: vbd,
         sameVm: options.sameVm ?? 'check',
         signal,

@@ -9,6 +9,7 @@ import { type ExportUse, reachOfPath } from '../sharing/export-use.js';
 import type { Sharing } from '../sharing/matrix.js';
 import type { SameVmRule } from '../sharing/same-vm.js';
 import { parseTarget } from '../target/target.js';
+import { unremembered } from '../topology/nearby.js';
 import { readStackedBlock, type StackedBlock } from '../topology/stacked-block.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
 import { readVbdUses } from '../vbd/vbd-uses.js';
@@ -65,7 +66,8 @@ export async function checkSharing(
     isAlone: () => false,
   };
   const uses = readVbdUses(store, new OpenVbds(sysfs));
-  const context = { store, uses, own: undefined, sameVm, signal };
+  const surroundings = unremembered;
+  const context = { store, uses, surroundings, own: undefined, sameVm, signal };
   const conflicts: { conflict: Conflict; reason: string }[] = [];
   for await (const conflict of findConflicts(use, await use.look(), context)) {
     conflicts.push({ conflict, reason: await explainConflict(use, conflict, context) });

@@ -18,6 +18,11 @@ export function sameDevnum(a: Devnum, b: Devnum): boolean {
   return a.major === b.major && a.minor === b.minor;
 }
 
+/** A number of its own for each device, for tables: a thousand texts would have to be made for a thousand looks. */
+export function devnumKey({ major, minor }: Devnum): number {
+  return major * 2 ** 20 + minor;
+}
+
 /** `major:minor` in decimal: the way sysfs names devices and people read them. */
 export function formatDevnum({ major, minor }: Devnum): string {
   return `${major}:${minor}`;

@@ -22,6 +22,13 @@ const sendto = libc.func('sendto', 'intptr_t', [
   ...['int', 'void *', 'size_t', 'int'],
   ...['void *', 'unsigned int'],
 ]);
+const setsockopt = libc.func('setsockopt', 'int', ['int', 'int', 'int', 'void *', 'unsigned int']);
+const bind = libc.func('int bind(int fd, void *address, unsigned int bytes)');
+const recvfrom = libc.func('recvfrom', 'intptr_t', [
+  ...['int', 'void *', 'size_t', 'int'],
+  ...['void *', 'void *'],
+]);
+
 /** An ioctl's number, and its name for messages. */
 export interface IoctlRequest {
   readonly name: string;
@@ -149,4 +156,49 @@ export function sendDatagramFrom(fd: number, bytes: Buffer, address: Buffer): bo
   const [MSG_DONTWAIT, MSG_NOSIGNAL] = [0x40, 0x4000];
   const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
   return sendto(fd, bytes, bytes.length, flags, address, address.length) === bytes.length;
+}
+
+/** An unbound netlink socket (netlink(7)) that no child inherits. Throws `SystemError`. */
+export function netlinkSocket(protocol: number): number {
+  const [AF_NETLINK, SOCK_DGRAM, SOCK_CLOEXEC, SOCK_NONBLOCK] = [16, 2, 0o2000000, 0o4000];
+  const fd: number = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+  if (fd < 0) throw SystemError.fromErrno('socket', 'netlink', koffi.errno());
+  return fd;
+}
+
+/** bind(2); `address` is a struct sockaddr. Throws `SystemError`. */
+export function bindSocket(fd: number, address: Buffer, object: string): void {
+  if (bind(fd, address, address.length) === 0) return;
+  throw SystemError.fromErrno('bind', object, koffi.errno());
+}
+
+/** Sets an integer option of a socket, at level `SOL_SOCKET`. Returns whether that was permitted. */
+export function setSocketOption(fd: number, option: number, value: number): boolean {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(value);
+  const SOL_SOCKET = 1;
+  return setsockopt(fd, SOL_SOCKET, option, bytes, bytes.length) === 0;
+}
+
+const ADDRESS_LENGTH = Buffer.alloc(4);
+
+/**
+ * recvfrom(2) without waiting. Fills `address`, a struct sockaddr, with the sender's. Returns how many
+ * bytes the datagram has, which may be more than `bytes` has room for; `undefined` if there is none.
+ * Throws `SystemError`.
+ */
+export function receiveDatagram(
+  fd: number,
+  bytes: Buffer,
+  address: Buffer,
+  object: string,
+): number | undefined {
+  const [MSG_DONTWAIT, MSG_TRUNC] = [0x40, 0x20];
+  ADDRESS_LENGTH.writeUInt32LE(address.length);
+  const flags = MSG_DONTWAIT | MSG_TRUNC;
+  const length: number = recvfrom(fd, bytes, bytes.length, flags, address, ADDRESS_LENGTH);
+  if (length >= 0) return length;
+  const error = SystemError.fromErrno('recvfrom', object, koffi.errno());
+  if (error.code === 'EAGAIN') return undefined;
+  throw error;
 }

@@ -1,5 +1,7 @@
-import type { DeviceMap, Reach } from '../topology/device-map.js';
+import type { DeviceMap } from '../topology/device-map.js';
 import { type Access, findLocalUses, type LocalUse } from '../topology/local-uses.js';
+import type { Surroundings } from '../topology/nearby.js';
+import type { Reach } from '../topology/reach.js';
 import {
   findUnexplainedLoops,
   findUnexplainedOpener,
@@ -7,7 +9,7 @@ import {
 } from '../topology/unexplained-openers.js';
 import { breathe } from '../util/breathe.js';
 import { sameVbd, type VbdPath } from '../vbd/vbd-path.js';
-import type { VbdUses } from '../vbd/vbd-uses.js';
+import type { VbdUse, VbdUses } from '../vbd/vbd-uses.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import type { ExportUse } from './export-use.js';
 import { findGuestUses, type GuestUse } from './guest-uses.js';
@@ -21,6 +23,7 @@ export type Conflict = GuestUse | LocalUse | UnexplainedUse;
 export interface SharingContext {
   readonly store: Xenstore;
   readonly uses: VbdUses;
+  readonly surroundings: Surroundings;
   /** The vbd that is being attached: what stands there already is its own. */
   readonly own: VbdPath | undefined;
   readonly sameVm: SameVmRule;
@@ -47,27 +50,28 @@ export async function* findConflicts(
   const uses = await context.uses.list({ signal: context.signal });
   // It takes a moment for each vbd there is.
   await breathe();
-  const own = uses.filter(({ vbd }) => context.own !== undefined && sameVbd(vbd, context.own));
-  const others = uses.filter((use) => !own.includes(use) && isOfInterest(use.writable, readers));
+  const isOwn = ({ vbd }: VbdUse): boolean =>
+    context.own !== undefined && sameVbd(vbd, context.own);
+  const own = uses.filter(isOwn);
+  const others = uses.filter((use) => (readers || use.writable) && !isOwn(use));
   for (const { devnum } of own) {
     for (const device of (await map.reach(devnum)).stack) known.add(device);
   }
-  for await (const { theirs, ...guest } of findGuestUses(wanted, others, { map, reach }, context)) {
+  const devices = others.map(({ devnum }) => devnum);
+  const nearby = await context.surroundings.near({ ...reach, map, devices, readers });
+  const close = others.filter(({ devnum }) => nearby.mayHave(devnum));
+  for await (const { theirs, ...guest } of findGuestUses(wanted, close, { map, reach }, context)) {
     // Claims within its stack are its own, and need no further explanation.
     for (const device of theirs.stack) known.add(device);
     if (!guest.tolerated) yield guest;
   }
-  const query = { ...reach, known, readers, signal: context.signal };
+  const query = { ...reach, known, nearby, readers, signal: context.signal };
   yield* findLocalUses(map, query);
   yield* await findUnexplainedLoops(map, query);
   if (wanted.mapper === undefined) return;
   const guests = uses.filter(({ open }) => open).map(({ devnum }) => devnum);
   const opener = await findUnexplainedOpener(map, wanted.mapper, guests);
   if (opener !== undefined) yield opener;
-}
-
-function isOfInterest(writable: boolean, readers: boolean): boolean {
-  return writable || readers;
 }
 
 /** How the device of a vbd is used. */

@@ -2,8 +2,9 @@ import type { BlockDevice } from '../block/block-device.js';
 import type { PinnedPath } from '../block/open-path.js';
 import { type Devnum, devnumFromStat, formatDevnum } from '../linux/devnum.js';
 import { hasToItself } from '../linux/lease.js';
-import { DeviceMap, fileExtent, type Reach } from '../topology/device-map.js';
+import { DeviceMap, fileExtent } from '../topology/device-map.js';
 import type { Access } from '../topology/local-uses.js';
+import type { Reach } from '../topology/reach.js';
 import type { Sharing } from './matrix.js';
 
 /** What is to be exported, before anybody is asked whether it may be. */

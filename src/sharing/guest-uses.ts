@@ -1,8 +1,9 @@
 import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, parseDevnum } from '../linux/devnum.js';
-import { type DeviceMap, hasBase, type Reach } from '../topology/device-map.js';
+import { type DeviceMap, hasBase } from '../topology/device-map.js';
 import type { Access } from '../topology/local-uses.js';
 import { knownFileOfLoop } from '../topology/loop-backing.js';
+import type { Reach } from '../topology/reach.js';
 import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
 import type { VbdUse } from '../vbd/vbd-uses.js';
 import type { SharingContext } from './conflicts.js';

@@ -1,16 +1,10 @@
 import { stat } from 'node:fs/promises';
-import {
-  type Devnum,
-  devnumFromStat,
-  formatDevnum,
-  parseDevnum,
-  sameDevnum,
-} from '../linux/devnum.js';
+import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import { type Mount, readMounts, readSwaps } from '../linux/mounts.js';
 import { isClaimed, isClaimedForLong } from './claims.js';
 import { type DeviceMap, fileExtent } from './device-map.js';
 import { type Extent, overlap } from './extent.js';
-import { scanLoops } from './scan-loops.js';
+import type { Nearby } from './nearby.js';
 import { readHolders, readPartitions } from './stacked-block.js';
 
 export type Access = 'read-only' | 'read-write';
@@ -31,8 +25,8 @@ export interface Sought {
   readonly extents: readonly Extent[];
   /** Devices of the export itself whose claim says something (`Reach.unclaimed`). */
   readonly unclaimed: readonly Devnum[];
-  /** All devices that the export stands on, itself included, as `major:minor`. */
-  readonly stack: ReadonlySet<string>;
+  /** Devices that may have some of the bytes too. */
+  readonly nearby: Nearby;
   /** Devices, `major:minor`, whose claims are accounted for: of the export itself and of guests. */
   readonly known: ReadonlySet<string>;
   /** Whether read-only uses are of interest too. */
@@ -104,27 +98,11 @@ async function look(path: string): Promise<{ devnum: Devnum | undefined; extents
 async function claimable(map: DeviceMap, sought: Sought): Promise<Devnum[]> {
   const found = [...sought.unclaimed];
   const known = new Set([...sought.known, ...found.map(formatDevnum)]);
-  const beside = [...(await scanLoops(sought.readers)), ...listAbove(map, sought.stack)];
-  for (const device of beside) {
+  for (const device of [...sought.nearby.loops, ...sought.nearby.above]) {
     if (known.has(formatDevnum(device))) continue;
     if ((await map.reachWithin(device, sought.extents)) !== undefined) found.push(device);
   }
   return found;
-}
-
-/** Whatever stands on some devices, however high. */
-function listAbove(map: DeviceMap, devices: ReadonlySet<string>): Devnum[] {
-  const keys = new Set(devices);
-  // A set that grows is walked through to its end.
-  for (const key of keys) {
-    const devnum = parseDevnum(key);
-    const block = devnum && map.block(devnum);
-    for (const holder of block ? readHolders(block) : []) keys.add(formatDevnum(holder));
-  }
-  return [...keys]
-    .filter((key) => !devices.has(key))
-    .map(parseDevnum)
-    .filter((devnum) => devnum !== undefined);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { release } from 'node:os';
+import { release, version } from 'node:os';
 import { type Devnum, formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
 import type { LoopStatus } from '../linux/loop-ioctl.js';
 import { baseKey } from './extent.js';
@@ -17,14 +17,35 @@ interface Backing {
  */
 const seen = new Map<string, Backing>();
 
+/**
+ * The version of a kernel by what uname(2) says of it. Debian's releases say nothing of the stable version
+ * (`6.1.0-49-amd64`), its build does (`#1 SMP … Debian 6.1.176-1 (…)`). Pure.
+ */
+export function kernelVersion(release: string, build: string): string {
+  return /\bDebian (\d+\.\d+\.\d+)/.exec(build)?.[1] ?? release;
+}
+
 /** b90ecc0379eb, "loop: increment the sequence number": before it the numbers say nothing. */
-const TELLING = tellsLoopsApart(release());
+export const TELLS_LOOPS_APART = tellsLoopsApart(kernelVersion(release(), version()));
 
 /** Whether a kernel of this release gives a loop device another diskseq with another file. Pure. */
 export function tellsLoopsApart(version: string): boolean {
   const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number);
   return major > 6 || (major === 6 && (minor >= 5 || (minor === 1 && patch >= 39)));
 }
+
+/**
+ * Whether a kernel of this release certainly sends an event for each loop device that is bound to a file
+ * or exchanges it: e7bc0010ceb4 of 2025, "loop: properly send KOBJ_CHANGED uevent for disk device", which
+ * was seen to be in 6.1.176 and 6.18.44. Pure.
+ */
+export function tellsOfLoops(version: string): boolean {
+  const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number);
+  return major > 6 || (major === 6 && (minor >= 18 || (minor === 1 && patch >= 176)));
+}
+
+/** This kernel does. */
+export const TELLS_OF_LOOPS = tellsOfLoops(kernelVersion(release(), version()));
 
 /**
  * The key of the file that a loop device stands on; `undefined` where it stands on none, or where that
@@ -37,7 +58,7 @@ export async function fileOfLoop(
   diskseq: bigint | undefined,
   read: () => Promise<LoopStatus | undefined>,
 ): Promise<string | undefined> {
-  if (!TELLING || devnum.major !== LOOP_MAJOR || diskseq === undefined) return undefined;
+  if (!TELLS_LOOPS_APART || devnum.major !== LOOP_MAJOR || diskseq === undefined) return undefined;
   const known = seen.get(formatDevnum(devnum));
   if (known?.diskseq === diskseq) return await known.key;
   const key = read().then(fileKey);
@@ -62,7 +83,9 @@ export async function knownFileOfLoop(
   diskseq: bigint | undefined,
 ): Promise<string | undefined> {
   const known = seen.get(formatDevnum(devnum));
-  return TELLING && known !== undefined && known.diskseq === diskseq ? await known.key : undefined;
+  return TELLS_LOOPS_APART && known !== undefined && known.diskseq === diskseq
+    ? await known.key
+    : undefined;
 }
 
 function fileKey(status: LoopStatus | undefined): string | undefined {

@@ -2,27 +2,20 @@ import { type MapperTarget, readMapper } from '../linux/device-mapper.js';
 import { type Devnum, parseDevnum } from '../linux/devnum.js';
 import type { Base } from './extent.js';
 
-/** Where some bytes of a device lie. */
-export type Segment = Located | Own;
+/** Where some bytes of a device lie: on a device below, or nowhere below, where others could meet them. */
+export type Segment = Place & ({ readonly lower: Devnum } | { readonly base: Base });
 
-/** On a device below. */
-interface Located {
+interface Place {
   /** The first of them; in bytes of the device. */
   readonly at: bigint;
-  /** How many there are; `undefined` for all. */
+  /** How many there are; `undefined` for all, in no order that is known. */
   readonly length: bigint | undefined;
-  readonly lower: Devnum;
-  /** Where the first of them lies below. */
+  /** They are all bytes from `at` on, in their order, and `length` says nothing. */
+  readonly endless?: true;
+  /** Where the first of them lies below, or on the base. */
   readonly start: bigint;
   /** They are spread over so many bytes from `start` on; it is not told which are where. */
   readonly spread?: bigint | undefined;
-}
-
-/** Nowhere below, where others could meet them. */
-interface Own {
-  readonly at: bigint;
-  readonly length: bigint;
-  readonly base: Base;
 }
 
 const SECTOR = 512n;
@@ -67,7 +60,9 @@ function targetSegments({ start, length, type, params }: MapperTarget): Segment[
     // (thin-provisioning.rst).
     case 'thin': {
       const [pool, id] = [parseDevnum(words[0] ?? ''), words[1]];
-      return pool && id ? [{ ...place, base: { kind: 'thin', pool, id } }] : undefined;
+      return pool && id
+        ? [{ ...place, start: place.at, base: { kind: 'thin', pool, id } }]
+        : undefined;
     }
     case 'striped': {
       const stripes = located(words.slice(2));

@@ -8,12 +8,15 @@ import {
   readSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { type Devnum, formatDevnum, parseDevnum } from '../linux/devnum.js';
+import { type Devnum, devnumKey, formatDevnum, parseDevnum } from '../linux/devnum.js';
+import { SystemError } from '../linux/errno.js';
 
 // Read synchronously: sysfs answers from memory within microseconds, a trip through the thread pool
 // takes ten times as long, and one question may need hundreds of such answers.
 
 const SECTOR = 512n;
+/** Part of the path of a device in sysfs that has no parent (drivers/base/core.c, get_device_parent). */
+const VIRTUAL = '/devices/virtual/';
 
 /** How a block device stands on others, as sysfs shows it at the moment in which it is asked. */
 export class StackedBlock {
@@ -54,6 +57,11 @@ export class StackedBlock {
     const bytes = (name: string): bigint => BigInt(read(this.directory, name)) * SECTOR;
     const disk = parseDevnum(read(this.#disk, 'dev')) ?? this.devnum;
     return { disk, start: bytes('start'), size: bytes('size') };
+  }
+
+  /** No hardware of its own is behind it, but a driver. */
+  get isVirtual(): boolean {
+    return this.directory.includes(VIRTUAL);
   }
 
   /** Devices that it was made of (device-mapper, md and the like). */
@@ -103,17 +111,71 @@ export function readPartitions({ directory }: StackedBlock): Devnum[] {
   return readDevnums(directory, (entry) => entry.startsWith(name));
 }
 
+/** Whole disks that can stand on others, such as mapper devices and md, but for loop devices. */
+export function listStackable(): Devnum[] {
+  return readdirSync('/sys/block')
+    .filter((name) => isStackablePath(readLink(join('/sys/block', name))))
+    .map((name) => readDevnum(join('/sys/block', name)))
+    .filter((devnum) => devnum !== undefined);
+}
+
+/** Whether a disk of this path in sysfs is one of those. Pure. */
+export function isStackablePath(path: string): boolean {
+  return path.includes(VIRTUAL) && !isLoopPath(path);
+}
+
+/** Whether a path in sysfs is that of a loop device, and not of a partition of one. Pure. */
+export function isLoopPath(path: string): boolean {
+  return /\/block\/loop\d+$/.test(path);
+}
+
+/** Whether a device has any; a loop device that is not bound has none. */
+export function hasBytes(devnum: Devnum): boolean {
+  return !['', '0'].includes(readShort(`/sys/dev/block/${formatDevnum(devnum)}/size`));
+}
+
+/** Whether there is a device of this number. */
+export function isPresent(devnum: Devnum): boolean {
+  return existsSync(`/sys/dev/block/${formatDevnum(devnum)}`);
+}
+
+/** Whether a loop device stands on something, or is about to (drivers/block/loop.c, loop_sysfs_init). */
+export function isBoundLoop(devnum: Devnum): boolean {
+  return existsSync(`/sys/dev/block/${formatDevnum(devnum)}/loop`);
+}
+
+/** Whether writes to a device are refused; memory answers. */
+export function isReadOnly(devnum: Devnum): boolean {
+  return readShort(`/sys/dev/block/${formatDevnum(devnum)}/ro`) === '1';
+}
+
 /**
  * Numbers of the loop devices that have bytes: of all, or only of those that can be written.
- * /proc/partitions has no others (block/genhd.c, show_partition), and costs one read.
  */
 export function listBoundLoops(readers: boolean): Devnum[] {
-  const lines = readText('/proc/partitions').split('\n');
-  return lines.flatMap((line) => {
-    const [, major, minor, , name = ''] = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(loop\d+)$/.exec(line) ?? [];
-    if (name === '' || (!readers && readShort(`/sys/block/${name}/ro`) === '1')) return [];
-    return [{ major: Number(major), minor: Number(minor) }];
-  });
+  const loops = [...parseLoops(readPartitionList())].map(([, devnum]) => devnum);
+  return readers ? loops : loops.filter((devnum) => !isReadOnly(devnum));
+}
+
+/** The block devices that have bytes, a line each, in one read (block/genhd.c, show_partition).
+ * Throws `SystemError`. */
+export function readPartitionList(): string {
+  const path = '/proc/partitions';
+  try {
+    return readFileSync(path, 'latin1');
+  } catch (error) {
+    throw SystemError.fromNode('read', path, error);
+  }
+}
+
+/** The loop devices among them, by their keys. Pure. */
+export function parseLoops(partitions: string): Map<number, Devnum> {
+  const loops = new Map<number, Devnum>();
+  for (const [, major, minor] of partitions.matchAll(/^ *(\d+) +(\d+) +\d+ loop\d+$/gm)) {
+    const devnum = { major: Number(major), minor: Number(minor) };
+    loops.set(devnumKey(devnum), devnum);
+  }
+  return loops;
 }
 
 /** Whether a bound loop device clears itself with its last close; memory answers, not its file. */
@@ -137,6 +199,15 @@ function readShort(file: string): string {
     return '';
   } finally {
     closeSync(fd);
+  }
+}
+
+function readLink(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    // It went away at this moment.
+    return '';
   }
 }
 

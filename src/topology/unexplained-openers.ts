@@ -3,7 +3,6 @@ import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import type { DeviceMap } from './device-map.js';
 import type { Access, Sought } from './local-uses.js';
-import { scanLoops } from './scan-loops.js';
 import { isAutoclearLoop } from './stacked-block.js';
 
 /**
@@ -27,10 +26,10 @@ export interface UnexplainedUse {
  */
 export async function findUnexplainedLoops(
   map: DeviceMap,
-  { known, extents, readers }: Sought,
+  { known, extents, nearby }: Sought,
 ): Promise<UnexplainedUse[]> {
   const found: UnexplainedUse[] = [];
-  for (const devnum of await scanLoops(readers)) {
+  for (const devnum of nearby.loops) {
     if (known.has(formatDevnum(devnum)) || !isAutoclearLoop(devnum)) continue;
     if ((await map.reachWithin(devnum, extents)) === undefined) continue;
     const holders = await listDiskHolders(devnum);

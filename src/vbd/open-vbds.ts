@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorMessage } from '../errors.js';
 import type { Devnum } from '../linux/devnum.js';
-import { listEntries } from '../linux/directory.js';
+import { type EntryValue, KnownDirectory } from '../linux/directory.js';
 import { isSystemError } from '../linux/errno.js';
 import { scanDevnum } from './scan-devnum.js';
 import { readVbdAttribute, XEN_BACKEND_DEVICES } from './vbd-directory.js';
@@ -15,12 +15,9 @@ export interface OpenVbd {
   readonly devnum: Devnum;
   /** Whether blkback has opened it for writing: it does when there is a `w` in `mode`. */
   readonly writable: boolean;
-}
-
-/** An instance of a vbd: what it has open does not change for as long as it exists. */
-interface Instance {
-  readonly inode: string;
-  readonly open: OpenVbd;
+  /** What tells it from a vbd that has published a device only (`VbdUse`). */
+  readonly open: true;
+  readonly diskseq: undefined;
 }
 
 /**
@@ -35,29 +32,19 @@ interface Instance {
 export class OpenVbds {
   readonly #directory: string;
   readonly #bus: string;
-  #known = new Map<string, Instance>();
+  readonly #instances: KnownDirectory<OpenVbd>;
 
   /** @param sysfs root of sysfs. */
   constructor(sysfs: string) {
     this.#directory = join(sysfs, XEN_BACKEND_DEVICES);
     this.#bus = join(sysfs, 'bus');
+    this.#instances = new KnownDirectory(this.#directory);
   }
 
   /** All of them at this moment. Throws `ESYSFS` where sysfs does not tell: that is not "nobody". */
   async list(): Promise<readonly OpenVbd[]> {
-    const present = new Map<string, Instance>();
-    for (const { name, inode } of await this.#listInstances()) {
-      const known = this.#known.get(name);
-      const instance = known?.inode === inode ? known : this.#read(name, inode);
-      if (instance !== undefined) present.set(name, instance);
-    }
-    this.#known = present;
-    return [...present.values()].map(({ open }) => open);
-  }
-
-  async #listInstances(): Promise<{ readonly name: string; readonly inode: string }[]> {
     try {
-      return await listEntries(this.#directory);
+      return await this.#instances.list((name) => this.#read(name));
     } catch (error) {
       // A kernel without xen-backend devices has a bus directory all the same, and no vbd is served.
       const absent = isSystemError(error, 'ENOENT') && existsSync(this.#bus);
@@ -69,7 +56,7 @@ export class OpenVbds {
     }
   }
 
-  #read(name: string, inode: string): Instance | undefined {
+  #read(name: string): EntryValue<OpenVbd> | undefined {
     const [, domid, devid] = /^vbd-(\d{1,5})-(\d{1,10})$/.exec(name) ?? [];
     if (domid === undefined || devid === undefined) return undefined;
     const directory = join(this.#directory, name);
@@ -81,6 +68,7 @@ export class OpenVbds {
     const mode = readVbdAttribute(directory, 'mode');
     const writable = mode?.includes('w') ?? true;
     const vbd = vbdPath(Number(domid), Number(devid));
-    return { inode: mode === undefined ? '' : inode, open: { vbd, devnum, writable } };
+    const value = { vbd, devnum, writable, open: true, diskseq: undefined } as const;
+    return { value, lasting: mode !== undefined };
   }
 }

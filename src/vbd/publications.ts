@@ -1,4 +1,5 @@
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+import { type PublishedDevice, parsePublished } from './published-device.js';
 import { backendNode, type VbdPath } from './vbd-path.js';
 
 /** A vbd that names a device to blkback, whoever wrote it; values as they stand in XenStore. */
@@ -8,6 +9,8 @@ export interface VbdPublication {
   readonly physicalDevice: string;
   readonly diskseq: string | undefined;
   readonly mode: string | undefined;
+  /** The device that this names to blkback; `undefined` for a value that names none. */
+  readonly device: Omit<PublishedDevice, 'path'> | undefined;
 }
 
 /** The nodes that make up a publication. */
@@ -25,7 +28,7 @@ export async function readPublications(
     const at = index * PUBLICATION_NODES.length;
     const [mode, device, diskseq] = values.slice(at, at + PUBLICATION_NODES.length);
     if (device === undefined) return [];
-    const physicalDevice = device.toString('latin1');
-    return [{ vbd, physicalDevice, mode: mode?.toString(), diskseq: diskseq?.toString() }];
+    const nodes = { physicalDevice: device.toString('latin1'), diskseq: diskseq?.toString() };
+    return [{ vbd, ...nodes, mode: mode?.toString(), device: parsePublished(nodes) }];
   });
 }

@@ -4,7 +4,6 @@ import { listVbds } from './list-vbds.js';
 import type { OpenVbd, OpenVbds } from './open-vbds.js';
 import type { PublicationIndex } from './publication-index.js';
 import { readPublications, type VbdPublication } from './publications.js';
-import { parsePublished } from './published-device.js';
 import type { VbdPath } from './vbd-path.js';
 
 /** A device that blkback has open for a vbd, or is about to open. */
@@ -60,18 +59,14 @@ export function joinUses(
   open: readonly OpenVbd[],
   publications: readonly VbdPublication[],
 ): VbdUse[] {
-  const uses = new Map<string, VbdUse>();
-  for (const { vbd, devnum, writable } of open) {
-    uses.set(vbd.backend, { vbd, devnum, writable, open: true, diskseq: undefined });
-  }
-  const found = [...uses.values()];
-  for (const publication of publications) {
-    const { vbd, mode } = publication;
-    const device = parsePublished(publication);
+  const uses: VbdUse[] = [...open];
+  const known = new Map<string, OpenVbd>();
+  for (const use of open) known.set(use.vbd.backend, use);
+  for (const { vbd, mode, device } of publications) {
     if (device === undefined) continue;
-    const known = uses.get(vbd.backend);
-    if (known !== undefined && sameDevnum(known.devnum, device.devnum)) continue;
-    found.push({ ...device, vbd, writable: mode?.includes('w') ?? true, open: false });
+    const found = known.get(vbd.backend);
+    if (found !== undefined && sameDevnum(found.devnum, device.devnum)) continue;
+    uses.push({ ...device, vbd, writable: mode?.includes('w') ?? true, open: false });
   }
-  return found;
+  return uses;
 }

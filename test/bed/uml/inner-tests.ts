@@ -19,11 +19,13 @@ export function innerFiles(): string[] {
 
 /** The environment of tests inside: whether they may be skipped, and how long they may take. */
 export function innerEnvironment(): Record<string, string> {
-  const { XEN_BLKBACK_BEDS, XEN_BLKBACK_EFFORT, XEN_BLKBACK_ADDS } = process.env;
+  const { XEN_BLKBACK_BEDS, XEN_BLKBACK_EFFORT, XEN_BLKBACK_ADDS, XEN_BLKBACK_BESIDE } =
+    process.env;
   return {
     ...(XEN_BLKBACK_BEDS !== undefined && { XEN_BLKBACK_BEDS }),
     ...(XEN_BLKBACK_EFFORT !== undefined && { XEN_BLKBACK_EFFORT }),
     ...(XEN_BLKBACK_ADDS !== undefined && { XEN_BLKBACK_ADDS }),
+    ...(XEN_BLKBACK_BESIDE !== undefined && { XEN_BLKBACK_BESIDE }),
   };
 }
 

@@ -5,6 +5,7 @@ import { pinPath } from '../../../src/block/open-path.js';
 import { SharingClaim } from '../../../src/sharing/claim.js';
 import type { ExportUse } from '../../../src/sharing/export-use.js';
 import { reachOfPath } from '../../../src/sharing/export-use.js';
+import { unremembered } from '../../../src/topology/nearby.js';
 import type { VbdUse } from '../../../src/vbd/vbd-uses.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { temporaryDirectory } from '../../bed/paths.js';
@@ -53,6 +54,7 @@ describe('SharingClaim', () => {
     await claim.requireFree(wanted, {
       store,
       uses: { list },
+      surroundings: unremembered,
       own: undefined,
       sameVm: 'check',
       signal,

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
-import { tellsLoopsApart } from '../../../src/topology/loop-backing.js';
+import {
+  kernelVersion,
+  tellsLoopsApart,
+  tellsOfLoops,
+} from '../../../src/topology/loop-backing.js';
 
 describe('tellsLoopsApart', () => {
   for (const [version, tells] of [
@@ -19,4 +23,28 @@ describe('tellsLoopsApart', () => {
       assert.equal(tellsLoopsApart(version), tells);
     });
   }
+});
+
+describe('tellsOfLoops', () => {
+  for (const [version, tells] of [
+    ['6.18.44-fc-v595', true],
+    ['7.3.4', true],
+    ['6.1.176', true],
+    ['6.1.175', false],
+    ['6.12.117', false],
+    ['6.1.0-49-amd64', false],
+    ['rubbish', false],
+  ] as const) {
+    it(`${tells ? 'holds' : 'is not relied on'} for Linux ${version}`, () => {
+      assert.equal(tellsOfLoops(version), tells);
+    });
+  }
+});
+
+describe('kernelVersion', () => {
+  it('is in the build of a Debian kernel, and else in the release', () => {
+    const build = '#1 SMP PREEMPT_DYNAMIC Debian 6.1.176-1 (2026-07-04)';
+    assert.equal(kernelVersion('6.1.0-49-amd64', build), '6.1.176');
+    assert.equal(kernelVersion('6.18.44', '#1 SMP PREEMPT_DYNAMIC @0'), '6.18.44');
+  });
 });

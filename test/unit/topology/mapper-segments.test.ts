@@ -37,7 +37,9 @@ describe('The segments of a mapper table', () => {
 
   it('of a thin volume are its own, by pool and number', () => {
     const base = { kind: 'thin', pool: { major: 253, minor: 2 }, id: '7' };
-    assert.deepEqual(tableSegments([line('thin', '253:2 7')]), [{ at: 0n, length: 8192n, base }]);
+    assert.deepEqual(tableSegments([line('thin', '253:2 7')]), [
+      { at: 0n, length: 8192n, start: 0n, base },
+    ]);
   });
 
   it('of a snapshot are anywhere among its exceptions', () => {

@@ -1,0 +1,68 @@
+import { type Devnum, formatDevnum } from '../linux/devnum.js';
+import {
+  type Extent,
+  intersect,
+  isEmpty,
+  project,
+  WHOLE,
+  type Window,
+  windowOf,
+} from './extent.js';
+import type { Segment } from './mapper-segments.js';
+
+/** What lies under a device. */
+export interface Reach {
+  /** The bytes at the bottom; none for a device that has none, or is gone. */
+  readonly extents: readonly Extent[];
+  /** Every device on the way down, the device itself included, as `major:minor`. */
+  readonly stack: ReadonlySet<string>;
+  /** Those of them whose claim is still to be had: nobody in this stack has claimed them. */
+  readonly unclaimed: readonly Devnum[];
+}
+
+/** What lies directly below a device, or that it has the bytes itself. */
+export interface Below {
+  readonly segments: readonly Segment[];
+  /** Devices below that its driver does not claim. */
+  readonly unclaimed: readonly Devnum[];
+}
+
+/** The kernel allows far fewer; this ends what a device that changes meanwhile might begin. */
+const DEEPEST = 32;
+
+/**
+ * Follows a device down to files and disks. `below` looks up what lies directly below a device,
+ * `undefined` for one that is not there; it is asked again for a device that is met twice. Throws what
+ * that throws.
+ */
+export async function followDown(
+  devnum: Devnum,
+  below: (devnum: Devnum) => Promise<Below | undefined>,
+): Promise<Reach> {
+  const extents: Extent[] = [];
+  const stack = new Set<string>();
+  const unclaimed = [devnum];
+  const descend = async (device: Devnum, window: Window, depth: number): Promise<void> => {
+    if (isEmpty(window) || depth > DEEPEST) return;
+    const found = await below(device);
+    if (found === undefined) return;
+    stack.add(formatDevnum(device));
+    unclaimed.push(...found.unclaimed);
+    for (const segment of found.segments) {
+      const part = projectSegment(window, segment);
+      if ('base' in segment) extents.push({ base: segment.base, ...part });
+      else await descend(segment.lower, part, depth + 1);
+    }
+  };
+  await descend(devnum, WHOLE, 0);
+  return { extents, stack, unclaimed };
+}
+
+/** Where a window lies below; all of the spread, where that is all that is known. */
+function projectSegment(window: Window, segment: Segment): Window {
+  const { at, length, start, spread, endless } = segment;
+  if (length === undefined && !endless) return WHOLE;
+  if (spread === undefined) return project(window, { at, start, length });
+  const part = intersect(window, windowOf(at, length));
+  return isEmpty(part) ? part : windowOf(start, spread);
+}

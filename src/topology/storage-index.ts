@@ -1,0 +1,110 @@
+import { type Devnum, devnumKey, parseDevnum } from '../linux/devnum.js';
+import type { UeventSource } from '../linux/uevents.js';
+import { Successive } from '../util/successive.js';
+import type { DeviceMap } from './device-map.js';
+import { baseKey, type Extent } from './extent.js';
+import { listAbove, type Nearby, type NearbyQuery, type Surroundings } from './nearby.js';
+import { StackableDevices } from './stackable-devices.js';
+import { isReadOnly } from './stacked-block.js';
+import { StorageTable } from './storage-table.js';
+
+/**
+ * What the block devices of this machine stand on, remembered from question to question. Each question
+ * first hears what has happened since the last one, and looks at what no event tells of; only what has
+ * changed is read again. So a question costs the same beside a thousand devices as beside none, but for
+ * a look at the list of devices.
+ */
+export class StorageIndex implements Surroundings {
+  readonly #events: UeventSource;
+  readonly #table: StorageTable;
+  readonly #devices: StackableDevices;
+  /** Devices of vbds that have been asked for since the last update. */
+  #asked: (readonly Devnum[])[] = [];
+  readonly #updates = new Successive(() => this.#update());
+  /** All events up to the last update have been taken into account. */
+  #isComplete = false;
+
+  /** @param loopsAreTold an event comes for each loop device that is bound, or exchanges its file. */
+  constructor(events: UeventSource, loopsAreTold: boolean) {
+    this.#events = events;
+    this.#table = new StorageTable(loopsAreTold);
+    this.#devices = new StackableDevices(loopsAreTold);
+  }
+
+  async near(query: NearbyQuery): Promise<Nearby> {
+    const { map, devices, extents, stack, readers } = query;
+    this.#asked.push(devices);
+    await this.#updates.next();
+    if (await this.#doubtWindows(map, extents)) await this.#updates.next();
+    const found = this.#table.meeting(extents);
+    const loops: Devnum[] = [];
+    const above: Devnum[] = [];
+    for (const [key, devnum] of found) {
+      if (!this.#devices.isLoop(key)) above.push(devnum);
+      else if (readers || !isReadOnly(devnum)) loops.push(devnum);
+    }
+    return {
+      loops,
+      above: this.#thoseAbove(above, map, stack),
+      mayHave: (devnum) => {
+        const key = devnumKey(devnum);
+        return found.has(key) || !this.#table.has(key);
+      },
+    };
+  }
+
+  /**
+   * Looks whether the loop devices over the files in question still have the windows that they had.
+   * What the asker has looked up already is not looked up again.
+   */
+  async #doubtWindows(map: DeviceMap, extents: readonly Extent[]): Promise<boolean> {
+    const files = new Set(extents.filter(({ base }) => base.kind === 'file').map(fileKey));
+    const loops = [...files].flatMap((file) => this.#table.nodes.loopsOver(file));
+    const looks = loops.map(async (devnum) => {
+      const isSame = this.#table.nodes.agrees(devnum, await map.loop(devnum));
+      if (!isSame) this.#table.nodes.doubt(devnumKey(devnum));
+      return isSame;
+    });
+    return (await Promise.all(looks)).includes(false);
+  }
+
+  /** Of some devices, those that have claimed a device of the stack, or one that has. */
+  #thoseAbove(devices: readonly Devnum[], map: DeviceMap, stack: ReadonlySet<string>): Devnum[] {
+    const isUnknown = devices.some((devnum) => this.#table.isUnknown(devnumKey(devnum)));
+    const holders = new Set(isUnknown ? listAbove(map, stack).map(devnumKey) : []);
+    const keys = new Set([...stack].map(parseDevnum).map((devnum) => devnum && devnumKey(devnum)));
+    return devices.filter((devnum) => {
+      const key = devnumKey(devnum);
+      if (keys.has(key)) return false;
+      return this.#table.isUnknown(key)
+        ? holders.has(key)
+        : this.#table.nodes.claimedBy(key).some((claimed) => keys.has(claimed));
+    });
+  }
+
+  async #update(): Promise<void> {
+    this.#hear();
+    await this.#table.refresh();
+  }
+
+  /** Nothing waits in here: whoever looks meanwhile must not find a table of which half is gone. */
+  #hear(): void {
+    const wasComplete = this.#isComplete;
+    this.#isComplete = false;
+    const drained = this.#events.drain();
+    const events = wasComplete && drained !== 'overrun' ? drained : undefined;
+    if (events === undefined) this.#table.clear();
+    for (const { devnum } of events ?? []) this.#table.nodes.doubt(devnumKey(devnum));
+    const { come, gone } = this.#devices.update(events);
+    for (const key of gone) this.#table.drop(key);
+    for (const devnums of [come, ...this.#asked]) {
+      for (const devnum of devnums) this.#table.expect(devnum);
+    }
+    this.#asked = [];
+    this.#isComplete = true;
+  }
+}
+
+function fileKey({ base }: Extent): string {
+  return baseKey(base);
+}

@@ -1,0 +1,135 @@
+import { type Devnum, devnumKey } from '../linux/devnum.js';
+import type { LoopStatus } from '../linux/loop-ioctl.js';
+import { DeviceMap } from './device-map.js';
+import { baseKey } from './extent.js';
+import type { Below } from './reach.js';
+import { loopNodeText, readNode, type StorageNode } from './storage-node.js';
+
+/** What lies directly below block devices, kept for as long as it holds. */
+export class StorageNodes {
+  readonly #nodes = new Map<number, StorageNode>();
+  readonly #reading = new Map<number, Promise<StorageNode>>();
+  /** Those of which no event tells every change. */
+  readonly #unannounced = new Map<number, StorageNode>();
+  /** What may have changed. */
+  readonly #doubtful = new Set<number>();
+  /** Loop devices by the key of their file. */
+  readonly #loops = new Map<string, Map<number, Devnum>>();
+
+  readonly #loopsAreTold: boolean;
+
+  /** @param loopsAreTold an event comes for each loop device that exchanges its file. */
+  constructor(loopsAreTold: boolean) {
+    this.#loopsAreTold = loopsAreTold;
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    for (const known of [this.#nodes, this.#unannounced, this.#doubtful, this.#loops])
+      known.clear();
+  }
+
+  /** Forgets one device. */
+  forget(key: number): void {
+    const node = this.#nodes.get(key);
+    this.#nodes.delete(key);
+    this.#unannounced.delete(key);
+    this.#doubtful.delete(key);
+    for (const file of node ? filesOf(node) : []) {
+      const loops = this.#loops.get(file);
+      loops?.delete(key);
+      if (loops?.size === 0) this.#loops.delete(file);
+    }
+  }
+
+  /** Has a device read again, if it is known. */
+  doubt(key: number): void {
+    if (this.#nodes.has(key)) this.#doubtful.add(key);
+  }
+
+  get(key: number): StorageNode | undefined {
+    return this.#nodes.get(key);
+  }
+
+  /** There was no such device when it was read. */
+  isAbsent(key: number): boolean {
+    const node = this.#nodes.get(key);
+    return node !== undefined && node.below === undefined && !node.failed;
+  }
+
+  /** The devices that a device has claimed, or that those have, itself included. */
+  claimedBy(key: number): number[] {
+    const found = new Set([key]);
+    // A set that grows is walked through to its end.
+    for (const one of found) {
+      const node = this.#nodes.get(one);
+      if (!node?.claims) continue;
+      for (const segment of node.below?.segments ?? []) {
+        if ('lower' in segment) found.add(devnumKey(segment.lower));
+      }
+    }
+    return [...found];
+  }
+
+  /** Loop devices that stand on the file of this key. */
+  loopsOver(file: string): Devnum[] {
+    return [...(this.#loops.get(file)?.values() ?? [])];
+  }
+
+  /** Whether a loop device is known with just this status. */
+  agrees(devnum: Devnum, status: LoopStatus | undefined): boolean {
+    return this.#nodes.get(devnumKey(devnum))?.text === loopNodeText(status);
+  }
+
+  /** Reads again what may have changed. Returns what has. */
+  async refresh(): Promise<number[]> {
+    for (const [key, node] of this.#unannounced) if (!node.holds?.()) this.#doubtful.add(key);
+    if (this.#doubtful.size === 0) return [];
+    const known = [...this.#doubtful].map((key) => this.#nodes.get(key));
+    const map = new DeviceMap();
+    const changed = await Promise.all(
+      known.map(async (node) => {
+        if (node === undefined) return [];
+        const key = devnumKey(node.devnum);
+        this.forget(key);
+        return (await this.read(map, node.devnum)).text === node.text ? [] : [key];
+      }),
+    );
+    return changed.flat();
+  }
+
+  /** What lies directly below a device, from memory if it is known. */
+  async below(map: DeviceMap, devnum: Devnum): Promise<Below | undefined> {
+    return (this.#nodes.get(devnumKey(devnum)) ?? (await this.read(map, devnum))).below;
+  }
+
+  /** Reads a device, once for all who want to know at the same time. */
+  async read(map: DeviceMap, devnum: Devnum): Promise<StorageNode> {
+    const key = devnumKey(devnum);
+    const underWay = this.#reading.get(key);
+    if (underWay !== undefined) return await underWay;
+    const reading = readNode(map, devnum, this.#loopsAreTold).finally(() =>
+      this.#reading.delete(key),
+    );
+    this.#reading.set(key, reading);
+    const node = await reading;
+    this.#keep(key, node);
+    return node;
+  }
+
+  #keep(key: number, node: StorageNode): void {
+    this.#nodes.set(key, node);
+    if (node.holds !== undefined) this.#unannounced.set(key, node);
+    for (const file of filesOf(node)) {
+      const loops = this.#loops.get(file) ?? new Map<number, Devnum>();
+      this.#loops.set(file, loops.set(key, node.devnum));
+    }
+  }
+}
+
+/** The key of the file below, if it is a loop device over one. */
+function filesOf({ below }: StorageNode): string[] {
+  const bases =
+    below?.segments.flatMap((segment) => ('base' in segment ? [segment.base] : [])) ?? [];
+  return bases.filter(({ kind }) => kind === 'file').map(baseKey);
+}

@@ -1,0 +1,116 @@
+import { type Devnum, devnumKey } from '../linux/devnum.js';
+import { DeviceMap } from './device-map.js';
+import type { Extent } from './extent.js';
+import { ExtentTable } from './extent-table.js';
+import { followDown } from './reach.js';
+import { StorageNodes } from './storage-nodes.js';
+
+/**
+ * The bytes of devices, each with the devices that it stands on: when one of those changes, its bytes
+ * are not known until they have been found out again.
+ */
+export class StorageTable {
+  readonly nodes: StorageNodes;
+  readonly #extents = new ExtentTable();
+  /** By a device: those that stand on it, itself included. */
+  readonly #dependents = new Map<number, Set<number>>();
+  /** By a device: what it stands on, itself included. */
+  readonly #stacks = new Map<number, Set<number>>();
+  readonly #pending = new Map<number, Devnum>();
+
+  /** @param loopsAreTold an event comes for each loop device that exchanges its file. */
+  constructor(loopsAreTold: boolean) {
+    this.nodes = new StorageNodes(loopsAreTold);
+  }
+
+  clear(): void {
+    this.nodes.clear();
+    this.#extents.clear();
+    for (const map of [this.#dependents, this.#stacks, this.#pending]) map.clear();
+  }
+
+  has(key: number): boolean {
+    return this.#extents.has(key);
+  }
+
+  isUnknown(key: number): boolean {
+    return this.#extents.isUnknown(key);
+  }
+
+  meeting(extents: readonly Extent[]): Map<number, Devnum> {
+    return this.#extents.meeting(extents);
+  }
+
+  /** Enters a device whose bytes are to be found out by the next `refresh`. */
+  expect(devnum: Devnum): void {
+    const key = devnumKey(devnum);
+    if (this.#extents.has(key)) return;
+    this.#extents.set(devnum, undefined);
+    this.#pending.set(key, devnum);
+  }
+
+  /** Takes a device out. */
+  drop(key: number): void {
+    this.#extents.delete(key);
+    this.#pending.delete(key);
+    this.#leave(key);
+  }
+
+  /** Reads what has changed, and all that is not known. */
+  async refresh(): Promise<void> {
+    const loosened = new Set<number>();
+    for (const changed of await this.nodes.refresh()) {
+      for (const key of this.#dependents.get(changed) ?? []) loosened.add(key);
+    }
+    for (const key of loosened) this.#doubt(key);
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    const map = new DeviceMap();
+    await Promise.all(pending.map((devnum) => this.#follow(map, devnum)));
+  }
+
+  #doubt(key: number): void {
+    const devnum = this.#extents.get(key);
+    if (devnum === undefined) return;
+    this.#extents.set(devnum, undefined);
+    this.#pending.set(key, devnum);
+  }
+
+  async #follow(map: DeviceMap, devnum: Devnum): Promise<void> {
+    const key = devnumKey(devnum);
+    const stack = new Set<number>();
+    const { extents } = await followDown(devnum, async (device) => {
+      stack.add(devnumKey(device));
+      return await this.nodes.below(map, device);
+    });
+    if (this.nodes.isAbsent(key)) {
+      // It has no bytes, and is a new one when it comes again.
+      this.nodes.forget(key);
+      this.drop(key);
+      return;
+    }
+    const failed = [...stack].some((one) => this.nodes.get(one)?.failed);
+    this.#leave(key, stack);
+    this.#stacks.set(key, stack);
+    for (const lower of stack) {
+      const dependents = this.#dependents.get(lower) ?? new Set<number>();
+      this.#dependents.set(lower, dependents.add(key));
+    }
+    this.#extents.set(devnum, failed ? undefined : extents);
+    // What could not be read is read again each time.
+    if (failed) this.#pending.set(key, devnum);
+  }
+
+  /** Undoes what says on which devices one stands, but for those of `staying`. */
+  #leave(key: number, staying: ReadonlySet<number> = new Set()): void {
+    for (const lower of this.#stacks.get(key) ?? []) {
+      if (staying.has(lower)) continue;
+      const dependents = this.#dependents.get(lower);
+      dependents?.delete(key);
+      if (dependents?.size !== 0) continue;
+      this.#dependents.delete(lower);
+      this.nodes.forget(lower);
+    }
+    this.#stacks.delete(key);
+  }
+}

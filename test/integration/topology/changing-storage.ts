@@ -1,0 +1,162 @@
+import { execFileSync } from 'node:child_process';
+import { closeSync, openSync, statSync } from 'node:fs';
+import { type Devnum, devnumFromStat, devnumKey } from '../../../src/linux/devnum.js';
+import { SystemError } from '../../../src/linux/errno.js';
+import { O_NONBLOCK, O_RDONLY, O_RDWR, OwnedFd } from '../../../src/linux/fd.js';
+import { ioctl, ioctlSync } from '../../../src/linux/ffi.js';
+import {
+  clearLoop,
+  configureLoop,
+  getFreeLoop,
+  LO_FLAGS_READ_ONLY,
+} from '../../../src/linux/loop-ioctl.js';
+
+const LOOP_CHANGE_FD = { name: 'LOOP_CHANGE_FD', number: 0x4c06 };
+const LOOP_SET_STATUS64 = { name: 'LOOP_SET_STATUS64', number: 0x4c04 };
+const LOOP_GET_STATUS64 = { name: 'LOOP_GET_STATUS64', number: 0x4c05 };
+const [INFO_SIZE, OFFSET, SIZE_LIMIT] = [232, 24, 32];
+
+/** A loop device that a test binds, changes and unbinds, keeping its number. */
+export class ChangingLoop {
+  readonly path: string;
+  readonly devnum: Devnum;
+
+  private constructor(path: string) {
+    this.path = path;
+    this.devnum = devnumFromStat(statSync(path, { bigint: true }).rdev);
+  }
+
+  /** Takes a free one by binding it to a file or device. */
+  static async bind(file: string, options: BindOptions = {}): Promise<ChangingLoop> {
+    for (;;) {
+      const control = OwnedFd.openSync('/dev/loop-control', O_RDWR);
+      const loop = new ChangingLoop(`/dev/loop${getFreeLoop(control)}`);
+      await control.close();
+      if (await loop.rebind(file, options)) return loop;
+    }
+  }
+
+  /** Binds the same number again; `false` where somebody else has it by now. */
+  async rebind(file: string, { readOnly = false, offset = 0, size = 0 }: BindOptions = {}) {
+    const backing = openSync(file, readOnly ? O_RDONLY : O_RDWR);
+    try {
+      await using loop = await OwnedFd.open(this.path, O_RDWR);
+      await configureLoop(loop, {
+        backingFd: backing,
+        blockSize: 512,
+        offset: BigInt(offset),
+        sizeLimit: BigInt(size),
+        flags: readOnly ? LO_FLAGS_READ_ONLY : 0,
+        fileName: file,
+      });
+      return true;
+    } catch (error) {
+      if (error instanceof SystemError) return false;
+      throw error;
+    } finally {
+      closeSync(backing);
+    }
+  }
+
+  /** Moves its window. */
+  async move(offset: number, size: number): Promise<void> {
+    await using loop = await OwnedFd.open(this.path, O_RDONLY | O_NONBLOCK);
+    const info = Buffer.alloc(INFO_SIZE);
+    await ioctl(loop.fd, LOOP_GET_STATUS64, info, loop.name);
+    info.writeBigUInt64LE(BigInt(offset), OFFSET);
+    info.writeBigUInt64LE(BigInt(size), SIZE_LIMIT);
+    await ioctl(loop.fd, LOOP_SET_STATUS64, info, loop.name);
+  }
+
+  /** Exchanges the file of a read-only one; `false` where the kernel refuses. */
+  async exchange(file: string): Promise<boolean> {
+    const backing = openSync(file, O_RDONLY);
+    try {
+      await using loop = await OwnedFd.open(this.path, O_RDONLY | O_NONBLOCK);
+      ioctlSync(loop.fd, LOOP_CHANGE_FD, backing, loop.name);
+      return true;
+    } catch (error) {
+      if (error instanceof SystemError) return false;
+      throw error;
+    } finally {
+      closeSync(backing);
+    }
+  }
+
+  /** The kernel does it when nobody has it open any more. */
+  async clear(): Promise<void> {
+    try {
+      await using loop = await OwnedFd.open(this.path, O_RDONLY | O_NONBLOCK);
+      await clearLoop(loop);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+    }
+  }
+
+  addPartition(number: number, start: number, sectors: number): boolean {
+    return run('addpart', this.path, `${number}`, `${start}`, `${sectors}`);
+  }
+
+  resizePartition(number: number, sectors: number): boolean {
+    return run('resizepart', this.path, `${number}`, `${sectors}`);
+  }
+
+  deletePartition(number: number): boolean {
+    return run('delpart', this.path, `${number}`);
+  }
+}
+
+export interface BindOptions {
+  readonly readOnly?: boolean;
+  /** Bytes. */
+  readonly offset?: number;
+  /** Bytes; 0 for all. */
+  readonly size?: number;
+}
+
+function run(program: string, ...args: string[]): boolean {
+  try {
+    execFileSync(program, args, { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The number of a device node; `undefined` where there is none. */
+export function devnumOfNode(path: string): Devnum | undefined {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return found?.isBlockDevice() ? devnumFromStat(found.rdev) : undefined;
+}
+
+/** Chooses at random, the same way each time for one seed. */
+export class Dice {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed;
+  }
+
+  /** A number from 0 up to, and without, `end`. */
+  below(end: number): number {
+    // Numerical Recipes' generator: its upper bits are good enough here.
+    this.#state = (Math.imul(this.#state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((this.#state / 2 ** 32) * end);
+  }
+
+  choose<T>(values: readonly T[]): T {
+    const value = values[this.below(values.length)];
+    if (value === undefined) throw new Error('nothing to choose from');
+    return value;
+  }
+
+  /** True once in so many times. */
+  once(times: number): boolean {
+    return this.below(times) === 0;
+  }
+}
+
+export function sameKeys(some: Iterable<Devnum>, others: Iterable<Devnum>): boolean {
+  const keys = [...some].map(devnumKey).sort();
+  return keys.join() === [...others].map(devnumKey).sort().join();
+}

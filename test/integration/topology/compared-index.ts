@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
+import { type Devnum, devnumKey, formatDevnum } from '../../../src/linux/devnum.js';
+import { type Uevent, UeventSocket, type UeventSource } from '../../../src/linux/uevents.js';
+import { DeviceMap, fileExtent } from '../../../src/topology/device-map.js';
+import { TELLS_OF_LOOPS } from '../../../src/topology/loop-backing.js';
+import { type Nearby, type NearbyQuery, unremembered } from '../../../src/topology/nearby.js';
+import { StorageIndex } from '../../../src/topology/storage-index.js';
+import { devnumOfNode } from './changing-storage.js';
+
+/** The kernel's events, of which a test can keep some from the index. */
+export class EditedEvents implements UeventSource {
+  readonly #socket: UeventSource;
+  #kept: Uevent[] = [];
+  #overrun = false;
+
+  constructor() {
+    const socket = UeventSocket.open();
+    assert.ok(socket, 'the events of the kernel can be heard');
+    this.#socket = socket;
+  }
+
+  /** As if the kernel had told nothing of this device since the last call. */
+  suppress(devnum: Devnum): void {
+    this.#fetch();
+    this.#kept = this.#kept.filter((event) => devnumKey(event.devnum) !== devnumKey(devnum));
+  }
+
+  /** As if there had been no room for some. */
+  lose(): void {
+    this.#overrun = true;
+  }
+
+  drain(): readonly Uevent[] | 'overrun' {
+    this.#fetch();
+    const events = this.#kept;
+    this.#kept = [];
+    if (!this.#overrun) return events;
+    this.#overrun = false;
+    return 'overrun';
+  }
+
+  #fetch(): void {
+    const events = this.#socket.drain();
+    if (events === 'overrun') this.#overrun = true;
+    else this.#kept.push(...events);
+  }
+}
+
+/** An index that must answer as a fresh look at everything does. */
+export class ComparedIndex {
+  readonly events = new EditedEvents();
+  readonly index: StorageIndex;
+
+  constructor(loopsAreTold = TELLS_OF_LOOPS) {
+    this.index = new StorageIndex(this.events, loopsAreTold);
+  }
+
+  /**
+   * Asks both which of the devices have bytes of a file or device. Other tests run on the same machine:
+   * only the devices given count. Returns how many of them the index names, right or wrong.
+   */
+  async compare(wanted: string, devices: readonly Devnum[], title: string): Promise<number> {
+    const map = new DeviceMap();
+    const { extents, stack } = await reachOf(map, wanted);
+    const query = { map, extents, stack, devices, readers: true };
+    const fresh = await this.#answer(await unremembered.near(query), query);
+    const indexed = await this.#answer(await this.index.near(query), query);
+    assert.deepEqual(indexed.exact, fresh.exact, `${title}: what meets ${wanted}`);
+    return indexed.named;
+  }
+
+  async #answer(
+    { loops, above, mayHave }: Nearby,
+    { map, extents, devices }: NearbyQuery,
+  ): Promise<{ exact: Record<string, string[]>; named: number }> {
+    const own = new Set(devices.map(devnumKey));
+    const isOwn = (devnum: Devnum): boolean => own.has(devnumKey(devnum));
+    const lists = {
+      loops: loops.filter(isOwn),
+      above: above.filter(isOwn),
+      guests: devices.filter(mayHave),
+    };
+    const exact: Record<string, string[]> = {};
+    for (const [kind, list] of Object.entries(lists)) {
+      const met: string[] = [];
+      for (const devnum of list) {
+        const meets = await map.reachWithin(devnum, extents);
+        if (meets !== undefined) met.push(formatDevnum(devnum));
+      }
+      exact[kind] = met.sort();
+    }
+    return { exact, named: new Set(Object.values(lists).flat().map(devnumKey)).size };
+  }
+}
+
+async function reachOf(
+  map: DeviceMap,
+  path: string,
+): Promise<Pick<NearbyQuery, 'extents' | 'stack'>> {
+  const devnum = devnumOfNode(path);
+  if (devnum !== undefined) return await map.reach(devnum);
+  const extents = [fileExtent(statSync(path, { bigint: true }), 0n, undefined)];
+  return { extents, stack: new Set() };
+}
