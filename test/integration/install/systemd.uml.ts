@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type Bed, startBed } from '../../bed/bed.js';
+import { attachLoop, makeImage } from '../../bed/images.js';
 import { Destdir } from '../../bed/installed.js';
+import { createMapped, linear } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import { libxlEnvironment, type Run } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
@@ -63,7 +65,7 @@ describe('the units under a real systemd', function () {
       const { stdout: status } = await systemd.run('cat', `/proc/${pid}/status`);
       assert.match(status, /^NoNewPrivs:\t1$/m);
       assert.match(status, /^Seccomp:\t2$/m);
-      assert.match(status, /^CapBnd:\t0000000018200003$/m);
+      assert.match(status, /^CapBnd:\t0000000018280003$/m);
       const namespace = async (of: string) =>
         (await systemd.run('readlink', `/proc/${of}/ns/mnt`)).stdout;
       assert.equal(await namespace(pid), await namespace('1'));
@@ -95,6 +97,22 @@ describe('the units under a real systemd', function () {
         assert.match(await journalOf(systemd, layered), /^XEN_BLKBACK_STEP=attached$/m);
         await closeVbd(stage.store, layered);
         assert.equal((await script(systemd, bed, layered, 'remove')).status, 0);
+      }
+
+      // A process that has a mapper device open is seen, and not taken for a guest's blkback.
+      {
+        await using disk = await attachLoop(makeImage(bed.directory, { marker: 'held' }));
+        await using mapped = await createMapped('bench-held', linear(disk.path));
+        const input = `--property=StandardInput=file:${mapped.path}`;
+        const held = await systemd.run('systemd-run', '--unit=held', input, 'sleep', '600');
+        assert.equal(held.status, 0, held.stderr);
+        const vbd = await stage.vbd(`dm-name=${mapped.name}`);
+        const run = await script(systemd, bed, vbd, 'add');
+        assert.deepEqual([run.status, run.stderr], [0, '']);
+        assert.match(await journalOf(systemd, vbd), /^XEN_BLKBACK_STEP=attached$/m);
+        await closeVbd(stage.store, vbd);
+        assert.equal((await script(systemd, bed, vbd, 'remove')).status, 0);
+        assert.equal((await systemd.run('systemctl', 'stop', 'held')).status, 0);
       }
 
       assert.equal((await systemd.run('systemctl', 'reload', SERVICE)).status, 0);
