@@ -50,7 +50,7 @@ export async function checkSharing(
 ): Promise<SharingVerdict> {
   const target = parseTarget(Buffer.from(text));
   const request = toExportRequest(target, writable, CHECKED);
-  const pinned = await pinLocator(request.locator);
+  const pinned = await pinLocator(request.locator, signal);
   await using node = pinned.fd;
   const block = await requireSuitable(pinned, request);
   const use: ExportUse = {
@@ -61,7 +61,7 @@ export async function checkSharing(
     device: block && formatDevnum(block.devnum),
     mapper: block?.kind === 'mapper' ? block.devnum : undefined,
     encrypted: request.layer?.kind === 'crypt',
-    look: () => reachOfPath(pinned, request.file),
+    look: (signal) => reachOfPath(pinned, request.file, signal),
     // It is not open.
     isAlone: () => false,
   };
@@ -69,7 +69,7 @@ export async function checkSharing(
   const surroundings = unremembered;
   const context = { store, uses, surroundings, own: undefined, sameVm, signal };
   const conflicts: { conflict: Conflict; reason: string }[] = [];
-  for await (const conflict of findConflicts(use, await use.look(), context)) {
+  for await (const conflict of findConflicts(use, await use.look(signal), context)) {
     conflicts.push({ conflict, reason: await explainConflict(use, conflict, context) });
   }
   return { use, conflicts };

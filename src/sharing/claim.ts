@@ -52,7 +52,7 @@ export class SharingClaim implements AsyncDisposable {
   ): Promise<SharingClaim> {
     const claim = new SharingClaim(place.runDirectory, place.exclusive);
     if (!place.checked) return claim;
-    const { reach } = await reachOfPath(pinned, window);
+    const { reach } = await reachOfPath(pinned, window, signal);
     await claim.#relock(baseKeys(reach.extents), signal);
     return claim;
   }
@@ -66,7 +66,7 @@ export class SharingClaim implements AsyncDisposable {
     const end = performance.now() + PATIENCE_MS;
     let left = ATTEMPTS;
     for (let ms = FIRST_PAUSE_MS; ; ms = Math.min(ms * 2, LONGEST_PAUSE_MS)) {
-      const seen = await wanted.look();
+      const seen = await wanted.look(context.signal);
       const keys = baseKeys(seen.reach.extents);
       if (!keys.every((key) => this.#keys.includes(key))) {
         if (left-- === 0) throw restless(wanted);

@@ -21,7 +21,7 @@ export interface ExportUse {
   /** A layer with a key of its own is to be over it: then it shares with nobody, not even its own VM. */
   readonly encrypted: boolean;
   /** Looks anew at what it stands on. */
-  readonly look: () => Promise<Look>;
+  readonly look: (signal: AbortSignal) => Promise<Look>;
   /**
    * Whether nobody else has its bytes open, or has them open for writing if the export only reads.
    * `false` where that cannot be told either.
@@ -56,14 +56,14 @@ export function exportUse(device: BlockDevice, terms: ExportTerms): ExportUse {
     device: device.bottom.ownLoop ? undefined : formatDevnum(identity.devnum),
     mapper: identity.mapper && identity.devnum,
     encrypted: terms.encrypted,
-    look: () => reachOfDevice(device),
+    look: (signal) => reachOfDevice(device, signal),
     isAlone: () => file !== undefined && hasToItself(file, access),
   };
 }
 
 /** What an open device reaches. What was made for it, loop device and layer, is claimed by it alone. */
-async function reachOfDevice(device: BlockDevice): Promise<Look> {
-  const map = new DeviceMap();
+async function reachOfDevice(device: BlockDevice, signal: AbortSignal): Promise<Look> {
+  const map = new DeviceMap(signal);
   const { bottom } = device;
   const { devnum, loop, partition } = bottom.identity;
   if (loop !== undefined && partition === undefined) map.learn(devnum, loop);
@@ -76,9 +76,10 @@ async function reachOfDevice(device: BlockDevice): Promise<Look> {
 export async function reachOfPath(
   { fd, kind }: PinnedPath,
   window: { readonly offset: bigint; readonly size: bigint | undefined },
+  signal: AbortSignal,
 ): Promise<Look> {
-  const map = new DeviceMap();
-  const found = await fd.stat();
+  const map = new DeviceMap(signal);
+  const found = await fd.stat(signal);
   if (kind === 'block') return { map, reach: await map.reach(devnumFromStat(found.rdev)) };
   const extents = [fileExtent(found, window.offset, window.size)];
   return { map, reach: { extents, stack: new Set(), unclaimed: [] } };

@@ -15,6 +15,7 @@ const ALL = { at: 0n, length: undefined, endless: true, start: 0n } as const;
 export async function readBelow(
   block: StackedBlock,
   readLoop: (devnum: Devnum) => Promise<LoopStatus | undefined>,
+  signal?: AbortSignal,
 ): Promise<Below> {
   const { devnum, kind, partition } = block;
   if (partition !== undefined) {
@@ -23,7 +24,7 @@ export async function readBelow(
     return { segments: [{ at: 0n, start, length: size, lower: disk }], unclaimed: [] };
   }
   if (kind === 'loop') return belowLoop(await readLoop(devnum));
-  const mapped = kind === 'mapper' ? await readMapperSegments(devnum) : undefined;
+  const mapped = kind === 'mapper' ? await readMapperSegments(devnum, signal) : undefined;
   return belowDisk(devnum, mapped ?? block.slaves.map(anywhereOn));
 }
 

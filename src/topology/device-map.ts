@@ -16,6 +16,12 @@ export class DeviceMap {
   readonly #blocks = new Map<string, StackedBlock | undefined>();
   readonly #diskseqs = new Map<string, bigint | undefined>();
   readonly #loops = new Map<string, Promise<LoopStatus | undefined>>();
+  readonly #signal: AbortSignal | undefined;
+
+  /** @param signal ends the looks at devices whose file or driver does not answer. */
+  constructor(signal?: AbortSignal) {
+    this.#signal = signal;
+  }
 
   /** Tells what is known of a loop device already, from a descriptor that holds it. */
   learn(devnum: Devnum, status: LoopStatus): void {
@@ -51,7 +57,7 @@ export class DeviceMap {
 
   async #below(devnum: Devnum): Promise<Below | undefined> {
     const block = this.block(devnum);
-    return block && (await readBelow(block, (loop) => this.loop(loop)));
+    return block && (await readBelow(block, (loop) => this.loop(loop), this.#signal));
   }
 
   /** What a loop device stands on; `undefined` where it is not bound any more. */
@@ -67,10 +73,11 @@ export class DeviceMap {
   async #readLoop(devnum: Devnum): Promise<LoopStatus | undefined> {
     const block = this.block(devnum);
     if (block === undefined) return undefined;
+    const signal = this.#signal;
     try {
-      await using loop = await OwnedFd.open(block.path, O_RDONLY | O_NONBLOCK);
+      await using loop = await OwnedFd.open(block.path, O_RDONLY | O_NONBLOCK, { signal });
       const found = devnumFromStat(loop.statSync().rdev);
-      return sameDevnum(found, devnum) ? await getLoopStatus(loop) : undefined;
+      return sameDevnum(found, devnum) ? await getLoopStatus(loop, signal) : undefined;
     } catch (error) {
       // Without a node for a device that there is nothing can be said of it, and that is no answer.
       const hidden = isSystemError(error, 'ENOENT') && readPresentDiskseq(devnum) === block.diskseq;

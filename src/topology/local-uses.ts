@@ -1,5 +1,5 @@
-import { stat } from 'node:fs/promises';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
+import { isBlockDevice, statPath } from '../linux/file-stat.js';
 import { type Mount, readMounts, readSwaps } from '../linux/mounts.js';
 import { isClaimed, isClaimedForLong } from './claims.js';
 import { type DeviceMap, fileExtent } from './device-map.js';
@@ -85,9 +85,13 @@ async function swapUses(map: DeviceMap, wanted: readonly Extent[]): Promise<Loca
   return uses;
 }
 
+/** How long a swap file, or the source of a mount, is waited for; milliseconds. */
+const LOOK_MS = 1000;
+
 async function look(path: string): Promise<{ devnum: Devnum | undefined; extents: Extent[] }> {
-  const found = await stat(path, { bigint: true }).catch(() => undefined);
-  if (found?.isBlockDevice()) return { devnum: devnumFromStat(found.rdev), extents: [] };
+  const signal = AbortSignal.timeout(LOOK_MS);
+  const found = await statPath(path, signal).catch(() => undefined);
+  if (found && isBlockDevice(found)) return { devnum: devnumFromStat(found.rdev), extents: [] };
   return { devnum: undefined, extents: found ? [fileExtent(found, 0n, undefined)] : [] };
 }
 

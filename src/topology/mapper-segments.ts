@@ -26,8 +26,11 @@ const anywhere = { at: 0n, length: undefined, start: 0n };
  * Where the bytes of a mapper device lie, according to its live table; `undefined` where that does not
  * tell: then all of every device below counts. Throws `SystemError`.
  */
-export async function readMapperSegments(devnum: Devnum): Promise<readonly Segment[] | undefined> {
-  const state = await readMapper({ devnum });
+export async function readMapperSegments(
+  devnum: Devnum,
+  signal?: AbortSignal,
+): Promise<readonly Segment[] | undefined> {
+  const state = await readMapper({ devnum }, signal);
   return state?.live ? tableSegments(state.targets) : undefined;
 }
 

@@ -3,6 +3,7 @@ import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import type { DeviceMap } from './device-map.js';
 import type { Access, Sought } from './local-uses.js';
+import { scanLoops } from './scan-loops.js';
 import { isAutoclearLoop } from './stacked-block.js';
 
 /**

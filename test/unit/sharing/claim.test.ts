@@ -41,7 +41,7 @@ describe('SharingClaim', () => {
       device: undefined,
       mapper: undefined,
       encrypted: false,
-      look: () => reachOfPath(pinned, WINDOW),
+      look: (signal) => reachOfPath(pinned, WINDOW, signal),
       isAlone: () => isAlone,
     };
     let listed = 0;
