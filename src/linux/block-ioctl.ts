@@ -2,6 +2,7 @@ import type { OwnedFd } from './fd.js';
 import { ioctlSync } from './ffi.js';
 
 // linux/fs.h. block/ioctl.c answers all of these from memory, without a lock.
+const BLKROSET = { name: 'BLKROSET', number: 0x125d };
 const BLKROGET = { name: 'BLKROGET', number: 0x125e };
 const BLKSSZGET = { name: 'BLKSSZGET', number: 0x1268 };
 const BLKGETSIZE64 = { name: 'BLKGETSIZE64', number: 0x80081272 };
@@ -28,6 +29,11 @@ export async function getBlockSize(device: OwnedFd): Promise<number> {
 /** Whether writes to the device are refused. Opening it for writing succeeds all the same, often. */
 export async function isReadOnly(device: OwnedFd): Promise<boolean> {
   return (await fill(device, BLKROGET, 4)).readInt32LE() !== 0;
+}
+
+/** Lets a device be written that somebody has set read-only (`blockdev --setro`). */
+export function setWritable(device: OwnedFd): void {
+  ioctlSync(device.fd, BLKROSET, Buffer.alloc(4), device.name);
 }
 
 async function fill(

@@ -1,4 +1,4 @@
-import { getBlockSize } from '../../linux/block-ioctl.js';
+import { getBlockSize, isReadOnly, setWritable } from '../../linux/block-ioctl.js';
 import { isSystemError, SystemError } from '../../linux/errno.js';
 import { O_RDONLY, O_RDWR, type OwnedFd } from '../../linux/fd.js';
 import {
@@ -41,6 +41,8 @@ export async function createLoopDevice(node: OwnedFd, options: LoopOptions): Pro
       await using control = openLoopControl();
       const config = toLoopConfig(file, node.name, options);
       return await handOver(await bindFreeLoop(control, config, options), async (loop) => {
+        // What `blockdev --setro` has set stays with the number, whatever file comes next.
+        if (options.writable && (await isReadOnly(loop))) setWritable(loop);
         const identity = await identify(loop, options.signal);
         await checkResult(loop, identity, file, options);
         return new BlockDevice(loop, identity, loop.name, { ownLoop: true, file: file.fd });

@@ -30,7 +30,7 @@ export class ChangingLoop {
   static async bind(file: string, options: BindOptions = {}): Promise<ChangingLoop> {
     for (;;) {
       const control = OwnedFd.openSync('/dev/loop-control', O_RDWR);
-      const loop = new ChangingLoop(`/dev/loop${getFreeLoop(control)}`);
+      const loop = new ChangingLoop(`/dev/loop${await getFreeLoop(control)}`);
       await control.close();
       if (await loop.rebind(file, options)) return loop;
     }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync, symlinkSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { openExport } from '../../../../src/block/open-export.js';
@@ -99,6 +100,17 @@ describe('A file that is exported', () => {
     const content = readFileSync(image);
     assert.equal(content.subarray(0, 6).toString(), 'before');
     assert.equal(content.subarray(512, 1024).toString(), 'w'.repeat(512));
+  });
+
+  it('can be written although its number was set read-only for a file that it had before', async () => {
+    const image = makeImage(shop.directory, { marker: 'x' });
+    const spare = await openExport(request(image));
+    execFileSync('blockdev', ['--setro', spare.path]);
+    await spare.close();
+    assert.deepEqual(await loopsLeft(shop.directory), []);
+    await using device = await openExport(request(image));
+    assert.equal(await isReadOnly(device.fd), false);
+    execFileSync('blockdev', ['--setrw', spare.path]);
   });
 
   it('cannot be written where reading only is asked for', async () => {
