@@ -69,8 +69,8 @@ describe('the installer', function () {
       tree().filter((line) => odd.test(line) && !line.includes(' usr/share/doc/')),
       [],
     );
-    // Two compiled parts of ours, one of koffi's.
-    assert.equal(tree().filter((line) => line.endsWith('.node')).length, 3);
+    // One compiled part of ours, one of koffi's.
+    assert.equal(tree().filter((line) => line.endsWith('.node')).length, 2);
     for (const name of packages) {
       // A part of koffi, and under its licence.
       if (name.startsWith('@koromix/')) continue;
