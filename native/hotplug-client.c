@@ -131,9 +131,7 @@ static int is_accepted(const char *line)
 	left = line[8] == ' ' ? strtol(line + 9, &end, 10) : 0;
 	if (left <= 0 || left > LONGEST_TIMEOUT_S * 1000L || *end)
 		return 0;
-	/* A toolstack that has set a time of its own waits no longer than that. */
-	if (!getenv("XEN_BLKBACK_TIMEOUT") || now_ms() + left < deadline)
-		deadline = now_ms() + left;
+	deadline = now_ms() + left;
 	return 1;
 }
 
