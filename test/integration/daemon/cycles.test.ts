@@ -18,7 +18,7 @@ import { closeVbd, createVbd, deleteVbd, waitInitWait, waitState } from '../../b
 /** `npm run test:soak` sets it to 10,000. */
 const CYCLES = Number(process.env.XEN_BLKBACK_CYCLES ?? effort(400, 200));
 /** What has to be compiled and cached is by then. */
-const WARM_UP = Math.max(200, CYCLES / 10);
+const WARM_UP = 500;
 const LANES = 8;
 
 describe('the daemon over many attaches and detaches', function () {
