@@ -35,6 +35,8 @@ export class StackedBlock {
 
   /** The kernel's name of the device node. */
   get path(): string {
+    // Loop devices are many, and their nodes have the names that they have in sysfs.
+    if (this.kind === 'loop') return `/dev/${basename(this.directory)}`;
     const name = /^DEVNAME=(.+)$/m.exec(read(this.directory, 'uevent'))?.[1];
     return `/dev/${name ?? basename(this.directory)}`;
   }
@@ -76,14 +78,8 @@ export class StackedBlock {
 
 /** Looks a device up by its number; `undefined` where the kernel has none. */
 export function readStackedBlock(devnum: Devnum): StackedBlock | undefined {
-  const link = `/sys/dev/block/${formatDevnum(devnum)}`;
-  if (!existsSync(link)) return undefined;
-  try {
-    return new StackedBlock(devnum, join(dirname(link), readlinkSync(link)));
-  } catch {
-    // It went away at this moment.
-    return undefined;
-  }
+  const target = readLink(`/sys/dev/block/${formatDevnum(devnum)}`);
+  return target === '' ? undefined : new StackedBlock(devnum, join('/sys/dev/block', target));
 }
 
 /**
@@ -206,7 +202,7 @@ function readLink(path: string): string {
   try {
     return readlinkSync(path);
   } catch {
-    // It went away at this moment.
+    // There is none, or not any more.
     return '';
   }
 }

@@ -54,14 +54,14 @@ export function indexedVbdUses(publications: PublicationIndex, openVbds: OpenVbd
   };
 }
 
-/** The union of what is open and what is published. Pure. */
+/** The union of what is open, of each vbd what was seen last, and of what is published. Pure. */
 export function joinUses(
   open: readonly OpenVbd[],
   publications: readonly VbdPublication[],
 ): VbdUse[] {
-  const uses: VbdUse[] = [...open];
   const known = new Map<string, OpenVbd>();
   for (const use of open) known.set(use.vbd.backend, use);
+  const uses: VbdUse[] = [...known.values()];
   for (const { vbd, mode, device } of publications) {
     if (device === undefined) continue;
     const found = known.get(vbd.backend);

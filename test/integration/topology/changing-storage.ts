@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, openSync, statSync } from 'node:fs';
-import { type Devnum, devnumFromStat, devnumKey } from '../../../src/linux/devnum.js';
+import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
+import { basename } from 'node:path';
+import { type Devnum, devnumFromStat } from '../../../src/linux/devnum.js';
 import { SystemError } from '../../../src/linux/errno.js';
 import { O_NONBLOCK, O_RDONLY, O_RDWR, OwnedFd } from '../../../src/linux/fd.js';
 import { ioctl, ioctlSync } from '../../../src/linux/ffi.js';
@@ -16,10 +17,14 @@ const LOOP_SET_STATUS64 = { name: 'LOOP_SET_STATUS64', number: 0x4c04 };
 const LOOP_GET_STATUS64 = { name: 'LOOP_GET_STATUS64', number: 0x4c05 };
 const [INFO_SIZE, OFFSET, SIZE_LIMIT] = [232, 24, 32];
 
-/** A loop device that a test binds, changes and unbinds, keeping its number. */
+/**
+ * A loop device that a test binds, changes and unbinds, keeping its number. Other tests run on the same
+ * machine: by the disk sequence number it is known whether the device is still this test's own.
+ */
 export class ChangingLoop {
   readonly path: string;
   readonly devnum: Devnum;
+  #diskseq = '';
 
   private constructor(path: string) {
     this.path = path;
@@ -49,6 +54,7 @@ export class ChangingLoop {
         flags: readOnly ? LO_FLAGS_READ_ONLY : 0,
         fileName: file,
       });
+      this.#diskseq = this.#readDiskseq();
       return true;
     } catch (error) {
       if (error instanceof SystemError) return false;
@@ -58,8 +64,18 @@ export class ChangingLoop {
     }
   }
 
+  /** Whether it has been bound by this test, and not been unbound since. */
+  get #isOurs(): boolean {
+    return this.#diskseq !== '' && this.#readDiskseq() === this.#diskseq;
+  }
+
+  #readDiskseq(): string {
+    return readFileSync(`/sys/block/${basename(this.path)}/diskseq`, 'latin1');
+  }
+
   /** Moves its window. */
   async move(offset: number, size: number): Promise<void> {
+    if (!this.#isOurs) return;
     await using loop = await OwnedFd.open(this.path, O_RDONLY | O_NONBLOCK);
     const info = Buffer.alloc(INFO_SIZE);
     await ioctl(loop.fd, LOOP_GET_STATUS64, info, loop.name);
@@ -70,10 +86,12 @@ export class ChangingLoop {
 
   /** Exchanges the file of a read-only one; `false` where the kernel refuses. */
   async exchange(file: string): Promise<boolean> {
+    if (!this.#isOurs) return false;
     const backing = openSync(file, O_RDONLY);
     try {
       await using loop = await OwnedFd.open(this.path, O_RDONLY | O_NONBLOCK);
       ioctlSync(loop.fd, LOOP_CHANGE_FD, backing, loop.name);
+      this.#diskseq = this.#readDiskseq();
       return true;
     } catch (error) {
       if (error instanceof SystemError) return false;
@@ -83,8 +101,10 @@ export class ChangingLoop {
     }
   }
 
-  /** The kernel does it when nobody has it open any more. */
+  /** The kernel does it when nobody has it open any more. Its partitions would outlive that. */
   async clear(): Promise<void> {
+    for (const number of [1, 2]) this.deletePartition(number);
+    if (!this.#isOurs) return;
     try {
       await using loop = await OwnedFd.open(this.path, O_RDONLY | O_NONBLOCK);
       await clearLoop(loop);
@@ -94,15 +114,15 @@ export class ChangingLoop {
   }
 
   addPartition(number: number, start: number, sectors: number): boolean {
-    return run('addpart', this.path, `${number}`, `${start}`, `${sectors}`);
+    return this.#isOurs && run('addpart', this.path, `${number}`, `${start}`, `${sectors}`);
   }
 
   resizePartition(number: number, sectors: number): boolean {
-    return run('resizepart', this.path, `${number}`, `${sectors}`);
+    return this.#isOurs && run('resizepart', this.path, `${number}`, `${sectors}`);
   }
 
   deletePartition(number: number): boolean {
-    return run('delpart', this.path, `${number}`);
+    return this.#isOurs && run('delpart', this.path, `${number}`);
   }
 }
 
@@ -154,9 +174,4 @@ export class Dice {
   once(times: number): boolean {
     return this.below(times) === 0;
   }
-}
-
-export function sameKeys(some: Iterable<Devnum>, others: Iterable<Devnum>): boolean {
-  const keys = [...some].map(devnumKey).sort();
-  return keys.join() === [...others].map(devnumKey).sort().join();
 }

@@ -17,6 +17,8 @@ describe('StorageIndex over loop devices', function () {
   let directory: string;
   let files: string[];
   let loops: ChangingLoop[];
+  /** All that were ever bound, also those that another one has taken the place of. */
+  let made: ChangingLoop[];
 
   before(function () {
     needs(this, 'root', 'loop');
@@ -25,18 +27,17 @@ describe('StorageIndex over loop devices', function () {
     directory = temporaryDirectory();
     files = Array.from({ length: 4 }, (_, index) => makeImage(directory, { marker: `${index}` }));
     loops = [];
+    made = [];
   });
   afterEach(async () => {
     // From the top down: some may stand on others.
-    for (const loop of loops.reverse()) {
-      for (const number of [1, 2]) loop.deletePartition(number);
-      await loop.clear();
-    }
+    for (const loop of made.reverse()) await loop.clear();
     rmSync(directory, { recursive: true });
   });
 
   const bind = async (...args: Parameters<typeof ChangingLoop.bind>): Promise<ChangingLoop> => {
     const loop = await ChangingLoop.bind(...args);
+    made.push(loop);
     loops.push(loop);
     return loop;
   };
@@ -174,6 +175,7 @@ describe('StorageIndex over loop devices', function () {
         // Devices above keep it open: then it is bound to the old file still.
         if (!(await loop.rebind(target, { readOnly, offset, size }))) {
           const other = await ChangingLoop.bind(target, { readOnly, offset, size });
+          made.push(other);
           loops[at] = other;
           if (!tells) compared.events.suppress(other.devnum);
         }
