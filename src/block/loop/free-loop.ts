@@ -35,16 +35,37 @@ export interface FreeLoop {
   discardAfter(cameBack: Promise<void>): void;
 }
 
+export interface FreeLoopOptions {
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Numbers of loop devices that must not be bound although they are free. Asked only where a device
+   * is to be used again that was there before.
+   */
+  readonly avoid?: (() => Promise<ReadonlySet<number>>) | undefined;
+}
+
 /**
  * Finds a free loop device, or makes one where there is none. Throws `SystemError`, or what `signal` is
  * aborted with.
  */
-export async function claimFreeLoop(control: OwnedFd, signal?: AbortSignal): Promise<FreeLoop> {
+export async function claimFreeLoop(
+  control: OwnedFd,
+  { signal, avoid }: FreeLoopOptions = {},
+): Promise<FreeLoop> {
   const before = countBlocks();
-  const number = await getFreeLoop(control, { signal });
-  if (!claimed.has(number)) return claim(number, countBlocks() > before);
-  const other = nextUnbound();
-  if (other !== undefined) return claim(other, false);
+  const first = await getFreeLoop(control, { signal });
+  const isMade = countBlocks() > before;
+  for (let number: number | undefined = first; number !== undefined; number = nextUnbound()) {
+    if (claimed.has(number)) continue;
+    const found = claim(number, isMade && number === first);
+    try {
+      if ((isMade && number === first) || !(await avoid?.())?.has(number)) return found;
+    } catch (error) {
+      await found.discard();
+      throw error;
+    }
+    found.release();
+  }
   const made = await addLoop(control, { signal, late: (late) => void takeAway(late, AT_ONCE) });
   return claim(made, true);
 }

@@ -16,7 +16,7 @@ import { BlockError } from '../block-error.js';
 import { openDeviceNode } from '../device-node.js';
 import { type DeviceIdentity, identify } from '../identity.js';
 import { type BackingFile, type FileWindow, openBackingFile } from './backing-file.js';
-import { claimFreeLoop, openLoopControl } from './free-loop.js';
+import { claimFreeLoop, type FreeLoopOptions, openLoopControl } from './free-loop.js';
 
 /** `auto` takes direct I/O where file system and alignment allow it; `yes` fails without it. */
 export type DirectIo = 'yes' | 'no' | 'auto';
@@ -25,6 +25,8 @@ export interface LoopOptions extends FileWindow {
   readonly writable: boolean;
   readonly directIo: DirectIo;
   readonly signal?: AbortSignal | undefined;
+  /** Numbers of loop devices that must not be bound although they are free. */
+  readonly avoid?: FreeLoopOptions['avoid'];
 }
 
 const ATTEMPTS = 64;
@@ -77,7 +79,7 @@ function bindFreeLoop(
   return retry(
     { attempts: ATTEMPTS, firstDelayMs: 2, maxDelayMs: 250, retryOn, signal },
     async () => {
-      const free = await claimFreeLoop(control, signal);
+      const free = await claimFreeLoop(control, options);
       let cameBack: Promise<void> | undefined;
       try {
         const loop = await openLoop(free.number, options);

@@ -386,6 +386,22 @@ describe('attach', () => {
     }),
   );
 
+  it(
+    'gives no guest a loop device whose number another one has open, although the kernel calls it free',
+    on({ guise: 'stock' }, async (stage) => {
+      const loop = await attachLoop(stage.image());
+      await loop.detach();
+      // What an add leaves that was killed after its publication: blkback has opened an empty disk.
+      const empty = await stage.vbd(stage.image(), { extra: { 'physical-device': loop.devnum } });
+      assert.equal((await stage.logged(empty, 'opened')).size, 0);
+      for (let left = 3; left > 0; left--) {
+        const vbd = await stage.vbd(stage.image());
+        await stage.attach(vbd);
+        assert.notEqual((await stage.logged(vbd, 'opened')).dev, loop.devnum);
+      }
+    }),
+  );
+
   describe('speaks the inline dialect', () => {
     it(
       'with a diskseq blkback',

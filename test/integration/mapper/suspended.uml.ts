@@ -51,6 +51,8 @@ describe('A mapper device that is suspended for good', () => {
         const table = { type: 'linear', sectors: 2048n, params, readOnly: false };
         await loadMapperTable(top.name, table);
         hanging.push(assert.rejects(resumeMapper(top.name, controller.signal), reason));
+        // It has taken its table before the next one is loaded in its place.
+        await pause(100);
       }
       for (let i = 0; i < 10; i++) {
         assert.equal((await readMapper({ name: other.name }))?.suspended, false);
