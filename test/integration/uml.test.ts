@@ -4,22 +4,23 @@ import { defineInnerTests, InnerTests, innerFiles } from '../bed/uml/inner-tests
 import { outlineOf } from '../bed/uml/outline.js';
 
 /**
- * What takes minutes and no interest in time has a machine of its own, which runs in the background from
- * the first test of all on.
+ * What takes minutes has a machine of its own, which runs in the background from the first test of all
+ * on. What unloads device-mapper goes first there: no other test may have asked the mapper before, as a
+ * process that has done so keeps the module in use.
  */
-const isLong = (file: string): boolean => basename(file).startsWith('torture.');
+const isApart = (file: string): boolean => /^(absent|torture)\./.test(basename(file));
 
 /** A machine has one CPU only: two of them side by side take half of the time. */
 const SIDE_BY_SIDE = 2;
 
 const files = innerFiles();
-const short = files.filter((file) => !isLong(file));
+const short = files.filter((file) => !isApart(file));
 const groups = [
   ...Array.from({ length: SIDE_BY_SIDE }, (_, nth) => ({
     files: short.filter((_, index) => index % SIDE_BY_SIDE === nth),
     background: false,
   })),
-  { files: files.filter(isLong), background: true },
+  { files: files.filter(isApart), background: true },
 ].map((group) => ({ ...group, tests: new InnerTests(group.files, group.background) }));
 
 before(() => {
