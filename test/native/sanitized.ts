@@ -38,13 +38,20 @@ export function linkSanitized(root: string, linkerFlags = ''): void {
  * Runs a program of dist there; returns those of the sanitizer's reports that name what matches `ours`.
  * Leaks of Node itself are not ours to mend, and neither are objects of V8 that a call of ours asked for.
  */
-export function runSanitized(root: string, program: string, args: string[], ours: RegExp) {
+export function runSanitized(
+  root: string,
+  program: string,
+  args: string[],
+  ours: RegExp,
+  env: NodeJS.ProcessEnv = {},
+) {
   const library = execFileSync('g++', ['-print-file-name=libasan.so'], { encoding: 'utf8' }).trim();
   const run = spawnSync(process.execPath, [join(root, 'dist', program), ...args], {
     encoding: 'utf8',
     timeout: 60_000,
     env: {
       PATH: process.env.PATH,
+      ...env,
       LD_PRELOAD: library,
       // Node's own leaks would end the process with a status of the sanitizer's.
       ASAN_OPTIONS: 'detect_leaks=1:exitcode=0:fast_unwind_on_malloc=0:malloc_context_size=12',
