@@ -2,12 +2,14 @@
 
 #include "blocking.h"
 #include "channel.h"
+#include "memory_files.h"
 
 namespace {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Channel", Channel::define(env));
   define_blocking(env, exports);
+  define_memory_files(env, exports);
   return exports;
 }
 

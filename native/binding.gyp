@@ -12,6 +12,7 @@
         'blocking.cc',
         'blocking_threads.cc',
         'channel.cc',
+        'memory_files.cc',
       ],
       'defines': [
         'NAPI_VERSION=8',

@@ -5,7 +5,7 @@ import { O_PATH } from '../linux/fd.js';
 import { isBlockDevice, statPath } from '../linux/file-stat.js';
 import { readMounts, readSwaps } from '../linux/mounts.js';
 import { readOpenDevice } from '../linux/open-device.js';
-import { findBlock, listPartitions, readDevnum } from '../linux/sysfs.js';
+import { listPartitions, lookUpBlock, readDevnum } from '../linux/sysfs.js';
 
 /** Somebody who has a block device open. */
 export interface Holder {
@@ -45,7 +45,7 @@ export async function listHolders(devnum: Devnum): Promise<Holder[]> {
  * devices on top other than mapper devices, which share their claims. For messages only.
  */
 export async function listClaimants(devnum: Devnum): Promise<string[]> {
-  const all = [devnum, ...(await listPartitionNumbers(devnum))];
+  const all = [devnum, ...listPartitionNumbers(devnum)];
   const signal = AbortSignal.timeout(LOOK_MS);
   const lists = [listMounts, (one: Devnum) => listSwaps(one, signal), listStacked];
   const found = await Promise.all(all.flatMap((one) => lists.map((list) => list(one))));
@@ -55,14 +55,14 @@ export async function listClaimants(devnum: Devnum): Promise<string[]> {
 
 /** What `listHolders` tells of a disk and of its partitions, each of which keeps the disk open. */
 export async function listDiskHolders(devnum: Devnum): Promise<Holder[]> {
-  const all = [devnum, ...(await listPartitionNumbers(devnum))];
+  const all = [devnum, ...listPartitionNumbers(devnum)];
   return (await Promise.all(all.map(listHolders))).flat();
 }
 
-async function listPartitionNumbers(devnum: Devnum): Promise<Devnum[]> {
-  const block = await findBlock(devnum).catch(() => undefined);
-  const partitions = block ? await listPartitions(block.diskDirectory) : [];
-  const numbers = await Promise.all(partitions.map(readDevnum));
+function listPartitionNumbers(devnum: Devnum): Devnum[] {
+  const block = lookUpBlock(devnum);
+  const partitions = block ? listPartitions(block.diskDirectory) : [];
+  const numbers = partitions.map(readDevnum);
   return numbers.filter((number) => number !== undefined);
 }
 
@@ -93,7 +93,7 @@ async function listSwaps(devnum: Devnum, signal: AbortSignal): Promise<Holder[]>
 }
 
 async function listStacked(devnum: Devnum): Promise<Holder[]> {
-  const { directory } = await findBlock(devnum).catch(() => ({ directory: '' }));
+  const { directory } = lookUpBlock(devnum) ?? { directory: '' };
   const names = await readdir(join(directory, 'holders')).catch(() => []);
   return names.map((name) => ({ kind: 'device', name: `the device ${name}`, opens: 1 }));
 }

@@ -37,10 +37,10 @@ export interface PartitionIdentity {
 export async function identify(device: OwnedFd, signal?: AbortSignal): Promise<DeviceIdentity> {
   const devnum = devnumFromStat(device.statSync().rdev);
   const diskseq = await readDiskseq(device);
-  const block = await findBlock(devnum);
-  const partition = await readPartition(block);
+  const block = findBlock(devnum);
+  const partition = readPartition(block);
   // Partitions of a loop device have another major number; they stand on its file all the same.
-  const disk = partition === undefined ? devnum : await readDevnum(block.diskDirectory);
+  const disk = partition === undefined ? devnum : readDevnum(block.diskDirectory);
   const loop = disk?.major === LOOP_MAJOR ? await readLoopStatus(device, signal) : undefined;
   const mapper = await readMapperState(device, devnum, block, signal);
   return { devnum, diskseq, partition, loop, mapper };
@@ -53,7 +53,7 @@ async function readMapperState(
   block: SysfsBlock,
   signal: AbortSignal | undefined,
 ): Promise<MapperState | undefined> {
-  if ((await readAttribute(block.directory, 'dm/name')) === undefined) return undefined;
+  if (readAttribute(block.directory, 'dm/name') === undefined) return undefined;
   const state = await readMapper({ devnum }, signal);
   if (state !== undefined) return state;
   throw new BlockError(`${device.name} is going away: device-mapper does not know it any more`, {
@@ -62,15 +62,9 @@ async function readMapperState(
   });
 }
 
-async function readPartition({
-  directory,
-  partition,
-}: SysfsBlock): Promise<PartitionIdentity | undefined> {
+function readPartition({ directory, partition }: SysfsBlock): PartitionIdentity | undefined {
   if (partition === undefined) return undefined;
-  const [start, size] = await Promise.all([
-    readAttribute(directory, 'start'),
-    readAttribute(directory, 'size'),
-  ]);
+  const [start, size] = ['start', 'size'].map((name) => readAttribute(directory, name));
   return { number: partition, start, size };
 }
 

@@ -22,14 +22,13 @@ export interface DiskLocator {
  * The caller must still compare the sequence number of what it opens. Throws `ENOENT`.
  */
 export async function pinDisk(locator: DiskLocator, signal?: AbortSignal): Promise<OwnedFd> {
-  const disk = await findDisk(locator.diskseq);
+  const disk = findDisk(locator.diskseq);
   if (disk === undefined) {
     throw new BlockError(`no disk has the sequence number (diskseq) ${locator.diskseq}`, {
       code: 'ENOENT',
     });
   }
-  const directory =
-    locator.partition === undefined ? disk : await findPartition(disk, locator.partition);
+  const directory = locator.partition === undefined ? disk : findPartition(disk, locator.partition);
   if (directory === undefined) {
     throw new BlockError(
       `the disk with diskseq ${locator.diskseq} has no partition ${locator.partition}`,
@@ -39,23 +38,23 @@ export async function pinDisk(locator: DiskLocator, signal?: AbortSignal): Promi
   return pinNode(directory, signal);
 }
 
-async function findDisk(diskseq: bigint): Promise<string | undefined> {
+function findDisk(diskseq: bigint): string | undefined {
   const wanted = String(diskseq);
-  const disks = await listDisks();
-  const numbers = await Promise.all(disks.map((disk) => readAttribute(disk, 'diskseq')));
+  const disks = listDisks();
+  const numbers = disks.map((disk) => readAttribute(disk, 'diskseq'));
   return disks.find((_, index) => numbers[index] === wanted);
 }
 
-async function findPartition(disk: string, partition: number): Promise<string | undefined> {
-  for (const directory of await listPartitions(disk)) {
-    if ((await readAttribute(directory, 'partition')) === String(partition)) return directory;
+function findPartition(disk: string, partition: number): string | undefined {
+  for (const directory of listPartitions(disk)) {
+    if (readAttribute(directory, 'partition') === String(partition)) return directory;
   }
   return undefined;
 }
 
 /** Pins the device node of a sysfs block directory. Throws `ENOENT`, `EIDENTITY`. */
 export async function pinNode(directory: string, signal?: AbortSignal): Promise<OwnedFd> {
-  const [path, devnum] = await Promise.all([readDevname(directory), readDevnum(directory)]);
+  const [path, devnum] = [readDevname(directory), readDevnum(directory)];
   if (path === undefined || devnum === undefined) {
     throw new BlockError(`${directory} vanished while it was being looked up`, { code: 'ENOENT' });
   }

@@ -1,13 +1,13 @@
 import type { Devnum } from '../linux/devnum.js';
-import { findBlock, listPartitions, requestChangeUevent } from '../linux/sysfs.js';
+import { listPartitions, lookUpBlock, requestChangeUevent } from '../linux/sysfs.js';
 
 /**
  * Makes udev look again at a device, its whole disk and the partitions: its rules decide by who uses
  * a device, and the kernel sends no event when blkback opens or closes one. Best effort.
  */
 export async function refreshUdev(devnum: Devnum): Promise<void> {
-  const block = await findBlock(devnum).catch(() => undefined);
+  const block = lookUpBlock(devnum);
   if (block === undefined) return;
-  const partitions = await listPartitions(block.diskDirectory);
+  const partitions = listPartitions(block.diskDirectory);
   await Promise.all([block.diskDirectory, ...partitions].map(requestChangeUevent));
 }

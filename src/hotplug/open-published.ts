@@ -68,7 +68,7 @@ export async function openPublished(
 
 /** The kernel's own node of a device number; names and links may lead elsewhere by now. */
 async function openByNumber(devnum: Devnum, options: OpenDeviceOptions): Promise<BlockDevice> {
-  await using node = await pinNode((await findBlock(devnum)).directory, options.signal);
+  await using node = await pinNode(findBlock(devnum).directory, options.signal);
   return await openBlockDevice(node, false, options);
 }
 

@@ -15,6 +15,10 @@ export interface Addon {
   readonly syscalls: Readonly<Record<Syscall, number>>;
   /** Once in a process or worker. */
   openBlockingCalls(done: (id: number, result: number, errno: number) => void): BlockingCalls;
+  /** Of native/memory_files.h: each returns a negative errno on failure. */
+  readMemoryFile(path: string): string | number;
+  readMemoryLink(path: string): string | number;
+  memoryFileError(path: string): number;
 }
 
 /** Failures are negative errnos. */

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { type Devnum, parseDevnum } from './devnum.js';
 import { SystemError } from './errno.js';
+import { readMemoryFile } from './memory-file.js';
 
 /** A mount in this process' namespace. */
 export interface Mount {
@@ -69,11 +69,9 @@ export function parseSwaps(text: string): string[] {
 
 /** At once: it is memory, and a trip through the thread pool for each of its calls would cost more. */
 function readTable(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw SystemError.fromNode('read', path, error);
-  }
+  const text = readMemoryFile(path);
+  if (text === undefined) throw SystemError.fromErrno('read', path, 2);
+  return text;
 }
 
 /** The kernel writes blanks and the like as three octal digits (seq_path, mangle). */

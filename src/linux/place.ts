@@ -1,4 +1,4 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readMemoryFile, readMemoryLink } from './memory-file.js';
 import { type Mount, readMountTable } from './mounts.js';
 
 /** What a system call waits for when it does not come back: a file system, or a device. */
@@ -14,7 +14,8 @@ export interface Place {
 /** Where a descriptor of this process leads; `undefined` where the kernel does not tell. */
 export function placeOfFd(fd: number): Place | undefined {
   try {
-    const path = readlinkSync(`/proc/self/fd/${fd}`);
+    const path = readMemoryLink(`/proc/self/fd/${fd}`);
+    if (path === undefined) return undefined;
     const id = mountIdOfFd(fd);
     const mount = readMountTable().find((one) => one.id === id);
     // A node's own file system is memory; what may hang is the device that it stands for.
@@ -27,8 +28,8 @@ export function placeOfFd(fd: number): Place | undefined {
 
 /** The mount that a descriptor of this process belongs to. Throws where it is closed. */
 export function mountIdOfFd(fd: number): number {
-  const info = readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1');
-  return Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1]);
+  const info = readMemoryFile(`/proc/self/fdinfo/${fd}`);
+  return Number(/^mnt_id:\s*(\d+)$/m.exec(info ?? '')?.[1]);
 }
 
 export function placeOfMount({ devnum, directory, source, type }: Mount): Place {

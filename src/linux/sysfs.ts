@@ -1,11 +1,9 @@
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
-import { readdir, writeFile } from 'node:fs/promises';
+import { type Dirent, readdirSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { type Devnum, formatDevnum, parseDevnum } from './devnum.js';
 import { SystemError } from './errno.js';
-
-// sysfs is memory: what is read of it here is read at once. Through Node's thread pool each of the
-// three or four calls of a read would cost many times its own time.
+import { readMemoryFile, readMemoryLink } from './memory-file.js';
 
 /** A block device as sysfs shows it. */
 export interface SysfsBlock {
@@ -18,15 +16,18 @@ export interface SysfsBlock {
 }
 
 /** Finds a block device by number. Throws `ENOENT` where the kernel has none. */
-export async function findBlock(devnum: Devnum): Promise<SysfsBlock> {
-  const link = `/sys/dev/block/${formatDevnum(devnum)}`;
-  let directory: string;
-  try {
-    directory = join(dirname(link), readlinkSync(link));
-  } catch (error) {
-    throw SystemError.fromNode('open', link, error);
-  }
-  const partition = await readAttribute(directory, 'partition');
+export function findBlock(devnum: Devnum): SysfsBlock {
+  const block = lookUpBlock(devnum);
+  if (block !== undefined) return block;
+  throw SystemError.fromErrno('open', blockLink(devnum), 2);
+}
+
+/** The same; `undefined` where the kernel has none. */
+export function lookUpBlock(devnum: Devnum): SysfsBlock | undefined {
+  const target = readMemoryLink(blockLink(devnum));
+  if (target === undefined) return undefined;
+  const directory = join('/sys/dev/block', target);
+  const partition = readAttribute(directory, 'partition');
   return {
     directory,
     partition: partition === undefined ? undefined : Number(partition),
@@ -34,42 +35,51 @@ export async function findBlock(devnum: Devnum): Promise<SysfsBlock> {
   };
 }
 
+function blockLink(devnum: Devnum): string {
+  return `/sys/dev/block/${formatDevnum(devnum)}`;
+}
+
 /** An attribute's text without the newline; `undefined` where there is no such attribute (any more). */
-export async function readAttribute(directory: string, name: string): Promise<string | undefined> {
-  const path = join(directory, name);
-  // The exception would cost more than the question.
-  if (!existsSync(path)) return undefined;
+export function readAttribute(directory: string, name: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8').trimEnd();
+    return readMemoryFile(`${directory}/${name}`)?.trimEnd();
   } catch {
     return undefined;
   }
 }
 
 /** The device number of a sysfs block directory, if it is one. */
-export async function readDevnum(directory: string): Promise<Devnum | undefined> {
-  const text = await readAttribute(directory, 'dev');
+export function readDevnum(directory: string): Devnum | undefined {
+  const text = readAttribute(directory, 'dev');
   return text === undefined ? undefined : parseDevnum(text);
 }
 
 /** Directories of all whole disks. */
-export async function listDisks(): Promise<string[]> {
-  return (await readdir('/sys/block')).map((name) => join('/sys/block', name));
+export function listDisks(): string[] {
+  return readdirSync('/sys/block').map((name) => join('/sys/block', name));
 }
 
 /** Directories of a disk's partitions. */
-export async function listPartitions(diskDirectory: string): Promise<string[]> {
-  const entries = await readdir(diskDirectory, { withFileTypes: true }).catch(() => []);
+export function listPartitions(diskDirectory: string): string[] {
   // A partition's directory bears the disk's name and a number.
   const disk = basename(diskDirectory);
-  return entries
+  return listEntries(diskDirectory)
     .filter((entry) => entry.isDirectory() && entry.name.startsWith(disk))
     .map((entry) => join(diskDirectory, entry.name));
 }
 
+function listEntries(directory: string): Dirent[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true });
+  } catch {
+    // The disk has just been taken away.
+    return [];
+  }
+}
+
 /** The kernel's own name of the device node, `/dev/…` (`DEVNAME` of its uevent). */
-export async function readDevname(directory: string): Promise<string | undefined> {
-  const uevent = await readAttribute(directory, 'uevent');
+export function readDevname(directory: string): string | undefined {
+  const uevent = readAttribute(directory, 'uevent');
   const name = /^DEVNAME=(.+)$/m.exec(uevent ?? '')?.[1];
   return name === undefined ? undefined : `/dev/${name}`;
 }

@@ -39,22 +39,22 @@ export async function readStack(devnum: Devnum): Promise<DeviceStack | undefined
     path,
     devnum,
     diskseq,
-    size: BigInt((await readAttribute(directory, 'size')) ?? 0) * SECTOR,
+    size: BigInt(readAttribute(directory, 'size') ?? 0) * SECTOR,
     readOnly,
     kind,
     detail: mapper
       ? describeMapper(mapper)
       : partition
         ? `from byte ${partition.start} on`
-        : await describeLoop(directory),
+        : describeLoop(directory),
     mapper,
     below: stacks.filter((stack) => stack !== undefined),
   };
 }
 
-async function describeLoop(directory: string): Promise<string> {
-  const [file, offset, autoclear] = await Promise.all(
-    ['backing_file', 'offset', 'autoclear'].map((name) => readAttribute(directory, `loop/${name}`)),
+function describeLoop(directory: string): string {
+  const [file, offset, autoclear] = ['backing_file', 'offset', 'autoclear'].map((name) =>
+    readAttribute(directory, `loop/${name}`),
   );
   if (file === undefined) return '';
   return `over ${file}, from byte ${offset} on${autoclear === '1' ? ', clears itself' : ''}`;

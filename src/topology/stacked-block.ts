@@ -1,18 +1,8 @@
-import {
-  closeSync,
-  existsSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  readSync,
-} from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { type Devnum, devnumKey, formatDevnum, parseDevnum } from '../linux/devnum.js';
 import { SystemError } from '../linux/errno.js';
-
-// Read synchronously: sysfs answers from memory within microseconds, a trip through the thread pool
-// takes ten times as long, and one question may need hundreds of such answers.
+import { isInMemory, readMemoryFile, readMemoryLink } from '../linux/memory-file.js';
 
 const SECTOR = 512n;
 /** Part of the path of a device in sysfs that has no parent (drivers/base/core.c, get_device_parent). */
@@ -27,7 +17,7 @@ export class StackedBlock {
   constructor(devnum: Devnum, directory: string) {
     this.devnum = devnum;
     this.directory = directory;
-    const has = (name: string): boolean => existsSync(join(directory, name));
+    const has = (name: string): boolean => isInMemory(`${directory}/${name}`);
     if (has('loop')) this.kind = 'loop';
     else if (has('partition')) this.kind = 'partition';
     else this.kind = has('dm') ? 'mapper' : 'disk';
@@ -89,7 +79,7 @@ export function readStackedBlock(devnum: Devnum): StackedBlock | undefined {
 export function readPresentDiskseq(devnum: Devnum): bigint | undefined {
   const link = `/sys/dev/block/${formatDevnum(devnum)}`;
   // Not joined: what lies above a partition is its disk only to the kernel, which follows the link.
-  return parseDiskseq(readShort(`${link}/diskseq`) || readShort(`${link}/../diskseq`));
+  return parseDiskseq(readText(`${link}/diskseq`) || readText(`${link}/../diskseq`));
 }
 
 function parseDiskseq(text: string): bigint | undefined {
@@ -127,22 +117,22 @@ export function isLoopPath(path: string): boolean {
 
 /** Whether a device has any; a loop device that is not bound has none. */
 export function hasBytes(devnum: Devnum): boolean {
-  return !['', '0'].includes(readShort(`/sys/dev/block/${formatDevnum(devnum)}/size`));
+  return !['', '0'].includes(readText(`/sys/dev/block/${formatDevnum(devnum)}/size`));
 }
 
 /** Whether there is a device of this number. */
 export function isPresent(devnum: Devnum): boolean {
-  return existsSync(`/sys/dev/block/${formatDevnum(devnum)}`);
+  return isInMemory(`/sys/dev/block/${formatDevnum(devnum)}`);
 }
 
 /** Whether a loop device stands on something, or is about to (drivers/block/loop.c, loop_sysfs_init). */
 export function isBoundLoop(devnum: Devnum): boolean {
-  return existsSync(`/sys/dev/block/${formatDevnum(devnum)}/loop`);
+  return isInMemory(`/sys/dev/block/${formatDevnum(devnum)}/loop`);
 }
 
 /** Whether writes to a device are refused; memory answers. */
 export function isReadOnly(devnum: Devnum): boolean {
-  return readShort(`/sys/dev/block/${formatDevnum(devnum)}/ro`) === '1';
+  return readText(`/sys/dev/block/${formatDevnum(devnum)}/ro`) === '1';
 }
 
 /**
@@ -157,11 +147,9 @@ export function listBoundLoops(readers: boolean): Devnum[] {
  * Throws `SystemError`. */
 export function readPartitionList(): string {
   const path = '/proc/partitions';
-  try {
-    return readFileSync(path, 'latin1');
-  } catch (error) {
-    throw SystemError.fromNode('read', path, error);
-  }
+  const text = readMemoryFile(path);
+  if (text === undefined) throw SystemError.fromErrno('read', path, 2);
+  return text;
 }
 
 /** The loop devices among them, by their keys. Pure. */
@@ -176,39 +164,15 @@ export function parseLoops(partitions: string): Map<number, Devnum> {
 
 /** Whether a bound loop device clears itself with its last close; memory answers, not its file. */
 export function isAutoclearLoop(devnum: Devnum): boolean {
-  return readShort(`/sys/dev/block/${formatDevnum(devnum)}/loop/autoclear`) === '1';
-}
-
-const SHORT = Buffer.alloc(64);
-
-/** As `readText`, for a number: at a third of the cost, for what is asked hundreds of times. */
-function readShort(file: string): string {
-  let fd: number;
-  try {
-    fd = openSync(file, 'r');
-  } catch {
-    return '';
-  }
-  try {
-    return SHORT.toString('latin1', 0, readSync(fd, SHORT, 0, SHORT.length, 0)).trimEnd();
-  } catch {
-    return '';
-  } finally {
-    closeSync(fd);
-  }
+  return readText(`/sys/dev/block/${formatDevnum(devnum)}/loop/autoclear`) === '1';
 }
 
 function readLink(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    // There is none, or not any more.
-    return '';
-  }
+  return readMemoryLink(path) ?? '';
 }
 
 function readDevnums(directory: string, wanted = (_: string): boolean => true): Devnum[] {
-  if (!existsSync(directory)) return [];
+  if (!isInMemory(directory)) return [];
   return readdirSync(directory)
     .filter(wanted)
     .map((name) => readDevnum(join(directory, name)))
@@ -221,14 +185,12 @@ function readDevnum(directory: string): Devnum | undefined {
 
 /** An attribute's text; empty where there is none, or not any more. */
 function read(directory: string, name: string): string {
-  return readText(join(directory, name));
+  return readText(`${directory}/${name}`);
 }
 
 function readText(file: string): string {
-  // The exception would cost more than the question.
-  if (!existsSync(file)) return '';
   try {
-    return readFileSync(file, 'latin1').trimEnd();
+    return readMemoryFile(file)?.trimEnd() ?? '';
   } catch {
     return '';
   }

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { pause } from './retry.js';
 
 /** What is about to happen is not slept through. */
-const EAGER_MS = 2;
+const EAGER_MS = 0.5;
 const FIRST_PAUSE_MS = 1;
 const LONGEST_PAUSE_MS = 100;
 
@@ -17,7 +17,7 @@ export async function poll<T>(signal: AbortSignal, ask: () => Promise<T | undefi
 }
 
 /**
- * Asks in every turn of the event loop, for two milliseconds at the most. Resolves with the answer, or
+ * Asks in every turn of the event loop, for half a millisecond at the most. Resolves with the answer, or
  * `undefined`; rejects with the signal's reason when it is aborted.
  */
 export async function pollEagerly<T>(

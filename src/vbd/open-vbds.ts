@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorMessage } from '../errors.js';
 import type { Devnum } from '../linux/devnum.js';
 import { type EntryValue, KnownDirectory } from '../linux/directory.js';
 import { isSystemError } from '../linux/errno.js';
+import { isInMemory } from '../linux/memory-file.js';
 import { scanDevnum } from './scan-devnum.js';
 import { readVbdAttribute, XEN_BACKEND_DEVICES } from './vbd-directory.js';
 import { VbdError } from './vbd-error.js';
@@ -47,8 +47,8 @@ export class OpenVbds {
       return await this.#instances.list((name) => this.#read(name));
     } catch (error) {
       // A kernel without xen-backend devices has a bus directory all the same, and no vbd is served.
-      const absent = isSystemError(error, 'ENOENT') && existsSync(this.#bus);
-      if (absent && !existsSync(this.#directory)) return [];
+      const absent = isSystemError(error, 'ENOENT') && isInMemory(this.#bus);
+      if (absent && !isInMemory(this.#directory)) return [];
       throw new VbdError(
         `${this.#directory} cannot be read, so that nobody knows which devices guests use (${errorMessage(error)}): sysfs has to be mounted there`,
         { code: 'ESYSFS', cause: error },

@@ -1,9 +1,9 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { errorCode } from '../errors.js';
 import type { Devnum } from '../linux/devnum.js';
 import { SystemError } from '../linux/errno.js';
 import { O_DIRECTORY, O_PATH, OwnedFd } from '../linux/fd.js';
+import { readMemoryFile } from '../linux/memory-file.js';
 import { scanDevnum } from './scan-devnum.js';
 
 /** Below the root of sysfs: a directory for each device that a backend driver of this domain has. */
@@ -75,14 +75,5 @@ export class VbdDirectory implements AsyncDisposable {
  * everything in sysfs, which is memory. Throws `SystemError`.
  */
 export function readVbdAttribute(directory: string, name: string): string | undefined {
-  const path = join(directory, name);
-  // The exception would cost more than this question.
-  if (!existsSync(path)) return undefined;
-  try {
-    return readFileSync(path, 'latin1').trimEnd() || undefined;
-  } catch (error) {
-    // ENODEV: sysfs is taking the attribute away while it is being read.
-    if (['ENOENT', 'ENODEV'].includes(errorCode(error) ?? '')) return undefined;
-    throw SystemError.fromNode('read', path, error);
-  }
+  return readMemoryFile(`${directory}/${name}`)?.trimEnd() || undefined;
 }

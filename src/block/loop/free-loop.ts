@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { isSystemError } from '../../linux/errno.js';
 import { O_RDWR, OwnedFd } from '../../linux/fd.js';
 import { addLoop, getFreeLoop, removeLoop } from '../../linux/loop-ioctl.js';
+import { isInMemory } from '../../linux/memory-file.js';
 import { type RetryOptions, retry } from '../../util/retry.js';
 
 const LOOP_CONTROL = '/dev/loop-control';
@@ -114,8 +115,8 @@ function nextUnbound(): number | undefined {
   }
   for (let number = unbound.pop(); number !== undefined; number = unbound.pop()) {
     const directory = `/sys/block/loop${number}`;
-    if (claimed.has(number) || existsSync(`${directory}/loop/backing_file`)) continue;
-    if (existsSync(directory)) return number;
+    if (claimed.has(number) || isInMemory(`${directory}/loop/backing_file`)) continue;
+    if (isInMemory(directory)) return number;
   }
   return undefined;
 }

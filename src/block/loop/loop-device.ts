@@ -102,7 +102,7 @@ function bindFreeLoop(
 }
 
 async function openLoop(number: number, { writable, signal }: LoopOptions): Promise<OwnedFd> {
-  const devnum = await readDevnum(`/sys/block/loop${number}`);
+  const devnum = readDevnum(`/sys/block/loop${number}`);
   const path = `/dev/loop${number}`;
   // It has been taken away again.
   if (devnum === undefined) throw SystemError.fromErrno('open', path, 6);
@@ -130,13 +130,13 @@ async function checkResult(
   if (readOnly === options.writable) throw refuse('read-only', !options.writable, readOnly);
   const blockSize = await getBlockSize(loop);
   if (blockSize !== options.blockSize) throw refuse('block size', options.blockSize, blockSize);
-  if (options.directIo === 'yes') await requireDirectIo(identity, loop.name);
+  if (options.directIo === 'yes') requireDirectIo(identity, loop.name);
 }
 
 /** LOOP_CONFIGURE succeeds without direct I/O too; only sysfs tells what it came to. */
-async function requireDirectIo(identity: DeviceIdentity, name: string): Promise<void> {
-  const { directory } = await findBlock(identity.devnum);
-  if ((await readAttribute(directory, 'loop/dio')) === '1') return;
+function requireDirectIo(identity: DeviceIdentity, name: string): void {
+  const { directory } = findBlock(identity.devnum);
+  if (readAttribute(directory, 'loop/dio') === '1') return;
   throw new BlockError(
     `${name} cannot use direct I/O on its file: the file system or the alignment of offset and block size does not allow it; use direct-io=auto or no`,
     { code: 'EOPNOTSUPP', syscall: 'LOOP_CONFIGURE' },

@@ -4,7 +4,8 @@ import { devnumFromStat, formatDevnum, sameDevnum } from '../../linux/devnum.js'
 import { isDeviceAbsent, isSystemError } from '../../linux/errno.js';
 import { O_RDONLY, OwnedFd } from '../../linux/fd.js';
 import { clearLoop } from '../../linux/loop-ioctl.js';
-import { findBlock, readAttribute } from '../../linux/sysfs.js';
+import { isInMemory } from '../../linux/memory-file.js';
+import { readAttribute } from '../../linux/sysfs.js';
 import { poll } from '../../util/poll.js';
 import { BlockError } from '../block-error.js';
 import { listDiskHolders } from '../holders.js';
@@ -14,14 +15,11 @@ import type { DeviceIdentity } from '../identity.js';
 export type LoopInstance = Pick<DeviceIdentity, 'devnum' | 'diskseq'>;
 
 /** Whether this very loop device is still bound. Looks without opening: an open would keep it. */
-export async function isLoopBound({ devnum, diskseq }: LoopInstance): Promise<boolean> {
-  const block = await findBlock(devnum).catch(() => undefined);
-  if (block === undefined) return false;
-  const [number, file] = await Promise.all([
-    readAttribute(block.directory, 'diskseq'),
-    readAttribute(block.directory, 'loop/backing_file'),
-  ]);
-  return file !== undefined && number === String(diskseq);
+export function isLoopBound({ devnum, diskseq }: LoopInstance): boolean {
+  const directory = `/sys/dev/block/${formatDevnum(devnum)}`;
+  // The cheaper question first: it is asked again and again.
+  if (!isInMemory(`${directory}/loop/backing_file`)) return false;
+  return readAttribute(directory, 'diskseq') === String(diskseq);
 }
 
 /**
@@ -30,7 +28,7 @@ export async function isLoopBound({ devnum, diskseq }: LoopInstance): Promise<bo
  */
 export async function waitLoopUnbound(loop: LoopInstance, signal: AbortSignal): Promise<void> {
   try {
-    await poll(signal, async () => ((await isLoopBound(loop)) ? undefined : true));
+    await poll(signal, async () => (isLoopBound(loop) ? undefined : true));
   } catch (error) {
     // Interrupted is not the same as held up.
     if (!signal.aborted || errorCode(signal.reason) === 'ECANCELED') throw error;
@@ -42,7 +40,6 @@ export async function waitLoopUnbound(loop: LoopInstance, signal: AbortSignal): 
   }
 }
 
-/**
 /**
  * Unbinds a loop device that does not clear itself; one that is another by now is left alone. While
  * others have it open, it is unbound with their last close: LOOP_CLR_FD only switches autoclear on then

@@ -104,7 +104,7 @@ async function openLayer(
 ): Promise<BlockDevice> {
   const state = await readMapper({ name }, signal);
   if (state === undefined) throw new BlockError(`${name} has vanished`, { code: 'ENXIO' });
-  await using node = await pinNode((await findBlock(state.devnum)).directory, signal);
+  await using node = await pinNode(findBlock(state.devnum).directory, signal);
   return await handOver(await node.reopen(O_RDONLY, signal), async (fd) => {
     // Not before it is open: it would go at once.
     await removeMapper({ devnum: state.devnum }, true, signal);

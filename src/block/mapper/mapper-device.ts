@@ -3,7 +3,7 @@ import { type MapperAddress, type MapperState, readMapper } from '../../linux/de
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../../linux/devnum.js';
 import type { OwnedFd } from '../../linux/fd.js';
 import { isBlockDevice, statPath } from '../../linux/file-stat.js';
-import { findBlock } from '../../linux/sysfs.js';
+import { lookUpBlock } from '../../linux/sysfs.js';
 import { poll } from '../../util/poll.js';
 import { BlockError } from '../block-error.js';
 import { pinNode } from '../locate-disk.js';
@@ -34,7 +34,7 @@ export async function pinMapper(locator: MapperLocator, signal?: AbortSignal): P
       code: 'ENOENT',
     });
   }
-  const block = await findBlock(state.devnum).catch(() => undefined);
+  const block = lookUpBlock(state.devnum);
   if (block === undefined) throw noTable(state);
   return await pinNode(block.directory, signal);
 }

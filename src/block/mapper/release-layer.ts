@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { errorCode } from '../../errors.js';
 import {
   listMappers,
@@ -8,6 +7,7 @@ import {
 } from '../../linux/device-mapper.js';
 import { type Devnum, parseDevnum } from '../../linux/devnum.js';
 import { isSystemError } from '../../linux/errno.js';
+import { isInMemory } from '../../linux/memory-file.js';
 import { poll } from '../../util/poll.js';
 import { BlockError } from '../block-error.js';
 import { listHolders } from '../holders.js';
@@ -41,7 +41,7 @@ export function layerBase({ targets }: MapperState): Devnum | undefined {
 
 /** All layers of an owner; of every owner where none is given. */
 export async function listLayers(owner?: string, signal?: AbortSignal): Promise<MapperState[]> {
-  if (!existsSync(MAPPER_MISC)) return [];
+  if (!isInMemory(MAPPER_MISC)) return [];
   const prefix = layerName(owner === undefined ? '' : `${owner}-`);
   const names = (await listMappers(signal)).filter(({ name }) => name.startsWith(prefix));
   const states = await Promise.all(names.map(({ name }) => readMapper({ name }, signal)));
