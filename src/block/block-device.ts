@@ -62,7 +62,10 @@ export class BlockDevice implements AsyncDisposable {
   /** Throws `BlockError` with code `EIDENTITY` unless the kernel still says what it said at first. */
   async verify(signal?: AbortSignal): Promise<void> {
     await this.below?.verify(signal);
-    const difference = identityDifference(this.identity, await identify(this.#fd, signal));
+    const difference = identityDifference(
+      this.identity,
+      await identify(this.#fd, signal, this.identity),
+    );
     if (difference === undefined) return;
     throw new BlockError(`${this.path} was changed while it was being attached: ${difference}`, {
       code: 'EIDENTITY',
@@ -71,9 +74,8 @@ export class BlockDevice implements AsyncDisposable {
 
   /** Lets go of the device, and of what is below. Whoever else has it open keeps it. */
   async close(): Promise<void> {
-    await this.#fd.close();
-    await this.file?.close();
-    await this.below?.close();
+    // Side by side: each may take its time, and none waits for another one.
+    await Promise.all([this.#fd.close(), this.file?.close(), this.below?.close()]);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

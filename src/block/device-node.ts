@@ -24,7 +24,7 @@ export async function openDeviceNode(
 ): Promise<OwnedFd> {
   const fd = await openOrMake(path, devnum, flags, signal);
   return await handOver(fd, async () => {
-    const found = devnumFromStat(fd.statSync().rdev);
+    const found = devnumFromStat(fd.inode.rdev);
     if (sameDevnum(found, devnum)) return fd;
     throw new BlockError(
       `${path} should be device ${formatDevnum(devnum)} but is device ${formatDevnum(found)}`,

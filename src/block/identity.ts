@@ -33,15 +33,29 @@ export interface PartitionIdentity {
   readonly size: string | undefined;
 }
 
-/** Identifies an open block device, until `signal` is aborted. Throws `BlockError`, `SystemError`. */
-export async function identify(device: OwnedFd, signal?: AbortSignal): Promise<DeviceIdentity> {
-  const devnum = devnumFromStat(device.statSync().rdev);
+/**
+ * Identifies an open block device, until `signal` is aborted. Throws `BlockError`, `SystemError`.
+ *
+ * @param known its identity as it was found before, if the device has been open since: then the file of a
+ *   loop device need not be asked again. Whoever exchanges that file raises the sequence number
+ *   (drivers/block/loop.c, loop_change_fd: disk_force_media_change, Linux 5.15 and later).
+ */
+export async function identify(
+  device: OwnedFd,
+  signal?: AbortSignal,
+  known?: DeviceIdentity,
+): Promise<DeviceIdentity> {
+  const devnum = devnumFromStat(device.inode.rdev);
   const diskseq = await readDiskseq(device);
   const block = findBlock(devnum);
   const partition = readPartition(block);
   // Partitions of a loop device have another major number; they stand on its file all the same.
   const disk = partition === undefined ? devnum : readDevnum(block.diskDirectory);
-  const loop = disk?.major === LOOP_MAJOR ? await readLoopStatus(device, signal) : undefined;
+  const readLoop = async (): Promise<LoopStatus> =>
+    known?.loop === undefined
+      ? await readLoopStatus(device, signal)
+      : readLoopWindow(device, block, known.loop);
+  const loop = disk?.major === LOOP_MAJOR ? await readLoop() : undefined;
   const mapper = await readMapperState(device, devnum, block, signal);
   return { devnum, diskseq, partition, loop, mapper };
 }
@@ -85,12 +99,29 @@ async function readLoopStatus(device: OwnedFd, signal?: AbortSignal): Promise<Lo
     return await getLoopStatus(device, signal);
   } catch (error) {
     if (!isSystemError(error, 'ENXIO')) throw error;
-    throw new BlockError(`${device.name} is a loop device without a backing file`, {
-      code: 'ENXIO',
-      syscall: 'LOOP_GET_STATUS64',
-      cause: error,
-    });
+    throw withoutFile(device, error);
   }
+}
+
+/** What memory tells of a loop device that was known before: its window. */
+function readLoopWindow(
+  device: OwnedFd,
+  { diskDirectory }: SysfsBlock,
+  known: LoopStatus,
+): LoopStatus {
+  const [offset, sizeLimit] = ['offset', 'sizelimit'].map((name) =>
+    readAttribute(diskDirectory, `loop/${name}`),
+  );
+  if (offset === undefined || sizeLimit === undefined) throw withoutFile(device);
+  return { ...known, offset: BigInt(offset), sizeLimit: BigInt(sizeLimit) };
+}
+
+function withoutFile(device: OwnedFd, cause?: unknown): BlockError {
+  return new BlockError(`${device.name} is a loop device without a backing file`, {
+    code: 'ENXIO',
+    syscall: 'LOOP_GET_STATUS64',
+    cause,
+  });
 }
 
 /**

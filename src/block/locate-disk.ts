@@ -59,7 +59,7 @@ export async function pinNode(directory: string, signal?: AbortSignal): Promise<
     throw new BlockError(`${directory} vanished while it was being looked up`, { code: 'ENOENT' });
   }
   const { fd, kind } = await pinPath(path, signal);
-  const found = kind === 'block' ? devnumFromStat((await fd.stat(signal)).rdev) : undefined;
+  const found = kind === 'block' ? devnumFromStat(fd.inode.rdev) : undefined;
   if (found && sameDevnum(found, devnum)) return fd;
   await fd.close();
   throw wrongNode(path, devnum, found);

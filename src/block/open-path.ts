@@ -25,7 +25,7 @@ export interface PinnedPath {
  */
 export async function pinPath(path: string, signal?: AbortSignal): Promise<PinnedPath> {
   return handOver(await OwnedFd.open(path, O_PATH, { signal }), async (fd) => {
-    const kind = KINDS.get((await fd.stat(signal)).mode & S_IFMT) ?? 'something unknown';
+    const kind = KINDS.get(fd.inode.mode & S_IFMT) ?? 'something unknown';
     if (kind === 'block' || kind === 'file') return { fd, kind };
     throw new BlockError(`${path} is a ${kind}: a block device or a regular file is needed`, {
       code: 'ENOTDISK',

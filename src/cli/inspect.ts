@@ -77,7 +77,7 @@ async function look({ locator }: ExportRequest): Promise<{
   const { fd, kind } = await pinLocator(locator);
   await using node = fd;
   if (kind === 'file') return { kind, stack: undefined, holders: [] };
-  const devnum = devnumFromStat((await node.stat()).rdev);
+  const devnum = devnumFromStat(node.inode.rdev);
   const [stack, holders] = await Promise.all([readStack(devnum), listHolders(devnum)]);
   return { kind, stack, holders: holders.map(({ name }) => name) };
 }

@@ -17,7 +17,7 @@ export async function remove(context: Context): Promise<Outcome> {
 
 async function plan({ store, vbd, settings, signal }: Context): Promise<Outcome> {
   const backend = await readVbdBackend(store, vbd, { signal });
-  const record = await readRecord(settings.runDirectory, vbd);
+  const record = readRecord(settings.runDirectory, vbd);
   const device = record?.path ?? backend.text('physical-device-path');
   const text =
     device === undefined

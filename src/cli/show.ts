@@ -21,7 +21,7 @@ export async function show({ store, vbd, settings, signal }: Context): Promise<O
       { code: 'EBACKEND' },
     );
   }
-  const record = await readRecord(settings.runDirectory, vbd);
+  const record = readRecord(settings.runDirectory, vbd);
   const undo = record?.unbind
     ? `unbind ${record.path}`
     : record && `udev refresh of ${record.path}`;

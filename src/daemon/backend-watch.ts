@@ -1,14 +1,16 @@
 import { listDomainVbds, listVbds, VBD_ROOT } from '../vbd/list-vbds.js';
 import type { PublicationIndex } from '../vbd/publication-index.js';
 import { readVbdBackend, type VbdBackend, XenbusState } from '../vbd/vbd-backend.js';
-import { parseVbdPath } from '../vbd/vbd-path.js';
+import { parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 import type { Watch, Xenstore } from '../xenstore/xenstore.js';
 import type { VbdJobs } from './vbd-jobs.js';
 
 /** Nodes whose change can make a vbd ours to serve; what others write there is no news. */
 const TRIGGER_NODES = ['state', 'params', 'mode', 'dev', 'frontend', 'script'] as const;
-/** All that a plan is made from, and what tells whether one is to be made. */
-const PLAN_NODES = [...TRIGGER_NODES, 'physical-device'] as const;
+/** All that an attach of a vbd is made from that has no device yet; `opened` comes after `state`. */
+const PLAN_NODES = [...TRIGGER_NODES, 'physical-device', 'opened'] as const;
+/** What tells whether a vbd that is attached is there still, and the same. */
+const STATE_NODES = ['frontend', 'state'] as const;
 /** Where the kernel reports errors about the vbds of this domain. */
 const ERROR_ROOT = 'error/backend/vbd';
 
@@ -154,6 +156,8 @@ export class BackendWatch {
   async #reconcileOnce(path: string): Promise<void> {
     const vbd = parseVbdPath(path);
     if (vbd === undefined) return;
+    // Most events are about vbds that are served, and go on to be.
+    if (this.#jobs.isAttached(vbd) && (await this.#isServed(vbd))) return;
     const backend = await readVbdBackend(this.#store, vbd, { nodes: PLAN_NODES });
     if (!this.#accepting) return;
     if (!backend.exists) {
@@ -164,6 +168,12 @@ export class BackendWatch {
     }
   }
 
+  /** Whether a vbd that was attached is there and does not wait for a device. */
+  async #isServed(vbd: VbdPath): Promise<boolean> {
+    const backend = await readVbdBackend(this.#store, vbd, { nodes: STATE_NODES });
+    return backend.exists && !isEarly(backend);
+  }
+
   #isOurs(script: string | undefined): boolean {
     if (this.#options.all) return true;
     return script !== undefined && this.#options.scripts.includes(script.split('/').pop() ?? '');
@@ -172,9 +182,13 @@ export class BackendWatch {
 
 /** Whether all that the plan needs is there, and no device yet. */
 function isWaiting(backend: VbdBackend): boolean {
-  const { Initialising, InitWait } = XenbusState;
-  const state = backend.text('state');
-  if (state !== Initialising && state !== InitWait) return false;
+  if (!isEarly(backend)) return false;
   if (backend.text('physical-device') !== undefined) return false;
   return (['params', 'mode', 'dev'] as const).every((node) => backend.bytes(node) !== undefined);
+}
+
+/** Whether blkback is not ready for a device yet, or waits for one. */
+function isEarly(backend: VbdBackend): boolean {
+  const state = backend.text('state');
+  return state === XenbusState.Initialising || state === XenbusState.InitWait;
 }

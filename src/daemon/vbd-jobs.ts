@@ -3,7 +3,7 @@ import type { AttachResult } from '../hotplug/attach.js';
 import type { HotplugError } from '../hotplug/hotplug-error.js';
 import { layerOwner } from '../hotplug/plan.js';
 import { VBD_ROOT } from '../vbd/list-vbds.js';
-import { listRecords, readRecord } from '../vbd/record.js';
+import { listRecords, readRecordLeniently } from '../vbd/record.js';
 import type { VbdBackend } from '../vbd/vbd-backend.js';
 import { parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
@@ -49,6 +49,11 @@ export class VbdJobs {
     return this.#queues.get(vbd.backend)?.isAttaching ?? false;
   }
 
+  /** Whether the vbd was attached here, and not detached since. */
+  isAttached(vbd: VbdPath): boolean {
+    return this.#queues.get(vbd.backend)?.isAttached ?? false;
+  }
+
   /** Ends an attach that is under way, and detaches the vbd. */
   async remove(vbd: VbdPath): Promise<void> {
     const queue = this.#queue(vbd);
@@ -65,7 +70,7 @@ export class VbdJobs {
    */
   async onBackendRemoved(vbd: VbdPath): Promise<void> {
     try {
-      const record = await readRecord(this.#options.runDirectory, vbd).catch(() => undefined);
+      const record = readRecordLeniently(this.#options.runDirectory, vbd);
       const isLayered = (await listIdleLayerOwners()).includes(layerOwner(vbd));
       if (record || isLayered || this.#queues.has(vbd.backend)) await this.remove(vbd);
     } catch {

@@ -47,6 +47,11 @@ export class VbdQueue {
     return this.#attach?.outcome === 'running';
   }
 
+  /** Whether the last attach was a success, and nothing has been detached since. */
+  get isAttached(): boolean {
+    return this.#attach?.outcome === 'attached' && this.#removal === undefined;
+  }
+
   /** Whether there is nothing to be known of the vbd here, and nothing under way. */
   get isEmpty(): boolean {
     return this.#attach === undefined && this.#removal === undefined;
@@ -127,7 +132,9 @@ export class VbdQueue {
 
   async #remove(): Promise<void> {
     const job = this.#attach;
-    job?.controller.abort(new HotplugError('the vbd is being removed', { code: 'ECANCELED' }));
+    if (job?.outcome === 'running') {
+      job.controller.abort(new HotplugError('the vbd is being removed', { code: 'ECANCELED' }));
+    }
     await job?.result.catch(() => undefined);
     if (this.#attach === job) this.#attach = undefined;
     const steps = new VbdSteps(this.vbd, 'remove', this.#options.onEvent);

@@ -10,6 +10,7 @@ import { requireClosed } from '../vbd/opened.js';
 import { isUnpublished, publish, toPublication } from '../vbd/publish.js';
 import { removeRecord, writeRecord } from '../vbd/record.js';
 import { VbdInstance } from '../vbd/vbd-instance.js';
+import type { VbdPath } from '../vbd/vbd-path.js';
 import { readVbdUses, type VbdUses } from '../vbd/vbd-uses.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
@@ -38,7 +39,7 @@ function awaitInstance(attachment: Attachment): Step<AttachStep> {
     name: 'ready',
     waitsFor: `${vbd.backend}/state to become 2 (InitWait): is xen-blkback loaded?`,
     run: async () => {
-      const backend = await awaitInitWait(store, vbd, signal);
+      const backend = await awaitInitWait(store, vbd, attachment.backend, signal);
       const instance = await VbdInstance.pin(options.sysfs, vbd, backend);
       try {
         requireClosed(instance);
@@ -91,7 +92,7 @@ function openDevice(attachment: Attachment): Step<AttachStep> {
       const avoidLoops = (): Promise<ReadonlySet<number>> => listNamedLoops(attachment);
       const device = await openPinned(attachment.pinned, plan.request, { signal, avoidLoops });
       attachment.device = device;
-      await attachment.pinned.fd.close();
+      attachment.pinned.fd.closePin();
       return describeDevice(device);
     },
     undo: () => attachment.device[Symbol.asyncDispose](),
@@ -151,9 +152,18 @@ function recordUndoing(attachment: Attachment): Step<AttachStep> {
       return '';
     },
     undo: async () => {
-      if (isNeeded()) await removeRecord(options.runDirectory, vbd).catch(() => undefined);
+      if (isNeeded()) dropRecord(options.runDirectory, vbd);
     },
   };
+}
+
+/** There is an error to be told already. */
+function dropRecord(directory: string, vbd: VbdPath): void {
+  try {
+    removeRecord(directory, vbd);
+  } catch {
+    // `remove` takes it away.
+  }
 }
 
 function publishDevice(attachment: Attachment): Step<AttachStep> {

@@ -2,7 +2,7 @@ import { describeHungCall } from '../linux/hung-calls.js';
 import { runSteps, type Step } from '../util/steps.js';
 import { requireOwnDomain } from '../vbd/own-domain.js';
 import { readPublished } from '../vbd/published-device.js';
-import { readVbdBackend, type VbdBackend } from '../vbd/vbd-backend.js';
+import { ATTACH_NODES, readVbdBackend, type VbdBackend } from '../vbd/vbd-backend.js';
 import { VbdError } from '../vbd/vbd-error.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
@@ -75,7 +75,8 @@ class AttachRun {
   }
 
   #readBackend(): Promise<VbdBackend> {
-    return readVbdBackend(this.#store, this.#vbd, { signal: this.#deadline.signal });
+    const { signal } = this.#deadline;
+    return readVbdBackend(this.#store, this.#vbd, { nodes: ATTACH_NODES, signal });
   }
 
   async #attachOnce(backend: VbdBackend): Promise<AttachResult> {

@@ -72,7 +72,7 @@ export function detachSteps(
       run: async () => {
         // As long as blkback has the device open, XenStore goes on saying so.
         if (!detachment.closesWithNodes) await removeNodes(store, vbd, signal);
-        await removeRecord(options.runDirectory, vbd);
+        removeRecord(options.runDirectory, vbd);
         return vbd.backend;
       },
     },

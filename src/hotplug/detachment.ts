@@ -2,7 +2,7 @@ import { layerBase, listLayers } from '../block/mapper/release-layer.js';
 import type { MapperState } from '../linux/device-mapper.js';
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
 import { type PublishedDevice, readPublishedLeniently } from '../vbd/published-device.js';
-import { readRecord } from '../vbd/record.js';
+import { readRecordLeniently } from '../vbd/record.js';
 import { readVbdBackend, type VbdBackend, XenbusState } from '../vbd/vbd-backend.js';
 import { VbdDirectory } from '../vbd/vbd-directory.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
@@ -45,7 +45,7 @@ export async function lookAtDetachment(
 ): Promise<Detachment> {
   const backend = await readVbdBackend(store, vbd, options);
   // It is a hint, and the device itself tells.
-  const record = await readRecord(place.runDirectory, vbd).catch(() => undefined);
+  const record = readRecordLeniently(place.runDirectory, vbd);
   const layers = await listLayers(layerOwner(vbd), options.signal);
   const published = readPublishedLeniently(vbd, backend);
   const base = layers[0] && layerBase(layers[0]);

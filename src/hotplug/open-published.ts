@@ -53,7 +53,7 @@ export async function openPublished(
         throw refuse(`it is another device by now (diskseq ${diskseq}, not ${published.diskseq})`);
       }
       const { bottom } = device;
-      if (!(await isRequested(bottom, wanted, request))) {
+      if (!isRequested(bottom, wanted, request)) {
         throw refuse('that is not what params asks for');
       }
       const { mapper } = bottom.identity;
@@ -86,12 +86,12 @@ async function withBase(
 }
 
 /** Whether an open device is what `wanted` is: that very device, or a loop device over that file. */
-async function isRequested(
+function isRequested(
   device: BlockDevice,
   wanted: OwnedFd,
   { locator, file, diskseq: expected }: ExportRequest,
-): Promise<boolean> {
-  const stat = await wanted.stat();
+): boolean {
+  const stat = wanted.inode;
   const { devnum, diskseq, loop } = device.identity;
   if (!device.ownLoop) {
     const number = 'diskseq' in locator ? locator.diskseq : (expected ?? diskseq);

@@ -1,4 +1,4 @@
-import { setMaxListeners } from 'node:events';
+import { allowListeners } from '../util/listeners.js';
 import { type BlockingCalls, loadAddon, type Syscall, type SyscallArgument } from './addon.js';
 import { SystemError } from './errno.js';
 import { type HungEntry, isAnyPlaceClosed, noteHungCall, refuseWhereHung } from './hung-calls.js';
@@ -43,8 +43,7 @@ export async function blockingCall(request: BlockingCall): Promise<number> {
   if (isAnyPlaceClosed()) refuseWhereHung(name, request.object, request.place());
   const started = startCall(request);
   if (signal === undefined) return await started.result;
-  // One signal may stand for hundreds of calls, and each listener is taken off again.
-  setMaxListeners(0, signal);
+  allowListeners(signal);
   return await new Promise((resolve, reject) => {
     const giveUp = (): void => {
       started.abandon(signal.reason);

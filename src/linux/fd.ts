@@ -1,7 +1,14 @@
-import { type BigIntStats, closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { closeDescriptor, isHeldBack } from './blocking.js';
 import { SystemError } from './errno.js';
-import { type FileStat, type FileSystemStat, statDescriptor, statFileSystem } from './file-stat.js';
+import {
+  type FileStat,
+  type FileSystemStat,
+  type Inode,
+  inodeOfDescriptor,
+  statDescriptor,
+  statFileSystem,
+} from './file-stat.js';
 import { openDescriptorAgain, openPath } from './path-walk.js';
 
 /** `O_PATH` of asm-generic/fcntl.h; Node does not name it. */
@@ -75,13 +82,9 @@ export class OwnedFd implements AsyncDisposable {
     return await statFileSystem(this.fd, this.name, signal);
   }
 
-  /** As `stat`, at once: for device nodes, whose file system is memory. */
-  statSync(): BigIntStats {
-    try {
-      return fstatSync(this.fd, { bigint: true });
-    } catch (error) {
-      throw SystemError.fromNode('fstat', this.name, error);
-    }
+  /** Which file it refers to, at once. */
+  get inode(): Inode {
+    return inodeOfDescriptor(this.fd, this.name);
   }
 
   /**
@@ -96,14 +99,29 @@ export class OwnedFd implements AsyncDisposable {
       await closeDescriptor(fd, this.name, signal);
       return;
     }
-    try {
-      closeSync(fd);
-    } catch {
-      // Gone all the same.
-    }
+    closeAtOnce(fd);
+  }
+
+  /**
+   * Closes it at once. Only for an O_PATH descriptor of what another descriptor has open: then nothing
+   * of the file, and nothing of its file system, ends with this one, and nobody is waited for.
+   */
+  closePin(): void {
+    if (this.#fd < 0 || isHeldBack(this.#fd)) return;
+    const fd = this.#fd;
+    this.#fd = -1;
+    closeAtOnce(fd);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+}
+
+function closeAtOnce(fd: number): void {
+  try {
+    closeSync(fd);
+  } catch {
+    // Gone all the same.
   }
 }

@@ -115,13 +115,26 @@ export function readEntries(fd: number, buffer: Buffer, object: string): number 
   return bytes;
 }
 
+const AT_STATX_DONT_SYNC = 0x4000;
+
 /**
  * statx(2), at once, from what memory knows: no file server is asked (AT_STATX_DONT_SYNC). Returns
  * whether there is such a file. For paths that need no look-up either, such as /proc/self/fd/N.
  */
 export function statxFromMemory(path: string, buffer: Buffer): boolean {
-  const [AT_FDCWD, AT_STATX_DONT_SYNC, STATX_BASIC_STATS] = [-100, 0x4000, 0x7ff];
+  const [AT_FDCWD, STATX_BASIC_STATS] = [-100, 0x7ff];
   return statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_BASIC_STATS, buffer) === 0;
+}
+
+/**
+ * The same for the inode of a descriptor, and for what never changes about one: kind, number, and which
+ * device a device node stands for. Throws `SystemError`.
+ */
+export function statxInode(fd: number, buffer: Buffer, object: string): void {
+  const [AT_EMPTY_PATH, STATX_TYPE, STATX_INO] = [0x1000, 0x1, 0x100];
+  const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+  if (statx(fd, '', flags, STATX_TYPE | STATX_INO, buffer) === 0) return;
+  throw SystemError.fromErrno('fstat', object, koffi.errno());
 }
 
 /** Uid of a Unix socket's peer (`SO_PEERCRED`); `undefined` where there is none. */

@@ -1,15 +1,20 @@
 import { blockingCall } from './blocking.js';
+import { statxInode } from './ffi.js';
 import { type Place, placeOfFd } from './place.js';
 
-/** What stat(2) tells of a file. */
-export interface FileStat {
+/** What never changes about a file. */
+export interface Inode {
   /** dev_t of the file system, as glibc's makedev lays it out; `rdev` too. */
   readonly dev: bigint;
   readonly ino: bigint;
-  /** Kind and permissions. */
+  /** Its kind; permissions may be left out. */
   readonly mode: bigint;
   /** Of a device node: which device. */
   readonly rdev: bigint;
+}
+
+/** What stat(2) tells of a file. */
+export interface FileStat extends Inode {
   /** Bytes. */
   readonly size: bigint;
 }
@@ -47,10 +52,23 @@ export async function statDescriptor(
   return decodeStatx(buffer);
 }
 
+const INODE = Buffer.alloc(STATX_SIZE);
+
+/**
+ * Tells which file a descriptor refers to, at once: the inode is in memory while it is open, and no file
+ * server is asked (fs/nfs/inode.c, nfs_getattr; fs/fuse/dir.c, fuse_update_get_attr: AT_STATX_DONT_SYNC).
+ * Throws `SystemError`.
+ */
+export function inodeOfDescriptor(fd: number, object: string): Inode {
+  statxInode(fd, INODE, object);
+  const { dev, ino, mode, rdev } = decodeStatx(INODE);
+  return { dev, ino, mode, rdev };
+}
+
 const S_IFMT = 0o170000n;
 const S_IFBLK = 0o060000n;
 
-export function isBlockDevice({ mode }: FileStat): boolean {
+export function isBlockDevice({ mode }: Inode): boolean {
   return (mode & S_IFMT) === S_IFBLK;
 }
 

@@ -79,7 +79,7 @@ export async function reachOfPath(
   signal: AbortSignal,
 ): Promise<Look> {
   const map = new DeviceMap(signal);
-  const found = await fd.stat(signal);
+  const found = fd.inode;
   if (kind === 'block') return { map, reach: await map.reach(devnumFromStat(found.rdev)) };
   const extents = [fileExtent(found, window.offset, window.size)];
   return { map, reach: { extents, stack: new Set(), unclaimed: [] } };

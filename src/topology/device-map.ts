@@ -76,7 +76,7 @@ export class DeviceMap {
     const signal = this.#signal;
     try {
       await using loop = await OwnedFd.open(block.path, O_RDONLY | O_NONBLOCK, { signal });
-      const found = devnumFromStat(loop.statSync().rdev);
+      const found = devnumFromStat(loop.inode.rdev);
       return sameDevnum(found, devnum) ? await getLoopStatus(loop, signal) : undefined;
     } catch (error) {
       // Without a node for a device that there is nothing can be said of it, and that is no answer.

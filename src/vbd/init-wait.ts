@@ -6,14 +6,17 @@ import type { VbdPath } from './vbd-path.js';
 
 /**
  * Waits until blkback has written `state` 2 (InitWait): it is ready for a device. Resolves with what
- * tells whether it will say so when it has opened one. Throws `EBACKEND`, `ESTATE` where it never
- * will, and the signal's reason.
+ * tells whether it will say so when it has opened one: that may be `seen`, the nodes as they were just
+ * read, with `opened` after `state`. Throws `EBACKEND`, `ESTATE` where it never will, and the signal's
+ * reason.
  */
 export async function awaitInitWait(
   store: Xenstore,
   vbd: VbdPath,
+  seen: VbdBackend,
   signal: AbortSignal,
 ): Promise<VbdBackend> {
+  if (seen.exists && seen.text('state') === XenbusState.InitWait) return seen;
   const nodes = ['frontend', 'state', 'opened'] as const;
   return await waitFor(
     store,

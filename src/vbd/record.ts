@@ -1,7 +1,9 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { unlinkSync } from 'node:fs';
+import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
 import { type Devnum, formatDevnum, parseDevnum } from '../linux/devnum.js';
+import { isInMemory, readMemoryFile } from '../linux/memory-file.js';
 import { VbdError } from './vbd-error.js';
 import { parseVbdPath, type VbdPath } from './vbd-path.js';
 
@@ -45,21 +47,33 @@ export async function writeRecord(
     await rename(`${path}.new`, path);
   } catch (error) {
     // A second add of this vbd, which writes the same, was faster by a moment.
-    if (errorCode(error) === 'ENOENT' && (await readRecord(directory, vbd))) return;
+    if (errorCode(error) === 'ENOENT' && readRecord(directory, vbd)) return;
     throw recordError('written', path, error);
   }
 }
 
-/** Reads a vbd's record; `undefined` if there is none, or none that can be understood. */
-export async function readRecord(directory: string, vbd: VbdPath): Promise<VbdRecord | undefined> {
-  let text: string;
+/**
+ * Reads a vbd's record, at once, as the directory is memory; `undefined` if there is none, or none that
+ * can be understood. Throws `ERECORD`.
+ */
+export function readRecord(directory: string, vbd: VbdPath): VbdRecord | undefined {
+  const path = recordPath(directory, vbd);
+  let text: string | undefined;
   try {
-    text = await readFile(recordPath(directory, vbd), 'utf8');
+    text = readMemoryFile(path);
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? '')) return undefined;
-    throw recordError('read', recordPath(directory, vbd), error);
+    throw recordError('read', path, error);
   }
-  return parseRecord(text);
+  return text === undefined ? undefined : parseRecord(text);
+}
+
+/** The same where it is a hint and no more: one that cannot be read is none. */
+export function readRecordLeniently(directory: string, vbd: VbdPath): VbdRecord | undefined {
+  try {
+    return readRecord(directory, vbd);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Reads the text of a record; `undefined` for anything that is not one. */
@@ -86,13 +100,17 @@ export async function listRecords(directory: string): Promise<VbdPath[]> {
     .filter((vbd) => vbd !== null && vbd !== undefined);
 }
 
-/** Removes a vbd's record and whatever a killed writer left of one. */
-export async function removeRecord(directory: string, vbd: VbdPath): Promise<void> {
+/** Removes a vbd's record and whatever a killed writer left of one. Throws `ERECORD`. */
+export function removeRecord(directory: string, vbd: VbdPath): void {
   const path = recordPath(directory, vbd);
-  try {
-    await Promise.all([rm(path, { force: true }), rm(`${path}.new`, { force: true })]);
-  } catch (error) {
-    if (errorCode(error) !== 'ENOTDIR') throw recordError('removed', path, error);
+  for (const file of [path, `${path}.new`]) {
+    // Most vbds have none, and the exception would cost more than the question.
+    if (!isInMemory(file)) continue;
+    try {
+      unlinkSync(file);
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw recordError('removed', file, error);
+    }
   }
 }
 

@@ -19,6 +19,23 @@ const NODES = [
   'script',
 ] as const;
 
+/**
+ * What an attach is made from. As many as the connection sends at once, and `opened` after `state`: blkback
+ * makes it before it writes state 2, so that whoever has seen that state sees the node.
+ */
+export const ATTACH_NODES = [
+  'frontend',
+  'params',
+  'mode',
+  'dev',
+  'online',
+  'physical-device',
+  'diskseq',
+  'hotplug-status',
+  'state',
+  'opened',
+] as const satisfies readonly VbdNode[];
+
 export type VbdNode = (typeof NODES)[number];
 
 /** States of a xenbus device (xen/include/public/io/xenbus.h). */

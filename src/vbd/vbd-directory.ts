@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Devnum } from '../linux/devnum.js';
 import { SystemError } from '../linux/errno.js';
 import { O_DIRECTORY, O_PATH, OwnedFd } from '../linux/fd.js';
-import { readMemoryFile } from '../linux/memory-file.js';
+import { isInMemory, readMemoryFile } from '../linux/memory-file.js';
 import { scanDevnum } from './scan-devnum.js';
 
 /** Below the root of sysfs: a directory for each device that a backend driver of this domain has. */
@@ -20,12 +20,14 @@ export class VbdDirectory implements AsyncDisposable {
 
   private constructor(directory: OwnedFd) {
     this.#directory = directory;
-    this.#inode = directory.statSync().ino;
+    this.#inode = directory.inode.ino;
   }
 
   /** Pins the directory of a vbd; `undefined` where the kernel has no such device. */
   static async pin(sysfs: string, name: string): Promise<VbdDirectory | undefined> {
     const path = join(sysfs, XEN_BACKEND_DEVICES, name);
+    // Of a vbd that is detached it is usually gone, and the exception would cost more than the question.
+    if (!isInMemory(path)) return undefined;
     try {
       return new VbdDirectory(OwnedFd.openSync(path, O_PATH | O_DIRECTORY));
     } catch (error) {

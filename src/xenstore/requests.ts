@@ -1,4 +1,4 @@
-import { setMaxListeners } from 'node:events';
+import { allowListeners } from '../util/listeners.js';
 import type { Channel } from './channel.js';
 import { Deadlines } from './deadlines.js';
 import type { Exchange, ExchangeOptions } from './exchange.js';
@@ -32,8 +32,7 @@ export class Requests {
       if (this.#ending) throw endingFailure(exchange.op, exchange.path, this.#ending);
       const abort = () => this.#abandon(exchange, signal?.reason);
       if (signal) {
-        // Any number of requests may be made under one signal, and Node would take them for a leak.
-        setMaxListeners(0, signal);
+        allowListeners(signal);
         signal.addEventListener('abort', abort, { once: true });
       }
       const release = () => {

@@ -58,7 +58,7 @@ export async function unbindLoop(
     throw error;
   }
   await using _ = fd;
-  if (!sameDevnum(devnumFromStat(fd.statSync().rdev), loop.devnum)) return;
+  if (!sameDevnum(devnumFromStat(fd.inode.rdev), loop.devnum)) return;
   if ((await getDiskseq(fd)) !== loop.diskseq) return;
   try {
     await clearLoop(fd, signal);

@@ -28,17 +28,17 @@ describe('A vbd record', () => {
 
   it('is read as it was written', async () => {
     await writeRecord(directory, vbd, record);
-    assert.deepEqual(await readRecord(directory, vbd), record);
+    assert.deepEqual(readRecord(directory, vbd), record);
     await writeRecord(directory, vbd, { ...record, unbind: false });
-    assert.deepEqual(await readRecord(directory, vbd), { ...record, unbind: false });
+    assert.deepEqual(readRecord(directory, vbd), { ...record, unbind: false });
   });
 
   it('belongs to one vbd only', async () => {
     await writeRecord(directory, vbd, record);
     const other = parseVbdPath('backend/vbd/7/51728') as VbdPath;
-    assert.equal(await readRecord(directory, other), undefined);
-    await removeRecord(directory, other);
-    assert.deepEqual(await readRecord(directory, vbd), record);
+    assert.equal(readRecord(directory, other), undefined);
+    removeRecord(directory, other);
+    assert.deepEqual(readRecord(directory, vbd), record);
   });
 
   it('is for its owner alone, and so is a directory that had to be made', async () => {
@@ -51,27 +51,27 @@ describe('A vbd record', () => {
   });
 
   it('does not exist in a directory that does not exist', async () => {
-    assert.equal(await readRecord(join(directory, 'none'), vbd), undefined);
-    await removeRecord(join(directory, 'none'), vbd);
+    assert.equal(readRecord(join(directory, 'none'), vbd), undefined);
+    removeRecord(join(directory, 'none'), vbd);
   });
 
   it('survives what a killed writer left, and takes it away', async () => {
     const leftover = join(directory, 'vbd-7-51712.json.new');
     await writeFile(leftover, '{"device":"7:');
-    assert.equal(await readRecord(directory, vbd), undefined);
+    assert.equal(readRecord(directory, vbd), undefined);
     await writeRecord(directory, vbd, record);
     assert.deepEqual(await readdir(directory), ['vbd-7-51712.json']);
-    assert.deepEqual(await readRecord(directory, vbd), record);
+    assert.deepEqual(readRecord(directory, vbd), record);
     await writeFile(leftover, 'x'.repeat(10_000));
-    await removeRecord(directory, vbd);
+    removeRecord(directory, vbd);
     assert.deepEqual(await readdir(directory), []);
   });
 
   it('can be removed twice', async () => {
     await writeRecord(directory, vbd, record);
-    await removeRecord(directory, vbd);
-    await removeRecord(directory, vbd);
-    assert.equal(await readRecord(directory, vbd), undefined);
+    removeRecord(directory, vbd);
+    removeRecord(directory, vbd);
+    assert.equal(readRecord(directory, vbd), undefined);
   });
 });
 
