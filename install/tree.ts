@@ -12,7 +12,7 @@ export const HOTPLUG_SCRIPT = '/etc/xen/scripts/block-diskseq';
 
 const UNITS = '/usr/lib/systemd/system';
 const DOCUMENTS = '/usr/share/doc/xen-blkback';
-const COMMAND = 'dist/src/cli/main.js';
+const COMMAND = 'dist/xen-blkback.cjs';
 
 interface Content {
   /** Absolute, without destdir. */
@@ -41,7 +41,7 @@ export async function planTree(project: string, node: string, client: Buffer): P
   const plain = [
     'LICENSE',
     'dist/block-diskseq.cjs',
-    ...compiled.filter((name) => name !== COMMAND),
+    ...compiled,
     ...(await listPackageFiles(project)),
   ];
   const documents = await listFiles(join(project, 'docs'), () => true);

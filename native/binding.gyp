@@ -12,6 +12,7 @@
         'blocking.cc',
         'blocking_threads.cc',
         'channel.cc',
+        'immediate.cc',
         'memory_files.cc',
       ],
       'defines': [

@@ -210,6 +210,9 @@ void define_blocking(Napi::Env env, Napi::Object exports) {
   auto numbers = Napi::Object::New(env);
   for (auto [name, number] : {
            std::pair{"close", SYS_close},
+           {"fcntl", SYS_fcntl},
+           {"getdents64", SYS_getdents64},
+           {"getrandom", SYS_getrandom},
            {"ioctl", SYS_ioctl},
            {"mknodat", SYS_mknodat},
            {"openat", SYS_openat},

@@ -1,13 +1,6 @@
 import yargs, { type Argv } from 'yargs';
 import { errorMessage } from '../errors.js';
-import { add } from './add.js';
-
-import { type CheckArguments, check } from './check.js';
-
-import { inspect } from './inspect.js';
-
-import { list } from './list.js';
-import { remove } from './remove.js';
+import type { CheckArguments } from './check.js';
 import {
   type Context,
   type Invocation,
@@ -17,9 +10,8 @@ import {
   type StoreContext,
 } from './run.js';
 import { parseSettings, SETTINGS, type SettingName } from './settings.js';
-import { show } from './show.js';
 import { UsageError } from './usage-error.js';
-import { waitOpened } from './wait.js';
+import { readVersion } from './version.js';
 
 const ENVIRONMENT = `Environment:
   XENBUS_PATH          backend path, as libxl sets it, where none is given
@@ -31,13 +23,14 @@ const ENVIRONMENT = `Environment:
 export async function runCommandLine(words: readonly string[]): Promise<number> {
   let status = 0;
   const command =
-    (action: (context: Context) => Promise<Outcome>) =>
+    (load: () => Promise<(context: Context) => Promise<Outcome>>) =>
     async (values: Record<string, unknown>): Promise<void> => {
-      status = await run(toInvocation(values), action);
+      status = await run(toInvocation(values), await load());
     };
   const onTarget =
-    (action: (context: StoreContext, given: CheckArguments) => Promise<Outcome>) =>
+    (load: () => Promise<(context: StoreContext, given: CheckArguments) => Promise<Outcome>>) =>
     async (values: Record<string, unknown>): Promise<void> => {
+      const action = await load();
       const { target, mode, frontend } = values;
       const given = {
         target: String(target),
@@ -55,18 +48,24 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
       'add [backend-path]',
       'attach a vbd: open its device, hand it to blkback',
       withVbd,
-      command(add),
+      command(async () => (await import('./add.js')).add),
     )
     .command(
       'remove [backend-path]',
       'detach a vbd: wait for blkback to close it, clean up',
       withVbd,
-      command(remove),
+      command(async () => (await import('./remove.js')).remove),
     )
     .command('list', 'list the vbds of this domain, whoever attached them', {}, async (values) => {
+      const { list } = await import('./list.js');
       status = await runOnStore(toInvocation(values), list);
     })
-    .command('show [backend-path]', 'tell everything about a vbd', withVbd, command(show))
+    .command(
+      'show [backend-path]',
+      'tell everything about a vbd',
+      withVbd,
+      command(async () => (await import('./show.js')).show),
+    )
     .command(
       'wait [backend-path]',
       'wait until blkback has opened the device of a vbd',
@@ -76,19 +75,19 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
           demandOption: true,
           describe: 'until blkback has the device open',
         }),
-      command(waitOpened),
+      command(async () => (await import('./wait.js')).waitOpened),
     )
     .command(
       'check <target>',
       'tell whether a target could be attached, and if not, who uses it',
       withTarget,
-      onTarget(check),
+      onTarget(async () => (await import('./check.js')).check),
     )
     .command(
       'inspect <target>',
       'tell what add would find: the devices below a target, who uses them, the verdict',
       withTarget,
-      onTarget(inspect),
+      onTarget(async () => (await import('./inspect.js')).inspect),
     )
     .command(
       'events',
@@ -114,6 +113,8 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     .epilogue(ENVIRONMENT)
     .demandCommand(1, 'a command is needed')
     .strict()
+    .version(readVersion())
+    .locale('en')
     .help('help')
     .alias('help', 'h')
     .wrap(Math.min(96, process.stdout.columns ?? 96))

@@ -1,4 +1,15 @@
 #!/usr/bin/env node
-import { runCommandLine } from './command-line.js';
+// The command `xen-blkback`. .ci/build makes one file of it, in which a module costs time only when it is
+// used: what only some commands need is imported where they begin.
+import { endProcess } from './end-process.js';
 
-process.exit(await runCommandLine(process.argv.slice(2)));
+const words = process.argv.slice(2);
+if (words.length === 1 && words[0] === '--version') {
+  import('./version.js').then(({ readVersion }) => {
+    process.stdout.write(`${readVersion()}\n`);
+    return endProcess(0);
+  });
+} else {
+  // Not awaited at the top level, which would rule out the one file's format.
+  import('./command-line.js').then(({ runCommandLine }) => runCommandLine(words)).then(endProcess);
+}

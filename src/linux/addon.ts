@@ -15,6 +15,8 @@ export interface Addon {
   readonly syscalls: Readonly<Record<Syscall, number>>;
   /** Once in a process or worker. */
   openBlockingCalls(done: (id: number, result: number, errno: number) => void): BlockingCalls;
+  /** Of native/immediate.h: the result, or a negative errno. */
+  callNow(number: number, args: readonly SyscallArgument[]): number;
   /** Of native/memory_files.h: each returns a negative errno on failure. */
   readMemoryFile(path: string): string | number;
   readMemoryLink(path: string): string | number;
@@ -34,7 +36,10 @@ export interface AddonChannel {
 
 export type Syscall =
   | 'close'
+  | 'fcntl'
   | 'fstatfs'
+  | 'getdents64'
+  | 'getrandom'
   | 'ioctl'
   | 'mknodat'
   | 'nanosleep'

@@ -1,5 +1,5 @@
+import { ioctlSync } from './calls.js';
 import type { OwnedFd } from './fd.js';
-import { ioctlSync } from './ffi.js';
 
 // linux/fs.h. block/ioctl.c answers all of these from memory, without a lock.
 const BLKROSET = { name: 'BLKROSET', number: 0x125d };

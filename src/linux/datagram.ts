@@ -1,4 +1,4 @@
-import { sendDatagramFrom, unixDatagramSocket } from './ffi.js';
+import { sendDatagramFrom, unixDatagramSocket } from './socket.js';
 
 /** Where a datagram goes: a path, or with `@` first a name that is in no file system (unix(7)). */
 export type DatagramAddress = string;

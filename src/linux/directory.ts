@@ -1,5 +1,5 @@
+import { readEntries } from './calls.js';
 import { O_DIRECTORY, O_RDONLY, OwnedFd } from './fd.js';
-import { readEntries } from './ffi.js';
 
 /** What was found out about an entry of a directory. */
 export interface EntryValue<T> {

@@ -1,5 +1,5 @@
 import { blockingCall } from './blocking.js';
-import { statxInode } from './ffi.js';
+import { statxInode } from './calls.js';
 import { type Place, placeOfFd } from './place.js';
 
 /** What never changes about a file. */

@@ -1,6 +1,6 @@
+import { fcntlWordSync } from './calls.js';
 import { SystemError } from './errno.js';
 import type { OwnedFd } from './fd.js';
-import { fcntlWordSync } from './ffi.js';
 
 // asm-generic/fcntl.h; the same on every 64-bit platform.
 const F_SETSIG = { name: 'F_SETSIG', number: 10 };

@@ -1,4 +1,4 @@
-import { socketOption } from './ffi.js';
+import { socketOption } from './socket.js';
 
 /** asm-generic/socket.h, which every platform of Xen's uses. */
 const SO_TYPE = 3;

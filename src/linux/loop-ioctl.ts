@@ -1,5 +1,5 @@
+import { type IoctlOptions, ioctl } from './calls.js';
 import type { OwnedFd } from './fd.js';
-import { type IoctlOptions, ioctl } from './ffi.js';
 
 // linux/loop.h
 const LOOP_CLR_FD = { name: 'LOOP_CLR_FD', number: 0x4c01 };

@@ -1,5 +1,5 @@
+import { statxFromMemory } from './calls.js';
 import type { Devnum } from './devnum.js';
-import { statxFromMemory } from './ffi.js';
 
 // struct statx of linux/stat.h.
 const BUFFER = Buffer.alloc(256);

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { peerUid } from './ffi.js';
+import { peerUid } from './socket.js';
 
 /**
  * The user at the other end of a Unix socket, by SO_PEERCRED: the one who connected, whatever the

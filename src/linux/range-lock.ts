@@ -1,6 +1,6 @@
+import { fcntlSync } from './calls.js';
 import { isSystemError } from './errno.js';
 import type { OwnedFd } from './fd.js';
-import { fcntlSync } from './ffi.js';
 
 // asm-generic/fcntl.h; the same on every 64-bit platform.
 const F_OFD_SETLK = { name: 'F_OFD_SETLK', number: 37 };

@@ -1,8 +1,9 @@
 import { closeSync, fstatSync } from 'node:fs';
+import { ioctlSync } from './calls.js';
 import type { Devnum } from './devnum.js';
 import { isSystemError, SystemError } from './errno.js';
 import { O_RDONLY, OwnedFd } from './fd.js';
-import { bindSocket, ioctlSync, netlinkSocket, receiveDatagram, setSocketOption } from './ffi.js';
+import { bindSocket, netlinkSocket, receiveDatagram, setSocketOption } from './socket.js';
 
 /** Something that has happened to a block device, as the kernel announces it to udev. */
 export interface Uevent {

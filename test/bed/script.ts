@@ -4,7 +4,7 @@ import { within } from './deadline.js';
 import { projectRoot } from './paths.js';
 
 export const HOTPLUG_SCRIPT: string = join(projectRoot, 'hotplug-scripts/block-diskseq');
-export const CLI: string = join(projectRoot, 'dist/src/cli/main.js');
+export const CLI: string = join(projectRoot, 'dist/xen-blkback.cjs');
 
 /** Longer than any run is allowed to take: libxl gives a script 40 s. */
 const DEADLINE_MS = 40_000;

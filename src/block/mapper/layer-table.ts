@@ -1,5 +1,5 @@
+import { getRandom } from '../../linux/calls.js';
 import { type Devnum, formatDevnum } from '../../linux/devnum.js';
-import { getRandom } from '../../linux/ffi.js';
 
 /** AES-256 in XTS mode takes two keys of 256 bits. */
 const KEY_BYTES = 64;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { openExport } from '../../../src/block/open-export.js';
+import { ioctl } from '../../../src/linux/calls.js';
 import { formatDevnumHex } from '../../../src/linux/devnum.js';
 import { O_RDWR, OwnedFd } from '../../../src/linux/fd.js';
-import { ioctl } from '../../../src/linux/ffi.js';
 import { parseTarget } from '../../../src/target/target.js';
 import { attachLoop, devnumOf, loopsOf, makeImage } from '../../bed/images.js';
 import { request, textAt, workshop } from './workshop.js';

@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startBed } from '../../bed/bed.js';
@@ -26,6 +36,24 @@ describe('xen-blkback, the command', () => {
       assert.ok(stdout.includes(word), word);
     }
   });
+
+  it('tells the version of its package', async () => {
+    const { version } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8'));
+    assert.deepEqual((await cli('--version')).stdout, `${version}\n`);
+  });
+
+  for (const option of ['--version', '--help']) {
+    it(`fails where its output cannot be written: ${option}`, () => {
+      const full = openSync('/dev/full', 'w');
+      const { status, stderr } = spawnSync(process.execPath, [CLI, option], {
+        stdio: ['ignore', full, 'pipe'],
+        encoding: 'utf8',
+      });
+      closeSync(full);
+      assert.equal(status, 1);
+      assert.match(stderr, /^xen-blkback: the output cannot be written: ENOSPC[^\n]*\n$/);
+    });
+  }
 
   for (const [args, says] of [
     [[], /a command is needed/],
@@ -79,6 +107,16 @@ describe('xen-blkback on a bed', function () {
       await stage.close(vbd);
       const removed = await stage.cli(['remove', vbd.backendPath, '--json']);
       assert.deepEqual(JSON.parse(removed.stdout), { backend: vbd.backendPath, detached: true });
+    }));
+
+  it('tells all of what a pipe takes in many parts', () =>
+    onStage(async (stage) => {
+      const long = `/nowhere/${'x'.repeat(900)}`;
+      const vbds = await Promise.all(Array.from({ length: 100 }, () => stage.create(long)));
+      const { status, stdout } = await stage.cli(['list', '--json']);
+      assert.equal(status, 0);
+      assert.ok(stdout.length > 65_536);
+      assert.equal(JSON.parse(stdout).length, vbds.length);
     }));
 
   it('says what it would do with --dry-run, and touches nothing', () =>

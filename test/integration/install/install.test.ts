@@ -44,13 +44,13 @@ describe('the installer', function () {
       lines.filter((line) => line.startsWith('-rwx')),
       [
         '-rwxr-xr-x etc/xen/scripts/block-diskseq',
-        '-rwxr-xr-x usr/lib/xen-blkback/dist/src/cli/main.js',
+        '-rwxr-xr-x usr/lib/xen-blkback/dist/xen-blkback.cjs',
       ],
     );
     assert.deepEqual(modes(/^-(?!rwx)/), ['-rw-r--r--']);
     assert.deepEqual(
       lines.filter((line) => line.startsWith('l')),
-      ['lrwxrwxrwx usr/bin/xen-blkback ../lib/xen-blkback/dist/src/cli/main.js'],
+      ['lrwxrwxrwx usr/bin/xen-blkback ../lib/xen-blkback/dist/xen-blkback.cjs'],
     );
   });
 

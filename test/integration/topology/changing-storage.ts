@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
+import { ioctl, ioctlSync } from '../../../src/linux/calls.js';
 import { type Devnum, devnumFromStat } from '../../../src/linux/devnum.js';
 import { SystemError } from '../../../src/linux/errno.js';
 import { O_NONBLOCK, O_RDONLY, O_RDWR, OwnedFd } from '../../../src/linux/fd.js';
-import { ioctl, ioctlSync } from '../../../src/linux/ffi.js';
 import {
   clearLoop,
   configureLoop,

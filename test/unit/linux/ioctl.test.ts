@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { ioctl } from '../../../src/linux/calls.js';
 import { O_DIRECTORY, O_RDONLY, OwnedFd } from '../../../src/linux/fd.js';
-import { ioctl } from '../../../src/linux/ffi.js';
 
 // linux/fs.h, asm-generic/ioctls.h
 const FIONREAD = { name: 'FIONREAD', number: 0x541b };

@@ -1,5 +1,5 @@
+import { ioctl } from '../../../../src/linux/calls.js';
 import { O_RDONLY, O_RDWR, OwnedFd } from '../../../../src/linux/fd.js';
-import { ioctl } from '../../../../src/linux/ffi.js';
 
 // linux/loop.h
 const LOOP_SET_STATUS64 = { name: 'LOOP_SET_STATUS64', number: 0x4c04 };

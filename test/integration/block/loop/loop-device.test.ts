@@ -4,8 +4,8 @@ import { readFileSync, statSync, symlinkSync, writeFileSync, writeSync } from 'n
 import { join } from 'node:path';
 import { openExport } from '../../../../src/block/open-export.js';
 import { getBlockSize, getSize, isReadOnly } from '../../../../src/linux/block-ioctl.js';
+import { fcntlWordSync } from '../../../../src/linux/calls.js';
 import { O_RDONLY, OwnedFd } from '../../../../src/linux/fd.js';
-import { fcntlWordSync } from '../../../../src/linux/ffi.js';
 import { devnumOf, loopsOf, makeImage } from '../../../bed/images.js';
 import { attribute, loopsLeft, mountNew, request, run, textAt, workshop } from '../workshop.js';
 
