@@ -1,47 +1,70 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { projectRoot } from '../test/bed/paths.js';
 import { processState } from '../test/bed/process-state.js';
+import { measureEffort } from './effort.js';
 import {
   type Among,
   type Burst,
   measureAmong,
   measureBurst,
+  measureCommand,
   measureRest,
   measureSingle,
+  type Times,
 } from './measure.js';
 import { type Results, singleTable, toMarkdown, toPlot } from './report.js';
-import { type Attach, BenchStage } from './stage.js';
+import { type Attach, BenchStage, type StageOptions } from './stage.js';
 
 // What a toolstack waits for when files are attached as vbds, ours beside Xen's `block`, in one run:
 // prints tables, and puts them into docs/speed.md and README.md, with a plot.
+//
+//   npm run bench -- [--peer PROGRAM] [--guise stock|diskseq]
+//
+// PROGRAM is another hotplug script that takes the place of `block`: then nothing is put into the pages.
+
+const { values } = parseArgs({
+  options: { peer: { type: 'string' }, guise: { type: 'string', default: 'stock' } },
+});
+const options: StageOptions = {
+  peer: values.peer,
+  guise: values.guise === 'diskseq' ? 'diskseq' : 'stock',
+};
 
 const ROUNDS = 50;
+const EFFORT_VBDS = 200;
+/** Attached when the command lists them. */
+const LISTED = 200;
 /** Fewer where each takes seconds. */
 const AMONG = [
   { attached: 0, rounds: { daemon: 50, block: 5 } },
-  { attached: 100, rounds: { daemon: 50, block: 3 } },
+  { attached: LISTED, rounds: { daemon: 50, block: 3 } },
   { attached: 1000, rounds: { daemon: 50, block: 1 } },
 ];
 const AT_A_TIME = 50;
 
 /** What it has found is told before a thousand disks are taken away again, which takes its time. */
 async function measure(): Promise<void> {
-  await using stage = await BenchStage.start();
+  await using stage = await BenchStage.start(options);
   const atStart = processState(stage.daemon.child.pid).residentMiB;
   const before = formatLoad();
   const single = await measureSingle(stage, ROUNDS);
   say(`one disk: done\n${singleTable({ single, rounds: ROUNDS })}`);
   const bursts: Burst[] = [
     await measureBurst(stage, 'daemon', 100, 3),
+    ...(options.peer === undefined ? [] : [await measureBurst(stage, 'peer', 100, 3)]),
     await measureBurst(stage, 'block', 100, 1),
     // Not by `block`: it takes one disk at a time, each slower than the one before.
     await measureBurst(stage, 'daemon', 500, 1),
   ];
   say(`many at once: done ${JSON.stringify(bursts)}`);
+  const effort = await measureEffort(stage, EFFORT_VBDS);
+  say(`effort: done ${JSON.stringify(effort)}`);
   const others: Attach[] = [];
   const among: Among[] = [];
+  let command: Times = new Map();
   for (const { attached, rounds } of AMONG) {
     while (others.length < attached) {
       others.push(
@@ -50,10 +73,11 @@ async function measure(): Promise<void> {
     }
     among.push(...(await measureAmong(stage, attached, rounds)));
     say(`beside ${attached}: done ${JSON.stringify(among.slice(-2))}`);
+    if (attached === LISTED) command = await measureCommand(stage, ROUNDS);
   }
   const rest = await measureRest(stage, others, 10);
   const load = `${before}; ${formatLoad()}`;
-  report({ rounds: ROUNDS, single, bursts, among, atStart, rest, load });
+  report({ rounds: ROUNDS, single, bursts, among, effort, command, atStart, rest, load });
 }
 
 function formatLoad(): string {
@@ -80,6 +104,8 @@ function fill(name: string, content: string): void {
 function report(results: Results): void {
   const markdown = toMarkdown(results);
   console.log(markdown);
+  // The pages tell what everybody can measure.
+  if (options.peer !== undefined) return;
   fill('docs/speed.md', markdown);
   fill('README.md', singleTable(results));
   writeFileSync(join(projectRoot, 'docs/speed.svg'), toPlot(results));

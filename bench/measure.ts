@@ -21,7 +21,7 @@ export async function measureSingle(
     };
     note(script, 'bare', await stage.bare());
     note(script, 'node', await stage.node());
-    for (const handler of ['daemon', 'one-shot', 'block'] as const) {
+    for (const handler of stage.handlers) {
       const attach = await stage.attach(handler);
       await stage.detach(attach);
       note(script, handler, duration(attach.script));
@@ -29,6 +29,17 @@ export async function measureSingle(
     }
   }
   return { script, opened };
+}
+
+/** What the command takes, from exec to exit, beside Node itself. */
+export async function measureCommand(stage: BenchStage, rounds: number): Promise<Times> {
+  const times = new Map<string, number[]>();
+  for (let round = 0; round < rounds; round++) {
+    for (const name of ['node', 'version', 'list'] as const) {
+      times.set(name, [...(times.get(name) ?? []), await stage.command(name)]);
+    }
+  }
+  return times;
 }
 
 /** Many disks of one guest at once. Milliseconds. */

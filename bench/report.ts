@@ -1,3 +1,4 @@
+import type { Effort } from './effort.js';
 import type { Among, Burst, Rest, Times } from './measure.js';
 import { drawBars, formatTime } from './plot.js';
 import { median } from './stage.js';
@@ -8,6 +9,8 @@ export interface Results {
   readonly single: { readonly script: Times; readonly opened: Times };
   readonly bursts: readonly Burst[];
   readonly among: readonly Among[];
+  readonly effort: Effort;
+  readonly command: Times;
   readonly atStart: number;
   readonly rest: Rest;
   readonly load: string;
@@ -19,6 +22,9 @@ const NAMES: Readonly<Record<string, string>> = {
   node: 'node -e 0',
   'one-shot': 'one-shot program',
   block: "Xen's block",
+  peer: 'the peer',
+  version: 'xen-blkback --version',
+  list: 'xen-blkback list, 200 vbds',
 };
 
 /** The tables, as Markdown. */
@@ -27,6 +33,8 @@ export function toMarkdown(results: Results): string {
     singleTable(results),
     burstTable(results),
     amongTable(results),
+    commandTable(results),
+    effortLine(results.effort),
     `The daemon had ${results.atStart.toFixed(0)} MiB of resident memory at the start and ${results.rest.residentMiB.toFixed(0)} MiB with ${results.rest.attached} vbds attached; at rest its threads were woken ${results.rest.wakeUps} times in ${results.rest.seconds} s.`,
     `Load averages before and after: ${results.load}.`,
   ].join('\n\n');
@@ -35,7 +43,8 @@ export function toMarkdown(results: Results): string {
 /** The table of one disk after another. */
 export function singleTable({ single, rounds }: Pick<Results, 'single' | 'rounds'>): string {
   const block = median(single.script.get('block') ?? []);
-  const rows = ['bare', 'daemon', 'node', 'one-shot', 'block'].map((name) => {
+  const peer = single.script.get('peer');
+  const rows = [...single.script.keys()].map((name) => {
     const times = single.script.get(name) ?? [];
     const opened = single.opened.get(name);
     return [
@@ -44,6 +53,7 @@ export function singleTable({ single, rounds }: Pick<Results, 'single' | 'rounds
       formatTime(median(times)),
       formatTime(Math.max(...times)),
       ratio(median(times), block),
+      ...(peer === undefined ? [] : [quotient(median(times), median(peer))]),
       opened === undefined ? '' : formatTime(median(opened)),
     ];
   });
@@ -53,25 +63,28 @@ export function singleTable({ single, rounds }: Pick<Results, 'single' | 'rounds
     'median',
     'max',
     'to `block`',
+    ...(peer === undefined ? [] : ['to the peer']),
     'nodes to opened',
   ];
   return table(head, rows);
 }
 
 function burstTable({ bursts }: Results): string {
+  const hasPeer = bursts.some(({ handler }) => handler === 'peer');
   const rows = bursts.map(({ handler, count, scripts, whole, failed }) => {
-    const block = bursts.find((other) => other.handler === 'block' && other.count === count);
+    const same = bursts.filter((other) => other.count === count);
+    const block = same.find((other) => other.handler === 'block');
+    const peer = same.find((other) => other.handler === 'peer');
     return [
       `${count} at once, ${NAMES[handler]}${failed > 0 ? ` (${failed} failed)` : ''}`,
       formatTime(scripts),
       formatTime(whole),
       block === undefined ? '' : ratio(scripts, block.scripts),
+      ...(hasPeer ? [peer === undefined ? '' : quotient(scripts, peer.scripts)] : []),
     ];
   });
-  return table(
-    ['', 'first exec to last exit', 'with the writing of the nodes', 'to `block`'],
-    rows,
-  );
+  const head = ['', 'first exec to last exit', 'with the writing of the nodes', 'to `block`'];
+  return table(hasPeer ? [...head, 'to the peer'] : head, rows);
 }
 
 function amongTable({ among }: Results): string {
@@ -85,6 +98,24 @@ function amongTable({ among }: Results): string {
     ];
   });
   return table(['one more', 'median', 'rounds', 'to none attached'], rows);
+}
+
+function commandTable({ command }: Results): string {
+  const node = median(command.get('node') ?? []);
+  const rows = [...command].map(([name, times]) => [
+    NAMES[name],
+    formatTime(median(times)),
+    quotient(median(times), node),
+  ]);
+  return table(['the command', 'median', 'to `node -e 0`'], rows);
+}
+
+function effortLine({ vbds, daemon, xenstored, trips }: Effort): string {
+  return `Attaching and detaching a vbd took ${daemon.toFixed(1)} ms of processor time in the daemon, all threads together, and ${xenstored.toFixed(1)} ms in xenstored (${vbds} vbds). An attach that was not prepared waits for xenstored ${trips} times.`;
+}
+
+function quotient(time: number, reference: number): string {
+  return (time / reference).toFixed(2);
 }
 
 /** `1/21` for what is faster. */
@@ -107,7 +138,7 @@ export function toPlot({ single, bursts, among }: Results): string {
   return drawBars('Attaching a file (logarithmic scale; lower is better)', [
     {
       title: 'One disk, script from exec to exit',
-      bars: ['bare', 'daemon', 'node', 'one-shot', 'block'].map((name) => ({
+      bars: [...single.script.keys()].map((name) => ({
         label: NAMES[name] ?? name,
         milliseconds: median(single.script.get(name) ?? []),
         kind: kind(name),

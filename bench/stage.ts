@@ -6,6 +6,7 @@ import { type Bed, startBed } from '../test/bed/bed.js';
 import { type Daemon, startDaemon } from '../test/bed/daemon.js';
 import { makeImage } from '../test/bed/images.js';
 import { built, projectRoot } from '../test/bed/paths.js';
+import { CLI } from '../test/bed/script.js';
 import { type Lap, Stopwatch } from '../test/bed/stopwatch.js';
 import { openStore } from '../test/bed/store.js';
 import {
@@ -19,7 +20,7 @@ import {
 import { XEN_BLOCK_SCRIPT } from '../test/bed/xen-block.js';
 
 /** What is compared: how a disk is attached. */
-export type Handler = 'daemon' | 'one-shot' | 'block';
+export type Handler = 'daemon' | 'one-shot' | 'block' | 'peer';
 
 /** One attach, as the toolstack sees it: nodes written, state 2 seen, script run. Milliseconds. */
 export interface Attach {
@@ -31,13 +32,22 @@ export interface Attach {
   readonly untilOpened: number;
 }
 
-const PROGRAMS: Readonly<Record<Handler, string>> = {
+/** What the stage is like. */
+export interface StageOptions {
+  /** Which blkback the stand-in plays. */
+  readonly guise: 'stock' | 'diskseq';
+  /** Path of another hotplug script, that is measured beside. */
+  readonly peer: string | undefined;
+}
+
+const PROGRAMS: Readonly<Record<Exclude<Handler, 'peer'>, string>> = {
   daemon: built('block-diskseq'),
   'one-shot': join(projectRoot, 'hotplug-scripts/block-diskseq'),
   block: XEN_BLOCK_SCRIPT,
 };
-/** Xen's script fails where another process is faster to take its loop device. */
+/** Some fail where another process is faster to take their loop device. */
 const TRIES = 10;
+const COMMANDS = { node: ['-e', '0'], version: [CLI, '--version'], list: [CLI, 'list'] } as const;
 const LONGEST_MS = 600_000;
 
 /** A bed with the daemon, and a stopwatch for each handler's scripts. */
@@ -48,19 +58,27 @@ export class BenchStage implements AsyncDisposable {
   readonly #stopwatches = new Map<string, Promise<Stopwatch>>();
   /** In the order in which they were started. */
   readonly #parts: AsyncDisposable[];
+  readonly #peer: string | undefined;
   #frontend = 100;
 
-  private constructor(bed: Bed, daemon: Daemon, store: Xenstore) {
+  private constructor(bed: Bed, daemon: Daemon, store: Xenstore, peer: string | undefined) {
+    this.#peer = peer;
     this.bed = bed;
     this.daemon = daemon;
     this.#store = store;
     this.#parts = [bed, store, daemon];
   }
 
-  static async start(): Promise<BenchStage> {
-    const bed = await startBed({ guise: 'stock' });
+  static async start({ guise, peer }: StageOptions): Promise<BenchStage> {
+    const bed = await startBed({ guise });
     const store = await openStore(bed);
-    return new BenchStage(bed, await startDaemon(bed), store);
+    return new BenchStage(bed, await startDaemon(bed), store, peer);
+  }
+
+  /** What is compared, ours first. */
+  get handlers(): readonly Handler[] {
+    const ours = ['daemon', 'one-shot'] as const;
+    return this.#peer === undefined ? [...ours, 'block'] : [...ours, 'peer', 'block'];
   }
 
   /** Attaches a new disk to a new guest. */
@@ -95,7 +113,7 @@ export class BenchStage implements AsyncDisposable {
     await waitInitWait(this.#store, vbd, LONGEST_MS);
     const lap = await stopwatch.run(vbd.backendPath, LONGEST_MS);
     if (lap.status !== 0) {
-      if (handler !== 'block') throw new Error(`${handler} add ended with status ${lap.status}`);
+      if (isOurs(handler)) throw new Error(`${handler} add ended with status ${lap.status}`);
       await deleteVbd(this.#store, vbd);
       return undefined;
     }
@@ -120,8 +138,8 @@ export class BenchStage implements AsyncDisposable {
   async drop(attach: Attach): Promise<void> {
     const { blkback } = this.bed;
     const { key } = attach.vbd;
-    // Xen's script has to unbind its loop device itself.
-    if (attach.handler === 'block') return await this.detach(attach);
+    // The other scripts have to unbind their loop devices themselves.
+    if (!isOurs(attach.handler)) return await this.detach(attach);
     await deleteVbd(this.#store, attach.vbd);
     await blkback.waitFor(({ event, vbd }) => event === 'closed' && vbd === key, LONGEST_MS);
   }
@@ -144,13 +162,21 @@ export class BenchStage implements AsyncDisposable {
   }
 
   /** What starting Node costs. Milliseconds. */
-  async node(): Promise<number> {
-    const start = () => Stopwatch.start([process.execPath, '-e', '0'], {});
-    return duration(await (await this.#started('node', start)).run('node'));
+  node(): Promise<number> {
+    return this.command('node');
+  }
+
+  /** What a command of ours costs, or Node by itself. Milliseconds. */
+  async command(name: keyof typeof COMMANDS): Promise<number> {
+    const command = [process.execPath, ...COMMANDS[name]];
+    const start = () => Stopwatch.start(command, this.daemon.env);
+    return duration(await (await this.#started(name, start)).run(name));
   }
 
   #stopwatch(handler: Handler, action: 'add' | 'remove'): Promise<Stopwatch> {
-    const command = [PROGRAMS[handler], action];
+    const program = handler === 'peer' ? this.#peer : PROGRAMS[handler];
+    if (program === undefined) throw new Error('there is no peer');
+    const command = [program, action];
     return this.#started(command.join(' '), () => Stopwatch.start(command, this.daemon.env));
   }
 
@@ -169,6 +195,10 @@ export class BenchStage implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const part of this.#parts.reverse()) await part[Symbol.asyncDispose]();
   }
+}
+
+function isOurs(handler: Handler): boolean {
+  return handler === 'daemon' || handler === 'one-shot';
 }
 
 export function duration({ start, end }: Lap): number {

@@ -27,3 +27,11 @@ function field(process: string, name: string): number {
   if (value === undefined) throw new Error(`/proc/${process}/status has no ${name}`);
   return Number(value);
 }
+
+/** What a process has spent on processors so far, with its threads that have ended; milliseconds. */
+export function busyTime(pid: number): number {
+  // Behind the name of the program, which may have any characters (proc(5), /proc/pid/stat).
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ') ?? [];
+  const [USER, SYSTEM, TICK_MS] = [11, 12, 10];
+  return (Number(fields[USER]) + Number(fields[SYSTEM])) * TICK_MS;
+}

@@ -5,6 +5,7 @@ import type { Bed } from './bed.js';
 
 // docs/misc/xenstore.txt and xen/include/public/io/xs_wire.h
 const XS_READ = 2;
+const XS_WATCH_EVENT = 15;
 const XS_ERROR = 16;
 const HEADER = 16;
 
@@ -15,13 +16,20 @@ export type ReadRule = (path: string) => string | Promise<void> | undefined;
 export interface XenstoreProxy extends AsyncDisposable {
   /** For the programs that are to ask this one. */
   readonly env: Readonly<Record<string, string>>;
+  /** How often a client has sent something while it waited for no reply, over all clients so far. */
+  trips(): number;
 }
 
 /** Stands before the bed's xenstored: `rule` sees the path of every read, as the client wrote it. */
-export async function startXenstoreProxy(bed: Bed, rule: ReadRule): Promise<XenstoreProxy> {
+export async function startXenstoreProxy(
+  bed: Bed,
+  rule: ReadRule = () => undefined,
+): Promise<XenstoreProxy> {
   const path = join(bed.directory, 'proxy.sock');
+  let trips = 0;
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
+    let awaited = 0;
     const upstream = connect(bed.xenstored.socketPath);
     for (const socket of [client, upstream]) {
       sockets.add(socket);
@@ -30,7 +38,10 @@ export async function startXenstoreProxy(bed: Bed, rule: ReadRule): Promise<Xens
     // Whole messages only: an answer of ours goes between two of xenstored's.
     upstream.on(
       'data',
-      byMessage((message) => client.write(message)),
+      byMessage((message) => {
+        if (message.readUInt32LE(0) !== XS_WATCH_EVENT) awaited--;
+        client.write(message);
+      }),
     );
     upstream.on('close', () => client.destroy());
     client.on('close', () => upstream.destroy());
@@ -39,18 +50,22 @@ export async function startXenstoreProxy(bed: Bed, rule: ReadRule): Promise<Xens
       byMessage((message) => forward(message)),
     );
     const forward = (request: Buffer): void => {
+      if (awaited++ === 0) trips++;
       const isRead = request.readUInt32LE(0) === XS_READ;
       const answer = isRead
         ? rule(request.toString('utf8', HEADER, request.length - 1))
         : undefined;
-      if (typeof answer === 'string') client.write(refusal(request, answer));
-      else if (answer) void answer.then(() => upstream.write(request));
+      if (typeof answer === 'string') {
+        awaited--;
+        client.write(refusal(request, answer));
+      } else if (answer) void answer.then(() => upstream.write(request));
       else upstream.write(request);
     };
   });
   await new Promise<void>((resolve) => server.listen(path, resolve));
   return {
     env: { XENSTORED_PATH: path },
+    trips: () => trips,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { type Bed, startBed } from '../../bed/bed.js';
@@ -6,6 +6,7 @@ import { startDaemon } from '../../bed/daemon.js';
 import { attachLoop, makeImage } from '../../bed/images.js';
 import { createMapped, linear } from '../../bed/mapper.js';
 import { built } from '../../bed/paths.js';
+import { busyTime } from '../../bed/process-state.js';
 import { Stopwatch } from '../../bed/stopwatch.js';
 import { openStore } from '../../bed/store.js';
 import { createVbd, deleteVbd, type Vbd, waitInitWait } from '../../bed/toolstack.js';
@@ -141,14 +142,6 @@ class Parts implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const part of this.#parts.reverse()) await part[Symbol.asyncDispose]();
   }
-}
-
-/** What a process has spent on processors so far, with its threads that have ended, in milliseconds. */
-function busyTime(pid: number): number {
-  // Behind the name of the program, which may have any characters (proc(5), /proc/pid/stat).
-  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ') ?? [];
-  const [USER, SYSTEM, TICK_MS] = [11, 12, 10];
-  return (Number(fields[USER]) + Number(fields[SYSTEM])) * TICK_MS;
 }
 
 function median(values: readonly number[]): number {

@@ -1,0 +1,59 @@
+import { startBed } from '../test/bed/bed.js';
+import { startDaemon } from '../test/bed/daemon.js';
+import { makeImage } from '../test/bed/images.js';
+import { built } from '../test/bed/paths.js';
+import { busyTime } from '../test/bed/process-state.js';
+import { Stopwatch } from '../test/bed/stopwatch.js';
+import { openStore } from '../test/bed/store.js';
+import { createVbd, deleteVbd, waitInitWait } from '../test/bed/toolstack.js';
+import { startXenstoreProxy } from '../test/bed/xenstore-proxy.js';
+import type { BenchStage } from './stage.js';
+
+/** What one vbd costs beside time, through the daemon: its attach and its detach. */
+export interface Effort {
+  readonly vbds: number;
+  /** Processor time of all threads of the daemon, and of xenstored; milliseconds for each vbd. */
+  readonly daemon: number;
+  readonly xenstored: number;
+  /** How often the daemon waits for xenstored in an attach that was not prepared. */
+  readonly trips: number;
+}
+
+const WARM_UP = 20;
+const ROUNDS = 5;
+
+export async function measureEffort(stage: BenchStage, vbds: number): Promise<Effort> {
+  const { daemon, bed } = stage;
+  const cycle = async (): Promise<void> => stage.detach(await stage.attach('daemon'));
+  for (let round = 0; round < WARM_UP; round++) await cycle();
+  const before = [busyTime(daemon.child.pid), busyTime(bed.xenstored.pid)] as const;
+  for (let round = 0; round < vbds; round++) await cycle();
+  return {
+    vbds,
+    daemon: (busyTime(daemon.child.pid) - before[0]) / vbds,
+    xenstored: (busyTime(bed.xenstored.pid) - before[1]) / vbds,
+    trips: await countTrips(),
+  };
+}
+
+/** The smallest number of some rounds: watch events of other vbds are answered in between. */
+async function countTrips(): Promise<number> {
+  await using bed = await startBed({ guise: 'diskseq' });
+  await using store = await openStore(bed);
+  await using proxy = await startXenstoreProxy(bed);
+  await using daemon = await startDaemon({ ...bed, env: { ...bed.env, ...proxy.env } });
+  await using stopwatch = await Stopwatch.start([built('block-diskseq'), 'add'], daemon.env);
+  const counts: number[] = [];
+  for (let frontend = 1; frontend <= ROUNDS; frontend++) {
+    const params = makeImage(bed.images, { marker: 'trips' });
+    const script = 'another';
+    const vbd = await createVbd(store, { frontend, devid: 51712, params, script });
+    await waitInitWait(store, vbd);
+    const before = proxy.trips();
+    await stopwatch.run(vbd.backendPath);
+    counts.push(proxy.trips() - before);
+    await deleteVbd(store, vbd);
+    await bed.blkback.waitFor(({ event, vbd: key }) => event === 'closed' && key === vbd.key, 5000);
+  }
+  return Math.min(...counts);
+}
