@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto';
 import { unlinkSync } from 'node:fs';
 import { blockingCall } from '../linux/blocking.js';
+import { randomHex } from '../linux/calls.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import { isSystemError } from '../linux/errno.js';
 import { OwnedFd } from '../linux/fd.js';
@@ -44,7 +44,7 @@ async function openOrMake(
   } catch (error) {
     if (!isSystemError(error, 'ENOENT')) throw error;
   }
-  const own = `/dev/.xen-blkback-${randomBytes(8).toString('hex')}`;
+  const own = `/dev/.xen-blkback-${randomHex(8)}`;
   await makeNode(own, path, devnum, signal);
   try {
     return await OwnedFd.open(own, flags, { name: path, signal });

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { promises } from 'node:fs';
 import { join } from 'node:path';
 import { type Devnum, devnumFromStat, sameDevnum } from '../linux/devnum.js';
 import { O_PATH } from '../linux/fd.js';
@@ -94,19 +94,19 @@ async function listSwaps(devnum: Devnum, signal: AbortSignal): Promise<Holder[]>
 
 async function listStacked(devnum: Devnum): Promise<Holder[]> {
   const { directory } = lookUpBlock(devnum) ?? { directory: '' };
-  const names = await readdir(join(directory, 'holders')).catch(() => []);
+  const names = await promises.readdir(join(directory, 'holders')).catch(() => []);
   return names.map((name) => ({ kind: 'device', name: `the device ${name}`, opens: 1 }));
 }
 
 async function listProcesses(devnum: Devnum): Promise<Holder[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const pids = (await promises.readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const found: Holder[] = [];
   for (const pid of pids) {
     const count = Number(pid) === process.pid ? 0 : await countOpens(pid, devnum);
     if (count === 0) continue;
-    const command = await readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '');
+    const command = await promises.readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '');
     const opens = command.includes(`\0${HOLDS_FOR_BLKBACK}`) ? 0 : count;
-    const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '?');
+    const name = await promises.readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '?');
     found.push({ kind: 'process', name: `process ${pid} (${name.trim()})`, opens });
   }
   return found;
@@ -121,7 +121,7 @@ export function countOwnOpens(devnum: Devnum): Promise<number> {
 async function countOpens(pid: string, devnum: Devnum): Promise<number> {
   const directory = `/proc/${pid}/fd`;
   let opens = 0;
-  for (const fd of await readdir(directory).catch(() => [])) {
+  for (const fd of await promises.readdir(directory).catch(() => [])) {
     const open = readOpenDevice(join(directory, fd));
     if (open === undefined || !sameDevnum(open, devnum)) continue;
     if (!(await isPathOnly(`/proc/${pid}/fdinfo/${fd}`))) opens++;
@@ -131,7 +131,7 @@ async function countOpens(pid: string, devnum: Devnum): Promise<number> {
 
 /** Whether a descriptor was opened with O_PATH: then it stands for the node, and the device is not open. */
 async function isPathOnly(fdinfo: string): Promise<boolean> {
-  const text = await readFile(fdinfo, 'utf8').catch(() => '');
+  const text = await promises.readFile(fdinfo, 'utf8').catch(() => '');
   const [, flags = '0'] = /^flags:\s*([0-7]+)$/m.exec(text) ?? [];
   return (Number.parseInt(flags, 8) & O_PATH) !== 0;
 }

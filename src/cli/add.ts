@@ -3,6 +3,7 @@ import type { ExportRequest } from '../block/open-export.js';
 import { attach } from '../hotplug/attach.js';
 import { planAttach } from '../hotplug/plan.js';
 import { readVbdBackend } from '../vbd/vbd-backend.js';
+import { complain } from './output.js';
 import type { Context, Outcome } from './run.js';
 
 /** `add`: attaches the vbd; with `--dry-run` only says what would be done. */
@@ -11,7 +12,7 @@ export async function add(context: Context): Promise<Outcome> {
   if (context.invocation.dryRun) return plan(context);
   const result = await attach(store, vbd, { ...settings, signal, onStep });
   const { publication, openedBy, already } = result;
-  for (const warning of result.warnings) process.stderr.write(`xen-blkback: ${warning}\n`);
+  for (const warning of result.warnings) complain(`xen-blkback: ${warning}\n`);
   return {
     text: `${vbd.backend}: ${publication['physical-device-path']} is open in blkback${already ? ' (it was attached before)' : ''}`,
     quiet: true,

@@ -1,6 +1,7 @@
 import yargs, { type Argv } from 'yargs';
 import { errorMessage } from '../errors.js';
 import type { CheckArguments } from './check.js';
+import { complain } from './output.js';
 import {
   type Context,
   type Invocation,
@@ -125,7 +126,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
   try {
     await parser.parseAsync();
   } catch (error) {
-    process.stderr.write(`xen-blkback: ${errorMessage(error)}; try xen-blkback --help\n`);
+    complain(`xen-blkback: ${errorMessage(error)}; try xen-blkback --help\n`);
     return 1;
   }
   return status;

@@ -3,7 +3,7 @@
 // it loads just what its one action needs: no command line parser, and no module that is not used.
 // .ci/build makes one file of it.
 import { add } from './add.js';
-import { endProcess } from './end-process.js';
+import { complain, endProcess } from './output.js';
 import { remove } from './remove.js';
 import { FROM_ENVIRONMENT, run } from './run.js';
 
@@ -13,6 +13,6 @@ if (action !== undefined && rest.length === 0) {
   // Not awaited at the top level, which would rule out the one file's format.
   run(FROM_ENVIRONMENT, action).then(endProcess);
 } else {
-  process.stderr.write('usage: XENBUS_PATH=backend/vbd/<domid>/<devid> block-diskseq add|remove\n');
+  complain('usage: XENBUS_PATH=backend/vbd/<domid>/<devid> block-diskseq add|remove\n');
   process.exitCode = 1;
 }

@@ -1,4 +1,4 @@
-import { appendFile } from 'node:fs/promises';
+import { promises } from 'node:fs';
 
 /** syslog.h */
 const LOG_ERR = 3;
@@ -16,5 +16,7 @@ export async function logFailure(file: string, line: string): Promise<void> {
 /** Xen's hotplug log only. It is opened for every line: whoever renames it need tell nobody. */
 export async function appendFailure(file: string, line: string): Promise<void> {
   const time = new Date().toISOString();
-  await appendFile(file, `${time} xen-blkback[${process.pid}]: ${line}\n`).catch(() => undefined);
+  await promises
+    .appendFile(file, `${time} xen-blkback[${process.pid}]: ${line}\n`)
+    .catch(() => undefined);
 }

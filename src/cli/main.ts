@@ -1,12 +1,12 @@
 #!/usr/bin/env node
 // The command `xen-blkback`. .ci/build makes one file of it, in which a module costs time only when it is
 // used: what only some commands need is imported where they begin.
-import { endProcess } from './end-process.js';
+import { endProcess, print } from './output.js';
 
 const words = process.argv.slice(2);
 if (words.length === 1 && words[0] === '--version') {
   import('./version.js').then(({ readVersion }) => {
-    process.stdout.write(`${readVersion()}\n`);
+    print(`${readVersion()}\n`);
     return endProcess(0);
   });
 } else {

@@ -6,6 +6,7 @@ import type { VbdPath } from '../vbd/vbd-path.js';
 import type { OpenOptions } from '../xenstore/open.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { logFailure } from './log.js';
+import { complain, print } from './output.js';
 import { SETTINGS, type Settings, settingsFromEnvironment } from './settings.js';
 import { resolveVbd } from './vbd-argument.js';
 
@@ -156,17 +157,17 @@ function stepPrinter(verbose: boolean): Context['onStep'] {
   return (step, detail) => {
     // Since the process started, so that loading the program counts as well.
     const ms = performance.now().toFixed(1).padStart(8);
-    process.stderr.write(`${ms} ms  ${step.padEnd(10)} ${detail}\n`);
+    complain(`${ms} ms  ${step.padEnd(10)} ${detail}\n`);
   };
 }
 
 function report(invocation: Invocation, outcome: Outcome): void {
   if (invocation.json) printJson(outcome.json);
-  else if (!outcome.quiet || invocation.verbose) process.stdout.write(`${outcome.text}\n`);
+  else if (!outcome.quiet || invocation.verbose) print(`${outcome.text}\n`);
 }
 
 function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`);
+  print(`${JSON.stringify(value)}\n`);
 }
 
 /** Says what has failed; returns the sentence. */
@@ -177,7 +178,7 @@ export function printFailure(
 ): string {
   if (invocation.json) printJson({ error: describeError(error) });
   const line = describeFailure(vbd, error);
-  process.stderr.write(`xen-blkback: ${line}\n`);
+  complain(`xen-blkback: ${line}\n`);
   return line;
 }
 

@@ -26,7 +26,7 @@ export class VbdJobs {
    * Vbds, of one guest or all, that have a job, running or done, or of which something is to be undone.
    */
   async listKnown(domid?: number): Promise<VbdPath[]> {
-    const records = await listRecords(this.#options.runDirectory);
+    const records = listRecords(this.#options.runDirectory);
     const layers = (await listIdleLayerOwners())
       .map((owner) => parseVbdPath(`${VBD_ROOT}/${owner.replace('-', '/')}`))
       .filter((vbd) => vbd !== undefined);

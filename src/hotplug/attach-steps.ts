@@ -148,7 +148,7 @@ function recordUndoing(attachment: Attachment): Step<AttachStep> {
       if (!isNeeded()) return '';
       const { identity, path } = attachment.device.bottom;
       const { devnum, diskseq } = identity;
-      await writeRecord(options.runDirectory, vbd, { devnum, diskseq, path, unbind: true });
+      writeRecord(options.runDirectory, vbd, { devnum, diskseq, path, unbind: true });
       return '';
     },
     undo: async () => {

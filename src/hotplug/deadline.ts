@@ -1,3 +1,4 @@
+import { monotonicMs } from '../util/clock.js';
 import { HotplugError } from './hotplug-error.js';
 
 /**
@@ -13,7 +14,7 @@ export class Deadline implements Disposable {
   /** @param timeoutMs everything included, in milliseconds. */
   constructor(timeoutMs: number, signal?: AbortSignal) {
     const reserve = Math.min(timeoutMs / 4, 2000);
-    this.#endsAt = performance.now() + timeoutMs;
+    this.#endsAt = monotonicMs() + timeoutMs;
     // An error is made when it is needed: it costs more than all the rest.
     const expire = (): void =>
       this.#work.abort(new HotplugError('the deadline passed', { code: 'ETIMEDOUT' }));
@@ -23,7 +24,7 @@ export class Deadline implements Disposable {
 
   /** A signal that is aborted at the very end of the time, for undoing things. */
   rollback(): AbortSignal {
-    return AbortSignal.timeout(Math.max(1, Math.floor(this.#endsAt - performance.now())));
+    return AbortSignal.timeout(Math.max(1, Math.floor(this.#endsAt - monotonicMs())));
   }
 
   [Symbol.dispose](): void {

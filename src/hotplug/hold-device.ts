@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import type { BlockDevice } from '../block/block-device.js';
 import { HOLDS_FOR_BLKBACK } from '../block/holders.js';
 import type { VbdInstance } from '../vbd/vbd-instance.js';
@@ -21,6 +20,8 @@ done`;
 export function holdDevice({ fd, path }: BlockDevice, { vbd, directory }: VbdInstance): void {
   // What it is there for, as people see it in a list of processes.
   const name = `${HOLDS_FOR_BLKBACK} ${path} for ${vbd.sysfsName} until blkback has opened it`;
+  // Loaded here: an add that succeeds needs no children.
+  const { spawn } = process.getBuiltinModule('node:child_process');
   const child = spawn('/bin/sh', ['-c', HOLD, name, directory.path], {
     stdio: ['ignore', 'ignore', 'ignore', fd.fd, directory.fd],
     // It must survive whoever ends this process and its group.

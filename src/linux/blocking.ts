@@ -1,3 +1,4 @@
+import { monotonicMs } from '../util/clock.js';
 import { allowListeners } from '../util/listeners.js';
 import { type BlockingCalls, loadAddon, type Syscall, type SyscallArgument } from './addon.js';
 import { SystemError } from './errno.js';
@@ -144,7 +145,7 @@ function openCalls(): BlockingCalls {
 function startCall(request: BlockingCall): Started {
   const { call, args, object, place, locate, late, gaveUp, uses } = request;
   const name = request.name ?? call;
-  const since = performance.now();
+  const since = monotonicMs();
   let entry: HungEntry | undefined;
   let cameBack = (): void => {};
   let id = 0;

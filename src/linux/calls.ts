@@ -73,6 +73,13 @@ export function getRandom(buffer: Buffer): void {
   requireDone(callNow('getrandom', [buffer, buffer.length, 0]), 'getrandom', 'the kernel');
 }
 
+/** Random bytes of the kernel's, as hex; for names that nobody else has. */
+export function randomHex(bytes: number): string {
+  const buffer = Buffer.alloc(bytes);
+  getRandom(buffer);
+  return buffer.toString('hex');
+}
+
 /**
  * Reads entries of an open directory from where the last call ended (getdents64(2)), at once: for
  * directories in memory. Returns how many bytes of `buffer` they fill, 0 at the end.

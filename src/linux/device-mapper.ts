@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { type Devnum, formatDevnum } from './devnum.js';
 import { callMapper } from './dm-control.js';
 import {
@@ -179,6 +178,7 @@ function readTarget({ start, length, type, params }: RawTarget): MapperTarget {
   if (type !== 'crypt') return { start, length, type, params: params.toString('utf8') };
   const from = params.indexOf(' ') + 1;
   const to = params.indexOf(' ', from);
+  const { createHash } = process.getBuiltinModule('node:crypto');
   const digest = createHash('sha256').update(params.subarray(from, to)).digest('hex');
   const text = `${params.toString('utf8', 0, from)}sha256:${digest}${params.toString('utf8', to)}`;
   return { start, length, type, params: text };

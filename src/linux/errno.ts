@@ -1,16 +1,7 @@
-import { constants } from 'node:os';
 import { BlkbackError, errorCode, errorMessage } from '../errors.js';
+import { errnoName } from '../util/errno.js';
 
-const NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
-// Of numbers with two names, the one that the manual pages of the calls use.
-NAMES.set(constants.errno.EAGAIN, 'EAGAIN').set(constants.errno.EOPNOTSUPP, 'EOPNOTSUPP');
-// Not in Node's table; both are answers of block drivers.
-NAMES.set(117, 'EUCLEAN').set(123, 'ENOMEDIUM');
-
-/** The name of a positive errno, e.g. `ENXIO`; `E<number>` for one that is not known. */
-export function errnoName(errno: number): string {
-  return NAMES.get(errno) ?? `E${errno}`;
-}
+export { errnoName };
 
 /**
  * A system call or ioctl that failed; `code` is the errno's name, or `EHUNG` for one that was not begun, as

@@ -1,3 +1,4 @@
+import { monotonicMs } from '../util/clock.js';
 import { SystemError } from './errno.js';
 import type { Place } from './place.js';
 
@@ -15,7 +16,7 @@ export interface HungCall {
   readonly object: string;
   /** `undefined` while it is not known what it waits for. */
   readonly place: Place | undefined;
-  /** When it was begun, as `performance.now()` has it. */
+  /** When it was begun, as `monotonicMs` has it. */
   readonly since: number;
 }
 
@@ -61,7 +62,7 @@ export function isAnyPlaceClosed(): boolean {
  * told at once instead of adding one more.
  */
 export function refuseWhereHung(syscall: string, object: string, place: Place | undefined): void {
-  const before = performance.now() - HUNG_AFTER_MS;
+  const before = monotonicMs() - HUNG_AFTER_MS;
   const here = [...hung].filter(
     (call) => call.place !== undefined && call.place.key === place?.key && call.since < before,
   );
@@ -96,5 +97,5 @@ export function describeHungCall(reason: unknown): string | undefined {
 }
 
 function seconds(since: number): number {
-  return Math.round((performance.now() - since) / 1000);
+  return Math.round((monotonicMs() - since) / 1000);
 }

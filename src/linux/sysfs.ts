@@ -1,5 +1,4 @@
-import { type Dirent, readdirSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { type Dirent, readdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { type Devnum, formatDevnum, parseDevnum } from './devnum.js';
 import { SystemError } from './errno.js';
@@ -85,6 +84,10 @@ export function readDevname(directory: string): string | undefined {
 }
 
 /** Asks the kernel for a `change` uevent. Best effort: it only makes udev look again. */
-export async function requestChangeUevent(directory: string): Promise<void> {
-  await writeFile(join(directory, 'uevent'), 'change').catch(() => undefined);
+export function requestChangeUevent(directory: string): void {
+  try {
+    writeFileSync(join(directory, 'uevent'), 'change');
+  } catch {
+    // The device has gone away, or sysfs is read-only here.
+  }
 }

@@ -1,8 +1,8 @@
-import { constants, existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { constants, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorMessage } from '../errors.js';
 import { O_RDWR, OwnedFd } from '../linux/fd.js';
+import { isInMemory } from '../linux/memory-file.js';
 import { tryLockByte } from '../linux/range-lock.js';
 import { handOver } from '../util/hand-over.js';
 import { poll } from '../util/poll.js';
@@ -25,7 +25,7 @@ export async function lockBases(
   exclusive: boolean,
   signal: AbortSignal,
 ): Promise<AsyncDisposable> {
-  return await handOver(await openLockFile(runDirectory), async (file) => {
+  return await handOver(openLockFile(runDirectory), async (file) => {
     const positions = [...new Set(keys.map(positionOf))].sort((a, b) => (a < b ? -1 : 1));
     for (const position of positions) {
       await poll(signal, async () => tryLockByte(file, position, exclusive) || undefined);
@@ -34,10 +34,10 @@ export async function lockBases(
   });
 }
 
-async function openLockFile(runDirectory: string): Promise<OwnedFd> {
+function openLockFile(runDirectory: string): OwnedFd {
   const path = join(runDirectory, LOCK_FILE);
   try {
-    if (!existsSync(runDirectory)) await mkdir(runDirectory, { recursive: true, mode: 0o700 });
+    if (!isInMemory(runDirectory)) mkdirSync(runDirectory, { recursive: true, mode: 0o700 });
     return OwnedFd.openSync(path, O_RDWR | constants.O_CREAT);
   } catch (error) {
     throw new SharingError(

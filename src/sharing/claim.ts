@@ -1,6 +1,7 @@
 import type { FileWindow } from '../block/loop/backing-file.js';
 import type { PinnedPath } from '../block/open-path.js';
 import { baseKeys } from '../topology/extent.js';
+import { monotonicMs } from '../util/clock.js';
 import { pause } from '../util/retry.js';
 import { backendNode } from '../vbd/vbd-path.js';
 import { lockBases } from './base-locks.js';
@@ -63,7 +64,7 @@ export class SharingClaim implements AsyncDisposable {
    */
   async requireFree(wanted: ExportUse, context: SharingContext): Promise<void> {
     if (wanted.sharing === 'allow') return;
-    const end = performance.now() + PATIENCE_MS;
+    const end = monotonicMs() + PATIENCE_MS;
     let left = ATTEMPTS;
     for (let ms = FIRST_PAUSE_MS; ; ms = Math.min(ms * 2, LONGEST_PAUSE_MS)) {
       const seen = await wanted.look(context.signal);
@@ -78,7 +79,7 @@ export class SharingClaim implements AsyncDisposable {
       if (wanted.isAlone()) return;
       const conflict = await firstConflict(findConflicts(wanted, seen, context));
       if (conflict === undefined) return;
-      if (!isDeparting(conflict) || performance.now() > end) {
+      if (!isDeparting(conflict) || monotonicMs() > end) {
         throw await busyError(wanted, conflict, context);
       }
       await pause(ms / 2 + (Math.random() * ms) / 2, context.signal);

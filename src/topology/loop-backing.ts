@@ -1,6 +1,6 @@
-import { release, version } from 'node:os';
 import { type Devnum, formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
 import type { LoopStatus } from '../linux/loop-ioctl.js';
+import { readMemoryFile } from '../linux/memory-file.js';
 import { baseKey } from './extent.js';
 
 /** What a loop device stands on, by the number and the disk sequence number of the device. */
@@ -25,8 +25,15 @@ export function kernelVersion(release: string, build: string): string {
   return /\bDebian (\d+\.\d+\.\d+)/.exec(build)?.[1] ?? release;
 }
 
+const RUNNING = kernelVersion(readUname('osrelease'), readUname('version'));
+
+/** What uname(2) says: `release` and `version` there. */
+function readUname(name: 'osrelease' | 'version'): string {
+  return readMemoryFile(`/proc/sys/kernel/${name}`)?.trimEnd() ?? '';
+}
+
 /** b90ecc0379eb, "loop: increment the sequence number": before it the numbers say nothing. */
-export const TELLS_LOOPS_APART = tellsLoopsApart(kernelVersion(release(), version()));
+export const TELLS_LOOPS_APART = tellsLoopsApart(RUNNING);
 
 /** Whether a kernel of this release gives a loop device another diskseq with another file. Pure. */
 export function tellsLoopsApart(version: string): boolean {
@@ -45,7 +52,7 @@ export function tellsOfLoops(version: string): boolean {
 }
 
 /** This kernel does. */
-export const TELLS_OF_LOOPS = tellsOfLoops(kernelVersion(release(), version()));
+export const TELLS_OF_LOOPS = tellsOfLoops(RUNNING);
 
 /**
  * The key of the file that a loop device stands on; `undefined` where it stands on none, or where that

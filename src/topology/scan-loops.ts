@@ -1,5 +1,5 @@
-import { setImmediate } from 'node:timers/promises';
 import type { Devnum } from '../linux/devnum.js';
+import { nextTurn } from '../util/next-turn.js';
 import { listBoundLoops } from './stacked-block.js';
 
 /** Scans that have not begun yet: of all loop devices, and of those that can be written. */
@@ -13,7 +13,7 @@ const coming = new Map<boolean, Promise<Devnum[]>>();
 export async function scanLoops(readers: boolean): Promise<Devnum[]> {
   const shared = coming.get(readers);
   if (shared !== undefined) return await shared;
-  const scan = setImmediate().then(() => {
+  const scan = nextTurn().then(() => {
     // Whoever comes from here on may have come after what is looked at now.
     coming.delete(readers);
     return listBoundLoops(readers);

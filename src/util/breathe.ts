@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
+import { nextTurn } from './next-turn.js';
 import { Turns } from './turns.js';
 
 const turns = new Turns(1000);
@@ -9,5 +9,5 @@ const turns = new Turns(1000);
  * for seconds, and nobody would be heard meanwhile.
  */
 export function breathe(): Promise<void> {
-  return turns.take(() => setImmediate());
+  return turns.take(() => nextTurn());
 }

@@ -1,4 +1,5 @@
-import { setImmediate } from 'node:timers/promises';
+import { monotonicMs } from './clock.js';
+import { nextTurn } from './next-turn.js';
 import { pause } from './retry.js';
 
 /** What is about to happen is not slept through. */
@@ -24,12 +25,12 @@ export async function pollEagerly<T>(
   signal: AbortSignal,
   ask: () => Promise<T | undefined>,
 ): Promise<T | undefined> {
-  const end = performance.now() + EAGER_MS;
+  const end = monotonicMs() + EAGER_MS;
   for (;;) {
     signal.throwIfAborted();
     const answer = await ask();
-    if (answer !== undefined || performance.now() >= end) return answer;
-    await setImmediate();
+    if (answer !== undefined || monotonicMs() >= end) return answer;
+    await nextTurn();
   }
 }
 

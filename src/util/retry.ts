@@ -1,5 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-
 export interface RetryOptions {
   /** How often the body is tried at the most. */
   readonly attempts: number;
@@ -33,11 +31,18 @@ export async function retry<T>(
 }
 
 /** Sleeps `ms` milliseconds; rejects with the signal's own reason when it is aborted. */
-export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  try {
-    await sleep(ms, undefined, signal ? { signal } : {});
-  } catch (error) {
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
-    throw error;
-  }
+    const wake = (): void => {
+      signal?.removeEventListener('abort', giveUp);
+      resolve();
+    };
+    const timer = setTimeout(wake, ms);
+    const giveUp = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    signal?.addEventListener('abort', giveUp, { once: true });
+  });
 }

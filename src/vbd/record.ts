@@ -1,5 +1,4 @@
-import { unlinkSync } from 'node:fs';
-import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
+import { mkdirSync, readdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
 import { type Devnum, formatDevnum, parseDevnum } from '../linux/devnum.js';
@@ -26,12 +25,8 @@ function recordPath(directory: string, vbd: VbdPath): string {
   return join(directory, `${vbd.sysfsName}.json`);
 }
 
-/** Writes a vbd's record, whole or not at all. */
-export async function writeRecord(
-  directory: string,
-  vbd: VbdPath,
-  record: VbdRecord,
-): Promise<void> {
+/** Writes a vbd's record, at once, whole or not at all. Throws `ERECORD`. */
+export function writeRecord(directory: string, vbd: VbdPath, record: VbdRecord): void {
   const path = recordPath(directory, vbd);
   const text = JSON.stringify({
     backend: vbd.backend,
@@ -41,10 +36,10 @@ export async function writeRecord(
     unbind: record.unbind,
   });
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
     // Always the same name: what a killed process leaves here, the next write or removal takes away.
-    await writeFile(`${path}.new`, `${text}\n`, { mode: 0o600 });
-    await rename(`${path}.new`, path);
+    writeFileSync(`${path}.new`, `${text}\n`, { mode: 0o600 });
+    renameSync(`${path}.new`, path);
   } catch (error) {
     // A second add of this vbd, which writes the same, was faster by a moment.
     if (errorCode(error) === 'ENOENT' && readRecord(directory, vbd)) return;
@@ -92,12 +87,20 @@ export function parseRecord(text: string): VbdRecord | undefined {
 }
 
 /** The vbds that have a record, whether or not they still exist. */
-export async function listRecords(directory: string): Promise<VbdPath[]> {
-  const names = await readdir(directory).catch(() => []);
-  return names
+export function listRecords(directory: string): VbdPath[] {
+  return listNames(directory)
     .map((name) => /^vbd-(\d+)-(\d+)\.json$/.exec(name))
     .map((match) => match && parseVbdPath(`backend/vbd/${match[1]}/${match[2]}`))
     .filter((vbd) => vbd !== null && vbd !== undefined);
+}
+
+function listNames(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    // Nothing has been recorded yet.
+    return [];
+  }
 }
 
 /** Removes a vbd's record and whatever a killed writer left of one. Throws `ERECORD`. */

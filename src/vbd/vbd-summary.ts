@@ -55,8 +55,38 @@ export async function surveyVbds(
   const vbds = new Map(listed.map((vbd) => [vbd.backend, vbd]));
   for (const { vbd } of open) vbds.set(vbd.backend, vbd);
   const sorted = [...vbds.values()].sort((a, b) => a.domid - b.domid || a.devid - b.devid);
-  const summaries = sorted.map((vbd) => surveyVbd(store, vbd, sysfs, options));
+  const names = readDomainNames(store, new Set(sorted.map(({ domid }) => domid)), options);
+  const summaries = sorted.map(async (vbd) => {
+    const backend = await readVbdBackend(store, vbd, { nodes: SUMMARY_NODES, ...options });
+    return summarize(vbd, { backend, domainName: (await names).get(vbd.domid), sysfs });
+  });
   return (await Promise.all(summaries)).filter((summary) => summary !== undefined);
+}
+
+/** All that a summary tells. Hundreds of vbds are read at once, so no more than that. */
+const SUMMARY_NODES = [
+  'frontend',
+  'dev',
+  'mode',
+  'params',
+  'state',
+  'online',
+  'physical-device',
+  'physical-device-path',
+  'diskseq',
+  'opened',
+  'hotplug-error',
+  'error',
+] as const;
+
+async function readDomainNames(
+  store: Xenstore,
+  domids: ReadonlySet<number>,
+  options: RequestOptions,
+): Promise<Map<number, string | undefined>> {
+  const paths = [...domids].map((domid) => `/local/domain/${domid}/name`);
+  const values = await store.readMany(paths, options);
+  return new Map([...domids].map((domid, index) => [domid, values[index]?.toString('utf8')]));
 }
 
 /** One vbd; `undefined` where neither XenStore nor the kernel has it. */
@@ -67,10 +97,23 @@ export async function surveyVbd(
   options: RequestOptions,
 ): Promise<VbdSummary | undefined> {
   await requireOwnDomain(store, vbd, options);
-  const [backend, [name]] = await Promise.all([
-    readVbdBackend(store, vbd, options),
-    store.readMany([`/local/domain/${vbd.domid}/name`], options),
+  const [backend, names] = await Promise.all([
+    readVbdBackend(store, vbd, { nodes: SUMMARY_NODES, ...options }),
+    readDomainNames(store, new Set([vbd.domid]), options),
   ]);
+  return await summarize(vbd, { backend, domainName: names.get(vbd.domid), sysfs });
+}
+
+/** What the kernel tells is read at once. */
+async function summarize(
+  vbd: VbdPath,
+  found: {
+    readonly backend: VbdBackend;
+    readonly domainName: string | undefined;
+    readonly sysfs: string;
+  },
+): Promise<VbdSummary | undefined> {
+  const { backend, domainName, sysfs } = found;
   await using directory = await VbdDirectory.pin(sysfs, vbd.sysfsName);
   const openDevnum = directory?.readOpenDevice();
   if (!backend.exists && openDevnum === undefined) return undefined;
@@ -79,7 +122,7 @@ export async function surveyVbd(
   return {
     vbd,
     nodesGone: !backend.exists,
-    domainName: name?.toString('utf8'),
+    domainName,
     vdev: backend.text('dev'),
     mode: backend.text('mode'),
     target: backend.text('params'),

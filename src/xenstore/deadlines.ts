@@ -1,4 +1,4 @@
-import { performance } from 'node:perf_hooks';
+import { monotonicMs } from '../util/clock.js';
 import type { Exchange } from './exchange.js';
 
 /**
@@ -19,7 +19,7 @@ export class Deadlines {
   }
 
   add(exchange: Exchange): void {
-    exchange.deadline = performance.now() + this.#timeoutMs;
+    exchange.deadline = monotonicMs() + this.#timeoutMs;
     this.#awaited.add(exchange);
     this.#timer ??= setTimeout(() => this.#expire(), this.#timeoutMs);
   }
@@ -38,7 +38,7 @@ export class Deadlines {
 
   #expire(): void {
     this.#timer = undefined;
-    const now = performance.now();
+    const now = monotonicMs();
     for (const exchange of this.#awaited) {
       if (exchange.deadline > now) {
         this.#timer ??= setTimeout(() => this.#expire(), exchange.deadline - now);

@@ -31,7 +31,7 @@ export abstract class Exchange<T = never> {
   readonly op: Operation;
   readonly path: string;
   readonly signal: AbortSignal | undefined;
-  /** When its caller stops waiting, on the clock of `performance.now()`. */
+  /** When its caller stops waiting, on the clock of `monotonicMs`. */
   deadline = 0;
 
   type = 0;

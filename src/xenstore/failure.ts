@@ -1,5 +1,5 @@
-import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
+import { ERRNO } from '../util/errno.js';
 import { XenstoreError } from './xenstore-error.js';
 
 /** Why no request can be made any more: the client was closed, or the connection lost, and how. */
@@ -7,8 +7,6 @@ export type Ending = 'closed' | { readonly lost: string };
 
 /** What a client does, as a person would call it. */
 export type Operation = keyof typeof NAMES;
-
-const { errno: ERRNO } = constants;
 
 /** In words for a person, and as the wire protocol calls it. */
 const NAMES = {

@@ -1,4 +1,4 @@
-import { constants } from 'node:os';
+import { ERRNO } from '../util/errno.js';
 import { Exchange, type ExchangeOptions } from './exchange.js';
 import { XS } from './packet.js';
 import { decodeDirectoryPart, decodeTexts } from './payload.js';
@@ -30,7 +30,7 @@ export class ListDirectory extends Exchange<string[]> {
   }
 
   override reply(_index: number, errno: number, body: Buffer): string | undefined {
-    if (errno === constants.errno.E2BIG && this.type === XS.directory) this.#askFor(0);
+    if (errno === ERRNO.E2BIG && this.type === XS.directory) this.#askFor(0);
     else if (errno !== 0) this.fail('directory', this.path, errno);
     else if (this.type === XS.directory) this.succeed(decodeTexts(body));
     else return this.#add(body);

@@ -1,5 +1,5 @@
-import { constants } from 'node:os';
-import { performance } from 'node:perf_hooks';
+import { monotonicMs } from '../util/clock.js';
+import { ERRNO } from '../util/errno.js';
 import { pause } from '../util/retry.js';
 import { AddonChannel } from './addon-channel.js';
 import type { Channel } from './channel.js';
@@ -30,11 +30,11 @@ export async function openXenstore(options: OpenOptions = {}): Promise<Xenstore>
 async function connect({ signal, requestTimeoutMs }: OpenOptions): Promise<Channel> {
   const timeoutMs = requestTimeoutMs ?? DEFAULT_TIMEOUT_MS;
   const places = xenstoredPlaces(process.env);
-  const deadline = performance.now() + timeoutMs;
+  const deadline = monotonicMs() + timeoutMs;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
     const channel = openFirst(places);
     if (channel) return channel;
-    const left = deadline - performance.now();
+    const left = deadline - monotonicMs();
     if (left <= 0) throw timeoutFailure('open', places[0] ?? '', timeoutMs);
     await pause(Math.min(pauseMs, left), signal);
   }
@@ -46,9 +46,9 @@ function openFirst(places: readonly string[]): Channel | undefined {
   for (const place of places) {
     const outcome = AddonChannel.open(place);
     if (typeof outcome !== 'number') return outcome;
-    if (outcome === constants.errno.EAGAIN) return undefined;
+    if (outcome === ERRNO.EAGAIN) return undefined;
     // What keeps from a place that exists says more than that another does not exist.
-    if (errno === 0 || errno === constants.errno.ENOENT) errno = outcome;
+    if (errno === 0 || errno === ERRNO.ENOENT) errno = outcome;
   }
   throw openFailure(places, errno);
 }

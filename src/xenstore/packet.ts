@@ -1,5 +1,3 @@
-import { endianness } from 'node:os';
-
 /** Types of messages (xs_wire.h), as far as this client sends or takes them. */
 export const XS = {
   directory: 1,
@@ -25,7 +23,7 @@ export const PAYLOAD_MAX = 4096;
 
 const KNOWN: ReadonlySet<number> = new Set(Object.values(XS));
 /** The header is in the byte order of the machine: it once was a structure in shared memory. */
-const LITTLE = endianness() === 'LE';
+const LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 const readNumber = LITTLE
   ? (bytes: Buffer, at: number): number => bytes.readUInt32LE(at)

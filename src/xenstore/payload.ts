@@ -1,19 +1,17 @@
-import { constants } from 'node:os';
+import { ERRNO, type ErrnoName } from '../util/errno.js';
 
 /** The contents of messages: strings that end with a zero byte, most of them (docs/misc/xenstore.txt). */
 
 /** The errors that xenstored sends by name (xs_wire.h). */
-const ERRORS: readonly (keyof typeof constants.errno)[] = [
+const ERRORS: readonly ErrnoName[] = [
   ...(['EINVAL', 'EACCES', 'EEXIST', 'EISDIR', 'ENOENT', 'ENOMEM', 'ENOSPC', 'EIO'] as const),
   ...(['ENOTEMPTY', 'ENOSYS', 'EROFS', 'EBUSY', 'EAGAIN', 'EISCONN', 'E2BIG', 'EPERM'] as const),
 ];
-const ERRNOS: ReadonlyMap<string, number> = new Map(
-  ERRORS.map((name) => [name, constants.errno[name]]),
-);
+const ERRNOS: ReadonlyMap<string, number> = new Map(ERRORS.map((name) => [name, ERRNO[name]]));
 
 /** The errno of an error's name; `EINVAL` for one that the protocol does not know. */
 export function decodeErrno(body: Buffer): number {
-  return ERRNOS.get(decodeText(body)) ?? constants.errno.EINVAL;
+  return ERRNOS.get(decodeText(body)) ?? ERRNO.EINVAL;
 }
 
 /** A string up to its terminator, or up to the end where it has none. */

@@ -1,4 +1,4 @@
-import { constants } from 'node:os';
+import { ERRNO } from '../util/errno.js';
 import type { Channel, ChannelListener } from './channel.js';
 import type { Exchange } from './exchange.js';
 import { PacketParser, packetSize, writePacket, XS } from './packet.js';
@@ -110,7 +110,7 @@ export class Pipeline implements ChannelListener {
   #send(exchange: Exchange): void {
     const { type, head, tail, index } = exchange;
     if (packetSize(head, tail) > this.#channel.maxPacketSize) {
-      exchange.reply(index, constants.errno.E2BIG, NO_BODY);
+      exchange.reply(index, ERRNO.E2BIG, NO_BODY);
       return;
     }
     const slot = this.#free.pop();

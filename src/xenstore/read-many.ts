@@ -1,4 +1,4 @@
-import { constants } from 'node:os';
+import { ERRNO } from '../util/errno.js';
 import { Exchange, type ExchangeOptions } from './exchange.js';
 import { XS } from './packet.js';
 
@@ -32,7 +32,7 @@ export class ReadMany extends Exchange<Values> {
 
   override reply(index: number, errno: number, body: Buffer): undefined {
     if (errno === 0) this.#values[index] = Buffer.from(body);
-    else if (errno !== constants.errno.ENOENT && index < (this.#failed?.index ?? Infinity)) {
+    else if (errno !== ERRNO.ENOENT && index < (this.#failed?.index ?? Infinity)) {
       this.#failed = { index, errno };
     }
     if (++this.#answered < this.#paths.length) return undefined;

@@ -1,4 +1,4 @@
-import { constants } from 'node:os';
+import { ERRNO } from '../util/errno.js';
 import { Exchange, type ExchangeOptions } from './exchange.js';
 import { type Tail, XS } from './packet.js';
 import { decodeNumber, decodeTexts } from './payload.js';
@@ -96,7 +96,7 @@ export class Request<N extends RequestName> extends Exchange<Results[N]> {
   override reply(_index: number, errno: number, body: Buffer): string | undefined {
     const { decode } = KINDS[this.#name];
     // xenstored accepts the removal of a missing node only where its parent exists.
-    const isGone = errno === constants.errno.ENOENT && this.type === XS.remove;
+    const isGone = errno === ERRNO.ENOENT && this.type === XS.remove;
     if (errno !== 0 && !isGone) {
       this.fail(this.op, this.path, errno);
       return undefined;

@@ -1,4 +1,4 @@
-import { constants } from 'node:os';
+import { ERRNO } from '../util/errno.js';
 import { Exchange, type ExchangeOptions } from './exchange.js';
 import type { Operation } from './failure.js';
 import { XS } from './packet.js';
@@ -123,7 +123,7 @@ export class Transact extends Exchange<TransactionOutcome> {
     this.#answeredSteps++;
     const step = this.#steps[index];
     if (!step || index > (this.#failure?.index ?? Infinity)) return;
-    if (errno !== 0 && (errno !== constants.errno.ENOENT || step.op === 'write')) {
+    if (errno !== 0 && (errno !== ERRNO.ENOENT || step.op === 'write')) {
       this.#failure = { index, errno, found: undefined };
     } else if (!holds(step, errno === 0 ? body : undefined)) {
       const found = errno === 0 ? Buffer.from(body) : undefined;

@@ -3,6 +3,7 @@ import { isSystemError } from '../../linux/errno.js';
 import { O_RDWR, OwnedFd } from '../../linux/fd.js';
 import { addLoop, getFreeLoop, removeLoop } from '../../linux/loop-ioctl.js';
 import { isInMemory } from '../../linux/memory-file.js';
+import { monotonicMs } from '../../util/clock.js';
 import { type RetryOptions, retry } from '../../util/retry.js';
 
 const LOOP_CONTROL = '/dev/loop-control';
@@ -108,8 +109,8 @@ let lookedAt = Number.NEGATIVE_INFINITY;
 
 /** A loop device that is there, unbound, and not claimed. */
 function nextUnbound(): number | undefined {
-  if (unbound.length === 0 && performance.now() - lookedAt > LOOK_MS) {
-    lookedAt = performance.now();
+  if (unbound.length === 0 && monotonicMs() - lookedAt > LOOK_MS) {
+    lookedAt = monotonicMs();
     const numbers = readdirSync('/sys/block').map((name) => /^loop(\d+)$/.exec(name)?.[1]);
     unbound = numbers.filter((text) => text !== undefined).map(Number);
   }

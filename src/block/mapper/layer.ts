@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { getBlockSize, getSize } from '../../linux/block-ioctl.js';
+import { randomHex } from '../../linux/calls.js';
 import {
   createMapper,
   loadMapperTable,
@@ -48,7 +48,7 @@ export async function createLayer(
       { code: 'EWINDOW' },
     );
   }
-  const id = `${owner}-${randomBytes(8).toString('hex')}`;
+  const id = `${owner}-${randomHex(8)}`;
   const name = layerName(id);
   await createMapper(name, layerUuid(id), signal);
   try {

@@ -1,4 +1,4 @@
-import { readlink } from 'node:fs/promises';
+import { promises } from 'node:fs';
 
 /** What a mapper device has to be called, or its UUID, where a target or a path says so. */
 export interface MapperClaim {
@@ -19,7 +19,7 @@ export async function mapperClaim(path: string): Promise<MapperClaim | undefined
   if (value !== undefined) return { [kind === 'name' ? 'name' : 'uuid']: value, by: path };
   const [, group, volume] = /^\/dev\/([^/]+)\/([^/]+)$/.exec(path) ?? [];
   if (group === undefined || volume === undefined) return undefined;
-  const link = await readlink(path).catch(() => '');
+  const link = await promises.readlink(path).catch(() => '');
   // LVM joins the two with a hyphen and doubles those that are part of them.
   return /^\.\.\/dm-\d+$/.test(link)
     ? { name: [group, volume].map((part) => part.replaceAll('-', '--')).join('-'), by: path }

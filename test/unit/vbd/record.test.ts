@@ -27,14 +27,14 @@ describe('A vbd record', () => {
   afterEach(() => rm(directory, { recursive: true, force: true }));
 
   it('is read as it was written', async () => {
-    await writeRecord(directory, vbd, record);
+    writeRecord(directory, vbd, record);
     assert.deepEqual(readRecord(directory, vbd), record);
-    await writeRecord(directory, vbd, { ...record, unbind: false });
+    writeRecord(directory, vbd, { ...record, unbind: false });
     assert.deepEqual(readRecord(directory, vbd), { ...record, unbind: false });
   });
 
   it('belongs to one vbd only', async () => {
-    await writeRecord(directory, vbd, record);
+    writeRecord(directory, vbd, record);
     const other = parseVbdPath('backend/vbd/7/51728') as VbdPath;
     assert.equal(readRecord(directory, other), undefined);
     removeRecord(directory, other);
@@ -43,7 +43,7 @@ describe('A vbd record', () => {
 
   it('is for its owner alone, and so is a directory that had to be made', async () => {
     const made = join(directory, 'a/b');
-    await writeRecord(made, vbd, record);
+    writeRecord(made, vbd, record);
     assert.equal((await stat(made)).mode & 0o777, 0o700);
     const [name, ...others] = await readdir(made);
     assert.deepEqual([name, others], ['vbd-7-51712.json', []]);
@@ -59,7 +59,7 @@ describe('A vbd record', () => {
     const leftover = join(directory, 'vbd-7-51712.json.new');
     await writeFile(leftover, '{"device":"7:');
     assert.equal(readRecord(directory, vbd), undefined);
-    await writeRecord(directory, vbd, record);
+    writeRecord(directory, vbd, record);
     assert.deepEqual(await readdir(directory), ['vbd-7-51712.json']);
     assert.deepEqual(readRecord(directory, vbd), record);
     await writeFile(leftover, 'x'.repeat(10_000));
@@ -68,7 +68,7 @@ describe('A vbd record', () => {
   });
 
   it('can be removed twice', async () => {
-    await writeRecord(directory, vbd, record);
+    writeRecord(directory, vbd, record);
     removeRecord(directory, vbd);
     removeRecord(directory, vbd);
     assert.equal(readRecord(directory, vbd), undefined);
