@@ -89,6 +89,8 @@ export interface OpenDeviceOptions {
   readonly ownLoop?: boolean | undefined;
   /** Ends all waits: for the device, its driver, and a mapper device that is suspended. */
   readonly signal?: AbortSignal | undefined;
+  /** A loop device over a file of 0 bytes will do. */
+  readonly mayBeEmpty?: boolean;
 }
 
 /**
@@ -107,7 +109,7 @@ export async function openBlockDevice(
   return handOver(await node.reopen(O_RDONLY | O_NONBLOCK, options.signal), async (fd) => {
     const identity = await identifyResumed(fd, options.signal);
     if (writable && (await isReadOnly(fd))) throw readOnlyError(fd.name);
-    if ((await getSize(fd)) === 0n) {
+    if (!options.mayBeEmpty && (await getSize(fd)) === 0n) {
       throw new BlockError(`${fd.name} is empty: it has no medium, or nothing is behind it`, {
         code: 'ENOMEDIUM',
       });

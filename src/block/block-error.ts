@@ -5,6 +5,7 @@ import { BlkbackError } from '../errors.js';
  * name, or one of
  * - `EIDENTITY`: another device, or another content, than was asked for or was there before;
  * - `EREADONLY`: writing is wanted, and file or device allow reading only;
+ * - `EWRITABLE`: only reading is wanted, and the device would let a guest write;
  * - `ENOTDISK`: neither a block device nor a regular file;
  * - `EWINDOW`: offset, size or block size do not fit the file;
  * - `ENONODE`: the kernel has the device, and /dev has no node of it;

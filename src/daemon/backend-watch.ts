@@ -8,7 +8,7 @@ import type { VbdJobs } from './vbd-jobs.js';
 /** Nodes whose change can make a vbd ours to serve; what others write there is no news. */
 const TRIGGER_NODES = ['state', 'params', 'mode', 'dev', 'frontend', 'script'] as const;
 /** All that a plan is made from, and what tells whether one is to be made. */
-const PLAN_NODES = [...TRIGGER_NODES, 'physical-device'] as const;
+const PLAN_NODES = [...TRIGGER_NODES, 'device-type', 'physical-device'] as const;
 /** Where the kernel reports errors about the vbds of this domain. */
 const ERROR_ROOT = 'error/backend/vbd';
 

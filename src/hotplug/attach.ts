@@ -11,6 +11,7 @@ import type { AttachOptions, AttachResult, AttachStep } from './attach-options.j
 import { attachSteps } from './attach-steps.js';
 import { Attachment } from './attachment.js';
 import { Deadline } from './deadline.js';
+import { attachEmptyDrive, isEmptyDrive } from './empty-drive.js';
 import { HotplugError } from './hotplug-error.js';
 import { planAttach } from './plan.js';
 import { reportAttachFailure } from './report.js';
@@ -79,6 +80,7 @@ class AttachRun {
   }
 
   async #attachOnce(backend: VbdBackend): Promise<AttachResult> {
+    if (isEmptyDrive(backend)) return await this.#attachNothing(backend);
     const plan = planAttach(this.#vbd, backend);
     this.#tell('planned', plan.target.keys.join(', '));
     const published = readPublished(this.#vbd, backend);
@@ -101,6 +103,13 @@ class AttachRun {
     const { publication, openedBy = 'sysfs', warnings } = attachment;
     const already = published !== undefined;
     return { backend: this.#vbd.backend, publication, openedBy, already, warnings };
+  }
+
+  async #attachNothing(seen: VbdBackend): Promise<AttachResult> {
+    await attachEmptyDrive(this.#store, this.#vbd, seen, this.#deadline.signal);
+    this.#tell('reported', 'the drive has no medium');
+    const { backend } = this.#vbd;
+    return { backend, publication: undefined, openedBy: undefined, already: false, warnings: [] };
   }
 
   /** The deadline's own error knows nothing but that it passed: says what was waited for. */

@@ -35,6 +35,7 @@ export type Syscall =
   | 'mknodat'
   | 'nanosleep'
   | 'openat'
+  | 'openat2'
   | 'readlinkat'
   | 'statfs'
   | 'statx'

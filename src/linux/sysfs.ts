@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { readdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { decodePath } from '../util/path-bytes.js';
 import { type Devnum, formatDevnum, parseDevnum } from './devnum.js';
 import { SystemError } from './errno.js';
 
@@ -41,6 +42,18 @@ export async function readAttribute(directory: string, name: string): Promise<st
   if (!existsSync(path)) return undefined;
   try {
     return readFileSync(path, 'utf8').trimEnd();
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The path of a loop device's file, as `decodePath` makes it; `undefined` where it has none. It may end in
+ * ` (deleted)`. What stands before the newline is the kernel's: a path may end in blanks, too.
+ */
+export function readBackingPath(directory: string): string | undefined {
+  try {
+    return decodePath(readFileSync(join(directory, 'loop/backing_file')).subarray(0, -1));
   } catch {
     return undefined;
   }

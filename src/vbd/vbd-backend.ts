@@ -6,6 +6,7 @@ import type { VbdPath } from './vbd-path.js';
 const NODES = [
   'params',
   'mode',
+  'device-type',
   'frontend',
   'dev',
   'online',

@@ -12,6 +12,8 @@ export interface FileWindow {
   readonly size: bigint | undefined;
   /** Logical block size of the disk in bytes. */
   readonly blockSize: number;
+  /** A file of 0 bytes is a disk without sectors, as a CD-ROM drive without a medium is. */
+  readonly mayBeEmpty?: boolean;
 }
 
 /** Some 5 s altogether. */
@@ -74,6 +76,7 @@ async function reopen(node: OwnedFd, writable: boolean, signal?: AbortSignal): P
 /** Throws `EWINDOW` unless `window` gives at least one block within a file of `fileSize` bytes. */
 export function checkWindow(name: string, fileSize: bigint, window: FileWindow): void {
   const { offset, blockSize } = window;
+  if (window.mayBeEmpty && fileSize === 0n && offset === 0n && window.size === undefined) return;
   const size = window.size ?? (fileSize > offset ? fileSize - offset : 0n);
   const refuse = (problem: string): BlockError =>
     new BlockError(`${name} has ${fileSize} bytes: ${problem}`, { code: 'EWINDOW' });
