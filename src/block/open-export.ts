@@ -1,5 +1,7 @@
 import { isReadOnly } from '../linux/block-ioctl.js';
+import type { MapperState } from '../linux/device-mapper.js';
 import type { OwnedFd } from '../linux/fd.js';
+import { readUdevEntry } from '../linux/udev-database.js';
 import { handOver } from '../util/hand-over.js';
 import { type BlockDevice, openBlockDevice } from './block-device.js';
 import { BlockError } from './block-error.js';
@@ -14,7 +16,7 @@ import {
   type MapperLocator,
   pinMapper,
 } from './mapper/mapper-device.js';
-import { mapperClaim } from './mapper/mapper-name.js';
+import { isCurrentLink, mapperClaim } from './mapper/mapper-name.js';
 import { checkVerity } from './mapper/verity.js';
 import { type PinnedPath, pinPath } from './open-path.js';
 
@@ -191,9 +193,15 @@ async function checkMapper(device: BlockDevice, request: ExportRequest): Promise
       code: 'EIDENTITY',
     });
   }
-  if (claim !== undefined) checkClaim(mapper, claim);
+  if (claim !== undefined && !isOwnLink(locator, mapper)) checkClaim(mapper, claim);
   checkStaying(mapper);
   if (request.verityRoot !== undefined) await checkVerity(device, mapper, request.verityRoot);
+}
+
+/** Whether a path is a link that udev has made for this very mapper device, whatever it is called. */
+function isOwnLink(locator: ExportRequest['locator'], mapper: MapperState): boolean {
+  if (!('path' in locator) || locator.path.startsWith('/dev/mapper/')) return false;
+  return isCurrentLink(locator.path, mapper.name, readUdevEntry(mapper.devnum));
 }
 
 function notMapper(path: string, what: string, { mapperOnly }: ExportRequest): BlockError {

@@ -69,6 +69,15 @@ export class Udev implements AsyncDisposable {
     await run('udevadm', ['settle', '--timeout=20']);
   }
 
+  /** It does nothing until `resume`. */
+  pause(): void {
+    this.#udevd.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#udevd.kill('SIGCONT');
+  }
+
   /** Events of the kernel since the last call, as in `change dm-0`, those that udev has asked for too. */
   async events(): Promise<string[]> {
     await this.settle();

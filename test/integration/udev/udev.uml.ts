@@ -16,13 +16,13 @@ import { check } from '../../../src/cli/check.js';
 import { inspect } from '../../../src/cli/inspect.js';
 import { settingsFromEnvironment } from '../../../src/cli/settings.js';
 import { startBed } from '../../bed/bed.js';
-import { attachLoop, type Loop, makeImage } from '../../bed/images.js';
+import { attachLoop, devnumOf, type Loop, makeImage } from '../../bed/images.js';
 import { mappedNames } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import { projectRoot } from '../../bed/paths.js';
 import { openStore } from '../../bed/store.js';
 import { Udev } from '../../bed/uml/udev.js';
-import { Stage } from '../hotplug/stage.js';
+import { failure, Stage } from '../hotplug/stage.js';
 
 const run = promisify(execFile);
 const MIB = 1024 * 1024;
@@ -185,6 +185,33 @@ describe('A real udevd, with the rules of md, kpartx and LVM', () => {
     Udev.tool('mdadm', '--stop', '--scan');
     await stage.delete(vbd);
     await stage.detach(vbd);
+  });
+
+  it("makes an administrator's link that a guest can have, though it looks like LVM's", async () => {
+    const rule = 'SUBSYSTEM=="block", ENV{DM_NAME}=="vg0-plain", SYMLINK+="guests/web1"';
+    writeFileSync('/run/udev/rules.d/90-guests.rules', `${rule}\n`);
+    await run('udevadm', ['control', '--reload']);
+    Udev.tool('lvm', ...['lvcreate', '--yes', '--name', 'plain', '--size', '4M', 'vg0']);
+    await udev.settle();
+    const vbd = await stage.vbd('/dev/guests/web1', { mode: 'r' });
+    await stage.attach(vbd);
+    const opened = await stage.logged(vbd, 'opened');
+    assert.equal(opened.dev, devnumOf('/dev/vg0/plain'));
+    await stage.delete(vbd);
+    await stage.detach(vbd);
+    // udev stands still, and the number has become another volume's.
+    udev.pause();
+    try {
+      const options = { env: { ...process.env, DM_DISABLE_UDEV: '1' } };
+      execFileSync('dmsetup', ['rename', 'vg0-plain', 'vg0-other'], options);
+      const stale = await stage.vbd('/dev/guests/web1', { mode: 'r' });
+      await failure('EIDENTITY', stage.attach(stale));
+      await stage.delete(stale);
+      execFileSync('dmsetup', ['rename', 'vg0-other', 'vg0-plain'], options);
+    } finally {
+      udev.resume();
+    }
+    Udev.tool('lvm', 'lvremove', '--yes', 'vg0/plain');
   });
 
   it('would assemble the guest’s array and map its partitions, were it told (control)', async () => {
