@@ -11,6 +11,8 @@ import { BlkbackError } from '../errors.js';
  * - `ENONODE`: the kernel has the device, and /dev has no node of it;
  * - `ENODISKSEQ`: the kernel has no disk sequence numbers;
  * - `EHELD`: the device is still open somewhere;
+ * - `EINACTIVE`: an md array that is not started;
+ * - `ENEWMEDIUM`: the disk sequence number has risen, and nothing else is different;
  * - `ENOTMAPPER`: something is asked for that only a mapper device can do;
  * - `ENOTABLE`: a mapper device without a live table;
  * - `ESUSPENDED`: a mapper device that stays suspended;

@@ -1,11 +1,12 @@
 import { getDiskseq } from '../linux/block-ioctl.js';
 import { type MapperState, readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
-import { isIoctlUnknown, isSystemError } from '../linux/errno.js';
+import { isSystemError } from '../linux/errno.js';
 import type { OwnedFd } from '../linux/fd.js';
 import { getLoopStatus, type LoopStatus } from '../linux/loop-ioctl.js';
 import { findBlock, readAttribute, readDevnum, type SysfsBlock } from '../linux/sysfs.js';
 import { BlockError } from './block-error.js';
+import { isUnknownToDevice, oldKernel } from './kernel-version.js';
 
 /**
  * What the kernel says of an open block device. While the descriptor is open the number belongs to
@@ -78,11 +79,7 @@ async function readDiskseq(device: OwnedFd): Promise<bigint> {
   try {
     return await getDiskseq(device);
   } catch (error) {
-    if (!isIoctlUnknown(error)) throw error;
-    throw new BlockError(
-      `${device.name} has no disk sequence number: Linux 5.15 or later is needed to tell devices apart`,
-      { code: 'ENODISKSEQ', syscall: 'BLKGETDISKSEQ', cause: error },
-    );
+    throw isUnknownToDevice(error) ? oldKernel(device, error) : error;
   }
 }
 
@@ -112,7 +109,6 @@ export function identityDifference(
     ['diskseq', expected.diskseq, found.diskseq],
     ['partition', expected.partition?.number, found.partition?.number],
     ['partition start', expected.partition?.start, found.partition?.start],
-    ['partition size', expected.partition?.size, found.partition?.size],
     ['backing file (device)', expected.loop?.device, found.loop?.device],
     ['backing file (inode)', expected.loop?.inode, found.loop?.inode],
     ['loop offset', expected.loop?.offset, found.loop?.offset],

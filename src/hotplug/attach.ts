@@ -1,4 +1,6 @@
+import { isBlockError } from '../block/block-error.js';
 import { describeHungCall } from '../linux/hung-calls.js';
+import { retry } from '../util/retry.js';
 import { runSteps, type Step } from '../util/steps.js';
 import { requireOwnDomain } from '../vbd/own-domain.js';
 import { readPublished } from '../vbd/published-device.js';
@@ -46,12 +48,17 @@ export async function attach(
   }
 }
 
-/** One call of `attach`, which may take two tries. */
+/** How often a device is opened whose sequence number rises before it is published. */
+const NEW_MEDIUM = { attempts: 4, firstDelayMs: 20, maxDelayMs: 200 } as const;
+
+/** One call of `attach`, which may take several tries. */
 class AttachRun {
   readonly #store: Xenstore;
   readonly #vbd: VbdPath;
   readonly #options: AttachOptions;
   readonly #deadline: Deadline;
+  /** blkback has been told of a device; what comes after that is not done twice. */
+  #published = false;
   /** The step that is under way. */
   #step: Pick<Step<AttachStep>, 'waitsFor'> = { waitsFor: 'XenStore to answer' };
 
@@ -68,11 +75,19 @@ class AttachRun {
    */
   async attach(): Promise<AttachResult> {
     try {
-      return await this.#attachOnce(this.#options.seen ?? (await this.#readBackend()));
+      return await this.#attachMedium(this.#options.seen ?? (await this.#readBackend()));
     } catch (error) {
       if (!(error instanceof VbdError) || !RACED.includes(error.code)) throw error;
-      return await this.#attachOnce(await this.#readBackend());
+      return await this.#attachMedium(await this.#readBackend());
     }
+  }
+
+  /** A card reader may report a new medium at any time: then what has been opened is opened again. */
+  #attachMedium(backend: VbdBackend): Promise<AttachResult> {
+    const retryOn = (error: unknown): boolean =>
+      isBlockError(error, 'ENEWMEDIUM') && !this.#published;
+    const { signal } = this.#deadline;
+    return retry({ ...NEW_MEDIUM, retryOn, signal }, () => this.#attachOnce(backend));
   }
 
   #readBackend(): Promise<VbdBackend> {
@@ -98,7 +113,10 @@ class AttachRun {
       onStart: (step) => {
         this.#step = step;
       },
-      onDone: ({ name }, detail) => this.#tell(name, detail),
+      onDone: ({ name }, detail) => {
+        if (name === 'published') this.#published = true;
+        this.#tell(name, detail);
+      },
     });
     const { publication, openedBy = 'sysfs', warnings } = attachment;
     const already = published !== undefined;

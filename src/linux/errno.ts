@@ -4,8 +4,10 @@ import { BlkbackError, errorCode, errorMessage } from '../errors.js';
 const NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
 // Of numbers with two names, the one that the manual pages of the calls use.
 NAMES.set(constants.errno.EAGAIN, 'EAGAIN').set(constants.errno.EOPNOTSUPP, 'EOPNOTSUPP');
-// Not in Node's table; both are answers of block drivers.
-NAMES.set(117, 'EUCLEAN').set(123, 'ENOMEDIUM');
+// Not in Node's table; all are answers of block drivers or network file systems.
+NAMES.set(52, 'EBADE').set(108, 'ESHUTDOWN').set(112, 'EHOSTDOWN').set(117, 'EUCLEAN');
+NAMES.set(121, 'EREMOTEIO').set(123, 'ENOMEDIUM').set(124, 'EMEDIUMTYPE').set(126, 'ENOKEY');
+NAMES.set(127, 'EKEYEXPIRED').set(128, 'EKEYREVOKED').set(129, 'EKEYREJECTED');
 
 /** The name of a positive errno, e.g. `ENXIO`; `E<number>` for one that is not known. */
 export function errnoName(errno: number): string {
@@ -49,6 +51,7 @@ const PHRASES: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'file name too long',
   ENODEV: 'no such device',
   ENOENT: 'no such file or directory',
+  EMEDIUMTYPE: 'wrong medium type',
   ENOMEDIUM: 'no medium found',
   ENOMEM: 'out of memory',
   ENOSPC: 'no space left on device',
@@ -75,9 +78,9 @@ export function isDeviceAbsent(error: unknown): boolean {
   return isSystemError(error, 'ENODEV', 'ENXIO', 'ENOENT');
 }
 
-/** The file may be read but not written: by file system, attribute, running program or device. */
+/** The file may be read but not written: by its file system, or while it is a running program. */
 export function isWriteRefused(error: unknown): boolean {
-  return isSystemError(error, 'EROFS', 'EACCES', 'EPERM', 'ETXTBSY');
+  return isSystemError(error, 'EROFS', 'ETXTBSY');
 }
 
 /** This kernel does not know the ioctl. */

@@ -1,4 +1,4 @@
-import { isSystemError, isWriteRefused } from '../../linux/errno.js';
+import { isSystemError, isWriteRefused, SystemError } from '../../linux/errno.js';
 import { O_NONBLOCK, O_RDONLY, O_RDWR, type OwnedFd } from '../../linux/fd.js';
 import { handOver } from '../../util/hand-over.js';
 import { retry } from '../../util/retry.js';
@@ -18,6 +18,12 @@ export interface FileWindow {
 
 /** Some 5 s altogether. */
 const LEASED = { attempts: 40, firstDelayMs: 1, maxDelayMs: 300 } as const;
+
+/** What may be behind an error of a file that root is to write. */
+const FORBIDDEN: Readonly<Record<string, string>> = {
+  EPERM: 'the file may be immutable or append-only (lsattr), or sealed by its file system',
+  EACCES: 'a file server may keep root from it (root_squash), or a security module does',
+};
 
 /** An open backing file and where it is. */
 export interface BackingFile extends AsyncDisposable {
@@ -65,11 +71,17 @@ async function reopen(node: OwnedFd, writable: boolean, signal?: AbortSignal): P
         { code: 'EAGAIN', cause: error },
       );
     }
-    if (!writable || !isWriteRefused(error)) throw error;
-    throw new BlockError(
-      `${node.name} cannot be opened for writing, and the guest is to write it (mode w): use mode r, or a writable file`,
-      { code: 'EREADONLY', cause: error },
-    );
+    if (!writable || !(error instanceof SystemError)) throw error;
+    const { code, errno, syscall, message: reason } = error;
+    if (isWriteRefused(error)) {
+      throw new BlockError(
+        `${node.name} cannot be opened for writing, and the guest is to write it (mode w): use mode r, or a writable file (${reason})`,
+        { code: 'EREADONLY', errno, syscall, cause: error },
+      );
+    }
+    const forbidden = FORBIDDEN[code];
+    if (forbidden === undefined) throw error;
+    throw new BlockError(`${reason}: ${forbidden}`, { code, errno, syscall, cause: error });
   }
 }
 

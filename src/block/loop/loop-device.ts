@@ -1,6 +1,7 @@
 import { getBlockSize, isReadOnly, setWritable } from '../../linux/block-ioctl.js';
 import { isSystemError, SystemError } from '../../linux/errno.js';
 import { O_RDONLY, O_RDWR, type OwnedFd } from '../../linux/fd.js';
+import type { IoctlOptions } from '../../linux/ffi.js';
 import {
   configureLoop,
   LO_FLAGS_AUTOCLEAR,
@@ -15,6 +16,7 @@ import { BlockDevice } from '../block-device.js';
 import { BlockError } from '../block-error.js';
 import { openDeviceNode } from '../device-node.js';
 import { type DeviceIdentity, identify } from '../identity.js';
+import { explainUnknown } from '../kernel-version.js';
 import { type BackingFile, type FileWindow, openBackingFile } from './backing-file.js';
 import { claimFreeLoop, type FreeLoopOptions, openLoopControl } from './free-loop.js';
 
@@ -87,7 +89,7 @@ function bindFreeLoop(
           const gaveUp = (promise: Promise<void>): void => {
             cameBack = promise;
           };
-          await configureLoop(loop, config, { signal, gaveUp });
+          await configure(loop, config, { signal, gaveUp });
           free.release();
           return loop;
         });
@@ -99,6 +101,14 @@ function bindFreeLoop(
       }
     },
   );
+}
+
+async function configure(loop: OwnedFd, config: LoopConfig, options: IoctlOptions): Promise<void> {
+  try {
+    await configureLoop(loop, config, options);
+  } catch (error) {
+    throw await explainUnknown(loop, error);
+  }
 }
 
 async function openLoop(number: number, { writable, signal }: LoopOptions): Promise<OwnedFd> {
