@@ -8,6 +8,7 @@ import { inspect } from './inspect.js';
 
 import { list } from './list.js';
 import { remove } from './remove.js';
+import { resize } from './resize.js';
 import {
   type Context,
   type Invocation,
@@ -24,6 +25,7 @@ import { waitOpened } from './wait.js';
 const ENVIRONMENT = `Environment:
   XENBUS_PATH          backend path, as libxl sets it, where none is given
   XEN_BLKBACK_TIMEOUT, XEN_BLKBACK_UAPI, XEN_BLKBACK_SHARING,
+  XEN_BLKBACK_SAME_VM, XEN_BLKBACK_UDEV_REFRESH,
   XEN_BLKBACK_SYSFS, XEN_BLKBACK_RUN_DIR, XEN_BLKBACK_LOG
                        the options of the same name`;
 
@@ -77,6 +79,12 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
           describe: 'until blkback has the device open',
         }),
       command(waitOpened),
+    )
+    .command(
+      'resize [backend-path]',
+      'make the disk of a vbd as large as its file or disk is by now',
+      withVbd,
+      command(resize),
     )
     .command(
       'check <target>',

@@ -4,6 +4,7 @@
  *
  * FAIL_REQUEST=HEX,…  the requests, as in c138fd09 (DM_TABLE_LOAD)
  * FAIL_OPEN=PATH      what is opened by way of /proc/self/fd; O_PATH alone opens nothing
+ * FAIL_OPENAT2=1      whatever is opened with openat2(2)
  * FAIL_ERRNO=N        the error
  */
 #define _GNU_SOURCE
@@ -77,6 +78,10 @@ long syscall(long call, ...)
 	va_end(list);
 	if (call == SYS_ioctl)
 		return ioctl(a[0], a[1], (void *)a[2]);
+	if (error && call == SYS_openat2 && getenv("FAIL_OPENAT2")) {
+		errno = atoi(error);
+		return -1;
+	}
 	if (error && call == SYS_openat && is_refused((const char *)a[1], a[2])) {
 		errno = atoi(error);
 		return -1;

@@ -10,6 +10,7 @@ interface Answer {
   readonly FAIL_ERRNO: string;
   readonly FAIL_OPEN?: string;
   readonly FAIL_REQUEST?: string;
+  readonly FAIL_OPENAT2?: string;
 }
 
 /** What the script says where the kernel answers so. */
@@ -88,6 +89,19 @@ describe('What the kernel answers', () => {
       }),
     );
   }
+
+  it(
+    'is said where it does not know openat2, which symlinks=no needs and nothing else',
+    on({}, async (stage) => {
+      const answer = { FAIL_OPENAT2: '1', FAIL_ERRNO: '38' };
+      const image = stage.image();
+      const said = await sentence(stage, `path=${image},symlinks=no`, answer);
+      for (const part of [image, 'symlinks=no', 'openat2']) assert.ok(said.includes(part), said);
+      const env = { LD_PRELOAD: built('fail-ioctl.so'), ...answer };
+      const vbd = await stage.vbd(image);
+      assert.equal((await stage.script(vbd, 'add', env)).status, 0);
+    }),
+  );
 
   it(
     'is not taken for an old kernel where only the one call fails',
