@@ -44,9 +44,8 @@ export async function createLoopDevice(node: OwnedFd, options: LoopOptions): Pro
     async (file) => {
       await using control = openLoopControl();
       const config = toLoopConfig(file, node.name, options);
-      return await handOver(await bindFreeLoop(control, config, options), async (loop) => {
-        // What `blockdev --setro` has set stays with the number, whatever file comes next.
-        if (options.writable && (await isReadOnly(loop))) setWritable(loop);
+      const bound = await bindFreeLoop(control, config, options);
+      return await handOver(await toReader(bound, options), async (loop) => {
         const identity = await identify(loop, options.signal);
         await checkResult(loop, identity, file, options);
         return new BlockDevice(loop, identity, loop.name, { ownLoop: true, file: file.fd });
@@ -101,6 +100,18 @@ function bindFreeLoop(
       }
     },
   );
+}
+
+/**
+ * Exchanges the descriptor that a loop device was set up with for one that only reads. udev looks at the
+ * device when the first one is closed, which is better now than when the guest has it.
+ */
+async function toReader(bound: OwnedFd, { writable, signal }: LoopOptions): Promise<OwnedFd> {
+  if (!writable) return bound;
+  await using writer = bound;
+  // What `blockdev --setro` has set stays with the number, whatever file comes next.
+  if (await isReadOnly(writer)) setWritable(writer);
+  return await writer.reopen(O_RDONLY, signal);
 }
 
 async function configure(loop: OwnedFd, config: LoopConfig, options: IoctlOptions): Promise<void> {

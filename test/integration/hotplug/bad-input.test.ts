@@ -342,7 +342,7 @@ describe('bad input', () => {
         }
         try {
           const vbd = await stage.vbd(image);
-          await refused(stage, vbd, 'EREADONLY', /mode w/);
+          await refused(stage, vbd, 'EPERM', /not permitted.*immutable/);
           await stage.attach(await stage.vbd(image, { mode: 'r' }));
         } finally {
           execFileSync('chattr', ['-i', image]);

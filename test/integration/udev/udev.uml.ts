@@ -187,6 +187,20 @@ describe('A real udevd, with the rules of md, kpartx and LVM', () => {
     await stage.detach(vbd);
   });
 
+  it('is told nothing of a file that blkback has open already', async () => {
+    const vbd = await stage.vbd(stage.image());
+    await stage.blkback.hold('open', vbd.key);
+    const attached = stage.attach(vbd, { timeoutMs: 20_000 });
+    await stage.logged(vbd, 'physical-device');
+    // The kernel has told of the loop device, and udev watches it by now.
+    await udev.events();
+    await stage.blkback.release('open', vbd.key);
+    await attached;
+    assert.deepEqual(await udev.events(), []);
+    await stage.delete(vbd);
+    await stage.detach(vbd);
+  });
+
   it("makes an administrator's link that a guest can have, though it looks like LVM's", async () => {
     const rule = 'SUBSYSTEM=="block", ENV{DM_NAME}=="vg0-plain", SYMLINK+="guests/web1"';
     writeFileSync('/run/udev/rules.d/90-guests.rules', `${rule}\n`);
