@@ -57,11 +57,23 @@ async function resizeLayer(layer: MapperState, signal: AbortSignal): Promise<voi
   if (base === undefined) return;
   const sectors = await readSectors(base);
   if (sectors === layer.targets[0]?.length) return;
+  const block = BigInt((await readBlockAttribute(base, 'queue/logical_block_size')) ?? SECTOR);
+  const bytes = sectors * SECTOR;
+  if (bytes === 0n || bytes % block !== 0n) {
+    throw new HotplugError(
+      `device ${formatDevnum(base)} has ${bytes} bytes now: a layer needs at least one block of ${block} bytes, and no part of one`,
+      { code: 'EWINDOW' },
+    );
+  }
   await resizeMapper(layer.name, sectors, signal);
 }
 
 async function readSectors(devnum: Devnum): Promise<bigint> {
-  const text = await readAttribute(`/sys/dev/block/${formatDevnum(devnum)}`, 'size');
+  const text = await readBlockAttribute(devnum, 'size');
   if (text !== undefined) return BigInt(text);
   throw new HotplugError(`device ${formatDevnum(devnum)} has vanished`, { code: 'ENXIO' });
+}
+
+function readBlockAttribute(devnum: Devnum, name: string): Promise<string | undefined> {
+  return readAttribute(`/sys/dev/block/${formatDevnum(devnum)}`, name);
 }

@@ -93,6 +93,24 @@ describe('resize', () => {
   );
 
   it(
+    'leaves a layer as it is where its file has a part of a block now',
+    withMapper({}, async (stage) => {
+      const image = stage.image('x', { size: MIB });
+      const vbd = await stage.vbd(`path=${image},layer=crypt,block-size=4096`);
+      await stage.attach(vbd);
+      const { kernelPath } = only(await layers());
+      for (const size of [MIB + 512, 0]) {
+        truncateSync(image, size);
+        const error = await failure('EWINDOW', resizeVbd(stage, vbd));
+        assert.match(error.message, new RegExp(`has ${size} bytes now.* 4096 bytes`));
+        assert.equal(sizeOf(kernelPath), MIB);
+      }
+      truncateSync(image, MIB);
+      assert.equal((await resizeVbd(stage, vbd)).bytes, BigInt(MIB));
+    }),
+  );
+
+  it(
     'is not needed for an attach that goes on: a disk that grows meanwhile is the same disk',
     withMapper({}, async (stage, bench) => {
       const disk = await bench.disk('x', { size: 2 * MIB });
