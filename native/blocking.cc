@@ -216,6 +216,7 @@ void define_blocking(Napi::Env env, Napi::Object exports) {
            {"ioctl", SYS_ioctl},
            {"mknodat", SYS_mknodat},
            {"openat", SYS_openat},
+           {"openat2", SYS_openat2},
            {"readlinkat", SYS_readlinkat},
            {"statfs", SYS_statfs},
            {"fstatfs", SYS_fstatfs},

@@ -9,6 +9,7 @@ export {
 export { type CheckOptions, checkSharing, type SharingVerdict } from './hotplug/check-target.js';
 export { type DetachOptions, type DetachStep, detach } from './hotplug/detach.js';
 export { HotplugError } from './hotplug/hotplug-error.js';
+export { type ResizeOptions, type ResizeResult, resize } from './hotplug/resize.js';
 export { isSystemError, SystemError } from './linux/errno.js';
 export type { Sharing } from './sharing/matrix.js';
 export { parseTarget, type Target } from './target/target.js';

@@ -1,7 +1,9 @@
-import { getSize, isReadOnly } from '../linux/block-ioctl.js';
+import { isReadOnly } from '../linux/block-ioctl.js';
 import { O_NONBLOCK, O_RDONLY, type OwnedFd } from '../linux/fd.js';
 import { handOver } from '../util/hand-over.js';
 import { BlockError } from './block-error.js';
+import { awaitContent } from './content.js';
+import { deviceName, explainRefusal, whyReadOnly } from './device-refusal.js';
 import { type DeviceIdentity, identify, identityDifference } from './identity.js';
 import { mapperPath, noTable, waitResumed } from './mapper/mapper-device.js';
 
@@ -59,14 +61,19 @@ export class BlockDevice implements AsyncDisposable {
     return this.#fd;
   }
 
-  /** Throws `BlockError` with code `EIDENTITY` unless the kernel still says what it said at first. */
+  /**
+   * Throws `BlockError` with code `EIDENTITY` unless the kernel still says what it said at first, with
+   * `ENEWMEDIUM` where nothing but the disk sequence number is different.
+   */
   async verify(signal?: AbortSignal): Promise<void> {
     await this.below?.verify(signal);
-    const difference = identityDifference(
-      this.identity,
-      await identify(this.#fd, signal, this.identity),
-    );
+    const found = await identify(this.#fd, signal, this.identity);
+    const difference = identityDifference(this.identity, found);
     if (difference === undefined) return;
+    const { diskseq } = this.identity;
+    if (identityDifference({ ...this.identity, diskseq: found.diskseq }, found) === undefined) {
+      throw newMedium(this.path, diskseq, found.diskseq);
+    }
     throw new BlockError(`${this.path} was changed while it was being attached: ${difference}`, {
       code: 'EIDENTITY',
     });
@@ -83,6 +90,13 @@ export class BlockDevice implements AsyncDisposable {
   }
 }
 
+function newMedium(path: string, before: bigint, after: bigint): BlockError {
+  return new BlockError(
+    `${path} got a new disk sequence number (${before}, then ${after}) while it was being attached, and is the same otherwise: its medium or file was exchanged, or its driver reports a new medium whenever it is asked, as some card readers do (events_poll_msecs in sysfs)`,
+    { code: 'ENEWMEDIUM' },
+  );
+}
+
 /** How long a suspended mapper device is waited for where the caller sets no end; milliseconds. */
 const RESUME_MS = 10_000;
 
@@ -91,6 +105,8 @@ export interface OpenDeviceOptions {
   readonly ownLoop?: boolean | undefined;
   /** Ends all waits: for the device, its driver, and a mapper device that is suspended. */
   readonly signal?: AbortSignal | undefined;
+  /** A loop device over a file of 0 bytes will do. */
+  readonly mayBeEmpty?: boolean;
 }
 
 /**
@@ -106,19 +122,23 @@ export async function openBlockDevice(
   writable: boolean,
   options: OpenDeviceOptions = {},
 ): Promise<BlockDevice> {
-  return handOver(await node.reopen(O_RDONLY | O_NONBLOCK, options.signal), async (fd) => {
+  return handOver(await open(node, options.signal), async (fd) => {
     const identity = await identifyResumed(fd, options.signal);
-    if (writable && (await isReadOnly(fd))) throw readOnlyError(fd.name);
-    if ((await getSize(fd)) === 0n) {
-      throw new BlockError(`${fd.name} is empty: it has no medium, or nothing is behind it`, {
-        code: 'ENOMEDIUM',
-      });
-    }
+    if (writable && (await isReadOnly(fd))) throw readOnlyError(fd.name, identity);
+    if (!options.mayBeEmpty) await awaitContent(fd, identity, options.signal);
     // The kernel's name of a mapper device says nothing to people.
     const { mapper } = identity;
     const path = mapper && isKernelName(fd.name) ? await mapperPath(mapper, fd.name) : fd.name;
     return new BlockDevice(fd, identity, path, { ownLoop: options.ownLoop });
   });
+}
+
+async function open(node: OwnedFd, signal: AbortSignal | undefined): Promise<OwnedFd> {
+  try {
+    return await node.reopen(O_RDONLY | O_NONBLOCK, signal);
+  } catch (error) {
+    throw explainRefusal(node, error);
+  }
 }
 
 function isKernelName(path: string): boolean {
@@ -136,9 +156,9 @@ async function identifyResumed(fd: OwnedFd, signal?: AbortSignal): Promise<Devic
   return await identify(fd, signal);
 }
 
-function readOnlyError(name: string): BlockError {
-  return new BlockError(
-    `${name} is read-only, and the guest is to write it (mode w): use mode r, or a writable device`,
-    { code: 'EREADONLY' },
-  );
+function readOnlyError(name: string, { devnum }: DeviceIdentity): BlockError {
+  const why = whyReadOnly(deviceName(devnum)) ?? 'use mode r, or a writable device';
+  return new BlockError(`${name} is read-only, and the guest is to write it (mode w): ${why}`, {
+    code: 'EREADONLY',
+  });
 }

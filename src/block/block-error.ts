@@ -5,11 +5,14 @@ import { BlkbackError } from '../errors.js';
  * name, or one of
  * - `EIDENTITY`: another device, or another content, than was asked for or was there before;
  * - `EREADONLY`: writing is wanted, and file or device allow reading only;
+ * - `EWRITABLE`: only reading is wanted, and the device would let a guest write;
  * - `ENOTDISK`: neither a block device nor a regular file;
  * - `EWINDOW`: offset, size or block size do not fit the file;
  * - `ENONODE`: the kernel has the device, and /dev has no node of it;
  * - `ENODISKSEQ`: the kernel has no disk sequence numbers;
  * - `EHELD`: the device is still open somewhere;
+ * - `EINACTIVE`: an md array that is not started;
+ * - `ENEWMEDIUM`: the disk sequence number has risen, and nothing else is different;
  * - `ENOTMAPPER`: something is asked for that only a mapper device can do;
  * - `ENOTABLE`: a mapper device without a live table;
  * - `ESUSPENDED`: a mapper device that stays suspended;

@@ -1,11 +1,12 @@
 import { getDiskseq } from '../linux/block-ioctl.js';
 import { type MapperState, readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
-import { isIoctlUnknown, isSystemError } from '../linux/errno.js';
+import { isSystemError } from '../linux/errno.js';
 import type { OwnedFd } from '../linux/fd.js';
 import { getLoopStatus, type LoopStatus } from '../linux/loop-ioctl.js';
 import { findBlock, readAttribute, readDevnum, type SysfsBlock } from '../linux/sysfs.js';
 import { BlockError } from './block-error.js';
+import { isUnknownToDevice, oldKernel } from './kernel-version.js';
 
 /**
  * What the kernel says of an open block device. While the descriptor is open the number belongs to
@@ -86,11 +87,7 @@ async function readDiskseq(device: OwnedFd): Promise<bigint> {
   try {
     return await getDiskseq(device);
   } catch (error) {
-    if (!isIoctlUnknown(error)) throw error;
-    throw new BlockError(
-      `${device.name} has no disk sequence number: Linux 5.15 or later is needed to tell devices apart`,
-      { code: 'ENODISKSEQ', syscall: 'BLKGETDISKSEQ', cause: error },
-    );
+    throw isUnknownToDevice(error) ? oldKernel(device, error) : error;
   }
 }
 
@@ -137,17 +134,42 @@ export function identityDifference(
     ['diskseq', expected.diskseq, found.diskseq],
     ['partition', expected.partition?.number, found.partition?.number],
     ['partition start', expected.partition?.start, found.partition?.start],
-    ['partition size', expected.partition?.size, found.partition?.size],
     ['backing file (device)', expected.loop?.device, found.loop?.device],
     ['backing file (inode)', expected.loop?.inode, found.loop?.inode],
     ['loop offset', expected.loop?.offset, found.loop?.offset],
     ['loop size limit', expected.loop?.sizeLimit, found.loop?.sizeLimit],
     ['mapper name', expected.mapper?.name, found.mapper?.name],
     ['mapper UUID', expected.mapper?.uuid, found.mapper?.uuid],
-    ['mapper table', formatTable(expected.mapper), formatTable(found.mapper)],
+    ...tableRows(expected.mapper, found.mapper),
   ];
   const row = rows.find(([, a, b]) => a !== b);
   return row && `${row[0]} ${String(row[1])} was expected, ${String(row[2])} found`;
+}
+
+function tableRows(
+  expected: MapperState | undefined,
+  found: MapperState | undefined,
+): [string, unknown, unknown][] {
+  if (expected && found && isResized(expected, found)) return [];
+  return [['mapper table', formatTable(expected), formatTable(found)]];
+}
+
+/**
+ * Whether a table is another one, but only at its end: as much of the device as both have is what it
+ * was, which is so when a volume is made larger or smaller.
+ */
+function isResized(a: MapperState, b: MapperState): boolean {
+  const common = Math.min(a.targets.length, b.targets.length);
+  if (common === 0) return false;
+  return a.targets.slice(0, common).every((one, index) => {
+    const other = b.targets[index];
+    const isSame =
+      one.start === other?.start && one.type === other.type && one.params === other.params;
+    if (!isSame || one.length === other.length) return isSame;
+    // The shorter line has to be the end of its device.
+    const shorter = one.length < other.length ? a : b;
+    return index === shorter.targets.length - 1;
+  });
 }
 
 /** The table as `dmsetup table` shows it, on one line. */

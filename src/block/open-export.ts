@@ -1,4 +1,7 @@
+import { isReadOnly } from '../linux/block-ioctl.js';
+import type { MapperState } from '../linux/device-mapper.js';
 import type { OwnedFd } from '../linux/fd.js';
+import { readUdevEntry } from '../linux/udev-database.js';
 import { handOver } from '../util/hand-over.js';
 import { type BlockDevice, openBlockDevice } from './block-device.js';
 import { BlockError } from './block-error.js';
@@ -13,13 +16,20 @@ import {
   type MapperLocator,
   pinMapper,
 } from './mapper/mapper-device.js';
-import { mapperClaim } from './mapper/mapper-name.js';
+import { isCurrentLink, mapperClaim } from './mapper/mapper-name.js';
 import { checkVerity } from './mapper/verity.js';
 import { type PinnedPath, pinPath } from './open-path.js';
 
+/** A file or device named by its path, as `decodePath` makes it. */
+export interface PathLocator {
+  readonly path: string;
+  /** `false`: the path must not lead through a symbolic link. */
+  readonly symlinks?: boolean | undefined;
+}
+
 /** What is to be exported, and how. */
 export interface ExportRequest {
-  readonly locator: { readonly path: string } | DiskLocator | MapperLocator;
+  readonly locator: PathLocator | DiskLocator | MapperLocator;
   /** The sequence number that a device found by path, name or UUID must have. */
   readonly diskseq: bigint | undefined;
   readonly writable: boolean;
@@ -30,6 +40,8 @@ export interface ExportRequest {
   readonly mapperOnly: readonly string[];
   /** The root digest that the dm-verity table of the device must have; hex, lower case. */
   readonly verityRoot: string | undefined;
+  /** It is a CD-ROM drive, which is only read, whatever `mode` lets the guest try. */
+  readonly drive?: { readonly writable: boolean } | undefined;
   /** A mapper device that is to be made over it. */
   readonly layer: LayerRequest | undefined;
 }
@@ -75,8 +87,9 @@ async function openBase(
 ): Promise<BlockDevice> {
   if (kind === 'block') return await openDevice(node, request, signal);
   checkFile(node, request);
-  const { file, writable } = request;
-  return await createLoopDevice(node, { ...file, writable, signal, avoid });
+  const { file, writable, drive } = request;
+  const mayBeEmpty = drive !== undefined;
+  return await createLoopDevice(node, { ...file, mayBeEmpty, writable, signal, avoid });
 }
 
 /**
@@ -111,7 +124,7 @@ export async function pinLocator(
   locator: ExportRequest['locator'],
   signal?: AbortSignal,
 ): Promise<PinnedPath> {
-  if ('path' in locator) return pinPath(locator.path, signal);
+  if ('path' in locator) return pinPath(locator.path, signal, locator.symlinks);
   if ('diskseq' in locator) return { fd: await pinDisk(locator, signal), kind: 'block' };
   return { fd: await pinMapper(locator, signal), kind: 'block' };
 }
@@ -130,9 +143,19 @@ async function openDevice(
   const device = await openBlockDevice(node, request.writable, { signal });
   return handOver(device, async () => {
     checkDisk(device, request);
+    if (request.drive?.writable) await requireReadOnly(device);
     await checkMapper(device, request);
     return device;
   });
+}
+
+/** Throws `EWRITABLE` for a disk that a guest could write although it is in a CD-ROM drive. */
+async function requireReadOnly({ fd, path }: BlockDevice): Promise<void> {
+  if (await isReadOnly(fd)) return;
+  throw new BlockError(
+    `${path} can be written, and device-type cdrom with mode w would let the guest do that: mode r is needed`,
+    { code: 'EWRITABLE' },
+  );
 }
 
 /** Throws `EIDENTITY` unless the opened disk or partition is the one that was asked for. */
@@ -170,9 +193,15 @@ async function checkMapper(device: BlockDevice, request: ExportRequest): Promise
       code: 'EIDENTITY',
     });
   }
-  if (claim !== undefined) checkClaim(mapper, claim);
+  if (claim !== undefined && !isOwnLink(locator, mapper)) checkClaim(mapper, claim);
   checkStaying(mapper);
   if (request.verityRoot !== undefined) await checkVerity(device, mapper, request.verityRoot);
+}
+
+/** Whether a path is a link that udev has made for this very mapper device, whatever it is called. */
+function isOwnLink(locator: ExportRequest['locator'], mapper: MapperState): boolean {
+  if (!('path' in locator) || locator.path.startsWith('/dev/mapper/')) return false;
+  return isCurrentLink(locator.path, mapper.name, readUdevEntry(mapper.devnum));
 }
 
 function notMapper(path: string, what: string, { mapperOnly }: ExportRequest): BlockError {

@@ -1,5 +1,7 @@
-import { O_PATH, OwnedFd } from '../linux/fd.js';
+import { isSystemError } from '../linux/errno.js';
+import { O_PATH, type OpenOptions, OwnedFd } from '../linux/fd.js';
 import { handOver } from '../util/hand-over.js';
+import { showPath } from '../util/path-bytes.js';
 import { BlockError } from './block-error.js';
 
 const S_IFMT = 0o170000n;
@@ -20,15 +22,41 @@ export interface PinnedPath {
 
 /**
  * Follows a path once and pins what it leads to. O_PATH has no side effect: no device is opened, no
- * FIFO waited for, no tape rewound. Throws `ENOTDISK` for anything but a block device or a regular
+ * FIFO waited for, no tape rewound. Where `symlinks` is false a path through a link is refused. Throws `ENOTDISK` for anything but a block device or a regular
  * file, `SystemError` where the path leads nowhere.
  */
-export async function pinPath(path: string, signal?: AbortSignal): Promise<PinnedPath> {
-  return handOver(await OwnedFd.open(path, O_PATH, { signal }), async (fd) => {
+export async function pinPath(
+  path: string,
+  signal?: AbortSignal,
+  symlinks = true,
+): Promise<PinnedPath> {
+  const name = showPath(path);
+  return handOver(await open(path, { name, symlinks, signal }), async (fd) => {
     const kind = KINDS.get(fd.inode.mode & S_IFMT) ?? 'something unknown';
     if (kind === 'block' || kind === 'file') return { fd, kind };
-    throw new BlockError(`${path} is a ${kind}: a block device or a regular file is needed`, {
+    throw new BlockError(`${name} is a ${kind}: a block device or a regular file is needed`, {
       code: 'ENOTDISK',
     });
   });
+}
+
+async function open(path: string, options: OpenOptions): Promise<OwnedFd> {
+  try {
+    return await OwnedFd.open(path, O_PATH, options);
+  } catch (error) {
+    if (options.symlinks !== false) throw error;
+    if (isSystemError(error, 'ELOOP')) {
+      throw new BlockError(
+        `${options.name} leads through a symbolic link, which symlinks=no forbids: name the file or device itself`,
+        { code: 'ELOOP', errno: error.errno, syscall: error.syscall, cause: error },
+      );
+    }
+    if (isSystemError(error, 'ENOSYS')) {
+      throw new BlockError(
+        `${options.name} cannot be opened with symlinks=no: the kernel (Linux 5.6 or later has it), or a filter around this process, does not know openat2`,
+        { code: 'ENOSYS', errno: error.errno, syscall: error.syscall, cause: error },
+      );
+    }
+    throw error;
+  }
 }

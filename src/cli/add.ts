@@ -1,7 +1,9 @@
 import { describeLocator } from '../block/mapper/mapper-device.js';
 import type { ExportRequest } from '../block/open-export.js';
 import { attach } from '../hotplug/attach.js';
+import { isEmptyDrive } from '../hotplug/empty-drive.js';
 import { planAttach } from '../hotplug/plan.js';
+import { showPath } from '../util/path-bytes.js';
 import { readVbdBackend } from '../vbd/vbd-backend.js';
 import { complain } from './output.js';
 import type { Context, Outcome } from './run.js';
@@ -12,6 +14,13 @@ export async function add(context: Context): Promise<Outcome> {
   if (context.invocation.dryRun) return plan(context);
   const result = await attach(store, vbd, { ...settings, signal, onStep });
   const { publication, openedBy, already } = result;
+  if (publication === undefined) {
+    return {
+      text: `${vbd.backend}: the drive has no medium`,
+      quiet: true,
+      json: { backend: result.backend, medium: false },
+    };
+  }
   for (const warning of result.warnings) complain(`xen-blkback: ${warning}\n`);
   return {
     text: `${vbd.backend}: ${publication['physical-device-path']} is open in blkback${already ? ' (it was attached before)' : ''}`,
@@ -28,6 +37,12 @@ export async function add(context: Context): Promise<Outcome> {
 
 async function plan({ store, vbd, settings, signal }: Context): Promise<Outcome> {
   const backend = await readVbdBackend(store, vbd, { signal });
+  if (isEmptyDrive(backend)) {
+    return {
+      text: `write hotplug-status below ${vbd.backend}: the drive has no medium`,
+      json: { backend: vbd.backend, medium: false },
+    };
+  }
   const { request, target } = planAttach(vbd, backend);
   const { locator, writable, file } = request;
   const steps = [
@@ -59,7 +74,7 @@ async function plan({ store, vbd, settings, signal }: Context): Promise<Outcome>
 }
 
 function describeDevice(locator: ExportRequest['locator']): string {
-  if ('path' in locator) return locator.path;
+  if ('path' in locator) return showPath(locator.path);
   if ('diskseq' in locator) return `the disk with diskseq ${locator.diskseq}`;
   return `the mapper device with ${describeLocator(locator)}`;
 }

@@ -17,6 +17,7 @@ import { readVersion } from './version.js';
 const ENVIRONMENT = `Environment:
   XENBUS_PATH          backend path, as libxl sets it, where none is given
   XEN_BLKBACK_TIMEOUT, XEN_BLKBACK_UAPI, XEN_BLKBACK_SHARING,
+  XEN_BLKBACK_SAME_VM, XEN_BLKBACK_UDEV_REFRESH,
   XEN_BLKBACK_SYSFS, XEN_BLKBACK_RUN_DIR, XEN_BLKBACK_LOG
                        the options of the same name`;
 
@@ -77,6 +78,12 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
           describe: 'until blkback has the device open',
         }),
       command(async () => (await import('./wait.js')).waitOpened),
+    )
+    .command(
+      'resize [backend-path]',
+      'make the disk of a vbd as large as its file or disk is by now',
+      withVbd,
+      command(async () => (await import('./resize.js')).resize),
     )
     .command(
       'check <target>',

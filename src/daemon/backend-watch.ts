@@ -1,6 +1,6 @@
 import { listDomainVbds, listVbds, VBD_ROOT } from '../vbd/list-vbds.js';
 import type { PublicationIndex } from '../vbd/publication-index.js';
-import { readVbdBackend, type VbdBackend, XenbusState } from '../vbd/vbd-backend.js';
+import { ATTACH_NODES, readVbdBackend, type VbdBackend, XenbusState } from '../vbd/vbd-backend.js';
 import { parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 import type { Watch, Xenstore } from '../xenstore/xenstore.js';
 import type { VbdJobs } from './vbd-jobs.js';
@@ -8,7 +8,7 @@ import type { VbdJobs } from './vbd-jobs.js';
 /** Nodes whose change can make a vbd ours to serve; what others write there is no news. */
 const TRIGGER_NODES = ['state', 'params', 'mode', 'dev', 'frontend', 'script'] as const;
 /** All that an attach of a vbd is made from that has no device yet; `opened` comes after `state`. */
-const PLAN_NODES = [...TRIGGER_NODES, 'physical-device', 'opened'] as const;
+const PLAN_NODES = ['script', ...ATTACH_NODES] as const;
 /** What tells whether a vbd that is attached is there still, and the same. */
 const STATE_NODES = ['frontend', 'state'] as const;
 /** Where the kernel reports errors about the vbds of this domain. */

@@ -41,6 +41,10 @@ export class VbdSteps {
 
   attached({ publication, openedBy, already, warnings }: AttachResult): void {
     for (const warning of warnings) this.#tell({ step: 'warned', detail: toOneLine(warning) });
+    if (publication === undefined) {
+      this.#tell({ step: 'attached', detail: 'the drive has no medium' });
+      return;
+    }
     const { 'physical-device-path': device, diskseq: hex } = publication;
     const diskseq = hex === undefined ? undefined : BigInt(`0x${hex}`);
     const detail = `${device}, open in blkback as ${openedBy} tells${already ? '; it was published before' : ''}`;

@@ -150,11 +150,13 @@ export class VbdQueue {
   /** The answer of a finished job is about an instance; the same path may be another by now. */
   async #isStill(job: AttachJob): Promise<boolean> {
     const { publication } = await job.result;
-    const nodes = ['physical-device', 'diskseq', 'hotplug-status'] as const;
+    const nodes = ['params', 'physical-device', 'diskseq', 'hotplug-status'] as const;
     const backend = await readVbdBackend(this.#store, this.vbd, { nodes });
+    // A medium may have been put into the drive.
+    if (publication === undefined && backend.bytes('params')?.length !== 0) return false;
     return (
-      backend.text('physical-device') === publication['physical-device'] &&
-      backend.text('diskseq') === publication.diskseq &&
+      backend.text('physical-device') === publication?.['physical-device'] &&
+      backend.text('diskseq') === publication?.diskseq &&
       backend.text('hotplug-status') === 'connected'
     );
   }

@@ -45,8 +45,9 @@ export type AttachStep =
 
 export interface AttachResult {
   readonly backend: string;
-  readonly publication: Publication;
-  readonly openedBy: OpenedBy;
+  /** `undefined` for a CD-ROM drive without a medium: there is no device then. */
+  readonly publication: Publication | undefined;
+  readonly openedBy: OpenedBy | undefined;
   /** The device had been published before; nothing was made. */
   readonly already: boolean;
   /** What did not go as asked, although the guest has its disk; a sentence each. */

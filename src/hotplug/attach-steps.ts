@@ -3,6 +3,7 @@ import { LOOP_MAJOR } from '../linux/devnum.js';
 import { SharingClaim } from '../sharing/claim.js';
 import { exportUse } from '../sharing/export-use.js';
 import { unremembered } from '../topology/nearby.js';
+import { showPath } from '../util/path-bytes.js';
 import type { Step } from '../util/steps.js';
 import { awaitInitWait } from '../vbd/init-wait.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
@@ -118,7 +119,7 @@ function checkSharing(attachment: Attachment): Step<AttachStep> {
     run: async () => {
       const { locator, writable, layer } = plan.request;
       const wanted = exportUse(attachment.device, {
-        subject: 'path' in locator ? locator.path : undefined,
+        subject: 'path' in locator ? showPath(locator.path) : undefined,
         writable,
         sharing: sharingOf(attachment),
         encrypted: layer?.kind === 'crypt',

@@ -1,4 +1,6 @@
+import { isBlockError } from '../block/block-error.js';
 import { describeHungCall } from '../linux/hung-calls.js';
+import { retry } from '../util/retry.js';
 import { runSteps, type Step } from '../util/steps.js';
 import { requireOwnDomain } from '../vbd/own-domain.js';
 import { readPublished } from '../vbd/published-device.js';
@@ -11,6 +13,7 @@ import type { AttachOptions, AttachResult, AttachStep } from './attach-options.j
 import { attachSteps } from './attach-steps.js';
 import { Attachment } from './attachment.js';
 import { Deadline } from './deadline.js';
+import { attachEmptyDrive, isEmptyDrive } from './empty-drive.js';
 import { HotplugError } from './hotplug-error.js';
 import { planAttach } from './plan.js';
 import { reportAttachFailure } from './report.js';
@@ -45,12 +48,17 @@ export async function attach(
   }
 }
 
-/** One call of `attach`, which may take two tries. */
+/** How often a device is opened whose sequence number rises before it is published. */
+const NEW_MEDIUM = { attempts: 4, firstDelayMs: 20, maxDelayMs: 200 } as const;
+
+/** One call of `attach`, which may take several tries. */
 class AttachRun {
   readonly #store: Xenstore;
   readonly #vbd: VbdPath;
   readonly #options: AttachOptions;
   readonly #deadline: Deadline;
+  /** blkback has been told of a device; what comes after that is not done twice. */
+  #published = false;
   /** The step that is under way. */
   #step: Pick<Step<AttachStep>, 'waitsFor'> = { waitsFor: 'XenStore to answer' };
 
@@ -67,19 +75,31 @@ class AttachRun {
    */
   async attach(): Promise<AttachResult> {
     try {
-      return await this.#attachOnce(this.#options.seen ?? (await this.#readBackend()));
+      return await this.#attachMedium(this.#options.seen ?? (await this.#readBackend()));
     } catch (error) {
       if (!(error instanceof VbdError) || !RACED.includes(error.code)) throw error;
-      return await this.#attachOnce(await this.#readBackend());
+      return await this.#attachMedium(await this.#readBackend());
     }
   }
 
-  #readBackend(): Promise<VbdBackend> {
+  /** A card reader may report a new medium at any time: then what has been opened is opened again. */
+  #attachMedium(backend: VbdBackend): Promise<AttachResult> {
+    const retryOn = (error: unknown): boolean =>
+      isBlockError(error, 'ENEWMEDIUM') && !this.#published;
     const { signal } = this.#deadline;
-    return readVbdBackend(this.#store, this.#vbd, { nodes: ATTACH_NODES, signal });
+    return retry({ ...NEW_MEDIUM, retryOn, signal }, () => this.#attachOnce(backend));
+  }
+
+  /** What was published before is looked at in full. */
+  async #readBackend(): Promise<VbdBackend> {
+    const { signal } = this.#deadline;
+    const backend = await readVbdBackend(this.#store, this.#vbd, { nodes: ATTACH_NODES, signal });
+    if (backend.bytes('physical-device') === undefined) return backend;
+    return await readVbdBackend(this.#store, this.#vbd, { signal });
   }
 
   async #attachOnce(backend: VbdBackend): Promise<AttachResult> {
+    if (isEmptyDrive(backend)) return await this.#attachNothing(backend);
     const plan = planAttach(this.#vbd, backend);
     this.#tell('planned', plan.target.keys.join(', '));
     const published = readPublished(this.#vbd, backend);
@@ -97,11 +117,21 @@ class AttachRun {
       onStart: (step) => {
         this.#step = step;
       },
-      onDone: ({ name }, detail) => this.#tell(name, detail),
+      onDone: ({ name }, detail) => {
+        if (name === 'published') this.#published = true;
+        this.#tell(name, detail);
+      },
     });
     const { publication, openedBy = 'sysfs', warnings } = attachment;
     const already = published !== undefined;
     return { backend: this.#vbd.backend, publication, openedBy, already, warnings };
+  }
+
+  async #attachNothing(seen: VbdBackend): Promise<AttachResult> {
+    await attachEmptyDrive(this.#store, this.#vbd, seen, this.#deadline.signal);
+    this.#tell('reported', 'the drive has no medium');
+    const { backend } = this.#vbd;
+    return { backend, publication: undefined, openedBy: undefined, already: false, warnings: [] };
   }
 
   /** The deadline's own error knows nothing but that it passed: says what was waited for. */

@@ -1,4 +1,5 @@
 import { BlockError } from '../block/block-error.js';
+import { deviceName, whyReadOnly } from '../block/device-refusal.js';
 import { checkWindow } from '../block/loop/backing-file.js';
 import { type ExportRequest, pinLocator } from '../block/open-export.js';
 import type { PinnedPath } from '../block/open-path.js';
@@ -88,9 +89,11 @@ async function requireSuitable(
   const devnum = devnumFromStat(found.rdev);
   const block = readStackedBlock(devnum);
   if (request.writable && block?.readOnly) {
-    throw new BlockError(`${fd.name} is read-only, and mode w asks for writing`, {
-      code: 'EREADONLY',
-    });
+    const why = whyReadOnly(deviceName(devnum));
+    throw new BlockError(
+      `${fd.name} is read-only, and mode w asks for writing${why === undefined ? '' : `: ${why}`}`,
+      { code: 'EREADONLY' },
+    );
   }
   if (request.diskseq !== undefined && request.diskseq !== block?.diskseq) {
     throw new BlockError(

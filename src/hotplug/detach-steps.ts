@@ -62,6 +62,8 @@ export function detachSteps(
       waitsFor: 'sysfs',
       run: async () => {
         const { published, loop } = detachment;
+        // udev would read a disk that a guest may be writing.
+        if (isHeldByBlkback(detachment)) return '';
         if (options.udevRefresh && published && !loop) await refreshUdev(published.devnum);
         return '';
       },
@@ -150,12 +152,18 @@ async function awaitClosed(
   }
 }
 
+/** Whether blkback has the device open, or may still open it, and goes on when the nodes are deleted. */
+function isHeldByBlkback({ directory, closesWithNodes, pendingOpen }: Detachment): boolean {
+  return pendingOpen || (closesWithNodes && directory?.readOpenDevice() !== undefined);
+}
+
 async function awaitReleased(
-  { vbd, directory, loop, published, layers, closesWithNodes, pendingOpen }: Detachment,
+  detachment: Detachment,
   { sysfs }: DetachOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  if (pendingOpen || (closesWithNodes && directory?.readOpenDevice() !== undefined)) return;
+  const { vbd, loop, published, layers } = detachment;
+  if (isHeldByBlkback(detachment)) return;
   // Always looked for: one that was never published is left where an `add` was killed.
   await waitLayersGone(layerOwner(vbd), signal);
   if (loop !== undefined) await waitLoopUnbound(loop, signal);

@@ -44,6 +44,7 @@ export async function openPublished(
     const ownLoop = requested.kind === 'file';
     const top = await openByNumber(published.devnum, {
       ownLoop: ownLoop && request.layer === undefined,
+      mayBeEmpty: ownLoop && request.drive !== undefined,
       signal,
     });
     const device = await handOver(top, () => withBase(top, request, { ownLoop, signal }));

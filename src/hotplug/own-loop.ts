@@ -1,6 +1,6 @@
 import { type Devnum, LOOP_MAJOR } from '../linux/devnum.js';
 import { statPath } from '../linux/file-stat.js';
-import { lookUpBlock, readAttribute } from '../linux/sysfs.js';
+import { lookUpBlock, readBackingPath } from '../linux/sysfs.js';
 import { parseTarget } from '../target/target.js';
 import { isAutoclearLoop, readPresentDiskseq } from '../topology/stacked-block.js';
 import type { PublishedDevice } from '../vbd/published-device.js';
@@ -57,7 +57,7 @@ async function readLoop(devnum: Devnum, diskseq: bigint | undefined): Promise<Ow
 async function isOverTarget({ devnum }: OwnLoop, { backend }: LoopHints): Promise<boolean> {
   const path = targetPath(backend);
   const block = lookUpBlock(devnum);
-  const file = block && readAttribute(block.directory, 'loop/backing_file');
+  const file = block && readBackingPath(block.directory);
   if (path === undefined || file === undefined) return false;
   if (file === path || file === `${path} (deleted)`) return true;
   const [target, backing] = await Promise.all([identifyFile(path), identifyFile(file)]);

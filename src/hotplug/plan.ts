@@ -35,7 +35,9 @@ export function planAttach(vbd: VbdPath, backend: VbdBackend): AttachPlan {
   }
   const target = parseTarget(params);
   const sharing = unchecked ? 'allow' : target.sharing;
-  return { target, request: toExportRequest(target, writable, layerOwner(vbd)), sharing };
+  const isDrive = backend.text('device-type') === 'cdrom';
+  const request = toExportRequest(target, writable && !isDrive, layerOwner(vbd));
+  return { target, request: isDrive ? { ...request, drive: { writable } } : request, sharing };
 }
 
 function incomplete(vbd: VbdPath, node: string, why: string): HotplugError {
@@ -81,7 +83,10 @@ export function toExportRequest(target: Target, writable: boolean, owner: string
 }
 
 function toDeviceLocator(locator: Locator): ExportRequest['locator'] {
-  if (locator.by === 'path') return { path: locator.path };
+  if (locator.by === 'path') {
+    const { path, symlinks } = locator;
+    return symlinks === undefined ? { path } : { path, symlinks };
+  }
   if (locator.by === 'dm-name') return { dmName: locator.name };
   if (locator.by === 'dm-uuid') return { dmUuid: locator.uuid };
   return locator;

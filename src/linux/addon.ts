@@ -44,6 +44,7 @@ export type Syscall =
   | 'mknodat'
   | 'nanosleep'
   | 'openat'
+  | 'openat2'
   | 'readlinkat'
   | 'statfs'
   | 'statx'

@@ -150,7 +150,7 @@ function startCall(request: BlockingCall): Started {
   let cameBack = (): void => {};
   let id = 0;
   const result = new Promise<number>((resolve, reject) => {
-    id = openCalls().start(loadAddon().syscalls[call], args, call === 'openat');
+    id = openCalls().start(loadAddon().syscalls[call], args, call.startsWith('openat'));
     if (id < 0) {
       reject(noThread(name, object, -id));
       return;

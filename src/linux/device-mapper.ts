@@ -11,7 +11,7 @@ import {
   encodeTable,
   type RawTarget,
 } from './dm-ioctl.js';
-import { isSystemError } from './errno.js';
+import { isSystemError, SystemError } from './errno.js';
 
 /** One line of a mapper device's table. */
 export interface MapperTarget {
@@ -114,6 +114,42 @@ export function loadMapperTable(
     decode: () => undefined,
     signal,
   });
+}
+
+/**
+ * Gives a mapper device of one target another size, and lets everything else be as it is, a key of
+ * dm-crypt too. It may be in use.
+ */
+export async function resizeMapper(
+  name: string,
+  sectors: bigint,
+  signal?: AbortSignal,
+): Promise<void> {
+  const flags = DM_FLAG.statusTable | DM_FLAG.noFlush | DM_FLAG.secureData;
+  const table = await callMapper({
+    request: DM.tableStatus,
+    object: describe({ name }),
+    encode: (size) => encodeDmRequest({ name, flags }, size),
+    decode: copyTable,
+    dataSize: USUAL_REPLY,
+    signal,
+  });
+  if (table === undefined) throw SystemError.fromErrno('resize', describe({ name }), 22);
+  try {
+    await loadMapperTable(name, { ...table, sectors }, signal);
+  } finally {
+    table.params.fill(0);
+  }
+  await resumeMapper(name, signal);
+}
+
+/** The table of a reply, if it is one line; its parameters are the caller's to wipe. */
+function copyTable(reply: DmReply, buffer: Buffer): Omit<NewTable, 'sectors'> | undefined {
+  const [target, ...more] = decodeTargets(buffer, reply.targetCount);
+  if (target === undefined || more.length > 0) return undefined;
+  const params = Buffer.alloc(target.params.length + 1);
+  target.params.copy(params);
+  return { type: target.type, params, readOnly: (reply.flags & DM_FLAG.readOnly) !== 0 };
 }
 
 /** Makes the loaded table the live one. */

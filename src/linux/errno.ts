@@ -40,6 +40,7 @@ const PHRASES: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'file name too long',
   ENODEV: 'no such device',
   ENOENT: 'no such file or directory',
+  EMEDIUMTYPE: 'wrong medium type',
   ENOMEDIUM: 'no medium found',
   ENOMEM: 'out of memory',
   ENOSPC: 'no space left on device',
@@ -66,9 +67,9 @@ export function isDeviceAbsent(error: unknown): boolean {
   return isSystemError(error, 'ENODEV', 'ENXIO', 'ENOENT');
 }
 
-/** The file may be read but not written: by file system, attribute, running program or device. */
+/** The file may be read but not written: by its file system, or while it is a running program. */
 export function isWriteRefused(error: unknown): boolean {
-  return isSystemError(error, 'EROFS', 'EACCES', 'EPERM', 'ETXTBSY');
+  return isSystemError(error, 'EROFS', 'ETXTBSY');
 }
 
 /** This kernel does not know the ioctl. */

@@ -18,6 +18,8 @@ export const { O_RDONLY, O_RDWR, O_NONBLOCK, O_NOFOLLOW, O_DIRECTORY, O_EXCL } =
 export interface OpenOptions {
   /** Stands in messages where the path would say nothing. */
   readonly name?: string | undefined;
+  /** `false`: the path must not lead through a symbolic link. */
+  readonly symlinks?: boolean | undefined;
   /** Gives it up: the promise rejects with its reason, and what is opened late is closed again. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -42,8 +44,8 @@ export class OwnedFd implements AsyncDisposable {
 
   /** Opens `path`. Throws `SystemError`, with `EHUNG` where too many others wait for that place. */
   static async open(path: string, flags: number, options: OpenOptions = {}): Promise<OwnedFd> {
-    const { name = path, signal } = options;
-    return new OwnedFd(await openPath(path, flags, { object: name, signal }), name, false);
+    const { name = path, ...rest } = options;
+    return new OwnedFd(await openPath(path, flags, { object: name, ...rest }), name, false);
   }
 
   /** As `open`, at once: for what answers from memory, such as sysfs and control nodes in /dev. */

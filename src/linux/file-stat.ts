@@ -1,5 +1,7 @@
+import { showPath } from '../util/path-bytes.js';
 import { blockingCall } from './blocking.js';
 import { statxInode } from './calls.js';
+import { pathArgument } from './path-walk.js';
 import { type Place, placeOfFd } from './place.js';
 
 /** What never changes about a file. */
@@ -102,10 +104,10 @@ export async function statPath(path: string, signal?: AbortSignal): Promise<File
   const buffer = Buffer.alloc(STATX_SIZE);
   await blockingCall({
     call: 'statx',
-    args: [AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_BASIC_STATS, buffer],
+    args: [AT_FDCWD, pathArgument(path), AT_STATX_DONT_SYNC, STATX_BASIC_STATS, buffer],
     uses: [],
     name: 'stat',
-    object: path,
+    object: showPath(path),
     signal,
     place: () => undefined,
   });

@@ -5,6 +5,7 @@ import type { OwnedFd } from './fd.js';
 const LOOP_CLR_FD = { name: 'LOOP_CLR_FD', number: 0x4c01 };
 const LOOP_SET_STATUS64 = { name: 'LOOP_SET_STATUS64', number: 0x4c04 };
 const LOOP_GET_STATUS64 = { name: 'LOOP_GET_STATUS64', number: 0x4c05 };
+const LOOP_SET_CAPACITY = { name: 'LOOP_SET_CAPACITY', number: 0x4c07 };
 const LOOP_CONFIGURE = { name: 'LOOP_CONFIGURE', number: 0x4c0a };
 const LOOP_CTL_ADD = { name: 'LOOP_CTL_ADD', number: 0x4c80 };
 const LOOP_CTL_REMOVE = { name: 'LOOP_CTL_REMOVE', number: 0x4c81 };
@@ -140,6 +141,11 @@ export async function setAutoclear(
 /** Unbinds the device; while others have it open, the kernel does so when the last one closes it. */
 export async function clearLoop(loop: OwnedFd, signal?: AbortSignal): Promise<void> {
   await ioctl(loop.fd, LOOP_CLR_FD, 0, loop.name, { signal });
+}
+
+/** Makes the device as large as its file is by now, within its window. */
+export async function updateLoopSize(loop: OwnedFd, signal?: AbortSignal): Promise<void> {
+  await ioctl(loop.fd, LOOP_SET_CAPACITY, 0, loop.name, { signal });
 }
 
 async function readInfo(loop: OwnedFd, signal: AbortSignal | undefined): Promise<Buffer> {

@@ -1,5 +1,7 @@
 import { constants, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { decodePath, encodePath } from '../util/path-bytes.js';
+import type { SyscallArgument } from './addon.js';
 import { blockingCall, closeDescriptor } from './blocking.js';
 import { isSystemError, SystemError } from './errno.js';
 import { isAnyPlaceClosed } from './hung-calls.js';
@@ -18,9 +20,15 @@ const LOCATE_MS = 500;
 /** So many searches at a time: as many as it takes for a place to be closed to the rest of them. */
 const LANES = 8;
 
+// linux/openat2.h: struct open_how is three 64-bit numbers, flags, mode and resolve.
+const OPEN_HOW_SIZE = 24;
+const RESOLVE_NO_SYMLINKS = 4n;
+
 export interface OpenRequest {
   /** What is opened, for messages. */
   readonly object: string;
+  /** `false`: a path that leads through a symbolic link is refused, with `ELOOP`. */
+  readonly symlinks?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -60,12 +68,11 @@ export function openDescriptorAgain(
   });
 }
 
-function openDirectly(path: string, flags: number, { object, signal }: OpenRequest) {
+function openDirectly(path: string, flags: number, request: OpenRequest) {
+  const { object, signal } = request;
   return blockingCall({
-    call: 'openat',
-    args: [AT_FDCWD, path, flags | O_CLOEXEC, 0],
+    ...openCall(path, flags | O_CLOEXEC, request),
     uses: [],
-    name: 'open',
     object,
     signal,
     // A symbolic link on the way may lead anywhere.
@@ -73,6 +80,27 @@ function openDirectly(path: string, flags: number, { object, signal }: OpenReque
     locate: () => locate(path, flags),
     late: (opened) => void closeDescriptor(opened, object),
   });
+}
+
+function openCall(path: string, flags: number, { symlinks }: OpenRequest) {
+  if (symlinks !== false) {
+    return {
+      call: 'openat',
+      args: [AT_FDCWD, pathArgument(path), flags, 0],
+      name: 'open',
+    } as const;
+  }
+  const how = Buffer.alloc(OPEN_HOW_SIZE);
+  how.writeBigUInt64LE(BigInt(flags), 0);
+  how.writeBigUInt64LE(RESOLVE_NO_SYMLINKS, 16);
+  const args = [AT_FDCWD, pathArgument(path), how, OPEN_HOW_SIZE];
+  return { call: 'openat2', args, name: 'openat2' } as const;
+}
+
+/** A path for a system call; one that is not UTF-8 goes as bytes. */
+export function pathArgument(path: string): SyscallArgument {
+  const isText = !/[\udc80-\udcff]/u.test(path);
+  return isText ? path : Buffer.concat([encodePath(path), Buffer.alloc(1)]);
 }
 
 const lanes: Promise<unknown>[] = Array.from({ length: LANES }, () => Promise.resolve());
@@ -122,6 +150,10 @@ async function walk(
       onStep(place);
       const next = await step(here, name, place, request);
       const link = nofollow && rest.length === 0 ? undefined : await readLink(next, place, request);
+      if (link !== undefined && request.symlinks === false) {
+        await closeDescriptor(next, request.object);
+        throw SystemError.fromErrno('openat2', request.object, 40);
+      }
       if (link === undefined) {
         await closeDescriptor(here, request.object);
         here = next;
@@ -150,7 +182,7 @@ function step(
 ): Promise<number> {
   return blockingCall({
     call: 'openat',
-    args: [directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0],
+    args: [directory, pathArgument(name), O_PATH | O_NOFOLLOW | O_CLOEXEC, 0],
     uses: [directory],
     name: 'open',
     object,
@@ -176,7 +208,7 @@ async function readLink(
       signal,
       place: () => place,
     });
-    return text.toString('utf8', 0, length);
+    return decodePath(text.subarray(0, length));
   } catch (error) {
     // fs/stat.c, do_readlinkat: an empty name and no link.
     if (isSystemError(error, 'ENOENT', 'EINVAL')) return undefined;

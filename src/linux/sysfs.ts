@@ -1,5 +1,6 @@
-import { type Dirent, readdirSync, writeFileSync } from 'node:fs';
+import { type Dirent, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { decodePath } from '../util/path-bytes.js';
 import { type Devnum, formatDevnum, parseDevnum } from './devnum.js';
 import { SystemError } from './errno.js';
 import { readMemoryFile, readMemoryLink } from './memory-file.js';
@@ -42,6 +43,18 @@ function blockLink(devnum: Devnum): string {
 export function readAttribute(directory: string, name: string): string | undefined {
   try {
     return readMemoryFile(`${directory}/${name}`)?.trimEnd();
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The path of a loop device's file, as `decodePath` makes it; `undefined` where it has none. It may end in
+ * ` (deleted)`. What stands before the newline is the kernel's: a path may end in blanks, too.
+ */
+export function readBackingPath(directory: string): string | undefined {
+  try {
+    return decodePath(readFileSync(join(directory, 'loop/backing_file')).subarray(0, -1));
   } catch {
     return undefined;
   }

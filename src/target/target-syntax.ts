@@ -1,4 +1,5 @@
 import { quote } from '../util/one-line.js';
+import { encodePath } from '../util/path-bytes.js';
 import { TargetError } from './target-error.js';
 
 /** A syntax or value error in a target; the message names key and value. */
@@ -14,7 +15,7 @@ export function splitTarget(text: string): Map<string, string> {
   const parts = new Map<string, string>();
   for (const item of text.split(/(?<!\\),/)) {
     const equals = item.indexOf('=');
-    if (equals <= 0) throw targetError(`${quote(item)} is neither an absolute path nor key=value`);
+    if (equals <= 0) throw targetError(`${quote(item)} is neither a path nor key=value`);
     const key = item.slice(0, equals);
     const value = item.slice(equals + 1).replaceAll('\\,', ',');
     if (value === '') throw targetError(`${quote(key)} has no value`);
@@ -50,11 +51,34 @@ export function parseDiskseq(key: string, value: string): bigint {
   throw targetError(`${key}=${quote(value)}: a disk sequence number is decimal, or hex with 0x`);
 }
 
+/** Words before a colon that belong to an xl disk specification, and to no path. */
+const PREFIXES =
+  /^(?:phy|file|drbd|iscsi|nbd|npiv|tap2?|blktap2?|tapdisk|aio|qdisk|raw|qcow2?|qed|vhdx?|vmdk):/;
+
+/**
+ * What a target is that is neither an absolute path nor a list: a path below /dev, as
+ * xl-disk-configuration(5) has it. Throws where it cannot be one.
+ */
+export function parseRelativePath(text: string): string {
+  const [prefix] = PREFIXES.exec(text) ?? [];
+  if (prefix !== undefined) {
+    throw targetError(
+      `${quote(text)} begins with ${prefix}, which is part of an xl disk specification and not of a target: leave ${prefix} out`,
+    );
+  }
+  if (text.split('/').some((name) => name === '.' || name === '..')) {
+    throw targetError(
+      `${quote(text)}: a relative path means one below /dev and has no . or .. in it`,
+    );
+  }
+  return `/dev/${text}`;
+}
+
 /** An absolute path that can be handed to the kernel. */
 export function parsePath(key: string, value: string): string {
   if (!value.startsWith('/'))
     throw targetError(`${key}=${quote(value)}: the path must be absolute`);
-  if (Buffer.byteLength(value) >= 4096) {
+  if (encodePath(value).length >= 4096) {
     throw targetError(`${key}=${quote(value)}: the path has more than 4095 bytes`);
   }
   // The mapper's own control node and the directory links can be no device, whatever they are.
@@ -68,6 +92,9 @@ export function parsePath(key: string, value: string): string {
 export function parseMapperName(key: string, value: string): string {
   if (/\p{Cc}/u.test(value)) {
     throw targetError(`${key}=${quote(value)}: a mapper device has no control characters in it`);
+  }
+  if (/[\udc80-\udcff]/u.test(value)) {
+    throw targetError(`${key}=${quote(value)} is not UTF-8: name the device by its path`);
   }
   if (['.', '..', 'control'].includes(value) || value.includes('/')) {
     throw targetError(`${key}=${quote(value)} cannot be the name of a mapper device`);

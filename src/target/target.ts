@@ -1,12 +1,14 @@
 import type { DirectIo } from '../block/loop/loop-device.js';
 import { SHARINGS, type Sharing } from '../sharing/matrix.js';
 import { quote } from '../util/one-line.js';
+import { decodePath } from '../util/path-bytes.js';
 import {
   parseChoice,
   parseDiskseq,
   parseMapperName,
   parseNumber,
   parsePath,
+  parseRelativePath,
   splitTarget,
   targetError,
 } from './target-syntax.js';
@@ -30,7 +32,13 @@ export interface Target {
 }
 
 export type Locator =
-  | { readonly by: 'path'; readonly path: string }
+  | {
+      readonly by: 'path';
+      /** As `decodePath` makes it of bytes. */
+      readonly path: string;
+      /** Where it must not lead through symbolic links. */
+      readonly symlinks?: false;
+    }
   | { readonly by: 'dm-name'; readonly name: string }
   | { readonly by: 'dm-uuid'; readonly uuid: string }
   | {
@@ -45,6 +53,7 @@ const KEYS = [
   'dm-uuid',
   'diskseq',
   'partition',
+  'symlinks',
   'offset',
   'size',
   'block-size',
@@ -60,10 +69,10 @@ const KEYS = [
 const MAX_BYTES = (1n << 63n) - 1n;
 const SECTOR = 512n;
 
-/** Parses the value of `params`. Throws `HotplugError` with code `ETARGET`. */
+/** Parses the value of `params`. Throws `TargetError`. */
 export function parseTarget(params: Uint8Array): Target {
   const text = decode(params);
-  const keys = text.startsWith('/') ? new Map([['path', text]]) : splitTarget(text);
+  const keys = isList(text) ? splitTarget(text) : new Map([['path', parseBarePath(text)]]);
   const unknown = [...keys.keys()].find((key) => !KEYS.includes(key));
   if (unknown !== undefined) {
     throw targetError(`unknown key ${quote(unknown)}; known are ${KEYS.join(', ')}`);
@@ -88,19 +97,28 @@ export function parseTarget(params: Uint8Array): Target {
 }
 
 function decode(params: Uint8Array): string {
-  if (params.length === 0) throw targetError('it is empty');
+  if (params.length === 0) throw targetError('it is empty, which only a CD-ROM drive may be');
   if (params.includes(0)) throw targetError('it contains a NUL byte');
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(params);
-  } catch {
-    throw targetError('it is not UTF-8');
-  }
+  return decodePath(params);
+}
+
+/** A path can have equal signs in it, but not in its first name where it is relative. */
+function isList(text: string): boolean {
+  return /^[^/]*=/.test(text) || KEYS.includes(text) || text.startsWith(',');
+}
+
+function parseBarePath(text: string): string {
+  return text.startsWith('/') ? text : parseRelativePath(text);
 }
 
 function parseLocator(keys: ReadonlyMap<string, string>): Locator {
   const given = ['path', 'dm-name', 'dm-uuid'].filter((key) => keys.has(key));
   if (given.length > 1) throw targetError(`${given.join(' and ')} exclude each other`);
   const partition = optional(keys, 'partition', parsePartition);
+  const symlinks = yesNo(keys, 'symlinks');
+  if (symlinks !== undefined && given[0] !== 'path') {
+    throw targetError('symlinks goes with path only: nothing else leads through links');
+  }
   if (given.length === 0) {
     const diskseq = optional(keys, 'diskseq', parseDiskseq);
     if (diskseq === undefined) {
@@ -114,13 +132,13 @@ function parseLocator(keys: ReadonlyMap<string, string>): Locator {
   if (name !== undefined) return { by: 'dm-name', name };
   const uuid = optional(keys, 'dm-uuid', parseMapperName);
   if (uuid !== undefined) return { by: 'dm-uuid', uuid };
-  return parsePathLocator(parsePath('path', keys.get('path') ?? ''));
+  return parsePathLocator(parsePath('path', keys.get('path') ?? ''), symlinks ?? true);
 }
 
 /** udev's by-diskseq links mean a number, not a path, and the number can be had without udev. */
-function parsePathLocator(path: string): Locator {
+function parsePathLocator(path: string, symlinks: boolean): Locator {
   const match = /^\/dev\/disk\/by-diskseq\/([1-9]\d{0,19})(?:-part([1-9]\d{0,4}))?$/.exec(path);
-  if (!match?.[1]) return { by: 'path', path };
+  if (!match?.[1]) return { by: 'path', path, ...(symlinks ? {} : { symlinks }) };
   const partition = match[2] === undefined ? undefined : parsePartition('path', match[2]);
   return { by: 'diskseq', diskseq: parseDiskseq('path', match[1]), partition };
 }

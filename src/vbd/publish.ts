@@ -3,7 +3,7 @@ import { formatDevnumHex } from '../linux/devnum.js';
 import { readStackedBlock } from '../topology/stacked-block.js';
 import { quote } from '../util/one-line.js';
 import type { RequestOptions, TransactionStep, Xenstore } from '../xenstore/xenstore.js';
-import { type VbdBackend, XenbusState } from './vbd-backend.js';
+import { type VbdBackend, type VbdNode, XenbusState } from './vbd-backend.js';
 import { VbdError } from './vbd-error.js';
 import type { VbdInstance } from './vbd-instance.js';
 import { backendNode, type VbdPath } from './vbd-path.js';
@@ -36,6 +36,11 @@ export function toPublication({ identity, path }: BlockDevice, uapi: Uapi): Publ
 /** What the plan was made from: with another value the device would be another's. */
 const PLANNED_FROM = ['frontend', 'params', 'mode'] as const;
 
+/** A drive may be empty, and is only read; for everything else its kind says nothing. */
+function plannedFrom(seen: VbdBackend): readonly VbdNode[] {
+  return seen.text('device-type') === 'cdrom' ? [...PLANNED_FROM, 'device-type'] : PLANNED_FROM;
+}
+
 /**
  * The one transaction that names the device to blkback, if everything still is as it was seen.
  *
@@ -54,7 +59,7 @@ export function publishSteps(
     ...(tellsOpened ? [opened] : []),
     // Below a backend that is gone a write would bring it back, as a ruin; and one that was made anew
     // under the same path is another guest's.
-    ...PLANNED_FROM.map((node) => ({
+    ...plannedFrom(seen).map((node) => ({
       op: 'expect' as const,
       path: backendNode(vbd, node),
       value: seen.bytes(node),

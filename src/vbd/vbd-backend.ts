@@ -6,6 +6,7 @@ import type { VbdPath } from './vbd-path.js';
 const NODES = [
   'params',
   'mode',
+  'device-type',
   'frontend',
   'dev',
   'online',
@@ -20,18 +21,17 @@ const NODES = [
 ] as const;
 
 /**
- * What an attach is made from. As many as the connection sends at once, and `opened` after `state`: blkback
- * makes it before it writes state 2, so that whoever has seen that state sees the node.
+ * What an attach of a vbd is made from that names no device yet. No more than the connection sends at once,
+ * and `opened` after `state`: blkback makes it before it writes state 2, so that whoever has seen that state
+ * sees the node.
  */
 export const ATTACH_NODES = [
   'frontend',
   'params',
   'mode',
+  'device-type',
   'dev',
-  'online',
   'physical-device',
-  'diskseq',
-  'hotplug-status',
   'state',
   'opened',
 ] as const satisfies readonly VbdNode[];

@@ -1,20 +1,40 @@
 /*
- * Preloaded into a process under test: lets one kind of ioctl fail without it being done.
+ * Preloaded into a process under test: lets one kind of ioctl, or the opening of one file or device, fail
+ * without it being done.
  *
- * FAIL_REQUEST=HEX   the request, as in c138fd09 (DM_TABLE_LOAD)
- * FAIL_ERRNO=N       the error
+ * FAIL_REQUEST=HEX,…  the requests, as in c138fd09 (DM_TABLE_LOAD)
+ * FAIL_OPEN=PATH      what is opened by way of /proc/self/fd; O_PATH alone opens nothing
+ * FAIL_OPENAT2=1      whatever is opened with openat2(2)
+ * FAIL_ERRNO=N        the error
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+static int is_wanted(unsigned long request)
+{
+	const char *wanted = getenv("FAIL_REQUEST");
+	char *end;
+
+	while (wanted && *wanted) {
+		/* A request is 32 bits; some callers extend its sign. */
+		if ((request & 0xffffffff) == strtoul(wanted, &end, 16))
+			return 1;
+		wanted = *end == ',' ? end + 1 : NULL;
+	}
+	return 0;
+}
 
 int ioctl(int fd, unsigned long request, ...)
 {
 	int (*next)(int, unsigned long, ...) = dlsym(RTLD_NEXT, "ioctl");
-	const char *wanted = getenv("FAIL_REQUEST");
 	const char *error = getenv("FAIL_ERRNO");
 	va_list list;
 	void *argument;
@@ -22,18 +42,33 @@ int ioctl(int fd, unsigned long request, ...)
 	va_start(list, request);
 	argument = va_arg(list, void *);
 	va_end(list);
-	/* A request is 32 bits; some callers extend its sign. */
-	if (wanted && error && (request & 0xffffffff) == strtoul(wanted, NULL, 16)) {
+	if (error && is_wanted(request)) {
 		errno = atoi(error);
 		return -1;
 	}
 	return next(fd, request, argument);
 }
 
+static int is_refused(const char *path, int flags)
+{
+	const char *wanted = getenv("FAIL_OPEN");
+	char leads_to[PATH_MAX];
+	ssize_t length;
+
+	if (!wanted || flags & O_PATH || strncmp(path, "/proc/self/fd/", 14))
+		return 0;
+	length = readlink(path, leads_to, sizeof(leads_to) - 1);
+	if (length < 0)
+		return 0;
+	leads_to[length] = 0;
+	return strcmp(leads_to, wanted) == 0;
+}
+
 /* The addon makes all of its calls by number. */
 long syscall(long call, ...)
 {
 	long (*next)(long, ...) = dlsym(RTLD_NEXT, "syscall");
+	const char *error = getenv("FAIL_ERRNO");
 	long a[6];
 	va_list list;
 
@@ -43,5 +78,13 @@ long syscall(long call, ...)
 	va_end(list);
 	if (call == SYS_ioctl)
 		return ioctl(a[0], a[1], (void *)a[2]);
+	if (error && call == SYS_openat2 && getenv("FAIL_OPENAT2")) {
+		errno = atoi(error);
+		return -1;
+	}
+	if (error && call == SYS_openat && is_refused((const char *)a[1], a[2])) {
+		errno = atoi(error);
+		return -1;
+	}
 	return next(call, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

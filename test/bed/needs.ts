@@ -21,6 +21,8 @@ const BEDS = {
   uml: 'uml',
   /** Device-mapper in the running kernel, which with us is that of User-Mode Linux. */
   mapper: 'uml',
+  /** systemd-udevd, and the tools of md, multipath and LVM with their rules. */
+  udev: 'uml',
 } as const;
 
 /**
@@ -79,5 +81,9 @@ export function missing(need: Need): string | undefined {
       return /\bdevice-mapper$/m.test(readFileSync('/proc/misc', 'utf8'))
         ? undefined
         : 'the kernel has no device-mapper loaded';
+    case 'udev':
+      return existsSync(built('storage-tools/complete'))
+        ? undefined
+        : 'there are no storage tools (test/bed/storage-tools)';
   }
 }

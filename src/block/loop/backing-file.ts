@@ -1,4 +1,4 @@
-import { isSystemError, isWriteRefused } from '../../linux/errno.js';
+import { isSystemError, isWriteRefused, SystemError } from '../../linux/errno.js';
 import { O_NONBLOCK, O_RDONLY, O_RDWR, type OwnedFd } from '../../linux/fd.js';
 import { handOver } from '../../util/hand-over.js';
 import { retry } from '../../util/retry.js';
@@ -12,10 +12,18 @@ export interface FileWindow {
   readonly size: bigint | undefined;
   /** Logical block size of the disk in bytes. */
   readonly blockSize: number;
+  /** A file of 0 bytes is a disk without sectors, as a CD-ROM drive without a medium is. */
+  readonly mayBeEmpty?: boolean;
 }
 
 /** Some 5 s altogether. */
 const LEASED = { attempts: 40, firstDelayMs: 1, maxDelayMs: 300 } as const;
+
+/** What may be behind an error of a file that root is to write. */
+const FORBIDDEN: Readonly<Record<string, string>> = {
+  EPERM: 'the file may be immutable or append-only (lsattr), or sealed by its file system',
+  EACCES: 'a file server may keep root from it (root_squash), or a security module does',
+};
 
 /** An open backing file and where it is. */
 export interface BackingFile extends AsyncDisposable {
@@ -63,17 +71,24 @@ async function reopen(node: OwnedFd, writable: boolean, signal?: AbortSignal): P
         { code: 'EAGAIN', cause: error },
       );
     }
-    if (!writable || !isWriteRefused(error)) throw error;
-    throw new BlockError(
-      `${node.name} cannot be opened for writing, and the guest is to write it (mode w): use mode r, or a writable file`,
-      { code: 'EREADONLY', cause: error },
-    );
+    if (!writable || !(error instanceof SystemError)) throw error;
+    const { code, errno, syscall, message: reason } = error;
+    if (isWriteRefused(error)) {
+      throw new BlockError(
+        `${node.name} cannot be opened for writing, and the guest is to write it (mode w): use mode r, or a writable file (${reason})`,
+        { code: 'EREADONLY', errno, syscall, cause: error },
+      );
+    }
+    const forbidden = FORBIDDEN[code];
+    if (forbidden === undefined) throw error;
+    throw new BlockError(`${reason}: ${forbidden}`, { code, errno, syscall, cause: error });
   }
 }
 
 /** Throws `EWINDOW` unless `window` gives at least one block within a file of `fileSize` bytes. */
 export function checkWindow(name: string, fileSize: bigint, window: FileWindow): void {
   const { offset, blockSize } = window;
+  if (window.mayBeEmpty && fileSize === 0n && offset === 0n && window.size === undefined) return;
   const size = window.size ?? (fileSize > offset ? fileSize - offset : 0n);
   const refuse = (problem: string): BlockError =>
     new BlockError(`${name} has ${fileSize} bytes: ${problem}`, { code: 'EWINDOW' });

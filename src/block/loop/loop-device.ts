@@ -1,4 +1,5 @@
 import { getBlockSize, isReadOnly, setWritable } from '../../linux/block-ioctl.js';
+import type { IoctlOptions } from '../../linux/calls.js';
 import { isSystemError, SystemError } from '../../linux/errno.js';
 import { O_RDONLY, O_RDWR, type OwnedFd } from '../../linux/fd.js';
 import {
@@ -15,6 +16,7 @@ import { BlockDevice } from '../block-device.js';
 import { BlockError } from '../block-error.js';
 import { openDeviceNode } from '../device-node.js';
 import { type DeviceIdentity, identify } from '../identity.js';
+import { explainUnknown } from '../kernel-version.js';
 import { type BackingFile, type FileWindow, openBackingFile } from './backing-file.js';
 import { claimFreeLoop, type FreeLoopOptions, openLoopControl } from './free-loop.js';
 
@@ -42,9 +44,8 @@ export async function createLoopDevice(node: OwnedFd, options: LoopOptions): Pro
     async (file) => {
       await using control = openLoopControl();
       const config = toLoopConfig(file, node.name, options);
-      return await handOver(await bindFreeLoop(control, config, options), async (loop) => {
-        // What `blockdev --setro` has set stays with the number, whatever file comes next.
-        if (options.writable && (await isReadOnly(loop))) setWritable(loop);
+      const bound = await bindFreeLoop(control, config, options);
+      return await handOver(await toReader(bound, options), async (loop) => {
         const identity = await identify(loop, options.signal);
         await checkResult(loop, identity, file, options);
         return new BlockDevice(loop, identity, loop.name, { ownLoop: true, file: file.fd });
@@ -87,7 +88,7 @@ function bindFreeLoop(
           const gaveUp = (promise: Promise<void>): void => {
             cameBack = promise;
           };
-          await configureLoop(loop, config, { signal, gaveUp });
+          await configure(loop, config, { signal, gaveUp });
           free.release();
           return loop;
         });
@@ -99,6 +100,26 @@ function bindFreeLoop(
       }
     },
   );
+}
+
+/**
+ * Exchanges the descriptor that a loop device was set up with for one that only reads. udev looks at the
+ * device when the first one is closed, which is better now than when the guest has it.
+ */
+async function toReader(bound: OwnedFd, { writable, signal }: LoopOptions): Promise<OwnedFd> {
+  if (!writable) return bound;
+  await using writer = bound;
+  // What `blockdev --setro` has set stays with the number, whatever file comes next.
+  if (await isReadOnly(writer)) setWritable(writer);
+  return await writer.reopen(O_RDONLY, signal);
+}
+
+async function configure(loop: OwnedFd, config: LoopConfig, options: IoctlOptions): Promise<void> {
+  try {
+    await configureLoop(loop, config, options);
+  } catch (error) {
+    throw await explainUnknown(loop, error);
+  }
 }
 
 async function openLoop(number: number, { writable, signal }: LoopOptions): Promise<OwnedFd> {

@@ -1,4 +1,6 @@
 import { promises } from 'node:fs';
+import type { UdevEntry } from '../../linux/udev-database.js';
+import { encodePath, showPath } from '../../util/path-bytes.js';
 
 /** What a mapper device has to be called, or its UUID, where a target or a path says so. */
 export interface MapperClaim {
@@ -10,20 +12,32 @@ export interface MapperClaim {
 
 /**
  * What the spelling of a path claims: udev's links lag behind, and names are reused, so that a link
- * may lead to another device than it says. `/dev/VG/LV` counts where it is one of LVM's own links.
+ * may lead to another device than it says. A link that looks like LVM's own `/dev/VG/LV` counts as one:
+ * `isCurrentLink` tells it from a link of the administrator's.
  */
 export async function mapperClaim(path: string): Promise<MapperClaim | undefined> {
+  const by = showPath(path);
   const [, name] = /^\/dev\/mapper\/([^/]+)$/.exec(path) ?? [];
-  if (name !== undefined) return { name, by: path };
+  if (name !== undefined) return { name, by };
   const [, kind, value] = /^\/dev\/disk\/by-id\/dm-(name|uuid)-([^/]+)$/.exec(path) ?? [];
-  if (value !== undefined) return { [kind === 'name' ? 'name' : 'uuid']: value, by: path };
+  if (value !== undefined) return { [kind === 'name' ? 'name' : 'uuid']: value, by };
   const [, group, volume] = /^\/dev\/([^/]+)\/([^/]+)$/.exec(path) ?? [];
   if (group === undefined || volume === undefined) return undefined;
-  const link = await promises.readlink(path).catch(() => '');
+  const link = await promises.readlink(encodePath(path)).catch(() => '');
   // LVM joins the two with a hyphen and doubles those that are part of them.
   return /^\.\.\/dm-\d+$/.test(link)
-    ? { name: [group, volume].map((part) => part.replaceAll('-', '--')).join('-'), by: path }
+    ? { name: [group, volume].map((part) => part.replaceAll('-', '--')).join('-'), by }
     : undefined;
+}
+
+/**
+ * Whether a path `/dev/…/…` is a link that udev has made for the mapper device of this name, by a rule of
+ * LVM's or of the administrator's. Its entry may be that of a predecessor with the same number: then
+ * the name differs. Pure.
+ */
+export function isCurrentLink(path: string, name: string, entry: UdevEntry | undefined): boolean {
+  if (entry?.mapperName === undefined || !sameMapperName(entry.mapperName, name)) return false;
+  return /^\/dev\/[^/]+\/[^/]+$/.test(path) && entry.links.includes(path.slice('/dev/'.length));
 }
 
 /**

@@ -32,7 +32,7 @@ ln -s /usr/lib/uml/modules /run/uml/lib/modules
 printf '#!/bin/sh\nexec modprobe --dirname /run/uml "$@"\n' >/run/uml/modprobe
 chmod +x /run/uml/modprobe
 echo /run/uml/modprobe >/proc/sys/kernel/modprobe
-for module in loop dm-mod dm-crypt dm-verity dm-snapshot; do
+for module in loop dm-mod dm-crypt dm-verity dm-snapshot md-mod raid1; do
   /run/uml/modprobe "$module" || echo "init: no module $module"
 done
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type DeviceIdentity, identityDifference } from '../../../src/block/identity.js';
 import { openExport } from '../../../src/block/open-export.js';
+import type { MapperTarget } from '../../../src/linux/device-mapper.js';
 import { setAutoclear } from '../../../src/linux/loop-ioctl.js';
 import { attachLoop, makeImage } from '../../bed/images.js';
 import { changeLoopFile, setLoopWindow } from './loop/loop-changes.js';
@@ -103,4 +104,50 @@ describe('identityDifference', () => {
       assert.equal(identityDifference(disk, { ...disk, ...change }), words);
     });
   }
+
+  describe('of two tables', () => {
+    const A = { start: 0n, length: 100n, type: 'linear', params: '7:0 0' };
+    const B = { start: 100n, length: 50n, type: 'linear', params: '7:1 0' };
+    const withTable = (...targets: MapperTarget[]): DeviceIdentity => ({
+      ...disk,
+      loop: undefined,
+      mapper: {
+        devnum: disk.devnum,
+        name: 'x',
+        uuid: '',
+        openCount: 1,
+        live: true,
+        suspended: false,
+        readOnly: false,
+        deferredRemove: false,
+        targets,
+      },
+    });
+
+    for (const [what, one, other] of [
+      ['the last line is longer', [A], [{ ...A, length: 200n }]],
+      ['the last of two lines is longer', [A, B], [A, { ...B, length: 51n }]],
+      ['there is a line more', [A], [A, B]],
+      ['there is a line more, and the last one was longer', [A], [A, B, { ...B, start: 150n }]],
+    ] as const) {
+      it(`is none where ${what}, or the other way round: it is the same device of another size`, () => {
+        assert.equal(identityDifference(withTable(...one), withTable(...other)), undefined);
+        assert.equal(identityDifference(withTable(...other), withTable(...one)), undefined);
+      });
+    }
+
+    for (const [what, one, other] of [
+      ['another device below', [A], [{ ...A, length: 200n, params: '7:2 0' }]],
+      ['another place below', [A, B], [A, { ...B, params: '7:1 8' }]],
+      ['another kind', [A], [{ ...A, length: 200n, type: 'error', params: '' }]],
+      ['other bytes in the middle', [{ ...A, length: 150n }], [A, B]],
+      ['no table', [A], []],
+    ] as const) {
+      it(`is one where there is ${what}`, () => {
+        const [a, b] = [withTable(...one), withTable(...other)];
+        assert.match(identityDifference(a, b) ?? '', /^mapper table/);
+        assert.match(identityDifference(b, a) ?? '', /^mapper table/);
+      });
+    }
+  });
 });

@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 import { BlkbackError } from '../../../src/errors.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
+import { setFrontendState, waitState } from '../../bed/toolstack.js';
 import { beforeWriting, diskseqOf, failure, MARKER, on, only, sysfsAttribute } from './stage.js';
 import { Uevents } from './uevents.js';
 
@@ -383,6 +384,32 @@ describe('attach', () => {
         );
         await stage.delete(asked);
       }
+    }),
+  );
+
+  it(
+    'does not make udev look at a disk that blkback still has open',
+    on({}, async (stage) => {
+      await using uevents = await Uevents.listen();
+      await using loop = await attachLoop(stage.image(MARKER));
+      const vbd = await stage.vbd(loop.path);
+      await stage.attach(vbd);
+      // blkback hears nothing more of a guest that has closed its end, until the nodes go.
+      for (const state of [4, 6] as const) {
+        await setFrontendState(stage.store, vbd, state);
+        await waitState(stage.store, vbd, String(state));
+      }
+      await stage.store.write(`${vbd.backendPath}/online`, '0');
+      // Events come in order: what comes before those of another device has happened before.
+      await using first = await attachLoop(stage.image());
+      await uevents.change(basename(first.path));
+      uevents.forget();
+      await stage.detach(vbd, { udevRefresh: true });
+      assert.deepEqual(stage.events(vbd, 'closed'), []);
+      await using next = await attachLoop(stage.image());
+      await uevents.change(basename(next.path));
+      assert.deepEqual(uevents.changesOf(basename(loop.path)), []);
+      await stage.delete(vbd);
     }),
   );
 

@@ -90,7 +90,8 @@ describe('xen-blkback check', function () {
       await using loop = await attachLoop(stage.image(), { readOnly: true });
       const wrong = [
         [['/nonexistent', '--mode', 'r'], /no such file/],
-        [['relative', '--mode', 'r'], /neither an absolute path/],
+        [['relative', '--mode', 'r'], /\/dev\/relative: no such file/],
+        [['phy:relative', '--mode', 'r'], /leave phy: out/],
         [[loop.path, '--mode', 'w'], /is read-only/],
         [[`path=${loop.path},diskseq=1`, '--mode', 'r'], /diskseq 1 was expected/],
         [[stage.image(), '--mode', 'x'], /mode/],

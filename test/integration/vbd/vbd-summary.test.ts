@@ -34,6 +34,7 @@ describe('list, show and wait', function () {
         const vbd = await stage.vbd(image);
         const other = await stage.vbd('/nonexistent\u001b[2J');
         const { publication } = await stage.attach(vbd);
+        assert.ok(publication);
         await stage.attach(other).catch(() => undefined);
 
         const [attached, failed] = JSON.parse((await stage.cli(['list', '--json'])).stdout);
@@ -67,6 +68,7 @@ describe('list, show and wait', function () {
     onStage('stock', async (stage) => {
       const vbd = await stage.vbd(stage.image());
       const { publication } = await stage.attach(vbd);
+      assert.ok(publication);
       await stage.store.write(`${vbd.backendPath}/diskseq`, '1');
       const { stdout } = await stage.cli(['show', vbd.key]);
       const now = BigInt(`0x${publication.diskseq}`);

@@ -79,8 +79,6 @@ describe('The classes of errors', () => {
     ...(
       [
         ['EROFS', 30],
-        ['EACCES', 13],
-        ['EPERM', 1],
         ['ETXTBSY', 26],
       ] as const
     ).map(([code, errno]) => [code, errno, isWriteRefused] as const),

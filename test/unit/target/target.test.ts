@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type Locator, parseTarget } from '../../../src/target/target.js';
+import { encodePath } from '../../../src/util/path-bytes.js';
 
 const parse = (text: string) => parseTarget(Buffer.from(text));
 
@@ -25,6 +26,13 @@ describe('parseTarget', () => {
   });
 
   const locators: readonly (readonly [string, Locator])[] = [
+    ['loop55', { by: 'path', path: '/dev/loop55' }],
+    ['vg/root', { by: 'path', path: '/dev/vg/root' }],
+    ['vg/a=b,c', { by: 'path', path: '/dev/vg/a=b,c' }],
+    ['mapper/a:b', { by: 'path', path: '/dev/mapper/a:b' }],
+    ['disk/by-diskseq/9', { by: 'diskseq', diskseq: 9n, partition: undefined }],
+    ['path=/a,symlinks=no', { by: 'path', path: '/a', symlinks: false }],
+    ['path=/a,symlinks=yes', { by: 'path', path: '/a' }],
     ['path=/dev/vg/lv', { by: 'path', path: '/dev/vg/lv' }],
     ['path=/a\\,b\\,c', { by: 'path', path: '/a,b,c' }],
     ['path=/a\\b', { by: 'path', path: '/a\\b' }],
@@ -63,6 +71,15 @@ describe('parseTarget', () => {
       assert.deepEqual(parse(`path=/dev/disk/by-diskseq/${name}`).locator, locator);
     });
   }
+
+  it('takes any bytes for a path', () => {
+    const bytes = Buffer.from('/srv/caf\xe9 \n', 'latin1');
+    for (const params of [bytes, Buffer.concat([Buffer.from('path='), bytes])]) {
+      const { locator } = parseTarget(params);
+      assert.ok(locator.by === 'path');
+      assert.deepEqual(encodePath(locator.path), bytes);
+    }
+  });
 
   it('takes diskseq beside another locator as what the device must have', () => {
     for (const other of ['path=/dev/sda', 'dm-name=x', 'dm-uuid=x']) {

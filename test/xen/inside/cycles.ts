@@ -23,7 +23,7 @@ for (let cycle = 0; cycle < Number(count); cycle++) {
   assert.equal(result.openedBy, driver === 'stock' ? 'sysfs' : 'key');
   const now = opened();
   assert.equal(now?.content, image);
-  assert.equal(now?.devnum, result.publication['physical-device']);
+  assert.equal(now?.devnum, result.publication?.['physical-device']);
   const loop = String(Number.parseInt(now?.devnum.split(':')[1] ?? '', 16));
   assert.equal(text(`/sys/block/loop${loop}`, 'loop/autoclear'), '1');
   await deleteVbd(store);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { openExport } from '../../../../src/block/open-export.js';
 import { getBlockSize, getSize, isReadOnly } from '../../../../src/linux/block-ioctl.js';
 import { fcntlWordSync } from '../../../../src/linux/calls.js';
-import { O_RDONLY, OwnedFd } from '../../../../src/linux/fd.js';
+import { O_RDONLY, O_RDWR, OwnedFd } from '../../../../src/linux/fd.js';
 import { devnumOf, loopsOf, makeImage } from '../../../bed/images.js';
 import { attribute, loopsLeft, mountNew, request, run, textAt, workshop } from '../workshop.js';
 
@@ -95,7 +95,11 @@ describe('A file that is exported', () => {
   it('can be written through the device, and reads as it was written', async () => {
     const image = makeImage(shop.directory, { marker: 'before' });
     await using device = await openExport(request(image));
-    writeSync(device.fd.fd, Buffer.alloc(512, 'w'), 0, 512, 512);
+    // As blkback does; what is held here is only for reading.
+    await using writer = await OwnedFd.open(device.path, O_RDWR);
+    writeSync(writer.fd, Buffer.alloc(512, 'w'), 0, 512, 512);
+    assert.throws(() => writeSync(device.fd.fd, 'x'), { code: 'EBADF' });
+    await writer.close();
     await device.close();
     const content = readFileSync(image);
     assert.equal(content.subarray(0, 6).toString(), 'before');
@@ -119,7 +123,8 @@ describe('A file that is exported', () => {
     assert.equal(attribute(device.path, 'ro'), '1');
     assert.equal(await isReadOnly(device.fd), true);
     assert.equal(textAt(device, 0, 4), 'kept');
-    assert.throws(() => writeSync(device.fd.fd, Buffer.alloc(512)));
+    await using writer = await OwnedFd.open(device.path, O_RDWR);
+    assert.throws(() => writeSync(writer.fd, Buffer.alloc(512)), { code: 'EPERM' });
     const wanted = { code: 'EREADONLY', message: /mode w/ };
     await assert.rejects(openExport(request(device.path)), wanted);
   });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {
+  isCurrentLink,
   mangle,
   mapperClaim,
   sameMapperName,
@@ -53,5 +54,19 @@ describe('mapperClaim', () => {
     for (const path of ['/dev/dm-3', '/dev/sda', '/srv/mapper/x', '/dev/disk/by-id/wwn-0x5']) {
       assert.equal(await mapperClaim(path), undefined, path);
     }
+  });
+});
+
+describe('isCurrentLink', () => {
+  const entry = { links: ['guests/web1', 'mapper/vg0-a b'], mapperName: 'vg0-a\\x20b' };
+  it('knows a link that udev has made for the device', () => {
+    assert.equal(isCurrentLink('/dev/guests/web1', 'vg0-a b', entry), true);
+  });
+
+  it('knows none where udev has not seen that device yet, or has not made that link', () => {
+    assert.equal(isCurrentLink('/dev/guests/web1', 'crypt-x', entry), false);
+    assert.equal(isCurrentLink('/dev/guests/web2', 'vg0-a b', entry), false);
+    assert.equal(isCurrentLink('/dev/guests/web1', 'vg0-a b', undefined), false);
+    assert.equal(isCurrentLink('/dev/guests/../x/web1', 'vg0-a b', entry), false);
   });
 });

@@ -1,0 +1,84 @@
+import { readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
+import { type Devnum, devnumFromStat, formatDevnum } from '../linux/devnum.js';
+import { SystemError } from '../linux/errno.js';
+import type { OwnedFd } from '../linux/fd.js';
+import { BlockError } from './block-error.js';
+
+const NO_MEDIUM = 'there is no medium in the drive';
+const SECONDARY =
+  'DRBD answers so while this node is secondary: make it primary (drbdadm primary) when the other node has let go of the disk';
+
+/** What a driver means by an error with which it refuses an open; by the name of its devices. */
+const MEANINGS: readonly {
+  readonly device: RegExp;
+  readonly codes: readonly string[];
+  readonly meaning: string;
+}[] = [
+  { device: /^drbd\d/, codes: ['EMEDIUMTYPE', 'EROFS', 'EACCES'], meaning: SECONDARY },
+  {
+    device: /^drbd\d/,
+    codes: ['EIO', 'ENODATA', 'EAGAIN'],
+    meaning: 'DRBD answers so while it has no up-to-date data (drbdadm status)',
+  },
+  {
+    device: /^loop\d/,
+    codes: ['ENXIO'],
+    meaning: 'the loop device has no file, or is just losing it',
+  },
+  {
+    device: /^(md|nbd|rbd|zd)/,
+    codes: ['ENODEV', 'ENXIO'],
+    meaning: 'the device is not set up, or is just being stopped',
+  },
+  { device: /^/, codes: ['ENOMEDIUM'], meaning: NO_MEDIUM },
+  {
+    device: /^/,
+    codes: ['EMEDIUMTYPE'],
+    meaning: 'the medium is of a kind, or in a state, that the driver does not serve',
+  },
+  {
+    device: /^/,
+    codes: ['EROFS'],
+    meaning: 'its driver refuses to open it, although only reading is asked for',
+  },
+  {
+    device: /^/,
+    codes: ['EPERM'],
+    meaning:
+      'root is forbidden to open it, by a device cgroup (DevicePolicy and DeviceAllow of the unit, or the container), a security module or the driver',
+  },
+  {
+    device: /^/,
+    codes: ['EACCES'],
+    meaning: 'permissions or a security module keep this process from opening it',
+  },
+];
+
+/** What the driver of a device, by its name in sysfs, means by an error; `undefined` if unknown. Pure. */
+export function meaningOf(device: string, code: string): string | undefined {
+  return MEANINGS.find((one) => one.device.test(device) && one.codes.includes(code))?.meaning;
+}
+
+/** Why a device that is read-only is so, where its driver has a reason of its own. Pure. */
+export function whyReadOnly(device: string): string | undefined {
+  return /^drbd\d/.test(device) ? SECONDARY : undefined;
+}
+
+/** The error of an open that a driver refuses, with the kernel's reason and what the driver means by it. */
+export function explainRefusal(node: OwnedFd, error: unknown): unknown {
+  if (!(error instanceof SystemError)) return error;
+  const meaning = meaningOf(deviceName(devnumFromStat(node.inode.rdev)), error.code);
+  if (meaning === undefined) return error;
+  const { code, errno, syscall } = error;
+  return new BlockError(`${error.message}: ${meaning}`, { code, errno, syscall, cause: error });
+}
+
+/** What the kernel calls a device; empty where it has none of that number. */
+export function deviceName(devnum: Devnum): string {
+  try {
+    return basename(readlinkSync(`/sys/dev/block/${formatDevnum(devnum)}`));
+  } catch {
+    return '';
+  }
+}

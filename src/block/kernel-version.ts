@@ -1,0 +1,32 @@
+import { getDiskseq } from '../linux/block-ioctl.js';
+import { isIoctlUnknown, isSystemError, type SystemError } from '../linux/errno.js';
+import type { OwnedFd } from '../linux/fd.js';
+import { BlockError } from './block-error.js';
+
+/**
+ * Whether an error says that the kernel does not know an ioctl of a block device. The loop driver answers
+ * EINVAL to what it does not know (drivers/block/loop.c, lo_simple_ioctl).
+ */
+export function isUnknownToDevice(error: unknown): error is SystemError {
+  return isIoctlUnknown(error) || isSystemError(error, 'EINVAL');
+}
+
+/** The error of a kernel that is too old for this program. */
+export function oldKernel(device: OwnedFd, cause: SystemError): BlockError {
+  const { release } = process.getBuiltinModule('node:os');
+  return new BlockError(
+    `Linux 5.15 or later is needed, and this is ${release()}: it does not know ${cause.syscall} (tried on ${device.name})`,
+    { code: 'ENODISKSEQ', errno: cause.errno, syscall: cause.syscall, cause },
+  );
+}
+
+/** The same for an ioctl that may have failed for another reason: then the error itself. */
+export async function explainUnknown(device: OwnedFd, error: unknown): Promise<unknown> {
+  if (!isUnknownToDevice(error)) return error;
+  try {
+    await getDiskseq(device);
+    return error;
+  } catch (another) {
+    return isUnknownToDevice(another) ? oldKernel(device, error) : error;
+  }
+}

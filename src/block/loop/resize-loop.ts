@@ -1,0 +1,22 @@
+import { getDiskseq } from '../../linux/block-ioctl.js';
+import { devnumFromStat, formatDevnum, sameDevnum } from '../../linux/devnum.js';
+import { O_RDONLY, OwnedFd } from '../../linux/fd.js';
+import { updateLoopSize } from '../../linux/loop-ioctl.js';
+import { BlockError } from '../block-error.js';
+import type { LoopInstance } from './release-loop.js';
+
+/** Makes a loop device as large as its file is now. Throws `EIDENTITY` where it is another by now. */
+export async function resizeLoop(
+  loop: LoopInstance & { readonly path: string },
+  signal?: AbortSignal,
+): Promise<void> {
+  await using fd = await OwnedFd.open(loop.path, O_RDONLY, { signal });
+  const isIt = sameDevnum(devnumFromStat(fd.inode.rdev), loop.devnum);
+  if (!isIt || (await getDiskseq(fd)) !== loop.diskseq) {
+    throw new BlockError(
+      `${loop.path} is not loop device ${formatDevnum(loop.devnum)} (diskseq ${loop.diskseq}) any more`,
+      { code: 'EIDENTITY' },
+    );
+  }
+  await updateLoopSize(fd, signal);
+}

@@ -1,0 +1,79 @@
+import { resizeLoop } from '../block/loop/resize-loop.js';
+import { layerBase } from '../block/mapper/release-layer.js';
+import { type MapperState, resizeMapper } from '../linux/device-mapper.js';
+import { type Devnum, formatDevnum } from '../linux/devnum.js';
+import { readAttribute } from '../linux/sysfs.js';
+import { requireOwnDomain } from '../vbd/own-domain.js';
+import type { VbdPath } from '../vbd/vbd-path.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
+import { Deadline } from './deadline.js';
+import { lookAtDetachment } from './detachment.js';
+import { HotplugError } from './hotplug-error.js';
+
+export interface ResizeOptions {
+  /** Everything included; milliseconds. */
+  readonly timeoutMs: number;
+  /** Root of sysfs, below which the xen-backend bus is looked for. */
+  readonly sysfs: string;
+  readonly runDirectory: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ResizeResult {
+  readonly backend: string;
+  /** What the guest's disk has now. */
+  readonly bytes: bigint;
+}
+
+const SECTOR = 512n;
+
+/**
+ * Makes the disk of an attached vbd as large as what it stands on is by now: first the loop device that
+ * was made for it, as large as its file, then its layer. blkback tells the guest. The kernel does
+ * neither by itself. Throws `ENOTOPEN` where blkback has no device open for the vbd.
+ */
+export async function resize(
+  store: Xenstore,
+  vbd: VbdPath,
+  options: ResizeOptions,
+): Promise<ResizeResult> {
+  using deadline = new Deadline(options.timeoutMs, options.signal);
+  const { signal } = deadline;
+  await requireOwnDomain(store, vbd, { signal });
+  const { directory, open, layers, loop } = await lookAtDetachment(store, vbd, options, { signal });
+  await using _directory = directory;
+  if (open === undefined) {
+    throw new HotplugError(`blkback has no device open for ${vbd.sysfsName}: there is no disk`, {
+      code: 'ENOTOPEN',
+    });
+  }
+  if (loop !== undefined) await resizeLoop(loop, signal);
+  for (const layer of layers) await resizeLayer(layer, signal);
+  return { backend: vbd.backend, bytes: readSectors(open) * SECTOR };
+}
+
+async function resizeLayer(layer: MapperState, signal: AbortSignal): Promise<void> {
+  const base = layerBase(layer);
+  if (base === undefined) return;
+  const sectors = readSectors(base);
+  if (sectors === layer.targets[0]?.length) return;
+  const block = BigInt(readBlockAttribute(base, 'queue/logical_block_size') ?? SECTOR);
+  const bytes = sectors * SECTOR;
+  if (bytes === 0n || bytes % block !== 0n) {
+    throw new HotplugError(
+      `device ${formatDevnum(base)} has ${bytes} bytes now: a layer needs at least one block of ${block} bytes, and no part of one`,
+      { code: 'EWINDOW' },
+    );
+  }
+  await resizeMapper(layer.name, sectors, signal);
+}
+
+function readSectors(devnum: Devnum): bigint {
+  const text = readBlockAttribute(devnum, 'size');
+  if (text !== undefined) return BigInt(text);
+  throw new HotplugError(`device ${formatDevnum(devnum)} has vanished`, { code: 'ENXIO' });
+}
+
+function readBlockAttribute(devnum: Devnum, name: string): string | undefined {
+  return readAttribute(`/sys/dev/block/${formatDevnum(devnum)}`, name);
+}
