@@ -12,6 +12,7 @@
         'blocking.cc',
         'blocking_threads.cc',
         'channel.cc',
+        'loop_statuses.cc',
       ],
       'defines': [
         'NAPI_VERSION=8',

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "blocking_threads.h"
+#include "loop_statuses.h"
 
 namespace {
 
@@ -218,6 +219,9 @@ void define_blocking(Napi::Env env, Napi::Object exports) {
            {"fstatfs", SYS_fstatfs},
            {"statx", SYS_statx},
            {"unlinkat", SYS_unlinkat},
+           {"read", SYS_read},
+           {"write", SYS_write},
+           {"loopStatuses", LOOP_STATUSES},
            // Not of use but in tests: it waits as long as it is told.
            {"nanosleep", SYS_nanosleep},
        })

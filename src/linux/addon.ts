@@ -32,13 +32,17 @@ export type Syscall =
   | 'close'
   | 'fstatfs'
   | 'ioctl'
+  /** Several calls at once; native/loop_statuses.h documents it. */
+  | 'loopStatuses'
   | 'mknodat'
   | 'nanosleep'
   | 'openat'
+  | 'read'
   | 'readlinkat'
   | 'statfs'
   | 'statx'
-  | 'unlinkat';
+  | 'unlinkat'
+  | 'write';
 
 /** An integer; a string, which gets a NUL; or bytes, which the kernel may fill. */
 export type SyscallArgument = number | string | Uint8Array;

@@ -18,6 +18,8 @@ export interface Mount {
    * nothing: another mount of the same file system may write.
    */
   readonly readOnly: boolean;
+  /** Device nodes in it are of no effect by this mount. */
+  readonly noDevices: boolean;
 }
 
 /** The mounts of this namespace (proc(5), /proc/self/mountinfo). Throws `SystemError`. */
@@ -40,6 +42,7 @@ export function parseMountinfo(text: string): Mount[] {
     const directory = fields[4];
     if (devnum === undefined || directory === undefined) return [];
     const readOnly = superOptions.split(',').includes('ro');
+    const noDevices = fields[5]?.split(',').includes('nodev') ?? false;
     return [
       {
         id: Number(fields[0]),
@@ -48,6 +51,7 @@ export function parseMountinfo(text: string): Mount[] {
         source: unescapeOctal(source),
         type,
         readOnly,
+        noDevices,
       },
     ];
   });

@@ -1,9 +1,10 @@
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
-import { isDeviceAbsent, isSystemError } from '../linux/errno.js';
-import { O_NONBLOCK, O_RDONLY, OwnedFd } from '../linux/fd.js';
-import { getLoopStatus, type LoopStatus } from '../linux/loop-ioctl.js';
+import { isDeviceAbsent, isSystemError, SystemError } from '../linux/errno.js';
+import type { LoopStatus } from '../linux/loop-ioctl.js';
+import { askLoop, UnansweredLoop } from './ask-loop.js';
 import { readBelow } from './below.js';
 import { baseKey, type Extent, overlap, windowOf } from './extent.js';
+import { explainUnanswered, liesElsewhere } from './lies-elsewhere.js';
 import { fileOfLoop } from './loop-backing.js';
 import { type Below, followDown, type Reach } from './reach.js';
 import { readPresentDiskseq, readStackedBlock, type StackedBlock } from './stacked-block.js';
@@ -41,26 +42,54 @@ export class DeviceMap {
     return this.#diskseqs.get(key);
   }
 
-  /** Follows a device down to files and disks. Throws `SystemError`, not for one that is gone. */
+  /**
+   * Follows a device down to files and disks. Throws `SystemError`, not for one that is gone;
+   * `UnansweredLoop`.
+   */
   async reach(devnum: Devnum): Promise<Reach> {
-    return await followDown(devnum, (device) => this.#below(device));
+    return await followDown(devnum, (device) => this.#below(device, undefined));
   }
 
-  /** The same if it has bytes of these extents; `undefined` if it has none. */
+  /**
+   * The same if it has bytes of these extents; `undefined` if it has none. A loop device that does not
+   * answer has none if its file certainly lies elsewhere; else it throws `UnansweredLoop`.
+   */
   async reachWithin(devnum: Devnum, extents: readonly Extent[]): Promise<Reach | undefined> {
     const read = (): Promise<LoopStatus | undefined> => this.#readLoop(devnum);
-    const file = await fileOfLoop(devnum, this.diskseq(devnum), read);
-    if (file !== undefined && !hasBase(extents, file)) return undefined;
-    const reach = await this.reach(devnum);
+    try {
+      const file = await fileOfLoop(devnum, this.diskseq(devnum), read);
+      if (file !== undefined && !hasBase(extents, file)) return undefined;
+    } catch (error) {
+      if (!(error instanceof UnansweredLoop)) throw error;
+      if (await liesElsewhere(error, extents)) return undefined;
+      throw await explainUnanswered(error);
+    }
+    const reach = await followDown(devnum, (device) => this.#below(device, extents));
     return overlap(reach.extents, extents) ? reach : undefined;
   }
 
-  async #below(devnum: Devnum): Promise<Below | undefined> {
+  async #below(devnum: Devnum, wanted: readonly Extent[] | undefined): Promise<Below | undefined> {
     const block = this.block(devnum);
-    return block && (await readBelow(block, (loop) => this.loop(loop), this.#signal));
+    const readLoop = (loop: Devnum): Promise<LoopStatus | undefined> =>
+      wanted === undefined ? this.loop(loop) : this.#loopBeside(loop, wanted);
+    return block && (await readBelow(block, readLoop, this.#signal));
   }
 
-  /** What a loop device stands on; `undefined` where it is not bound any more. */
+  /** As `loop`, without those that do not answer and have none of the wanted bytes. */
+  async #loopBeside(devnum: Devnum, wanted: readonly Extent[]): Promise<LoopStatus | undefined> {
+    try {
+      return await this.loop(devnum);
+    } catch (error) {
+      if (!(error instanceof UnansweredLoop)) throw error;
+      if (await liesElsewhere(error, wanted)) return undefined;
+      throw await explainUnanswered(error);
+    }
+  }
+
+  /**
+   * What a loop device stands on; `undefined` where it is not bound any more. Throws `UnansweredLoop`
+   * where its file does not answer.
+   */
   loop(devnum: Devnum): Promise<LoopStatus | undefined> {
     const key = formatDevnum(devnum);
     const known = this.#loops.get(key);
@@ -72,18 +101,19 @@ export class DeviceMap {
 
   async #readLoop(devnum: Devnum): Promise<LoopStatus | undefined> {
     const block = this.block(devnum);
-    if (block === undefined) return undefined;
-    const signal = this.#signal;
-    try {
-      await using loop = await OwnedFd.open(block.path, O_RDONLY | O_NONBLOCK, { signal });
-      const found = devnumFromStat(loop.statSync().rdev);
-      return sameDevnum(found, devnum) ? await getLoopStatus(loop, signal) : undefined;
-    } catch (error) {
+    const number = /^\/dev\/loop(\d+)$/.exec(block?.path ?? '')?.[1];
+    if (block === undefined || number === undefined) return undefined;
+    this.#signal?.throwIfAborted();
+    const { rdev, result } = await askLoop(Number(number));
+    if (result instanceof SystemError) {
       // Without a node for a device that there is nothing can be said of it, and that is no answer.
-      const hidden = isSystemError(error, 'ENOENT') && readPresentDiskseq(devnum) === block.diskseq;
-      if (isDeviceAbsent(error) && !hidden) return undefined;
-      throw error;
+      const hidden =
+        isSystemError(result, 'ENOENT') && readPresentDiskseq(devnum) === block.diskseq;
+      if (isDeviceAbsent(result) && !hidden) return undefined;
+      if (result.syscall !== 'LOOP_GET_STATUS64') throw result;
+      throw new UnansweredLoop(Number(number), result.message, result.code);
     }
+    return sameDevnum(devnumFromStat(rdev), devnum) ? result : undefined;
   }
 }
 
