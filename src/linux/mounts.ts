@@ -23,13 +23,17 @@ export interface Mount {
 }
 
 /** The mounts of this namespace (proc(5), /proc/self/mountinfo). Throws `SystemError`. */
-export async function readMounts(): Promise<Mount[]> {
+export async function readMounts(): Promise<readonly Mount[]> {
   return readMountTable();
 }
 
-/** The same, at once: the table is memory. */
-export function readMountTable(): Mount[] {
-  return parseMountinfo(readTable('/proc/self/mountinfo'));
+let parsed: { readonly text: string; readonly mounts: Mount[] } = { text: '', mounts: [] };
+
+/** The same, at once: the table is memory. It is parsed again only if it has changed. */
+export function readMountTable(): readonly Mount[] {
+  const text = readTable('/proc/self/mountinfo');
+  if (text !== parsed.text) parsed = { text, mounts: parseMountinfo(text) };
+  return parsed.mounts;
 }
 
 /** Reads the text of mountinfo; lines that are none are left out. */

@@ -38,7 +38,7 @@ export async function liesElsewhere(
   const facts = readLoopFacts(number);
   const mount = facts && mountOf(facts.path, readMountTable());
   if (facts === undefined || mount === undefined || !SERVED.test(mount.type)) return false;
-  if (!isBeside(facts, mount, extents, listSizes())) return false;
+  if (!isBeside(facts, mount, extents, recentSizes)) return false;
   // There is no such file on its server any more, and there is the wanted one.
   if (code === 'ESTALE') return true;
   return !(await doesMountAnswer(mount, SILENT_MS));
@@ -75,18 +75,18 @@ export function mountOf(path: string, mounts: readonly Mount[]): Mount | undefin
  * Whether a file of a loop device that is in this mount is none of those with these bytes, nor a node of
  * a device that has them. Pure.
  *
- * @param sizes of the block devices that there are, in KiB.
+ * @param sizes tells those of the block devices that there are, in KiB.
  */
 export function isBeside(
   facts: LoopFacts,
   mount: Mount,
   extents: readonly Extent[],
-  sizes: readonly bigint[],
+  sizes: () => readonly bigint[],
 ): boolean {
   return extents.every(({ base }) =>
     base.kind === 'file'
       ? !sameDevnum(devnumFromStat(base.device), mount.devnum)
-      : mount.noDevices || !mayBeDevice(facts, sizes),
+      : mount.noDevices || !mayBeDevice(facts, sizes()),
   );
 }
 
@@ -104,13 +104,24 @@ function mayBeDevice({ size, offset, sizeLimit }: LoopFacts, sizes: readonly big
   });
 }
 
+/** How long one list serves everybody; milliseconds. What a silent loop device stands on is older. */
+const LIST_MS = 100;
+let listed: readonly bigint[] = [];
+let listedAt = Number.NEGATIVE_INFINITY;
+
+function recentSizes(): readonly bigint[] {
+  if (performance.now() - listedAt > LIST_MS) {
+    listed = listSizes();
+    listedAt = performance.now();
+  }
+  return listed;
+}
+
 /** Sizes of block devices, in KiB, without those of loop devices over files, which have no others below. */
 function listSizes(): bigint[] {
   const lines = readPartitionList().matchAll(/^ *\d+ +\d+ +(\d+) (\S+)$/gm);
   return [...lines]
-    .filter(
-      ([, , name = '']) => !readBackingFile(name) || readBackingFile(name)?.startsWith('/dev/'),
-    )
+    .filter(([, , name = '']) => readBackingFile(name)?.startsWith('/dev/') ?? true)
     .map(([, blocks = '0']) => BigInt(blocks));
 }
 

@@ -64,12 +64,13 @@ export async function findUnexplainedOpener(
 
 /** A loop device has what it stands on open, and sysfs does not show it among its holders. */
 async function countLoopsOver(map: DeviceMap, devnum: Devnum): Promise<number> {
-  let count = 0;
-  for (const loop of await scanLoops(true)) {
-    const lower = (await map.loop(loop))?.rdevice ?? 0n;
-    if (lower !== 0n && sameDevnum(devnumFromStat(lower), devnum)) count++;
-  }
-  return count;
+  const isOver = async (loop: Devnum): Promise<boolean> => {
+    // One that does not answer explains nothing.
+    const lower = (await map.loop(loop).catch(() => undefined))?.rdevice ?? 0n;
+    return lower !== 0n && sameDevnum(devnumFromStat(lower), devnum);
+  };
+  const all = await Promise.all((await scanLoops(true)).map(isOver));
+  return all.filter(Boolean).length;
 }
 
 function isProcess({ kind }: Holder): boolean {
