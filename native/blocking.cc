@@ -227,6 +227,10 @@ void define_blocking(Napi::Env env, Napi::Object exports) {
        })
     numbers.Set(name, Napi::Number::New(env, static_cast<double>(number)));
   exports.Set("syscalls", numbers);
+  // Threads whose calls hang are waited for by exit(3), those of libuv among them, and not by this.
+  exports.Set("exitAtOnce", Napi::Function::New(env, [](const Napi::CallbackInfo &info) {
+                _exit(info[0].As<Napi::Number>().Int32Value());
+              }));
   exports.Set("openBlockingCalls",
               Napi::Function::New(env, BlockingCalls::open, "openBlockingCalls"));
 }

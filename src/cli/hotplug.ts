@@ -1,8 +1,9 @@
 #!/usr/bin/env node
+import { add } from './add.js';
 // What hotplug-scripts/block-diskseq runs. A toolstack waits for this process once for every disk, so
 // it loads just what its one action needs: no command line parser, and no module that is not used.
 // .ci/build makes one file of it.
-import { add } from './add.js';
+import { exitAtOnce } from './exit.js';
 import { remove } from './remove.js';
 import { FROM_ENVIRONMENT, run } from './run.js';
 
@@ -10,7 +11,7 @@ const [word, ...rest] = process.argv.slice(2);
 const action = word === 'add' ? add : word === 'remove' ? remove : undefined;
 if (action !== undefined && rest.length === 0) {
   // Not awaited at the top level, which would rule out the one file's format.
-  run(FROM_ENVIRONMENT, action).then((status) => process.exit(status));
+  run(FROM_ENVIRONMENT, action).then((status) => exitAtOnce(status));
 } else {
   process.stderr.write('usage: XENBUS_PATH=backend/vbd/<domid>/<devid> block-diskseq add|remove\n');
   process.exitCode = 1;

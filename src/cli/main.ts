@@ -1,4 +1,5 @@
 #!/usr/bin/env node
 import { runCommandLine } from './command-line.js';
+import { exitAtOnce } from './exit.js';
 
-process.exit(await runCommandLine(process.argv.slice(2)));
+exitAtOnce(await runCommandLine(process.argv.slice(2)));

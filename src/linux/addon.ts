@@ -13,6 +13,8 @@ export interface Addon {
   ) => AddonChannel;
   /** Numbers of system calls on this machine. */
   readonly syscalls: Readonly<Record<Syscall, number>>;
+  /** _exit(2): it waits for no thread. */
+  exitAtOnce(status: number): void;
   /** Once in a process or worker. */
   openBlockingCalls(done: (id: number, result: number, errno: number) => void): BlockingCalls;
 }
