@@ -1,4 +1,4 @@
-import { describeHungCall } from '../linux/hung-calls.js';
+import { awaitHungPlace, describeHungCall } from '../linux/hung-calls.js';
 import { runSteps, type Step } from '../util/steps.js';
 import { requireOwnDomain } from '../vbd/own-domain.js';
 import { readPublished } from '../vbd/published-device.js';
@@ -37,7 +37,7 @@ export async function attach(
   try {
     return await run.attach();
   } catch (cause) {
-    const error = run.explain(cause);
+    const error = await run.explain(cause);
     const report = { signal: deadline.rollback(), sysfs: options.sysfs };
     // The first error is the one to tell; that it could not be reported would only hide it.
     await reportAttachFailure(store, vbd, error, report).catch(() => undefined);
@@ -104,8 +104,9 @@ class AttachRun {
   }
 
   /** The deadline's own error knows nothing but that it passed: says what was waited for. */
-  explain(error: unknown): unknown {
+  async explain(error: unknown): Promise<unknown> {
     if (!(error instanceof HotplugError) || error.code !== 'ETIMEDOUT') return error;
+    await awaitHungPlace(error);
     const seconds = this.#options.timeoutMs / 1000;
     const hung = describeHungCall(error);
     return new HotplugError(
