@@ -1,8 +1,8 @@
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
-import { readdir, writeFile } from 'node:fs/promises';
+import { type Dirent, existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { type Devnum, formatDevnum, parseDevnum } from './devnum.js';
-import { SystemError } from './errno.js';
+import { SystemError, throwShortage } from './errno.js';
 
 // sysfs is memory: what is read of it here is read at once. Through Node's thread pool each of the
 // three or four calls of a read would cost many times its own time.
@@ -41,7 +41,8 @@ export async function readAttribute(directory: string, name: string): Promise<st
   if (!existsSync(path)) return undefined;
   try {
     return readFileSync(path, 'utf8').trimEnd();
-  } catch {
+  } catch (error) {
+    throwShortage('read', path, error);
     return undefined;
   }
 }
@@ -54,17 +55,25 @@ export async function readDevnum(directory: string): Promise<Devnum | undefined>
 
 /** Directories of all whole disks. */
 export async function listDisks(): Promise<string[]> {
-  return (await readdir('/sys/block')).map((name) => join('/sys/block', name));
+  return readdirSync('/sys/block').map((name) => join('/sys/block', name));
 }
 
 /** Directories of a disk's partitions. */
 export async function listPartitions(diskDirectory: string): Promise<string[]> {
-  const entries = await readdir(diskDirectory, { withFileTypes: true }).catch(() => []);
   // A partition's directory bears the disk's name and a number.
   const disk = basename(diskDirectory);
-  return entries
+  return readEntries(diskDirectory)
     .filter((entry) => entry.isDirectory() && entry.name.startsWith(disk))
     .map((entry) => join(diskDirectory, entry.name));
+}
+
+function readEntries(directory: string): Dirent[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true });
+  } catch (error) {
+    throwShortage('open', directory, error);
+    return [];
+  }
 }
 
 /** The kernel's own name of the device node, `/dev/…` (`DEVNAME` of its uevent). */

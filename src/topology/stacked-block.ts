@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { type Devnum, devnumKey, formatDevnum, parseDevnum } from '../linux/devnum.js';
-import { SystemError } from '../linux/errno.js';
+import { SystemError, throwShortage } from '../linux/errno.js';
 
 // Read synchronously: sysfs answers from memory within microseconds, a trip through the thread pool
 // takes ten times as long, and one question may need hundreds of such answers.
@@ -186,12 +186,14 @@ function readShort(file: string): string {
   let fd: number;
   try {
     fd = openSync(file, 'r');
-  } catch {
+  } catch (error) {
+    throwShortage('open', file, error);
     return '';
   }
   try {
     return SHORT.toString('latin1', 0, readSync(fd, SHORT, 0, SHORT.length, 0)).trimEnd();
-  } catch {
+  } catch (error) {
+    throwShortage('read', file, error);
     return '';
   } finally {
     closeSync(fd);
@@ -201,7 +203,8 @@ function readShort(file: string): string {
 function readLink(path: string): string {
   try {
     return readlinkSync(path);
-  } catch {
+  } catch (error) {
+    throwShortage('readlink', path, error);
     // There is none, or not any more.
     return '';
   }
@@ -229,7 +232,8 @@ function readText(file: string): string {
   if (!existsSync(file)) return '';
   try {
     return readFileSync(file, 'latin1').trimEnd();
-  } catch {
+  } catch (error) {
+    throwShortage('read', file, error);
     return '';
   }
 }

@@ -54,7 +54,7 @@ export async function findUnexplainedOpener(
   let left = (await readMapper({ devnum }))?.openCount ?? 0;
   left -= guests.filter((guest) => sameDevnum(guest, devnum)).length;
   // The cheaper question comes first, and mostly it is enough.
-  if (left > 0) left -= await countOwnOpens(devnum);
+  if (left > 0) left -= countOwnOpens(devnum);
   if (left <= 0) return undefined;
   const holders = await listHolders(devnum);
   for (const { opens } of holders) left -= opens;
