@@ -46,6 +46,8 @@ export async function writeRecord(
   } catch (error) {
     // A second add of this vbd, which writes the same, was faster by a moment.
     if (errorCode(error) === 'ENOENT' && (await readRecord(directory, vbd))) return;
+    // On a full disk there is an empty one.
+    await rm(`${path}.new`, { force: true }).catch(() => undefined);
     throw recordError('written', path, error);
   }
 }
