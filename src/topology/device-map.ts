@@ -1,6 +1,8 @@
+import { openDeviceNode } from '../block/device-node.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import { isDeviceAbsent, isSystemError, SystemError } from '../linux/errno.js';
-import type { LoopStatus } from '../linux/loop-ioctl.js';
+import { O_NONBLOCK, O_RDONLY } from '../linux/fd.js';
+import { getLoopStatus, type LoopStatus } from '../linux/loop-ioctl.js';
 import { askLoop, UnansweredLoop } from './ask-loop.js';
 import { readBelow } from './below.js';
 import { baseKey, type Extent, overlap, windowOf } from './extent.js';
@@ -106,14 +108,26 @@ export class DeviceMap {
     this.#signal?.throwIfAborted();
     const { rdev, result } = await askLoop(Number(number));
     if (result instanceof SystemError) {
-      // Without a node for a device that there is nothing can be said of it, and that is no answer.
       const hidden =
         isSystemError(result, 'ENOENT') && readPresentDiskseq(devnum) === block.diskseq;
-      if (isDeviceAbsent(result) && !hidden) return undefined;
+      if (hidden) return await this.#readHiddenLoop(block);
+      if (isDeviceAbsent(result)) return undefined;
       if (result.syscall !== 'LOOP_GET_STATUS64') throw result;
       throw new UnansweredLoop(Number(number), result.message, result.code);
     }
     return sameDevnum(devnumFromStat(rdev), devnum) ? result : undefined;
+  }
+
+  /** /dev has no node of it, as in a container: one is made for the question. */
+  async #readHiddenLoop({ path, devnum }: StackedBlock): Promise<LoopStatus | undefined> {
+    const flags = O_RDONLY | O_NONBLOCK;
+    await using loop = await openDeviceNode(path, devnum, flags, this.#signal);
+    try {
+      return await getLoopStatus(loop, this.#signal);
+    } catch (error) {
+      if (isDeviceAbsent(error)) return undefined;
+      throw error;
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 import { release, version } from 'node:os';
 import { type Devnum, formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
+import { kernelVersion, TELLS_LOOPS_APART } from '../linux/kernel-version.js';
 import type { LoopStatus } from '../linux/loop-ioctl.js';
 import { baseKey } from './extent.js';
 
@@ -16,23 +17,6 @@ interface Backing {
  * and size change without that, so they are not kept.
  */
 const seen = new Map<string, Backing>();
-
-/**
- * The version of a kernel by what uname(2) says of it. Debian's releases say nothing of the stable version
- * (`6.1.0-49-amd64`), its build does (`#1 SMP … Debian 6.1.176-1 (…)`). Pure.
- */
-export function kernelVersion(release: string, build: string): string {
-  return /\bDebian (\d+\.\d+\.\d+)/.exec(build)?.[1] ?? release;
-}
-
-/** b90ecc0379eb, "loop: increment the sequence number": before it the numbers say nothing. */
-export const TELLS_LOOPS_APART = tellsLoopsApart(kernelVersion(release(), version()));
-
-/** Whether a kernel of this release gives a loop device another diskseq with another file. Pure. */
-export function tellsLoopsApart(version: string): boolean {
-  const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number);
-  return major > 6 || (major === 6 && (minor >= 5 || (minor === 1 && patch >= 39)));
-}
 
 /**
  * Whether a kernel of this release certainly sends an event for each loop device that is bound to a file
