@@ -6,10 +6,13 @@ import { getLoopStatus, type LoopStatus } from '../linux/loop-ioctl.js';
 import { askLoop, UnansweredLoop } from './ask-loop.js';
 import { readBelow } from './below.js';
 import { baseKey, type Extent, overlap, windowOf } from './extent.js';
-import { explainUnanswered, liesElsewhere } from './lies-elsewhere.js';
+import { expectSilence, explainUnanswered, liesElsewhere } from './lies-elsewhere.js';
 import { fileOfLoop } from './loop-backing.js';
 import { type Below, followDown, type Reach } from './reach.js';
 import { readPresentDiskseq, readStackedBlock, type StackedBlock } from './stacked-block.js';
+
+/** A loop device answers within microseconds; milliseconds. */
+const SLOW_MS = 150;
 
 /**
  * What block devices stand on, seen at one moment: what was looked up once is not looked up again.
@@ -106,7 +109,9 @@ export class DeviceMap {
     const number = /^\/dev\/loop(\d+)$/.exec(block?.path ?? '')?.[1];
     if (block === undefined || number === undefined) return undefined;
     this.#signal?.throwIfAborted();
-    const { rdev, result } = await askLoop(Number(number));
+    // If it is the file server that is slow, that is to be known at the same time.
+    const timer = setTimeout(() => expectSilence(Number(number)), SLOW_MS);
+    const { rdev, result } = await askLoop(Number(number)).finally(() => clearTimeout(timer));
     if (result instanceof SystemError) {
       const hidden =
         isSystemError(result, 'ENOENT') && readPresentDiskseq(devnum) === block.diskseq;

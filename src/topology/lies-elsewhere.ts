@@ -44,6 +44,13 @@ export async function liesElsewhere(
   return !(await doesMountAnswer(mount, SILENT_MS));
 }
 
+/** Begins to ask the file system of a loop device that may turn out not to answer. Never waits. */
+export function expectSilence(number: number): void {
+  const facts = readLoopFacts(number);
+  const mount = facts && mountOf(facts.path, readMountTable());
+  if (mount !== undefined && SERVED.test(mount.type)) void doesMountAnswer(mount, SILENT_MS);
+}
+
 /** The same error, with where the file of the loop device lies, as far as that is known. */
 export async function explainUnanswered(error: UnansweredLoop): Promise<UnansweredLoop> {
   const { number, code } = error;
