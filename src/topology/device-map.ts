@@ -3,6 +3,7 @@ import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/
 import { isDeviceAbsent, isSystemError, SystemError } from '../linux/errno.js';
 import { O_NONBLOCK, O_RDONLY } from '../linux/fd.js';
 import { getLoopStatus, type LoopStatus } from '../linux/loop-ioctl.js';
+import { pause } from '../util/retry.js';
 import { askLoop, UnansweredLoop } from './ask-loop.js';
 import { readBelow } from './below.js';
 import { baseKey, type Extent, overlap, windowOf } from './extent.js';
@@ -11,6 +12,11 @@ import { fileOfLoop } from './loop-backing.js';
 import { type Below, followDown, type Reach } from './reach.js';
 import { readPresentDiskseq, readStackedBlock, type StackedBlock } from './stacked-block.js';
 
+/** A loop device that does not answer, and stands on other bytes. */
+const ELSEWHERE = Symbol('elsewhere');
+/** How often it is asked again, and how long after, in the mean; milliseconds. */
+const TRIES = 10;
+const PAUSE_MS = 150;
 /** A loop device answers within microseconds; milliseconds. */
 const SLOW_MS = 150;
 
@@ -61,14 +67,9 @@ export class DeviceMap {
    */
   async reachWithin(devnum: Devnum, extents: readonly Extent[]): Promise<Reach | undefined> {
     const read = (): Promise<LoopStatus | undefined> => this.#readLoop(devnum);
-    try {
-      const file = await fileOfLoop(devnum, this.diskseq(devnum), read);
-      if (file !== undefined && !hasBase(extents, file)) return undefined;
-    } catch (error) {
-      if (!(error instanceof UnansweredLoop)) throw error;
-      if (await liesElsewhere(error, extents)) return undefined;
-      throw await explainUnanswered(error);
-    }
+    const ask = (): Promise<string | undefined> => fileOfLoop(devnum, this.diskseq(devnum), read);
+    const file = await this.#askBeside(extents, ask);
+    if (file === ELSEWHERE || (file !== undefined && !hasBase(extents, file))) return undefined;
     const reach = await followDown(devnum, (device) => this.#below(device, extents));
     return overlap(reach.extents, extents) ? reach : undefined;
   }
@@ -82,12 +83,27 @@ export class DeviceMap {
 
   /** As `loop`, without those that do not answer and have none of the wanted bytes. */
   async #loopBeside(devnum: Devnum, wanted: readonly Extent[]): Promise<LoopStatus | undefined> {
-    try {
-      return await this.loop(devnum);
-    } catch (error) {
-      if (!(error instanceof UnansweredLoop)) throw error;
-      if (await liesElsewhere(error, wanted)) return undefined;
-      throw await explainUnanswered(error);
+    const status = await this.#askBeside(wanted, () => this.loop(devnum));
+    return status === ELSEWHERE ? undefined : status;
+  }
+
+  /**
+   * Asks a loop device that may not answer; `ELSEWHERE` for one that does not, and has none of the wanted
+   * bytes. One of which that cannot be told is asked again for a moment: its server may be coming back.
+   */
+  async #askBeside<T>(
+    wanted: readonly Extent[],
+    ask: () => Promise<T>,
+  ): Promise<T | typeof ELSEWHERE> {
+    for (let left = TRIES; ; left--) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (!(error instanceof UnansweredLoop)) throw error;
+        if (await liesElsewhere(error, wanted)) return ELSEWHERE;
+        if (left === 0) throw await explainUnanswered(error);
+        await pause(PAUSE_MS * (0.5 + Math.random()), this.#signal);
+      }
     }
   }
 
@@ -101,6 +117,8 @@ export class DeviceMap {
     if (known !== undefined) return known;
     const status = this.#readLoop(devnum);
     this.#loops.set(key, status);
+    // It may answer the next time.
+    status.catch(() => this.#loops.delete(key));
     return status;
   }
 

@@ -86,7 +86,7 @@ describe('Loop devices of a file server that does not answer', function () {
       assert.equal(spawnSync('umount', ['--lazy', files.directory]).status, 0);
       const { status, stderr } = await stage.script(vbd, 'add');
       assert.equal(status, 1);
-      const told = `what ${hung.path} stands on cannot be told: LOOP_GET_STATUS64 has not come back for 1 s`;
+      const told = `what ${hung.path} stands on cannot be told: LOOP_GET_STATUS64 has not come back for `;
       assert.ok(stderr.includes(told), stderr);
       assert.equal(await stage.node(vbd, 'hotplug-status'), 'error');
       assert.ok((await stage.node(vbd, 'hotplug-error'))?.includes(told));
