@@ -10,10 +10,10 @@ import { openStore } from '../../bed/store.js';
 import type { Vbd } from '../../bed/toolstack.js';
 import { Stage } from '../hotplug/stage.js';
 
-const LOOPS = effort(300, 40);
+const LOOPS = effort(300, 30);
 /** Seconds: a busy machine is not what is tested. */
 const PATIENT = { XEN_BLKBACK_TIMEOUT: '38' };
-const ADDS = effort(60, 10);
+const ADDS = effort(60, 6);
 
 describe(`One-shot adds, ${ADDS} at once, beside ${LOOPS} loop devices`, function () {
   this.timeout(180_000);
