@@ -106,7 +106,8 @@ class AttachRun {
   /** The deadline's own error knows nothing but that it passed: says what was waited for. */
   async explain(error: unknown): Promise<unknown> {
     if (!(error instanceof HotplugError) || error.code !== 'ETIMEDOUT') return error;
-    await awaitHungPlace(error);
+    // The rest is for telling the toolstack.
+    await awaitHungPlace(error, this.#deadline.leftMs / 2);
     const seconds = this.#options.timeoutMs / 1000;
     const hung = describeHungCall(error);
     return new HotplugError(

@@ -27,7 +27,7 @@ const byReason = new WeakMap<object, HungCall>();
 /** The searches for where that is, which never reject. */
 const searches = new WeakMap<HungCall, Promise<void>>();
 /** How long one is waited for; milliseconds. */
-const SEARCH_MS = 1000;
+const SEARCH_MS = 1500;
 
 /** The entry of one hung call. */
 export interface HungEntry {
@@ -93,12 +93,12 @@ function refusal(
 }
 
 /** Waits a moment until it is known where the call hung for which work was given up. */
-export async function awaitHungPlace(reason: unknown): Promise<void> {
+export async function awaitHungPlace(reason: unknown, ms = SEARCH_MS): Promise<void> {
   const call = typeof reason === 'object' && reason !== null ? byReason.get(reason) : undefined;
   const search = call && searches.get(call);
   if (search === undefined) return;
   const patience = new AbortController();
-  const late = pause(SEARCH_MS, patience.signal).catch(() => undefined);
+  const late = pause(Math.min(ms, SEARCH_MS), patience.signal).catch(() => undefined);
   await Promise.race([search, late]);
   patience.abort();
 }
