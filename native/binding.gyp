@@ -13,6 +13,7 @@
         'blocking_threads.cc',
         'channel.cc',
         'immediate.cc',
+        'loop_statuses.cc',
         'memory_files.cc',
       ],
       'defines': [

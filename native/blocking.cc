@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "blocking_threads.h"
+#include "loop_statuses.h"
 
 namespace {
 
@@ -222,11 +223,18 @@ void define_blocking(Napi::Env env, Napi::Object exports) {
            {"fstatfs", SYS_fstatfs},
            {"statx", SYS_statx},
            {"unlinkat", SYS_unlinkat},
+           {"read", SYS_read},
+           {"write", SYS_write},
+           {"loopStatuses", LOOP_STATUSES},
            // Not of use but in tests: it waits as long as it is told.
            {"nanosleep", SYS_nanosleep},
        })
     numbers.Set(name, Napi::Number::New(env, static_cast<double>(number)));
   exports.Set("syscalls", numbers);
+  // Threads whose calls hang are waited for by exit(3), those of libuv among them, and not by this.
+  exports.Set("exitAtOnce", Napi::Function::New(env, [](const Napi::CallbackInfo &info) {
+                _exit(info[0].As<Napi::Number>().Int32Value());
+              }));
   exports.Set("openBlockingCalls",
               Napi::Function::New(env, BlockingCalls::open, "openBlockingCalls"));
 }

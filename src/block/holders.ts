@@ -1,11 +1,15 @@
-import { promises } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { blockingCall } from '../linux/blocking.js';
 import { type Devnum, devnumFromStat, sameDevnum } from '../linux/devnum.js';
-import { O_PATH } from '../linux/fd.js';
+import { throwShortage } from '../linux/errno.js';
+import { O_PATH, O_RDONLY, OwnedFd } from '../linux/fd.js';
 import { isBlockDevice, statPath } from '../linux/file-stat.js';
+import { readMemoryFile } from '../linux/memory-file.js';
 import { readMounts, readSwaps } from '../linux/mounts.js';
 import { readOpenDevice } from '../linux/open-device.js';
 import { listPartitions, lookUpBlock, readDevnum } from '../linux/sysfs.js';
+import { breathe } from '../util/breathe.js';
 
 /** Somebody who has a block device open. */
 export interface Holder {
@@ -94,44 +98,95 @@ async function listSwaps(devnum: Devnum, signal: AbortSignal): Promise<Holder[]>
 
 async function listStacked(devnum: Devnum): Promise<Holder[]> {
   const { directory } = lookUpBlock(devnum) ?? { directory: '' };
-  const names = await promises.readdir(join(directory, 'holders')).catch(() => []);
-  return names.map((name) => ({ kind: 'device', name: `the device ${name}`, opens: 1 }));
+  return list(join(directory, 'holders')).map((name) => ({
+    kind: 'device',
+    name: `the device ${name}`,
+    opens: 1,
+  }));
 }
 
 async function listProcesses(devnum: Devnum): Promise<Holder[]> {
-  const pids = (await promises.readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const pids = list('/proc').filter((name) => /^\d+$/.test(name));
   const found: Holder[] = [];
   for (const pid of pids) {
-    const count = Number(pid) === process.pid ? 0 : await countOpens(pid, devnum);
+    await breathe();
+    const count = Number(pid) === process.pid ? 0 : countOpens(pid, devnum);
     if (count === 0) continue;
-    const command = await promises.readFile(`/proc/${pid}/cmdline`, 'latin1').catch(() => '');
-    const opens = command.includes(`\0${HOLDS_FOR_BLKBACK}`) ? 0 : count;
-    const name = await promises.readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '?');
-    found.push({ kind: 'process', name: `process ${pid} (${name.trim()})`, opens });
+    const command = await readCommand(pid);
+    // One that cannot be read may say so.
+    const explains = command !== undefined && !command.includes(`\0${HOLDS_FOR_BLKBACK}`);
+    const name = read(`/proc/${pid}/comm`) || '?';
+    found.push({
+      kind: 'process',
+      name: `process ${pid} (${name.trim()})`,
+      opens: explains ? count : 0,
+    });
   }
   return found;
 }
 
 /** How often this process itself has a device open. */
-export function countOwnOpens(devnum: Devnum): Promise<number> {
+export function countOwnOpens(devnum: Devnum): number {
   return countOpens('self', devnum);
 }
 
 /** Descriptors, each of which counts: that a child shares one of its parent cannot be seen. */
-async function countOpens(pid: string, devnum: Devnum): Promise<number> {
+function countOpens(pid: string, devnum: Devnum): number {
   const directory = `/proc/${pid}/fd`;
   let opens = 0;
-  for (const fd of await promises.readdir(directory).catch(() => [])) {
+  for (const fd of list(directory)) {
     const open = readOpenDevice(join(directory, fd));
     if (open === undefined || !sameDevnum(open, devnum)) continue;
-    if (!(await isPathOnly(`/proc/${pid}/fdinfo/${fd}`))) opens++;
+    if (!isPathOnly(`/proc/${pid}/fdinfo/${fd}`)) opens++;
   }
   return opens;
 }
 
 /** Whether a descriptor was opened with O_PATH: then it stands for the node, and the device is not open. */
-async function isPathOnly(fdinfo: string): Promise<boolean> {
-  const text = await promises.readFile(fdinfo, 'utf8').catch(() => '');
-  const [, flags = '0'] = /^flags:\s*([0-7]+)$/m.exec(text) ?? [];
+function isPathOnly(fdinfo: string): boolean {
+  const [, flags = '0'] = /^flags:\s*([0-7]+)$/m.exec(read(fdinfo)) ?? [];
   return (Number.parseInt(flags, 8) & O_PATH) !== 0;
+}
+
+/**
+ * The command line of a process. It lies in the memory of that process, and so it waits for one whose
+ * memory is being read from a file server.
+ */
+async function readCommand(pid: string): Promise<string | undefined> {
+  const path = `/proc/${pid}/cmdline`;
+  const bytes = Buffer.alloc(4096);
+  try {
+    await using file = OwnedFd.openSync(path, O_RDONLY);
+    const length = await blockingCall({
+      call: 'read',
+      args: [file.fd, bytes, bytes.length],
+      uses: [file.fd],
+      object: path,
+      signal: AbortSignal.timeout(LOOK_MS),
+      place: () => undefined,
+    });
+    return bytes.toString('latin1', 0, length);
+  } catch {
+    return undefined;
+  }
+}
+
+// What else is read of /proc and sysfs here is memory of the kernel's own.
+
+function list(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    throwShortage('open', directory, error);
+    return [];
+  }
+}
+
+function read(path: string): string {
+  try {
+    return readMemoryFile(path) ?? '';
+  } catch (error) {
+    throwShortage('open', path, error);
+    return '';
+  }
 }

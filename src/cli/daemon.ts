@@ -11,6 +11,7 @@ import { errorCode, errorMessage } from '../errors.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { toOneLine } from '../util/one-line.js';
 import { openXenstore } from '../xenstore/open.js';
+import { exitAtOnce } from './exit.js';
 import { appendFailure, logFailure } from './log.js';
 import type { Settings } from './settings.js';
 
@@ -42,6 +43,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   } catch (error) {
     log.write(Priority.error, errorMessage(error));
     return 1;
+  } finally {
+    await log.flush();
   }
 }
 
@@ -93,7 +96,10 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
   }
 }
 
-/** SIGTERM and SIGINT end it; SIGHUP has the log opened again. */
+/** A service manager, and whoever stops a machine, waits no longer; milliseconds. */
+const LONGEST_END_MS = 9500;
+
+/** SIGTERM and SIGINT end it, whatever hangs; SIGHUP has the log opened again. */
 function heedSignals(log: DaemonLog, supervisor: Supervisor): AbortSignal {
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -101,12 +107,14 @@ function heedSignals(log: DaemonLog, supervisor: Supervisor): AbortSignal {
       log.write(Priority.info, `${signal}: finishing`);
       supervisor.stopping('Finishing what is under way');
       stop.abort(new HotplugError('the daemon is being stopped', { code: 'ECANCELED' }));
+      setTimeout(() => exitAtOnce(1), LONGEST_END_MS).unref();
     });
   }
   process.on('SIGHUP', () => {
-    supervisor.reload(() => {
-      log.reopen();
+    void supervisor.reload(async () => {
+      await log.reopen();
       log.write(Priority.info, 'SIGHUP: the log is open');
+      await log.flush();
     });
   });
   return stop.signal;

@@ -1,4 +1,5 @@
 import { errorCode, errorMessage } from '../errors.js';
+import { exitAtOnce } from './exit.js';
 
 // The streams of a process that has nothing to say are not even opened: Node takes milliseconds for them.
 
@@ -34,14 +35,14 @@ export function complain(text: string): void {
  * Output that could not be written makes a failure of a success, unless its reader has had enough of it
  * (EPIPE). Whatever else is under way, such as a call that hangs, is not waited for.
  */
-export async function endProcess(status: number): Promise<never> {
+export async function endProcess(status: number): Promise<void> {
   await drain();
   const isLost = failure !== undefined && errorCode(failure) !== 'EPIPE';
   if (isLost) {
     complain(`xen-blkback: the output cannot be written: ${errorMessage(failure)}\n`);
     await drain();
   }
-  process.exit(isLost && status === 0 ? 1 : status);
+  exitAtOnce(isLost && status === 0 ? 1 : status);
 }
 
 async function drain(): Promise<void> {

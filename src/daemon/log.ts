@@ -1,8 +1,11 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { openSync } from 'node:fs';
 import { errorMessage } from '../errors.js';
+import { openForAppending } from '../linux/append.js';
+import { closeDescriptor } from '../linux/blocking.js';
 import { sendDatagram } from '../linux/datagram.js';
 import { toOneLine } from '../util/one-line.js';
 import { encodeJournalEntry, isStderrJournal, JOURNAL_SOCKET } from './journal.js';
+import { LineWriter } from './line-writer.js';
 
 /** Of syslog.h. */
 export const Priority = { error: 3, warning: 4, notice: 5, info: 6, debug: 7 } as const;
@@ -14,20 +17,24 @@ export interface LogOptions {
 }
 
 const LOG_DAEMON = 3;
+const FILE_MODE = 0o640;
+/** How long a file may take to be opened again, or the last lines to be written; milliseconds. */
+const PATIENCE_MS = 1000;
 
 /**
  * What the daemon says: to a file, if one is named; to the journal, with fields, if that is where
- * stderr goes; else to stderr.
+ * stderr goes; else to stderr. Nobody who says something waits for it to be written.
  */
 export class DaemonLog {
   readonly #path: string | undefined;
   readonly #toJournal: boolean;
-  #file: number | undefined;
+  readonly #lines: LineWriter;
 
   /** Throws Node's error where the file cannot be opened. */
   constructor({ file, environment }: LogOptions) {
     this.#path = file;
-    if (file !== undefined) this.#file = openAppending(file);
+    const fd = file === undefined ? process.stderr.fd : openSync(file, 'a', FILE_MODE);
+    this.#lines = new LineWriter(fd, file ?? 'stderr');
     this.#toJournal = file === undefined && isStderrJournal(environment);
   }
 
@@ -49,32 +56,25 @@ export class DaemonLog {
       // A journal that is being restarted still reads the stream.
       if (sendDatagram(JOURNAL_SOCKET, entry)) return;
     }
-    if (this.#file === undefined) process.stderr.write(`xen-blkback daemon: ${line}\n`);
-    else writeLine(this.#file, line);
+    if (this.#path === undefined) this.#lines.write(`xen-blkback daemon: ${line}\n`);
+    else this.#lines.write(`${new Date().toISOString()} xen-blkback[${process.pid}]: ${line}\n`);
   }
 
   /** Opens the file again, for whoever has renamed it. If that fails the old one is written on. */
-  reopen(): void {
-    if (this.#path === undefined || this.#file === undefined) return;
-    const old = this.#file;
+  async reopen(): Promise<void> {
+    const path = this.#path;
+    if (path === undefined) return;
+    await this.flush();
     try {
-      this.#file = openAppending(this.#path);
+      const fd = await openForAppending(path, FILE_MODE, AbortSignal.timeout(PATIENCE_MS));
+      void closeDescriptor(this.#lines.exchange(fd), path);
     } catch (error) {
       this.write(Priority.error, `the log stays where it is: ${errorMessage(error)}`);
-      return;
     }
-    closeSync(old);
   }
-}
 
-function openAppending(path: string): number {
-  return openSync(path, 'a', 0o640);
-}
-
-function writeLine(file: number, line: string): void {
-  try {
-    writeSync(file, `${new Date().toISOString()} xen-blkback[${process.pid}]: ${line}\n`);
-  } catch {
-    // A full disk is no reason to serve nobody.
+  /** Waits a little until all that was said has been written. */
+  async flush(): Promise<void> {
+    await this.#lines.flush(PATIENCE_MS);
   }
 }

@@ -1,6 +1,7 @@
 import { errorMessage } from '../errors.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { rememberStorage } from '../topology/remember-storage.js';
+import { monotonicMs } from '../util/clock.js';
 import { quote } from '../util/one-line.js';
 import { pause } from '../util/retry.js';
 import { VBD_ROOT } from '../vbd/list-vbds.js';
@@ -24,8 +25,14 @@ export interface ServiceOptions extends WatchOptions {
   readonly onReady: () => void;
 }
 
-/** What running jobs get to finish by themselves when the service ends, and then for roll-back. */
-const DRAIN_MS = 7000;
+/** What running jobs get to finish by themselves when the service ends; milliseconds. */
+const DRAIN_MS = 6500;
+/** What they get for their roll-back after that. */
+const ROLLBACK_MS = 2000;
+/** The same where the connection is lost: they can change nothing in XenStore any more. */
+const ABANDON_MS = 1000;
+/** So long without a connection that serves, and something is wrong that a new process may mend. */
+const LONGEST_UNSERVED_MS = 60_000;
 /** How long a request waits for the first stock-taking: a client whose request started the daemon. */
 const START_PATIENCE_MS = 1500;
 const FIRST_PAUSE_MS = 50;
@@ -38,6 +45,10 @@ export class Service {
   #jobs: VbdJobs | undefined;
   #store: Xenstore | undefined;
   readonly #start = new Start();
+  /** When the last connection ended, as `monotonicMs` has it. */
+  #unservedSince = monotonicMs();
+  /** What has been told since a connection has served for a while. */
+  readonly #told = new Set<string>();
 
   /** What it has read of the kernel's vbds holds for every connection. */
   readonly #openVbds: OpenVbds;
@@ -65,39 +76,48 @@ export class Service {
     await jobs[action](vbd);
   }
 
-  /** Whether xenstored answers; without a connection there is nothing to do but to make one. */
+  /** Whether xenstored answers; without a connection, whether there was one not long ago. */
   async isWell(signal: AbortSignal): Promise<boolean> {
-    await this.#store?.readMany([VBD_ROOT], { signal });
+    const store = this.#store;
+    if (store === undefined) return monotonicMs() - this.#unservedSince < LONGEST_UNSERVED_MS;
+    await store.readMany([VBD_ROOT], { signal });
     return true;
   }
 
-  /** Runs until `signal` is aborted; then lets running jobs finish, or rolls them back. */
+  /**
+   * Runs until `signal` is aborted; then lets running jobs finish, or rolls them back. It connects again
+   * for as long as it takes, ever less often: without xenstored there is nothing else to do.
+   */
   async run(signal: AbortSignal): Promise<void> {
+    let bound = FIRST_PAUSE_MS;
     while (!signal.aborted) {
+      let servedSince = Number.POSITIVE_INFINITY;
       try {
-        await using store = await this.#connect(signal);
-        await this.#serve(store, signal);
+        await using store = await this.#options.connect(signal);
+        await this.#serve(store, signal, () => {
+          servedSince = monotonicMs();
+        });
       } catch (error) {
         if (signal.aborted) return;
-        this.#options.onNotice(`${errorMessage(error)}; connecting again`);
+        // One that is lost again at once is as good as none.
+        if (monotonicMs() - servedSince > LONGEST_PAUSE_MS) {
+          bound = FIRST_PAUSE_MS;
+          this.#told.clear();
+        }
+        this.#tellOnce(`${errorMessage(error)}; connecting again`);
       }
+      await pause(bound / 2 + (Math.random() * bound) / 2, signal).catch(() => undefined);
+      bound = Math.min(bound * 2, LONGEST_PAUSE_MS);
     }
   }
 
-  /** Tries for as long as it takes, ever less often: without xenstored there is nothing else to do. */
-  async #connect(signal: AbortSignal): Promise<Xenstore> {
-    for (let bound = FIRST_PAUSE_MS; ; bound = Math.min(bound * 2, LONGEST_PAUSE_MS)) {
-      try {
-        return await this.#options.connect(signal);
-      } catch (error) {
-        signal.throwIfAborted();
-        if (bound === FIRST_PAUSE_MS) this.#options.onNotice(errorMessage(error));
-      }
-      await pause(bound / 2 + (Math.random() * bound) / 2, signal);
-    }
+  #tellOnce(notice: string): void {
+    if (this.#told.has(notice)) return;
+    this.#told.add(notice);
+    this.#options.onNotice(notice);
   }
 
-  async #serve(store: Xenstore, signal: AbortSignal): Promise<void> {
+  async #serve(store: Xenstore, signal: AbortSignal, onServing: () => void): Promise<void> {
     const publications = new PublicationIndex(store);
     const uses = indexedVbdUses(publications, this.#openVbds);
     const surroundings = this.#surroundings;
@@ -108,6 +128,7 @@ export class Service {
         this.#jobs = jobs;
         this.#store = store;
         this.#start.done();
+        onServing();
         this.#options.onReady();
       }, reject);
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
@@ -115,19 +136,32 @@ export class Service {
     try {
       await ended;
     } finally {
+      if (this.#store !== undefined) this.#unservedSince = monotonicMs();
       this.#jobs = undefined;
       this.#store = undefined;
       watch.stopAccepting();
-      await drain(jobs);
-      await watch.stop();
+      if (signal.aborted) await drain(jobs);
+      else await abandon(jobs);
+      await atMost(ABANDON_MS, watch.stop());
     }
   }
 }
 
 async function drain(jobs: VbdJobs): Promise<void> {
+  await atMost(DRAIN_MS, jobs.settled());
+  const reason = new HotplugError('the daemon is being stopped', { code: 'ECANCELED' });
+  await atMost(ROLLBACK_MS, jobs.abort(reason));
+}
+
+async function abandon(jobs: VbdJobs): Promise<void> {
+  const reason = new HotplugError('the connection to xenstored is lost', { code: 'ECANCELED' });
+  await atMost(ABANDON_MS, jobs.abort(reason));
+}
+
+/** Waits for what is under way until it ends, but not for ever; its error is of no interest any more. */
+async function atMost(ms: number, work: Promise<void>): Promise<void> {
   const patience = new AbortController();
-  const late = pause(DRAIN_MS, patience.signal).catch(() => undefined);
-  await Promise.race([jobs.settled(), late]);
+  const late = pause(ms, patience.signal).catch(() => undefined);
+  await Promise.race([work.catch(() => undefined), late]);
   patience.abort();
-  await jobs.abort(new HotplugError('the daemon is being stopped', { code: 'ECANCELED' }));
 }

@@ -26,12 +26,13 @@ export class Supervisor {
   }
 
   /** Does what was asked for with SIGHUP; a process that is not ready yet is no readier after it. */
-  reload(body: () => void): void {
+  async reload(body: () => Promise<void>): Promise<void> {
     // Which reload it is, for managers that wait for its end.
     const microseconds = process.hrtime.bigint() / 1000n;
-    if (this.#isReady) this.#send('RELOADING=1', `MONOTONIC_USEC=${microseconds}`);
-    body();
-    if (this.#isReady) this.#send('READY=1');
+    const isToldOf = this.#isReady;
+    if (isToldOf) this.#send('RELOADING=1', `MONOTONIC_USEC=${microseconds}`);
+    await body();
+    if (isToldOf) this.#send('READY=1');
   }
 
   stopping(status: string): void {

@@ -1,5 +1,5 @@
 import { isBlockError } from '../block/block-error.js';
-import { describeHungCall } from '../linux/hung-calls.js';
+import { awaitHungPlace, describeHungCall } from '../linux/hung-calls.js';
 import { retry } from '../util/retry.js';
 import { runSteps, type Step } from '../util/steps.js';
 import { requireOwnDomain } from '../vbd/own-domain.js';
@@ -40,7 +40,7 @@ export async function attach(
   try {
     return await run.attach();
   } catch (cause) {
-    const error = run.explain(cause);
+    const error = await run.explain(cause);
     const report = { signal: deadline.rollback(), sysfs: options.sysfs };
     // The first error is the one to tell; that it could not be reported would only hide it.
     await reportAttachFailure(store, vbd, error, report).catch(() => undefined);
@@ -135,8 +135,10 @@ class AttachRun {
   }
 
   /** The deadline's own error knows nothing but that it passed: says what was waited for. */
-  explain(error: unknown): unknown {
+  async explain(error: unknown): Promise<unknown> {
     if (!(error instanceof HotplugError) || error.code !== 'ETIMEDOUT') return error;
+    // The rest is for telling the toolstack.
+    await awaitHungPlace(error, this.#deadline.leftMs / 2);
     const seconds = this.#options.timeoutMs / 1000;
     const hung = describeHungCall(error);
     return new HotplugError(

@@ -24,7 +24,12 @@ export class Deadline implements Disposable {
 
   /** A signal that is aborted at the very end of the time, for undoing things. */
   rollback(): AbortSignal {
-    return AbortSignal.timeout(Math.max(1, Math.floor(this.#endsAt - monotonicMs())));
+    return AbortSignal.timeout(this.leftMs);
+  }
+
+  /** What is left until the very end; milliseconds, 1 at least. */
+  get leftMs(): number {
+    return Math.max(1, Math.floor(this.#endsAt - monotonicMs()));
   }
 
   [Symbol.dispose](): void {

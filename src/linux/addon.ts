@@ -13,6 +13,8 @@ export interface Addon {
   ) => AddonChannel;
   /** Numbers of system calls on this machine. */
   readonly syscalls: Readonly<Record<Syscall, number>>;
+  /** _exit(2): it waits for no thread. */
+  exitAtOnce(status: number): void;
   /** Once in a process or worker. */
   openBlockingCalls(done: (id: number, result: number, errno: number) => void): BlockingCalls;
   /** Of native/immediate.h: the result, or a negative errno. */
@@ -41,14 +43,18 @@ export type Syscall =
   | 'getdents64'
   | 'getrandom'
   | 'ioctl'
+  /** Several calls at once; native/loop_statuses.h documents it. */
+  | 'loopStatuses'
   | 'mknodat'
   | 'nanosleep'
   | 'openat'
   | 'openat2'
+  | 'read'
   | 'readlinkat'
   | 'statfs'
   | 'statx'
-  | 'unlinkat';
+  | 'unlinkat'
+  | 'write';
 
 /** An integer; a string, which gets a NUL; or bytes, which the kernel may fill. */
 export type SyscallArgument = number | string | Uint8Array;

@@ -57,6 +57,8 @@ export async function blockingCall(request: BlockingCall): Promise<number> {
 
 /** How long a close is waited for where nobody sets an end; milliseconds. */
 const CLOSE_MS = 1000;
+/** After this time it is looked for where a call hangs, before it is given up; milliseconds. */
+const LOCATE_AFTER_MS = 1000;
 /** The next try after there was no thread to be had. */
 const RETRY_MS = 100;
 
@@ -149,13 +151,18 @@ function startCall(request: BlockingCall): Started {
   let entry: HungEntry | undefined;
   let cameBack = (): void => {};
   let id = 0;
+  let search: Promise<Place | undefined> | undefined;
+  // Whoever gives it up wants to say at once where it hangs.
+  const timer = locate && setTimeout(() => (search = locate()), LOCATE_AFTER_MS);
   const result = new Promise<number>((resolve, reject) => {
     id = openCalls().start(loadAddon().syscalls[call], args, call.startsWith('openat'));
     if (id < 0) {
+      clearTimeout(timer);
       reject(noThread(name, object, -id));
       return;
     }
     waiting.set(id, (value, errno) => {
+      clearTimeout(timer);
       if (entry === undefined) {
         if (errno === 0) resolve(value);
         else reject(SystemError.fromErrno(name, object, errno));
@@ -176,9 +183,8 @@ function startCall(request: BlockingCall): Started {
     });
     for (const fd of uses) holdBack(fd, promise);
     gaveUp?.(promise);
-    void locate?.().then((found) => {
-      if (found !== undefined) noted.placeAt(found);
-    });
+    clearTimeout(timer);
+    if (locate !== undefined) noted.placeAt(search ?? locate());
   };
   return { result, abandon };
 }

@@ -37,6 +37,8 @@ const PHRASES: Readonly<Record<string, string>> = {
   EIO: 'input/output error',
   EISDIR: 'is a directory',
   ELOOP: 'too many levels of symbolic links',
+  EMFILE: 'too many open files in this process (LimitNOFILE of its unit, ulimit -n)',
+  ENFILE: 'too many open files in this machine (fs.file-max)',
   ENAMETOOLONG: 'file name too long',
   ENODEV: 'no such device',
   ENOENT: 'no such file or directory',
@@ -75,4 +77,15 @@ export function isWriteRefused(error: unknown): boolean {
 /** This kernel does not know the ioctl. */
 export function isIoctlUnknown(error: unknown): boolean {
   return isSystemError(error, 'ENOTTY', 'EOPNOTSUPP', 'ENOSYS');
+}
+
+const SHORTAGES = ['EMFILE', 'ENFILE', 'ENOMEM'];
+
+/**
+ * Throws where a call of Node's has failed for want of descriptors or memory: that says nothing of the
+ * file, and must not be taken for one that is not there.
+ */
+export function throwShortage(syscall: string, object: string, error: unknown): void {
+  if (!SHORTAGES.includes(errorCode(error) ?? '')) return;
+  throw SystemError.fromNode(syscall, object, error);
 }

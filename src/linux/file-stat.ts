@@ -1,7 +1,7 @@
 import { showPath } from '../util/path-bytes.js';
 import { blockingCall } from './blocking.js';
 import { statxInode } from './calls.js';
-import { pathArgument } from './path-walk.js';
+import { pathArgument } from './path-steps.js';
 import { type Place, placeOfFd } from './place.js';
 
 /** What never changes about a file. */

@@ -1,4 +1,5 @@
 import { monotonicMs } from '../util/clock.js';
+import { pause } from '../util/retry.js';
 import { SystemError } from './errno.js';
 import type { Place } from './place.js';
 
@@ -24,11 +25,15 @@ export interface HungCall {
 const hung = new Set<{ -readonly [K in keyof HungCall]: HungCall[K] }>();
 /** What hung when something was given up, by the reason for which it was. */
 const byReason = new WeakMap<object, HungCall>();
+/** The searches for where that is, which never reject. */
+const searches = new WeakMap<HungCall, Promise<void>>();
+/** How long one is waited for; milliseconds. */
+const SEARCH_MS = 1500;
 
 /** The entry of one hung call. */
 export interface HungEntry {
-  /** To be called when it is found out. */
-  placeAt(place: Place): void;
+  /** To be called with the search for where it hangs, which never rejects. */
+  placeAt(search: Promise<Place | undefined>): void;
   /** To be called when the call has come back. */
   end(): void;
 }
@@ -39,8 +44,11 @@ export function noteHungCall(call: HungCall, reason: unknown): HungEntry {
   hung.add(entry);
   if (typeof reason === 'object' && reason !== null) byReason.set(reason, entry);
   return {
-    placeAt: (place) => {
-      entry.place = place;
+    placeAt: (search) => {
+      const found = search.then((place) => {
+        if (place !== undefined) entry.place = place;
+      });
+      searches.set(entry, found);
     },
     end: () => void hung.delete(entry),
   };
@@ -83,6 +91,17 @@ function refusal(
     `${syscall} ${object}: ${who} does not answer: ${calls.length} calls have not come back, the first of them for ${seconds(oldest)} s`,
     { code: 'EHUNG', syscall },
   );
+}
+
+/** Waits a moment until it is known where the call hung for which work was given up. */
+export async function awaitHungPlace(reason: unknown, ms = SEARCH_MS): Promise<void> {
+  const call = typeof reason === 'object' && reason !== null ? byReason.get(reason) : undefined;
+  const search = call && searches.get(call);
+  if (search === undefined) return;
+  const patience = new AbortController();
+  const late = pause(Math.min(ms, SEARCH_MS), patience.signal).catch(() => undefined);
+  await Promise.race([search, late]);
+  patience.abort();
 }
 
 /**

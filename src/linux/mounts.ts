@@ -18,16 +18,22 @@ export interface Mount {
    * nothing: another mount of the same file system may write.
    */
   readonly readOnly: boolean;
+  /** Device nodes in it are of no effect by this mount. */
+  readonly noDevices: boolean;
 }
 
 /** The mounts of this namespace (proc(5), /proc/self/mountinfo). Throws `SystemError`. */
-export async function readMounts(): Promise<Mount[]> {
+export async function readMounts(): Promise<readonly Mount[]> {
   return readMountTable();
 }
 
-/** The same, at once: the table is memory. */
-export function readMountTable(): Mount[] {
-  return parseMountinfo(readTable('/proc/self/mountinfo'));
+let parsed: { readonly text: string; readonly mounts: Mount[] } = { text: '', mounts: [] };
+
+/** The same, at once: the table is memory. It is parsed again only if it has changed. */
+export function readMountTable(): readonly Mount[] {
+  const text = readTable('/proc/self/mountinfo');
+  if (text !== parsed.text) parsed = { text, mounts: parseMountinfo(text) };
+  return parsed.mounts;
 }
 
 /** Reads the text of mountinfo; lines that are none are left out. */
@@ -40,6 +46,7 @@ export function parseMountinfo(text: string): Mount[] {
     const directory = fields[4];
     if (devnum === undefined || directory === undefined) return [];
     const readOnly = superOptions.split(',').includes('ro');
+    const noDevices = fields[5]?.split(',').includes('nodev') ?? false;
     return [
       {
         id: Number(fields[0]),
@@ -48,6 +55,7 @@ export function parseMountinfo(text: string): Mount[] {
         source: unescapeOctal(source),
         type,
         readOnly,
+        noDevices,
       },
     ];
   });

@@ -2,7 +2,7 @@ import { type Dirent, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { decodePath } from '../util/path-bytes.js';
 import { type Devnum, formatDevnum, parseDevnum } from './devnum.js';
-import { SystemError } from './errno.js';
+import { SystemError, throwShortage } from './errno.js';
 import { readMemoryFile, readMemoryLink } from './memory-file.js';
 
 /** A block device as sysfs shows it. */
@@ -43,7 +43,8 @@ function blockLink(devnum: Devnum): string {
 export function readAttribute(directory: string, name: string): string | undefined {
   try {
     return readMemoryFile(`${directory}/${name}`)?.trimEnd();
-  } catch {
+  } catch (error) {
+    throwShortage('read', `${directory}/${name}`, error);
     return undefined;
   }
 }
@@ -55,7 +56,8 @@ export function readAttribute(directory: string, name: string): string | undefin
 export function readBackingPath(directory: string): string | undefined {
   try {
     return decodePath(readFileSync(join(directory, 'loop/backing_file')).subarray(0, -1));
-  } catch {
+  } catch (error) {
+    throwShortage('read', join(directory, 'loop/backing_file'), error);
     return undefined;
   }
 }
@@ -83,8 +85,8 @@ export function listPartitions(diskDirectory: string): string[] {
 function listEntries(directory: string): Dirent[] {
   try {
     return readdirSync(directory, { withFileTypes: true });
-  } catch {
-    // The disk has just been taken away.
+  } catch (error) {
+    throwShortage('open', directory, error);
     return [];
   }
 }

@@ -15,15 +15,25 @@ const probes = new Map<string, Promise<boolean>>();
  * Whether somebody in this domain has claimed a device exclusively: a mount, device-mapper, md, swap,
  * a program. The kernel is asked by an open with O_EXCL, for reading, which is closed at once. On a
  * partition it meets claims of the whole disk too, and on the disk those of its partitions
- * (block/bdev.c, bd_may_claim). Throws `SystemError`.
+ * (block/bdev.c, bd_may_claim). Throws `SystemError`; the signal's reason.
  */
-export async function isClaimed(map: DeviceMap, devnum: Devnum): Promise<boolean> {
+export async function isClaimed(
+  map: DeviceMap,
+  devnum: Devnum,
+  signal: AbortSignal,
+): Promise<boolean> {
   const path = map.block(devnum)?.path;
   if (path === undefined) return false;
   const key = formatDevnum(devnum);
-  const underWay = probes.get(key);
-  if (underWay !== undefined) return await underWay;
-  const started = probe(path).finally(() => probes.delete(key));
+  for (let other = probes.get(key); other !== undefined; other = probes.get(key)) {
+    try {
+      return await other;
+    } catch {
+      // Another add has given it up, or has met an error, which this one meets again.
+      signal.throwIfAborted();
+    }
+  }
+  const started = probe(path, signal).finally(() => probes.delete(key));
   probes.set(key, started);
   return await started;
 }
@@ -35,15 +45,15 @@ export async function isClaimedForLong(
   signal: AbortSignal,
 ): Promise<boolean> {
   for (let left = TRIES; left > 0; left--) {
-    if (!(await isClaimed(map, devnum))) return false;
+    if (!(await isClaimed(map, devnum, signal))) return false;
     if (left > 1) await pause(PAUSE_MS * Math.random(), signal);
   }
   return true;
 }
 
-async function probe(path: string): Promise<boolean> {
+async function probe(path: string, signal: AbortSignal): Promise<boolean> {
   try {
-    await using _ = await OwnedFd.open(path, O_RDONLY | O_EXCL | O_NONBLOCK);
+    await using _ = await OwnedFd.open(path, O_RDONLY | O_EXCL | O_NONBLOCK, { signal });
     return false;
   } catch (error) {
     if (isSystemError(error, 'EBUSY')) return true;

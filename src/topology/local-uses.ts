@@ -46,7 +46,7 @@ export async function* findLocalUses(map: DeviceMap, sought: Sought): AsyncGener
   const named = [...mounts, ...swaps];
   yield* named.filter(({ access }) => access === 'read-write' || sought.readers);
   for (const devnum of await claimable(map, sought)) {
-    if (!(await isClaimed(map, devnum))) continue;
+    if (!(await isClaimed(map, devnum, sought.signal))) continue;
     for (const use of await explainClaim(map, devnum, named, sought)) {
       if (use.access === 'read-write' || sought.readers) yield use;
     }
@@ -78,8 +78,10 @@ async function swapUses(map: DeviceMap, wanted: readonly Extent[]): Promise<Loca
   const uses: LocalUse[] = [];
   for (const path of await readSwaps()) {
     const { devnum, extents } = await look(path);
-    const reached = devnum ? (await map.reach(devnum)).extents : extents;
-    if (!overlap(reached, wanted)) continue;
+    const isNear = devnum
+      ? (await map.reachWithin(devnum, wanted)) !== undefined
+      : overlap(extents, wanted);
+    if (!isNear) continue;
     uses.push({ kind: 'swap', access: 'read-write', path, where: '', devnum });
   }
   return uses;

@@ -1,6 +1,6 @@
 import { type Devnum, formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
+import { KERNEL_VERSION, TELLS_LOOPS_APART } from '../linux/kernel-version.js';
 import type { LoopStatus } from '../linux/loop-ioctl.js';
-import { readMemoryFile } from '../linux/memory-file.js';
 import { baseKey } from './extent.js';
 
 /** What a loop device stands on, by the number and the disk sequence number of the device. */
@@ -18,30 +18,6 @@ interface Backing {
 const seen = new Map<string, Backing>();
 
 /**
- * The version of a kernel by what uname(2) says of it. Debian's releases say nothing of the stable version
- * (`6.1.0-49-amd64`), its build does (`#1 SMP … Debian 6.1.176-1 (…)`). Pure.
- */
-export function kernelVersion(release: string, build: string): string {
-  return /\bDebian (\d+\.\d+\.\d+)/.exec(build)?.[1] ?? release;
-}
-
-const RUNNING = kernelVersion(readUname('osrelease'), readUname('version'));
-
-/** What uname(2) says: `release` and `version` there. */
-function readUname(name: 'osrelease' | 'version'): string {
-  return readMemoryFile(`/proc/sys/kernel/${name}`)?.trimEnd() ?? '';
-}
-
-/** b90ecc0379eb, "loop: increment the sequence number": before it the numbers say nothing. */
-export const TELLS_LOOPS_APART = tellsLoopsApart(RUNNING);
-
-/** Whether a kernel of this release gives a loop device another diskseq with another file. Pure. */
-export function tellsLoopsApart(version: string): boolean {
-  const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number);
-  return major > 6 || (major === 6 && (minor >= 5 || (minor === 1 && patch >= 39)));
-}
-
-/**
  * Whether a kernel of this release certainly sends an event for each loop device that is bound to a file
  * or exchanges it: e7bc0010ceb4 of 2025, "loop: properly send KOBJ_CHANGED uevent for disk device", which
  * was seen to be in 6.1.176 and 6.18.44. Pure.
@@ -52,7 +28,7 @@ export function tellsOfLoops(version: string): boolean {
 }
 
 /** This kernel does. */
-export const TELLS_OF_LOOPS = tellsOfLoops(RUNNING);
+export const TELLS_OF_LOOPS = tellsOfLoops(KERNEL_VERSION);
 
 /**
  * The key of the file that a loop device stands on; `undefined` where it stands on none, or where that

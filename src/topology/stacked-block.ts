@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { type Devnum, devnumKey, formatDevnum, parseDevnum } from '../linux/devnum.js';
-import { SystemError } from '../linux/errno.js';
+import { SystemError, throwShortage } from '../linux/errno.js';
 import { isInMemory, readMemoryFile, readMemoryLink } from '../linux/memory-file.js';
 
 const SECTOR = 512n;
@@ -191,7 +191,8 @@ function read(directory: string, name: string): string {
 function readText(file: string): string {
   try {
     return readMemoryFile(file)?.trimEnd() ?? '';
-  } catch {
+  } catch (error) {
+    throwShortage('read', file, error);
     return '';
   }
 }

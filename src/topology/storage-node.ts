@@ -1,9 +1,9 @@
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
+import { TELLS_LOOPS_APART } from '../linux/kernel-version.js';
 import { LO_FLAGS_READ_ONLY, type LoopStatus } from '../linux/loop-ioctl.js';
 import { anywhereOn, belowDisk, belowLoop } from './below.js';
 import type { DeviceMap } from './device-map.js';
 import { baseKey } from './extent.js';
-import { TELLS_LOOPS_APART } from './loop-backing.js';
 import { readMapperSegments, type Segment } from './mapper-segments.js';
 import type { Below } from './reach.js';
 import { isBoundLoop, isPresent, readPresentDiskseq, type StackedBlock } from './stacked-block.js';

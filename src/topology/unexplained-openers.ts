@@ -54,7 +54,7 @@ export async function findUnexplainedOpener(
   let left = (await readMapper({ devnum }))?.openCount ?? 0;
   left -= guests.filter((guest) => sameDevnum(guest, devnum)).length;
   // The cheaper question comes first, and mostly it is enough.
-  if (left > 0) left -= await countOwnOpens(devnum);
+  if (left > 0) left -= countOwnOpens(devnum);
   if (left <= 0) return undefined;
   const holders = await listHolders(devnum);
   for (const { opens } of holders) left -= opens;
@@ -64,12 +64,13 @@ export async function findUnexplainedOpener(
 
 /** A loop device has what it stands on open, and sysfs does not show it among its holders. */
 async function countLoopsOver(map: DeviceMap, devnum: Devnum): Promise<number> {
-  let count = 0;
-  for (const loop of await scanLoops(true)) {
-    const lower = (await map.loop(loop))?.rdevice ?? 0n;
-    if (lower !== 0n && sameDevnum(devnumFromStat(lower), devnum)) count++;
-  }
-  return count;
+  const isOver = async (loop: Devnum): Promise<boolean> => {
+    // One that does not answer explains nothing.
+    const lower = (await map.loop(loop).catch(() => undefined))?.rdevice ?? 0n;
+    return lower !== 0n && sameDevnum(devnumFromStat(lower), devnum);
+  };
+  const all = await Promise.all((await scanLoops(true)).map(isOver));
+  return all.filter(Boolean).length;
 }
 
 function isProcess({ kind }: Holder): boolean {

@@ -16,12 +16,19 @@ export interface VbdPublication {
 /** The nodes that make up a publication. */
 export const PUBLICATION_NODES = ['mode', 'physical-device', 'diskseq'] as const;
 
-/** Reads the publications of some vbds in one trip; those that name no device are left out. */
+/** Of more vbds than this it is asked first which of them name a device. */
+const FEW = 8;
+
+/**
+ * Reads the publications of some vbds, in one trip where they are few; those that name no device are
+ * left out.
+ */
 export async function readPublications(
   store: Xenstore,
-  vbds: readonly VbdPath[],
+  all: readonly VbdPath[],
   options?: RequestOptions,
 ): Promise<VbdPublication[]> {
+  const vbds = all.length > FEW ? await listPublished(store, all, options) : all;
   const paths = vbds.flatMap((vbd) => PUBLICATION_NODES.map((node) => backendNode(vbd, node)));
   const values = await store.readMany(paths, options);
   return vbds.flatMap((vbd, index) => {
@@ -31,4 +38,15 @@ export async function readPublications(
     const nodes = { physicalDevice: device.toString('latin1'), diskseq: diskseq?.toString() };
     return [{ vbd, ...nodes, mode: mode?.toString(), device: parsePublished(nodes) }];
   });
+}
+
+/** Where many guests start at once most of them have no device yet: that spares two thirds of the reads. */
+async function listPublished(
+  store: Xenstore,
+  vbds: readonly VbdPath[],
+  options?: RequestOptions,
+): Promise<VbdPath[]> {
+  const paths = vbds.map((vbd) => backendNode(vbd, 'physical-device'));
+  const devices = await store.readMany(paths, options);
+  return vbds.filter((_, index) => devices[index] !== undefined);
 }

@@ -43,6 +43,8 @@ export function writeRecord(directory: string, vbd: VbdPath, record: VbdRecord):
   } catch (error) {
     // A second add of this vbd, which writes the same, was faster by a moment.
     if (errorCode(error) === 'ENOENT' && readRecord(directory, vbd)) return;
+    // On a full disk there is an empty one.
+    dropFile(`${path}.new`);
     throw recordError('written', path, error);
   }
 }
@@ -92,6 +94,15 @@ export function listRecords(directory: string): VbdPath[] {
     .map((name) => /^vbd-(\d+)-(\d+)\.json$/.exec(name))
     .map((match) => match && parseVbdPath(`backend/vbd/${match[1]}/${match[2]}`))
     .filter((vbd) => vbd !== null && vbd !== undefined);
+}
+
+/** There is an error to be told already. */
+function dropFile(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // It was not even made.
+  }
 }
 
 function listNames(directory: string): string[] {

@@ -72,6 +72,15 @@ export class DatagramReceiver implements AsyncDisposable {
     );
   }
 
+  /** It reads nothing any more, until `resume`. */
+  stop(): void {
+    this.#child.process.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child.process.kill('SIGCONT');
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await stopChild(this.#child);
   }

@@ -1,10 +1,12 @@
-import { readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { isSystemError } from '../../linux/errno.js';
 import { O_RDWR, OwnedFd } from '../../linux/fd.js';
+import { TELLS_LOOPS_APART } from '../../linux/kernel-version.js';
 import { addLoop, getFreeLoop, removeLoop } from '../../linux/loop-ioctl.js';
 import { isInMemory } from '../../linux/memory-file.js';
 import { monotonicMs } from '../../util/clock.js';
 import { type RetryOptions, retry } from '../../util/retry.js';
+import { isStillSpare, listLoops, listSpareLoops, type SpareLoop } from './spare-loops.js';
 
 const LOOP_CONTROL = '/dev/loop-control';
 /** Time for taking back what was made for nothing; milliseconds. */
@@ -44,6 +46,43 @@ export interface FreeLoopOptions {
    * is to be used again that was there before.
    */
   readonly avoid?: (() => Promise<ReadonlySet<number>>) | undefined;
+}
+
+/**
+ * Finds free loop devices for one file, one after another, until one can be bound. The kernel names the
+ * same one to all who ask, and so, where many processes ask at once, all but one of them come too late
+ * each time: after the first failure it is any of the free ones.
+ */
+export class FreeLoopSearch {
+  readonly #control: OwnedFd;
+  readonly #options: FreeLoopOptions;
+  #isFirst = true;
+  #spares: SpareLoop[] = [];
+
+  constructor(control: OwnedFd, options: FreeLoopOptions) {
+    this.#control = control;
+    this.#options = options;
+  }
+
+  /** Throws as `claimFreeLoop` does. */
+  async claim(): Promise<FreeLoop> {
+    if (this.#isFirst || !TELLS_LOOPS_APART) {
+      this.#isFirst = false;
+      return await claimFreeLoop(this.#control, this.#options);
+    }
+    if (this.#spares.length === 0) this.#spares = await this.#listSpares();
+    for (let spare = this.#spares.pop(); spare !== undefined; spare = this.#spares.pop()) {
+      if (!claimed.has(spare.number) && isStillSpare(spare)) return claim(spare.number, false);
+    }
+    return await claimFreeLoop(this.#control, this.#options);
+  }
+
+  async #listSpares(): Promise<SpareLoop[]> {
+    const spares = listSpareLoops((number) => claimed.has(number));
+    // Asked after they were seen: who has bound one and published it since has changed its diskseq.
+    const avoid = await this.#options.avoid?.();
+    return spares.filter(({ number }) => !avoid?.has(number));
+  }
 }
 
 /**
@@ -111,8 +150,7 @@ let lookedAt = Number.NEGATIVE_INFINITY;
 function nextUnbound(): number | undefined {
   if (unbound.length === 0 && monotonicMs() - lookedAt > LOOK_MS) {
     lookedAt = monotonicMs();
-    const numbers = readdirSync('/sys/block').map((name) => /^loop(\d+)$/.exec(name)?.[1]);
-    unbound = numbers.filter((text) => text !== undefined).map(Number);
+    unbound = listLoops();
   }
   for (let number = unbound.pop(); number !== undefined; number = unbound.pop()) {
     const directory = `/sys/block/loop${number}`;

@@ -18,7 +18,7 @@ import { openDeviceNode } from '../device-node.js';
 import { type DeviceIdentity, identify } from '../identity.js';
 import { explainUnknown } from '../kernel-version.js';
 import { type BackingFile, type FileWindow, openBackingFile } from './backing-file.js';
-import { claimFreeLoop, type FreeLoopOptions, openLoopControl } from './free-loop.js';
+import { type FreeLoopOptions, FreeLoopSearch, openLoopControl } from './free-loop.js';
 
 /** `auto` takes direct I/O where file system and alignment allow it; `yes` fails without it. */
 export type DirectIo = 'yes' | 'no' | 'auto';
@@ -75,12 +75,13 @@ function bindFreeLoop(
   options: LoopOptions,
 ): Promise<OwnedFd> {
   const { signal } = options;
+  const search = new FreeLoopSearch(control, options);
   const retryOn = (error: unknown): boolean =>
     isSystemError(error, 'EBUSY', 'ENXIO', 'ENODEV', 'ENOENT', 'EUCLEAN');
   return retry(
     { attempts: ATTEMPTS, firstDelayMs: 2, maxDelayMs: 250, retryOn, signal },
     async () => {
-      const free = await claimFreeLoop(control, options);
+      const free = await search.claim();
       let cameBack: Promise<void> | undefined;
       try {
         const loop = await openLoop(free.number, options);

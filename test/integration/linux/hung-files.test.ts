@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { isSystemError } from '../../../src/linux/errno.js';
 import { O_PATH, O_RDONLY, O_RDWR, OwnedFd } from '../../../src/linux/fd.js';
-import { describeHungCall, listHungCalls } from '../../../src/linux/hung-calls.js';
+import { awaitHungPlace, describeHungCall, listHungCalls } from '../../../src/linux/hung-calls.js';
 import { getLoopStatus } from '../../../src/linux/loop-ioctl.js';
 import { pause } from '../../../src/util/retry.js';
 import { FuseFiles } from '../../bed/fuse-files.js';
@@ -69,7 +69,7 @@ describe('A file system that does not answer', function () {
     await assert.rejects(OwnedFd.open(files.path('disk'), O_RDWR, { signal }), reason);
     assert.ok(performance.now() - started < 300);
     // It is found out by following the path once more.
-    await pause(600);
+    await awaitHungPlace(reason);
     const sentence = describeHungCall(reason) ?? '';
     const where = `the file system at ${files.directory} (fuse-files, fuse.files) does not answer`;
     assert.ok(sentence.startsWith(where), sentence);

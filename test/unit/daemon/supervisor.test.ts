@@ -28,11 +28,14 @@ describe('the service manager', () => {
     await using receiver = await DatagramReceiver.bind(address);
     const supervisor = new Supervisor({ NOTIFY_SOCKET: address }, PID);
     let reloads = 0;
-    const reload = (): void => supervisor.reload(() => reloads++);
-    reload();
+    const reload = (): Promise<void> =>
+      supervisor.reload(async () => {
+        reloads++;
+      });
+    await reload();
     supervisor.status('one\ntwo');
     supervisor.ready('up');
-    reload();
+    await reload();
     await receiver.heard(/^READY=1$/);
     assert.equal(reloads, 2);
     assert.deepEqual(

@@ -5,7 +5,7 @@ describe('parseMountinfo', () => {
   it('reads id, device, directory, source and type, with what is escaped in them', () => {
     const text = String.raw`27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
 61 27 7:3 / /mnt/a\040b\011c\134d rw shared:5 master:1 - ext4 /dev/disk/by-label/a\040b rw
-62 27 0:44 / /srv rw - btrfs /dev/vdb rw,subvolid=5
+62 27 0:44 / /srv rw,nodev - btrfs /dev/vdb rw,subvolid=5
 `;
     assert.deepEqual(parseMountinfo(text), [
       {
@@ -15,6 +15,7 @@ describe('parseMountinfo', () => {
         source: '/dev/vda',
         type: 'ext4',
         readOnly: false,
+        noDevices: false,
       },
       {
         id: 61,
@@ -23,6 +24,7 @@ describe('parseMountinfo', () => {
         source: '/dev/disk/by-label/a b',
         type: 'ext4',
         readOnly: false,
+        noDevices: false,
       },
       {
         id: 62,
@@ -31,6 +33,7 @@ describe('parseMountinfo', () => {
         source: '/dev/vdb',
         type: 'btrfs',
         readOnly: false,
+        noDevices: true,
       },
     ]);
   });

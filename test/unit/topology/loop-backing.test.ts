@@ -1,9 +1,6 @@
 import assert from 'node:assert/strict';
-import {
-  kernelVersion,
-  tellsLoopsApart,
-  tellsOfLoops,
-} from '../../../src/topology/loop-backing.js';
+import { kernelVersion, tellsLoopsApart } from '../../../src/linux/kernel-version.js';
+import { tellsOfLoops } from '../../../src/topology/loop-backing.js';
 
 describe('tellsLoopsApart', () => {
   for (const [version, tells] of [

@@ -1,0 +1,145 @@
+import { constants, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { decodePath, encodePath } from '../util/path-bytes.js';
+import type { SyscallArgument } from './addon.js';
+import { blockingCall, closeDescriptor } from './blocking.js';
+import { isSystemError, SystemError } from './errno.js';
+import { readMountTable } from './mounts.js';
+import { type Place, placeOfFd, placeOfMount } from './place.js';
+
+const { O_NOFOLLOW } = constants;
+/** Not named by Node: asm-generic/fcntl.h, the same on every platform of Xen's. */
+export const O_CLOEXEC = 0o2000000;
+export const O_PATH = 0o10000000;
+export const AT_FDCWD = -100;
+/** What the kernel follows at the most (linux/namei.h, MAXSYMLINKS). */
+const MOST_LINKS = 40;
+
+export interface OpenRequest {
+  /** What is opened, for messages. */
+  readonly object: string;
+  /** `false`: a path that leads through a symbolic link is refused, with `ELOOP`. */
+  readonly symlinks?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Told when a call was given up; the promise resolves when it has come back all the same. */
+  readonly gaveUp?: ((cameBack: Promise<void>) => void) | undefined;
+}
+
+/** Follows a path and returns an O_PATH descriptor; `onStep` is told what the next step may wait for. */
+export async function walk(
+  path: string,
+  flags: number,
+  request: OpenRequest,
+  onStep: (place: Place | undefined) => void = () => {},
+): Promise<number> {
+  const nofollow = (flags & O_NOFOLLOW) !== 0;
+  const rest = split(path);
+  let links = 0;
+  let here = await step(AT_FDCWD, path.startsWith('/') ? '/' : '.', undefined, request);
+  try {
+    for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
+      const place = placeBelow(here, name);
+      onStep(place);
+      const next = await step(here, name, place, request);
+      const isEnd = nofollow && rest.length === 0;
+      const link = isEnd ? undefined : await readLinkOrClose(next, place, request);
+      if (link !== undefined && request.symlinks === false) {
+        await closeDescriptor(next, request.object);
+        throw SystemError.fromErrno('openat2', request.object, 40);
+      }
+      if (link === undefined) {
+        await closeDescriptor(here, request.object);
+        here = next;
+        continue;
+      }
+      await closeDescriptor(next, request.object);
+      if (++links > MOST_LINKS) throw SystemError.fromErrno('open', request.object, 40);
+      rest.unshift(...split(link));
+      if (!link.startsWith('/')) continue;
+      await closeDescriptor(here, request.object);
+      here = await step(AT_FDCWD, '/', undefined, request);
+    }
+    return here;
+  } catch (error) {
+    await closeDescriptor(here, request.object);
+    throw error;
+  }
+}
+
+/** Opens one name in a directory, without following it. */
+function step(
+  directory: number,
+  name: string,
+  place: Place | undefined,
+  { object, signal, gaveUp }: OpenRequest,
+): Promise<number> {
+  return blockingCall({
+    call: 'openat',
+    args: [directory, pathArgument(name), O_PATH | O_NOFOLLOW | O_CLOEXEC, 0],
+    uses: [directory],
+    name: 'open',
+    object,
+    signal,
+    gaveUp,
+    place: () => place,
+    late: (opened) => void closeDescriptor(opened, object),
+  });
+}
+
+/** As `readLink`; the descriptor is closed where that throws. */
+async function readLinkOrClose(
+  node: number,
+  place: Place | undefined,
+  request: OpenRequest,
+): Promise<string | undefined> {
+  try {
+    return await readLink(node, place, request);
+  } catch (error) {
+    await closeDescriptor(node, request.object);
+    throw error;
+  }
+}
+
+/** What a symbolic link says; `undefined` for what is none. */
+async function readLink(
+  node: number,
+  place: Place | undefined,
+  { object, signal, gaveUp }: OpenRequest,
+): Promise<string | undefined> {
+  const text = Buffer.alloc(4096);
+  try {
+    const length = await blockingCall({
+      call: 'readlinkat',
+      args: [node, '', text, text.length],
+      uses: [node],
+      object,
+      signal,
+      gaveUp,
+      place: () => place,
+    });
+    return decodePath(text.subarray(0, length));
+  } catch (error) {
+    // fs/stat.c, do_readlinkat: an empty name and no link.
+    if (isSystemError(error, 'ENOENT', 'EINVAL')) return undefined;
+    throw error;
+  }
+}
+
+/** A path for a system call; one that is not UTF-8 goes as bytes. */
+export function pathArgument(path: string): SyscallArgument {
+  const isText = !/[\udc80-\udcff]/u.test(path);
+  return isText ? path : Buffer.concat([encodePath(path), Buffer.alloc(1)]);
+}
+
+function split(path: string): string[] {
+  return path.split('/').filter((name) => name !== '' && name !== '.');
+}
+
+/** What a lookup in a directory may wait for: its file system, or the one that is mounted there. */
+function placeBelow(directory: number, name: string): Place | undefined {
+  const place = placeOfFd(directory);
+  const path = join(readlinkSync(`/proc/self/fd/${directory}`), name);
+  // The last of several that were mounted on top of each other.
+  const mount = readMountTable().findLast((one) => one.directory === path);
+  return mount === undefined ? place : placeOfMount(mount);
+}

@@ -1,0 +1,115 @@
+import { BlkbackError } from '../errors.js';
+import { isSystemError } from '../linux/errno.js';
+import { type LoopAnswer, readLoopStatuses } from '../linux/loop-statuses.js';
+import { monotonicMs } from '../util/clock.js';
+
+/**
+ * A loop device whose status cannot be had, as its file does not answer. What it stands on has to be
+ * told in another way, or not at all.
+ */
+export class UnansweredLoop extends BlkbackError {
+  /** N of /dev/loopN. */
+  readonly number: number;
+
+  constructor(number: number, why: string, code = 'EUNANSWERED') {
+    super(`what /dev/loop${number} stands on cannot be told: ${why}`, { code });
+    this.number = number;
+  }
+}
+
+/** So many loop devices are asked in one trip to another thread, each in some microseconds. */
+const CHUNK = 64;
+/** One of a chunk that takes longer holds up the rest: then each is asked by itself; milliseconds. */
+const CHUNK_MS = 100;
+/** After this time a loop device counts as one that does not answer; milliseconds. */
+export const SILENT_MS = 1000;
+
+interface Asked {
+  readonly resolve: (answer: LoopAnswer) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Who asks in this turn of the event loop, by the number of the loop device. */
+const asking = new Map<number, { readonly promise: Promise<LoopAnswer>; readonly asked: Asked }>();
+/** Those that are being asked each by itself. */
+const slow = new Map<number, Promise<unknown>>();
+/** Those that have not answered, and since when. */
+const silent = new Map<number, number>();
+
+/**
+ * Asks a loop device for its status, as it is at some time after the call. All who ask in one turn of the
+ * event loop make one trip. Throws `UnansweredLoop` for one that has not answered within a second, at
+ * once as long as an earlier call to it has not come back.
+ */
+export async function askLoop(number: number): Promise<LoopAnswer> {
+  // What is under way may have been answered already, with what was true before this call.
+  await slow.get(number);
+  const since = silent.get(number);
+  if (since !== undefined) throw silence(number, since);
+  const shared = asking.get(number);
+  if (shared !== undefined) return await shared.promise;
+  if (asking.size === 0) queueMicrotask(askAll);
+  let asked: Asked = { resolve: () => {}, reject: () => {} };
+  const promise = new Promise<LoopAnswer>((resolve, reject) => {
+    asked = { resolve, reject };
+  });
+  asking.set(number, { promise, asked });
+  return await promise;
+}
+
+function silence(number: number, since: number): UnansweredLoop {
+  const seconds = Math.round((monotonicMs() - since) / 1000);
+  return new UnansweredLoop(number, `LOOP_GET_STATUS64 has not come back for ${seconds} s`);
+}
+
+function askAll(): void {
+  const all = [...asking].map(([number, { asked }]) => ({ number, asked }));
+  asking.clear();
+  for (let at = 0; at < all.length; at += CHUNK) void askChunk(all.slice(at, at + CHUNK));
+}
+
+interface Question {
+  readonly number: number;
+  readonly asked: Asked;
+}
+
+async function askChunk(questions: readonly Question[]): Promise<void> {
+  const [only] = questions;
+  if (questions.length === 1 && only !== undefined) return await askAlone(only);
+  const signal = AbortSignal.timeout(CHUNK_MS);
+  try {
+    const numbers = questions.map(({ number }) => number);
+    const answers = await readLoopStatuses(numbers, { signal });
+    questions.forEach(({ asked }, index) => {
+      const answer = answers[index];
+      if (answer !== undefined) asked.resolve(answer);
+    });
+  } catch (error) {
+    if (signal.aborted && error === signal.reason) {
+      for (const question of questions) void askAlone(question);
+    } else {
+      for (const { asked } of questions) asked.reject(error);
+    }
+  }
+}
+
+/** Never rejects. */
+async function askAlone({ number, asked }: Question): Promise<void> {
+  const since = monotonicMs();
+  const signal = AbortSignal.timeout(SILENT_MS);
+  const gaveUp = (cameBack: Promise<void>): void => {
+    silent.set(number, since);
+    void cameBack.then(() => silent.delete(number));
+  };
+  const asking = readLoopStatuses([number], { signal, gaveUp }).then(
+    ([answer]) => answer && asked.resolve(answer),
+    (error) => {
+      if (error === signal.reason) asked.reject(silence(number, since));
+      else if (!isSystemError(error, 'EHUNG')) asked.reject(error);
+      else asked.reject(new UnansweredLoop(number, error.message));
+    },
+  );
+  slow.set(number, asking);
+  await asking;
+  if (slow.get(number) === asking) slow.delete(number);
+}

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { startBed } from '../../bed/bed.js';
+import { runClient, startDaemon } from '../../bed/daemon.js';
+import { effort } from '../../bed/effort.js';
+import { FuseFiles } from '../../bed/fuse-files.js';
+import { attachLoop, type Loop } from '../../bed/images.js';
+import { needs } from '../../bed/needs.js';
+import { openStore } from '../../bed/store.js';
+import { Stage } from '../hotplug/stage.js';
+
+/** Loop devices whose file server does not answer. */
+const COUNT = effort(150, 20);
+/** Far below the deadline of an add, and far above what it takes on a busy machine. */
+const SOON_MS = 10_000;
+/** The client must not do it itself. */
+const WITHOUT_NODE = { PATH: '/nonexistent' };
+
+describe('Loop devices of a file server that does not answer', function () {
+  this.timeout(120_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored', 'fuse');
+  });
+
+  /** A bed beside which loop devices hang. */
+  async function beside(
+    count: number,
+    body: (stage: Stage, files: FuseFiles, hung: readonly Loop[]) => Promise<void>,
+  ): Promise<void> {
+    await using bed = await startBed({});
+    await using store = await openStore(bed);
+    const names = Array.from({ length: count }, (_, i) => `disk${i}`);
+    await using files = await FuseFiles.mount(
+      Object.fromEntries(names.map((name) => [name, 1024 * 1024])),
+    );
+    const hung: Loop[] = [];
+    try {
+      for (const name of names) hung.push(await attachLoop(files.path(name)));
+      await files.stop();
+      await body(new Stage(bed, store), files, hung);
+    } finally {
+      files.resume();
+      for (const loop of hung) await loop.detach();
+    }
+  }
+
+  it(`hold up no one-shot add of a file or a disk, be they ${COUNT}`, () =>
+    beside(COUNT, async (stage) => {
+      const file = await stage.vbd(stage.image());
+      await using disk = await attachLoop(stage.image());
+      const vbd = await stage.vbd(disk.path);
+      const started = performance.now();
+      for (const one of [file, vbd]) {
+        const { status, stderr } = await stage.script(one, 'add');
+        assert.equal(status, 0, stderr);
+      }
+      const check = await stage.cli(['check', disk.path, '--frontend', '9']);
+      assert.match(check.stdout + check.stderr, /attached read-write to domain 7/);
+      assert.ok(performance.now() - started < SOON_MS);
+      await stage.delete(vbd);
+      await stage.delete(file);
+    }));
+
+  it('hold up none through a daemon that has been started meanwhile, and none later', () =>
+    beside(COUNT, async (stage, files) => {
+      await using daemon = await startDaemon(stage.bed);
+      const started = performance.now();
+      const add = async (): Promise<void> => {
+        await using disk = await attachLoop(stage.image());
+        const vbd = await stage.vbd(disk.path, { script: 'another' });
+        const { status, stderr } = await runClient({ ...daemon.env, ...WITHOUT_NODE }, vbd, 'add');
+        assert.equal(status, 0, stderr);
+        await stage.delete(vbd);
+      };
+      for (let i = 0; i < 3; i++) await add();
+      assert.ok(performance.now() - started < SOON_MS);
+      files.resume();
+      await add();
+    }));
+
+  it('are not taken for free: one whose path explains nothing is named in the refusal', () =>
+    beside(1, async (stage, files, [hung = assert.fail()]) => {
+      await using disk = await attachLoop(stage.image());
+      const vbd = await stage.vbd(disk.path);
+      // Sysfs tells a path that leads to this machine's own file system now.
+      assert.equal(spawnSync('umount', ['--lazy', files.directory]).status, 0);
+      const { status, stderr } = await stage.script(vbd, 'add');
+      assert.equal(status, 1);
+      const told = `what ${hung.path} stands on cannot be told: LOOP_GET_STATUS64 has not come back for `;
+      assert.ok(stderr.includes(told), stderr);
+      assert.equal(await stage.node(vbd, 'hotplug-status'), 'error');
+      assert.ok((await stage.node(vbd, 'hotplug-error'))?.includes(told));
+      files.resume();
+      const again = await stage.script(vbd, 'add');
+      assert.equal(again.status, 0, again.stderr);
+      await stage.delete(vbd);
+    }));
+});

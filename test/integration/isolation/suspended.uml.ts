@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { pause } from '../../../src/util/retry.js';
+import { runClient, startDaemon } from '../../bed/daemon.js';
+import { attachLoop } from '../../bed/images.js';
+import { dmsetup, linear } from '../../bed/mapper.js';
+import { needs } from '../../bed/needs.js';
+import { withMapper } from '../mapper/bench.js';
+
+/** The client must not do it itself. */
+const WITHOUT_NODE = { PATH: '/nonexistent' };
+
+describe('A mapper device that is suspended for good, and another program that waits for it', () => {
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored', 'mapper');
+  });
+
+  it(
+    'hold up no add of another file, disk or mapper device, and no end of the daemon',
+    withMapper({}, async (stage, bench) => {
+      const bottom = await bench.linear('bottom');
+      const top = await bench.mapped('bench-top', linear(bottom.kernelPath));
+      const other = await bench.linear('other');
+      await using disk = await attachLoop(stage.image());
+      await using daemon = await startDaemon(stage.bed, '--timeout', '10');
+      await dmsetup('suspend', '--noflush', '--nolockfs', bottom.name);
+      await using _resumed = {
+        [Symbol.asyncDispose]: async () => void (await dmsetup('resume', bottom.name)),
+      };
+      const write = spawn(
+        'dd',
+        ['if=/dev/zero', `of=${top.kernelPath}`, 'oflag=direct', 'count=1'],
+        { stdio: 'ignore' },
+      );
+      const written = once(write, 'exit');
+      const inFlight = (): string =>
+        readFileSync(`/sys/block/${basename(top.kernelPath)}/inflight`, 'utf8');
+      while (/^\s*0\s+0\s*$/.test(inFlight())) await pause(20);
+      // It waits for the write, and cannot be killed.
+      const waiting = dmsetup('suspend', top.name);
+      for (const params of [
+        stage.image(),
+        disk.path,
+        other.kernelPath,
+        `path=${stage.image()},layer=linear`,
+      ]) {
+        for (const add of params === disk.path ? ['daemon', 'one-shot'] : ['daemon']) {
+          const vbd = await stage.vbd(params, { script: '/etc/xen/scripts/another' });
+          const { status, stderr, milliseconds } =
+            add === 'daemon'
+              ? await runClient({ ...daemon.env, ...WITHOUT_NODE }, vbd, 'add')
+              : await stage.script(vbd, 'add');
+          assert.equal(status, 0, `${params}: ${stderr}`);
+          assert.ok(milliseconds < 8000, `${params}: ${milliseconds} ms`);
+          await stage.delete(vbd);
+        }
+      }
+      const started = performance.now();
+      daemon.kill('SIGTERM');
+      assert.equal(await daemon.child.ended, 'exited with status 0');
+      assert.ok(performance.now() - started < 10_000);
+      await dmsetup('resume', bottom.name);
+      await Promise.all([written, waiting]);
+      await dmsetup('resume', top.name);
+    }),
+  );
+});

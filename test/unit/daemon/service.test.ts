@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { Service } from '../../../src/daemon/service.js';
+import { pause } from '../../../src/util/retry.js';
+import type { Xenstore } from '../../../src/xenstore/xenstore.js';
+import { MemoryXenstored } from '../../store/memory.js';
+
+describe('The service', () => {
+  /** Runs one for a while; returns how often it has connected and what it has told. */
+  async function runFor(
+    ms: number,
+    connect: () => Promise<Xenstore>,
+  ): Promise<{ connects: number; notices: string[]; ready: number; isWell: boolean }> {
+    let connects = 0;
+    let ready = 0;
+    const notices: string[] = [];
+    const service = new Service({
+      scripts: [],
+      all: false,
+      jobs: {
+        timeoutMs: 1000,
+        uapi: 'key',
+        sysfs: '/nonexistent',
+        runDirectory: '/nonexistent',
+      },
+      connect: async () => {
+        connects++;
+        return await connect();
+      },
+      onNotice: (text) => notices.push(text),
+      onReady: () => ready++,
+    });
+    const stop = new AbortController();
+    const run = service.run(stop.signal);
+    await pause(ms);
+    const isWell = await service.isWell(AbortSignal.timeout(1000)).catch(() => false);
+    stop.abort(new Error('enough'));
+    await run;
+    return { connects, notices, ready, isWell };
+  }
+
+  it('connects ever less often where it cannot, and says so once', async () => {
+    const { connects, notices, ready } = await runFor(800, () =>
+      Promise.reject(new Error('nobody is there')),
+    );
+    assert.ok(connects >= 2 && connects <= 7, `${connects} times`);
+    assert.deepEqual(notices, ['nobody is there; connecting again']);
+    assert.equal(ready, 0);
+  });
+
+  it('does the same where a connection is of no use', async () => {
+    const server = new MemoryXenstored();
+    const { connects, notices } = await runFor(800, async () => {
+      const store = server.connect();
+      await store.close();
+      return store;
+    });
+    assert.ok(connects >= 2 && connects <= 7, `${connects} times`);
+    assert.equal(notices.length, 1, notices.join('\n'));
+  });
+
+  it('does the same where each connection is lost as soon as it serves', async () => {
+    const server = new MemoryXenstored();
+    const { connects, ready } = await runFor(800, async () => {
+      setTimeout(() => server.kill(), 20);
+      return server.connect();
+    });
+    assert.ok(ready >= 1);
+    assert.ok(connects >= 2 && connects <= 7, `${connects} times`);
+  });
+
+  it('is well while its store answers, and not while it does not', async () => {
+    const server = new MemoryXenstored();
+    assert.equal((await runFor(100, async () => server.connect())).isWell, true);
+    const hung = new MemoryXenstored();
+    setTimeout(() => hung.pause(), 50);
+    assert.equal((await runFor(200, async () => hung.connect())).isWell, false);
+  });
+});
