@@ -23,6 +23,7 @@ export class StackedBlock {
   readonly devnum: Devnum;
   readonly directory: string;
   readonly kind: 'disk' | 'partition' | 'loop' | 'mapper';
+  #wwid: string | undefined;
 
   constructor(devnum: Devnum, directory: string) {
     this.devnum = devnum;
@@ -66,6 +67,16 @@ export class StackedBlock {
     return this.directory.includes(VIRTUAL);
   }
 
+  /**
+   * What the disk calls itself, in the whole world; `undefined` where it does not say. One disk shows
+   * under several numbers where it can be reached by several ways and nobody joins them (multipath).
+   */
+  get wwid(): string | undefined {
+    if (this.kind !== 'disk' || this.isVirtual) return undefined;
+    this.#wwid ??= readWwid(this.directory);
+    return this.#wwid || undefined;
+  }
+
   /** Devices that it was made of (device-mapper, md and the like). */
   get slaves(): readonly Devnum[] {
     return this.kind === 'partition' ? [] : readDevnums(join(this.directory, 'slaves'));
@@ -90,6 +101,14 @@ export function readPresentDiskseq(devnum: Devnum): bigint | undefined {
   const link = `/sys/dev/block/${formatDevnum(devnum)}`;
   // Not joined: what lies above a partition is its disk only to the kernel, which follows the link.
   return parseDiskseq(readShort(`${link}/diskseq`) || readShort(`${link}/../diskseq`));
+}
+
+/** SCSI has it with the device behind the disk (from its page 0x83), NVMe with the disk; empty for none. */
+function readWwid(directory: string): string {
+  const text = read(directory, 'device/wwid') || read(directory, 'wwid');
+  const wwid = text.replace(/\s+/g, ' ').trim();
+  // Cheap adapters repeat what their maker made up, and one disk has one size.
+  return wwid.startsWith('t10.') ? `${wwid} of ${read(directory, 'size')}` : wwid;
 }
 
 function parseDiskseq(text: string): bigint | undefined {
