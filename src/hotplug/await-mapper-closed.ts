@@ -1,8 +1,9 @@
 import { BlockError } from '../block/block-error.js';
 import { errorCode } from '../errors.js';
 import { DeviceMap } from '../topology/device-map.js';
+import type { UnexplainedUse } from '../topology/local-use.js';
 import { readPresentDiskseq, readStackedBlock } from '../topology/stacked-block.js';
-import { findUnexplainedOpener, type UnexplainedUse } from '../topology/unexplained-openers.js';
+import { findUnexplainedOpener } from '../topology/unexplained-openers.js';
 import { poll } from '../util/poll.js';
 import type { OpenVbds } from '../vbd/open-vbds.js';
 import type { PublishedDevice } from '../vbd/published-device.js';

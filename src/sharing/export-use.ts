@@ -3,7 +3,7 @@ import type { PinnedPath } from '../block/open-path.js';
 import { type Devnum, devnumFromStat, formatDevnum } from '../linux/devnum.js';
 import { hasToItself } from '../linux/lease.js';
 import { DeviceMap, fileExtent } from '../topology/device-map.js';
-import type { Access } from '../topology/local-uses.js';
+import type { Access } from '../topology/local-use.js';
 import type { Reach } from '../topology/reach.js';
 import type { Sharing } from './matrix.js';
 

@@ -1,7 +1,8 @@
 import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, parseDevnum } from '../linux/devnum.js';
 import { type DeviceMap, hasBase } from '../topology/device-map.js';
-import type { Access } from '../topology/local-uses.js';
+import type { Extent } from '../topology/extent.js';
+import type { Access } from '../topology/local-use.js';
 import { knownFileOfLoop } from '../topology/loop-backing.js';
 import type { Reach } from '../topology/reach.js';
 import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
@@ -36,6 +37,8 @@ interface Candidate extends Pick<GuestUse, 'vbd' | 'access' | 'path' | 'devnum' 
 interface Look {
   readonly map: DeviceMap;
   readonly reach: Reach;
+  /** Whether a use of this access that has these bytes forbids the export. */
+  readonly clashes: (access: Access, extents: readonly Extent[]) => boolean;
 }
 
 /** The vbds, of those given, that have bytes of an export. */
@@ -79,19 +82,25 @@ export async function* findGuestUses(
   }
 }
 
-async function compare(use: VbdUse, { map, reach }: Look): Promise<Candidate | undefined> {
+async function compare(use: VbdUse, { map, reach, clashes }: Look): Promise<Candidate | undefined> {
   const { vbd, devnum, open, writable } = use;
   // Only what blkback does not have open can be stale: its number may be another device's by now.
   if (!open) {
     // Either it still stands on that other file, or it is stale: no need to ask which.
     const file = await knownFileOfLoop(devnum, use.diskseq);
     if (file !== undefined && !hasBase(reach.extents, file)) return undefined;
-    if (use.diskseq !== undefined && use.diskseq !== map.diskseq(devnum)) return undefined;
+    if (isStale(map, use)) return undefined;
   }
   const theirs = await map.reachWithin(devnum, reach.extents);
   const path = theirs && map.block(devnum)?.path;
   if (theirs === undefined || path === undefined) return undefined;
-  return { vbd, access: writable ? 'read-write' : 'read-only', path, devnum, open, theirs };
+  const access = writable ? 'read-write' : 'read-only';
+  return clashes(access, theirs.extents) ? { vbd, access, path, devnum, open, theirs } : undefined;
+}
+
+/** Whether the number that a vbd names is another device's by now. */
+export function isStale(map: DeviceMap, { devnum, diskseq, open }: VbdUse): boolean {
+  return !open && diskseq !== undefined && diskseq !== map.diskseq(devnum);
 }
 
 /**

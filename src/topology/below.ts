@@ -44,8 +44,9 @@ export async function mappedSegments(
  */
 export function belowDisk(block: StackedBlock, mapped: readonly Segment[] | undefined): Below {
   const { devnum, slaves } = block;
-  if (mapped !== undefined && mapped.length > 0) return { segments: mapped, unclaimed: [] };
-  if (slaves.length > 0) return { segments: hiddenSegments(devnum, ALL, slaves), unclaimed: [] };
+  // A table that is only loaded claims its devices too, and says nothing of the bytes.
+  const segments = mapped ?? (slaves.length > 0 ? hiddenSegments(devnum, ALL, slaves) : []);
+  if (segments.length > 0) return { segments, unclaimed: [] };
   const base = { kind: 'disk', devnum, wwid: block.wwid } as const;
   return { segments: [{ ...ALL, base }], unclaimed: [] };
 }

@@ -47,11 +47,6 @@ export function baseKey(base: Base): string {
   }
 }
 
-/** The keys of all bases, each once, in an order that is the same for everybody. */
-export function baseKeys(extents: readonly Extent[]): string[] {
-  return [...new Set(extents.map(({ base }) => baseKey(base)))].sort();
-}
-
 /** Whether two sets of extents have a byte in common, of those pairs that count. */
 export function overlap(
   some: readonly Extent[],

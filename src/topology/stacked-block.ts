@@ -10,6 +10,8 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { type Devnum, devnumKey, formatDevnum, parseDevnum } from '../linux/devnum.js';
 import { SystemError } from '../linux/errno.js';
+import { readAttributeText as read } from './attribute-text.js';
+import { readWwid } from './wwid.js';
 
 // Read synchronously: sysfs answers from memory within microseconds, a trip through the thread pool
 // takes ten times as long, and one question may need hundreds of such answers.
@@ -103,14 +105,6 @@ export function readPresentDiskseq(devnum: Devnum): bigint | undefined {
   return parseDiskseq(readShort(`${link}/diskseq`) || readShort(`${link}/../diskseq`));
 }
 
-/** SCSI has it with the device behind the disk (from its page 0x83), NVMe with the disk; empty for none. */
-function readWwid(directory: string): string {
-  const text = read(directory, 'device/wwid') || read(directory, 'wwid');
-  const wwid = text.replace(/\s+/g, ' ').trim();
-  // Cheap adapters repeat what their maker made up, and one disk has one size.
-  return wwid.startsWith('t10.') ? `${wwid} of ${read(directory, 'size')}` : wwid;
-}
-
 function parseDiskseq(text: string): bigint | undefined {
   return /^\d+$/.test(text) ? BigInt(text) : undefined;
 }
@@ -200,7 +194,7 @@ export function isAutoclearLoop(devnum: Devnum): boolean {
 
 const SHORT = Buffer.alloc(64);
 
-/** As `readText`, for a number: at a third of the cost, for what is asked hundreds of times. */
+/** As an attribute, for a number: at a third of the cost, for what is asked hundreds of times. */
 function readShort(file: string): string {
   let fd: number;
   try {
@@ -236,19 +230,4 @@ function readDevnums(directory: string, wanted = (_: string): boolean => true): 
 
 function readDevnum(directory: string): Devnum | undefined {
   return parseDevnum(read(directory, 'dev'));
-}
-
-/** An attribute's text; empty where there is none, or not any more. */
-function read(directory: string, name: string): string {
-  return readText(join(directory, name));
-}
-
-function readText(file: string): string {
-  // The exception would cost more than the question.
-  if (!existsSync(file)) return '';
-  try {
-    return readFileSync(file, 'latin1').trimEnd();
-  } catch {
-    return '';
-  }
 }
