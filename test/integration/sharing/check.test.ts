@@ -28,7 +28,7 @@ describe('xen-blkback check', function () {
       // The guest can read it: it learns of its own disk, and of nobody else.
       assert.deepEqual(await stage.nodes(second, 'hotplug-status', 'hotplug-error'), [
         'busy',
-        'vbd 51712: its disk cannot be had read-write, as others use the same bytes; the log of the backend domain says who',
+        'vbd 51728: its disk cannot be had read-write, as others use the same bytes; the log of the backend domain says who',
       ]);
       const script = await stage.script(second, 'add');
       assert.equal(script.status, 1);
