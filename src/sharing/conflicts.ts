@@ -1,6 +1,7 @@
 import { type Devnum, sameDevnum } from '../linux/devnum.js';
 import type { DeviceMap } from '../topology/device-map.js';
 import { type Extent, overlap } from '../topology/extent.js';
+import { findImageUses } from '../topology/image-uses.js';
 import type { Access, LocalUse, UnexplainedUse } from '../topology/local-use.js';
 import { findLocalUses } from '../topology/local-uses.js';
 import type { Surroundings } from '../topology/nearby.js';
@@ -13,7 +14,7 @@ import type { Xenstore } from '../xenstore/xenstore.js';
 import type { ExportUse } from './export-use.js';
 import { findGuestUses, type GuestUse, isStale } from './guest-uses.js';
 import { mayShare } from './matrix.js';
-import type { SameVmRule } from './same-vm.js';
+import { compareVms, readDomains, type SameVmRule } from './same-vm.js';
 
 /** A use that forbids the export. */
 export type Conflict = GuestUse | LocalUse | UnexplainedUse;
@@ -70,11 +71,26 @@ export async function* findConflicts(
     uses.some((use) => sameDevnum(use.devnum, devnum) && !isStale(map, use));
   const query = { ...reach, known, nearby, clashes, isGuests, signal: context.signal };
   yield* findLocalUses(map, query);
+  for (const image of findImageUses(query)) {
+    if (!(await isOwnDeviceModel(image, wanted, context))) yield image;
+  }
   yield* await findUnexplainedLoops(map, query);
   if (wanted.mapper === undefined) return;
   const guests = uses.filter(({ open }) => open).map(({ devnum }) => devnum);
   const opener = await findUnexplainedOpener(map, wanted.mapper, guests);
   if (opener !== undefined) yield opener;
+}
+
+/** Whether it is QEMU that has an image open, for the guest that is to get it: an emulated disk. */
+async function isOwnDeviceModel(
+  { domid }: LocalUse,
+  wanted: ExportUse,
+  { store, sameVm, signal }: SharingContext,
+): Promise<boolean> {
+  if (domid === undefined || wanted.domid === undefined) return false;
+  if (domid === wanted.domid) return true;
+  const [theirs, ours] = await readDomains(store, [domid, wanted.domid], { signal });
+  return theirs !== undefined && ours !== undefined && compareVms(ours, theirs, sameVm) === 'same';
 }
 
 /** Whether a use of some bytes forbids the export of others. */

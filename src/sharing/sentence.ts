@@ -37,6 +37,10 @@ function describeUse(conflict: Conflict, vdev: string | undefined): string {
       return conflict.where === ''
         ? `held exclusively here by a program that has opened ${conflict.path}`
         : `in use here: ${withName(conflict.where, conflict.holder)} stands on ${conflict.path}`;
+    case 'image': {
+      const who = conflict.where || 'a program that cannot be seen from here';
+      return `open ${conflict.access} here in ${who}, which has locked it as a disk image`;
+    }
     case 'unexplained': {
       const who =
         conflict.processes.join(', ') || 'the kernel, by all signs for a vbd that has ended';

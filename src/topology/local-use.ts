@@ -7,15 +7,20 @@ export type Access = 'read-only' | 'read-write';
 
 /** A use that this domain itself makes of some bytes. */
 export interface LocalUse {
-  readonly kind: 'mount' | 'swap' | 'claim';
+  readonly kind: 'mount' | 'swap' | 'claim' | 'image';
   readonly access: Access;
   /** Path of the device or file that is used. */
   readonly path: string;
-  /** Where it is mounted, or what stands on it; empty where only the claim is known. */
+  /**
+   * Where it is mounted, what stands on it, or which programs have it open; empty where only the claim
+   * is known.
+   */
   readonly where: string;
   readonly devnum: Devnum | undefined;
   /** What stands on it, as people know it. */
   readonly holder?: FamiliarDevice | undefined;
+  /** The guest that the program serves. */
+  readonly domid?: number | undefined;
 }
 
 /**
