@@ -1,4 +1,4 @@
-import { BlockError } from '../block/block-error.js';
+import { BlockError, STILL_OPEN } from '../block/block-error.js';
 import { errorCode } from '../errors.js';
 import { DeviceMap } from '../topology/device-map.js';
 import type { UnexplainedUse } from '../topology/local-use.js';
@@ -32,7 +32,7 @@ export async function awaitMapperClosed(
     if (!signal.aborted || errorCode(signal.reason) === 'ECANCELED') throw error;
     throw new BlockError(
       `mapper device ${opener?.path} is still open in the kernel (blkback, it seems)`,
-      { code: 'EHELD', cause: error },
+      { code: 'EHELD', cause: error, guestMessage: STILL_OPEN },
     );
   }
 }
