@@ -1,6 +1,7 @@
 import { type Devnum, devnumFromStat } from '../linux/devnum.js';
 import type { LoopStatus } from '../linux/loop-ioctl.js';
 import { hiddenSegments, readMapperSegments, type Segment } from './mapper-segments.js';
+import { mayBeOverlay, realFileOf } from './overlay.js';
 import type { Below } from './reach.js';
 import type { StackedBlock } from './stacked-block.js';
 
@@ -23,7 +24,7 @@ export async function readBelow(
     // A claim of the disk and one of its partition exclude each other: one of them is enough.
     return { segments: [{ at: 0n, start, length: size, lower: disk }], unclaimed: [] };
   }
-  if (kind === 'loop') return belowLoop(await readLoop(devnum));
+  if (kind === 'loop') return await withRealFile(block, belowLoop(await readLoop(devnum)));
   const mapped = kind === 'mapper' ? await mappedSegments(block, signal) : undefined;
   return belowDisk(block, mapped);
 }
@@ -49,6 +50,15 @@ export function belowDisk(block: StackedBlock, mapped: readonly Segment[] | unde
   if (segments.length > 0) return { segments, unclaimed: [] };
   const base = { kind: 'disk', devnum, wwid: block.wwid } as const;
   return { segments: [{ ...ALL, base }], unclaimed: [] };
+}
+
+/** Adds the file behind one that the loop driver has opened through an overlay. */
+export async function withRealFile(block: StackedBlock, below: Below): Promise<Below> {
+  const [file] = below.segments;
+  if (file === undefined || !('base' in file) || file.base.kind !== 'file') return below;
+  if (!mayBeOverlay(file.base.device)) return below;
+  const real = await realFileOf(block.backingFile);
+  return real === undefined ? below : { ...below, segments: [file, { ...file, ...real }] };
 }
 
 /** What lies below a loop device; nothing where it is not bound. Pure. */

@@ -79,6 +79,11 @@ export class StackedBlock {
     return this.#wwid || undefined;
   }
 
+  /** Of a loop device: the path of its file, by which it may not be found any more. */
+  get backingFile(): string {
+    return read(this.directory, 'loop/backing_file');
+  }
+
   /** Devices that it was made of (device-mapper, md and the like). */
   get slaves(): readonly Devnum[] {
     return this.kind === 'partition' ? [] : readDevnums(join(this.directory, 'slaves'));

@@ -1,6 +1,6 @@
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
 import { LO_FLAGS_READ_ONLY, type LoopStatus } from '../linux/loop-ioctl.js';
-import { belowDisk, belowLoop, mappedSegments } from './below.js';
+import { belowDisk, belowLoop, mappedSegments, withRealFile } from './below.js';
 import type { DeviceMap } from './device-map.js';
 import { baseKey } from './extent.js';
 import { TELLS_LOOPS_APART } from './loop-backing.js';
@@ -64,8 +64,10 @@ export async function readNode(
 async function readLoopNode(map: DeviceMap, devnum: Devnum, isTold: boolean): Promise<StorageNode> {
   const diskseq = readPresentDiskseq(devnum);
   const status = await map.loop(devnum);
-  const below = belowLoopOfNode(status);
-  const text = textOf(below);
+  const known = belowLoopOfNode(status);
+  const text = textOf(known);
+  const block = map.block(devnum);
+  const below = block ? await withRealFile(block, known) : known;
   if (status === undefined) return node(devnum, below, text, () => !isBoundLoop(devnum));
   // Only a read-only one can exchange its file (loop.c, loop_change_fd), and then has another diskseq.
   const isConstant = (status.flags & LO_FLAGS_READ_ONLY) === 0;
