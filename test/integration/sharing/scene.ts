@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { closeSync, constants, linkSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { OwnedFd } from '../../../src/linux/fd.js';
+import { tryLockByte } from '../../../src/linux/range-lock.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { assembleArray } from '../../bed/array.js';
 import type { Bed } from '../../bed/bed.js';
@@ -122,6 +124,28 @@ export class Scene implements AsyncDisposable {
     await run('mkswap', [path]);
     await run('swapon', [path]);
     this.#undo.push(() => run('swapoff', [path]));
+  }
+
+  /** A program that has an image open, as QEMU and cloud-hypervisor have: these bytes are locked. */
+  locked(file: string, bytes: readonly number[], exclusive: boolean): void {
+    const image = OwnedFd.openSync(file, constants.O_RDWR);
+    for (const byte of bytes) tryLockByte(image, BigInt(byte), exclusive);
+    this.#undo.push(() => image.close());
+  }
+
+  /** A disk of the first guest that QEMU serves, and has open. */
+  async qdisk(file: string, mode: Mode): Promise<void> {
+    await this.kin('other');
+    const fd = openSync(file, mode === 'r' ? 'r' : 'r+');
+    const path = `backend/qdisk/${this.first}/51712`;
+    const frontend = `/local/domain/${this.first}/device/vbd/51712`;
+    for (const [node, value] of Object.entries({ frontend, mode, params: `aio:${file}` })) {
+      await this.store.write(`${path}/${node}`, value);
+    }
+    this.#undo.push(async () => {
+      closeSync(fd);
+      await this.store.remove(path);
+    });
   }
 
   /** Another program that has a device open, and has not claimed it. */
