@@ -30,7 +30,7 @@ function describeUse(conflict: Conflict, vdev: string | undefined): string {
     case 'guest':
       return describeGuest(conflict, vdev);
     case 'mount':
-      return `mounted ${conflict.access} here, ${conflict.path} on ${conflict.where}`;
+      return `mounted ${conflict.access} here, ${withName(conflict.path, conflict.holder)} on ${conflict.where}`;
     case 'swap':
       return `used as swap here (${conflict.path})`;
     case 'claim':

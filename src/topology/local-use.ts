@@ -17,7 +17,7 @@ export interface LocalUse {
    */
   readonly where: string;
   readonly devnum: Devnum | undefined;
-  /** What stands on it, as people know it. */
+  /** What stands on it, or is mounted, as people know it. */
   readonly holder?: FamiliarDevice | undefined;
   /** The guest that the program serves. */
   readonly domid?: number | undefined;

@@ -1,9 +1,11 @@
+import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import { isBlockDevice, statPath } from '../linux/file-stat.js';
 import { type Mount, readMounts, readSwaps } from '../linux/mounts.js';
 import { isClaimed, isClaimedForLong } from './claims.js';
 import { type DeviceMap, fileExtent } from './device-map.js';
 import { type Extent, overlap } from './extent.js';
+import { familiarMapper } from './familiar-name.js';
 import { HolderUses } from './holder-uses.js';
 import type { Access, LocalUse, Sought, UnexplainedUse } from './local-use.js';
 import { readPartitions } from './stacked-block.js';
@@ -49,8 +51,16 @@ async function mountUses(map: DeviceMap, extents: readonly Extent[]): Promise<Na
     const reach = await map.reachWithin(devnum, extents);
     if (reach === undefined) continue;
     const access = mount.readOnly ? 'read-only' : 'read-write';
-    const path = map.block(devnum)?.path ?? mount.source;
-    const use = { kind: 'mount', access, path, where: mount.directory, devnum } as const;
+    const block = map.block(devnum);
+    const mapper = block?.kind === 'mapper' ? await readMapper({ devnum }) : undefined;
+    const use = {
+      kind: 'mount',
+      access,
+      path: block?.path ?? mount.source,
+      where: mount.directory,
+      devnum,
+      holder: mapper && familiarMapper(mapper),
+    } as const;
     uses.push({ use, extents: reach.extents });
   }
   return uses;

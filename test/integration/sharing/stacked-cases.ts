@@ -144,7 +144,7 @@ export const STACKED_CASES: readonly SharingCase[] = [
     ['w', 'free', 'unused'],
   ),
   ...saying(
-    /mounted read-write here, \S+ on \S+; .*\(umount \S+ ends that; /,
+    /mounted read-write here, mpathz1 \(\/dev\/dm-\d+\) on \S+; .*\(umount \S+ ends that; /,
     idle(
       'a LUN of whose partitions by kpartx one is mounted',
       async (scene) => {
