@@ -7,6 +7,11 @@ export interface ErrorDetails {
   /** The system call, ioctl or XenStore request that failed, e.g. `LOOP_CONFIGURE`. */
   readonly syscall?: string | undefined;
   readonly cause?: unknown;
+  /**
+   * What a guest may read of it, where the message tells of others: their names, and paths of this
+   * host. It goes on after the number of the guest's vbd, and a colon.
+   */
+  readonly guestMessage?: string | undefined;
 }
 
 /**
@@ -17,6 +22,7 @@ export abstract class BlkbackError extends Error {
   readonly code: string;
   readonly errno: number | undefined;
   readonly syscall: string | undefined;
+  readonly guestMessage: string | undefined;
 
   constructor(message: string, details: ErrorDetails) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -24,6 +30,7 @@ export abstract class BlkbackError extends Error {
     this.code = details.code;
     this.errno = details.errno;
     this.syscall = details.syscall;
+    this.guestMessage = details.guestMessage;
   }
 }
 

@@ -25,3 +25,7 @@ export class BlockError extends BlkbackError {}
 export function isBlockError(error: unknown, ...codes: string[]): error is BlockError {
   return error instanceof BlockError && codes.includes(error.code);
 }
+
+/** What a guest may know of a device of its own that others have open. */
+export const STILL_OPEN =
+  'its device is still open in the backend domain, whose log says who has it';

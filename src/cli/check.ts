@@ -15,7 +15,7 @@ export async function check(
   { store, settings, signal }: StoreContext,
   { target, mode, frontend }: CheckArguments,
 ): Promise<Outcome> {
-  const { use, conflicts } = await checkSharing(store, {
+  const { use, conflicts, warnings } = await checkSharing(store, {
     target,
     writable: mode === 'w',
     domid: parseDomid(frontend),
@@ -24,6 +24,7 @@ export async function check(
     sysfs: settings.sysfs,
     signal,
   });
+  for (const warning of warnings) process.stderr.write(`xen-blkback: ${warning}\n`);
   const free = conflicts.length === 0;
   return {
     text: free
@@ -34,6 +35,7 @@ export async function check(
       mode,
       sharing: use.sharing,
       verdict: free ? 'free' : 'busy',
+      warnings,
       rivals: conflicts.map(({ conflict, reason }) => ({ ...describe(conflict), reason })),
     },
     status: free ? 0 : 1,

@@ -1,3 +1,4 @@
+import type { VbdPath } from '../vbd/vbd-path.js';
 import { surveyVbds, type VbdSummary } from '../vbd/vbd-summary.js';
 import type { Outcome, StoreContext } from './run.js';
 import {
@@ -14,7 +15,7 @@ const HEAD = ['VBD', 'DOMAIN', 'VDEV', 'MODE', 'STATE', 'OPENED', 'DEVICE', 'DIS
 export async function list({ store, settings, signal }: StoreContext): Promise<Outcome> {
   const summaries = await surveyVbds(store, settings.sysfs, { signal });
   const errors = summaries.flatMap(({ vbd, error }) =>
-    error === undefined ? [] : [`${vbd.domid}/${vbd.devid}: ${error}`],
+    error === undefined ? [] : [`${nameOf(vbd)}: ${error}`],
   );
   const table = alignColumns([HEAD, ...summaries.map(toRow)]);
   return {
@@ -23,10 +24,15 @@ export async function list({ store, settings, signal }: StoreContext): Promise<O
   };
 }
 
+/** `7/51712`; of a disk that QEMU or tapdisk serves with its kind, `qdisk/7/51712`. */
+function nameOf({ backend }: VbdPath): string {
+  return backend.replace(/^backend\/(vbd\/)?/, '');
+}
+
 function toRow(summary: VbdSummary): string[] {
   const { vbd, domainName, vdev, mode, device, target } = summary;
   return [
-    `${vbd.domid}/${vbd.devid}`,
+    nameOf(vbd),
     domainName ?? '-',
     vdev ?? '-',
     mode ?? '-',

@@ -2,13 +2,14 @@ import { BlkbackError, errorMessage } from '../errors.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { reportFailure } from '../hotplug/report.js';
 import { shorten, toOneLine } from '../util/one-line.js';
+import { requireOwnDomain } from '../vbd/own-domain.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { OpenOptions } from '../xenstore/open.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { logFailure } from './log.js';
 import { complain, print } from './output.js';
 import { SETTINGS, type Settings, settingsFromEnvironment } from './settings.js';
-import { resolveVbd } from './vbd-argument.js';
+import { otherDisk, resolveVbd } from './vbd-argument.js';
 
 /** For XenStore, where the settings that say how long it may take cannot be read. */
 const UNREADABLE_SETTINGS_MS = 2000;
@@ -69,7 +70,7 @@ export async function run(
   return await supervise(
     invocation,
     async (signal) => {
-      vbd = resolveVbd(invocation.vbd, process.env);
+      vbd = await resolve(invocation);
       const settings = await readSettings(invocation, vbd);
       await using context = await open(invocation, settings, signal);
       return await action({ ...context, vbd });
@@ -121,20 +122,36 @@ async function open(
   return { store, settings, signal, invocation, onStep, [Symbol.asyncDispose]: close };
 }
 
+/** A disk that is none of ours is refused where its toolstack looks, too. */
+async function resolve(invocation: Invocation): Promise<VbdPath> {
+  try {
+    return resolveVbd(invocation.vbd, process.env);
+  } catch (error) {
+    const disk = invocation.hotplug ? otherDisk(process.env) : undefined;
+    if (disk !== undefined) await tellToolstack(disk, error);
+    throw error;
+  }
+}
+
 /** The toolstack sees only XenStore, and is to know of a bad setting too. */
 async function readSettings(invocation: Invocation, vbd: VbdPath): Promise<Settings> {
   try {
     return invocation.settings();
   } catch (error) {
-    if (!invocation.hotplug) throw error;
-    const signal = AbortSignal.timeout(UNREADABLE_SETTINGS_MS);
-    try {
-      await using store = await connect({ signal });
-      await reportFailure(store, vbd, error, { signal });
-    } catch {
-      // It is told on stderr all the same.
-    }
+    if (invocation.hotplug) await tellToolstack(vbd, error);
     throw error;
+  }
+}
+
+/** Reports a failure before the settings are known. */
+async function tellToolstack(vbd: VbdPath, error: unknown): Promise<void> {
+  const signal = AbortSignal.timeout(UNREADABLE_SETTINGS_MS);
+  try {
+    await using store = await connect({ signal });
+    await requireOwnDomain(store, vbd, { signal });
+    await reportFailure(store, vbd, error, { signal });
+  } catch {
+    // It is told on stderr all the same.
   }
 }
 

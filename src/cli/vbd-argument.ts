@@ -1,6 +1,7 @@
 import { HotplugError } from '../hotplug/hotplug-error.js';
+import { otherDiskError } from '../hotplug/other-disk.js';
 import { quote } from '../util/one-line.js';
-import { parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
+import { parseOtherPath, parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 
 /**
  * The vbd that a command is about: its argument, a backend path or just `<domid>/<devid>` of a vbd
@@ -14,6 +15,7 @@ export function resolveVbd(argument: string | undefined, environment: NodeJS.Pro
     throw vbdError('no vbd is named: give its backend path, or set XENBUS_PATH as libxl does');
   }
   const vbd = parseVbdPath(path);
+  if (parseOtherPath(path) !== undefined) throw otherDiskError(path);
   if (vbd === undefined) {
     throw vbdError(
       `${quote(path)} is no backend path of a vbd: backend/vbd/<domid>/<devid> is needed, or the same below /local/domain/<domid>/`,
@@ -21,6 +23,14 @@ export function resolveVbd(argument: string | undefined, environment: NodeJS.Pro
   }
   if (argument === undefined) checkCompanions(environment);
   return vbd;
+}
+
+/**
+ * The disk that libxl asks for, if it is one that QEMU or tapdisk serves: it is refused, and its
+ * toolstack is to learn of that where it looks.
+ */
+export function otherDisk({ XENBUS_PATH: path = '' }: NodeJS.ProcessEnv): VbdPath | undefined {
+  return parseOtherPath(path);
 }
 
 function checkCompanions(environment: NodeJS.ProcessEnv): void {

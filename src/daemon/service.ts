@@ -1,5 +1,7 @@
 import { errorMessage } from '../errors.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
+import { otherDiskError } from '../hotplug/other-disk.js';
+import { reportFailure } from '../hotplug/report.js';
 import { rememberStorage } from '../topology/remember-storage.js';
 import { monotonicMs } from '../util/clock.js';
 import { quote } from '../util/one-line.js';
@@ -8,7 +10,7 @@ import { VBD_ROOT } from '../vbd/list-vbds.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
 import { requireOwnDomain } from '../vbd/own-domain.js';
 import { PublicationIndex } from '../vbd/publication-index.js';
-import { parseVbdPath } from '../vbd/vbd-path.js';
+import { parseOtherPath, parseVbdPath } from '../vbd/vbd-path.js';
 import { indexedVbdUses } from '../vbd/vbd-uses.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { BackendWatch, type WatchOptions } from './backend-watch.js';
@@ -62,7 +64,9 @@ export class Service {
   /** Carries out what a hotplug script asks for. */
   async handle({ action, path }: ControlRequest): Promise<void> {
     const vbd = parseVbdPath(path);
-    if (vbd === undefined) {
+    const other = parseOtherPath(path);
+    const named = vbd ?? other;
+    if (named === undefined) {
       throw new HotplugError(`${quote(path)} is no backend path of a vbd`, { code: 'EVBD' });
     }
     await this.#start.wait(START_PATIENCE_MS);
@@ -72,7 +76,12 @@ export class Service {
         code: 'EUNAVAILABLE',
       });
     }
-    await requireOwnDomain(store, vbd);
+    await requireOwnDomain(store, named);
+    if (vbd === undefined) {
+      const error = otherDiskError(path);
+      await reportFailure(store, named, error, {}).catch(() => undefined);
+      throw error;
+    }
     await jobs[action](vbd);
   }
 

@@ -1,8 +1,9 @@
-import { BlockError } from '../block/block-error.js';
+import { BlockError, STILL_OPEN } from '../block/block-error.js';
 import { errorCode } from '../errors.js';
 import { DeviceMap } from '../topology/device-map.js';
+import type { UnexplainedUse } from '../topology/local-use.js';
 import { readPresentDiskseq, readStackedBlock } from '../topology/stacked-block.js';
-import { findUnexplainedOpener, type UnexplainedUse } from '../topology/unexplained-openers.js';
+import { findUnexplainedOpener } from '../topology/unexplained-openers.js';
 import { poll } from '../util/poll.js';
 import type { OpenVbds } from '../vbd/open-vbds.js';
 import type { PublishedDevice } from '../vbd/published-device.js';
@@ -31,7 +32,7 @@ export async function awaitMapperClosed(
     if (!signal.aborted || errorCode(signal.reason) === 'ECANCELED') throw error;
     throw new BlockError(
       `mapper device ${opener?.path} is still open in the kernel (blkback, it seems)`,
-      { code: 'EHELD', cause: error },
+      { code: 'EHELD', cause: error, guestMessage: STILL_OPEN },
     );
   }
 }

@@ -10,6 +10,7 @@ import { type ExportUse, reachOfPath } from '../sharing/export-use.js';
 import type { Sharing } from '../sharing/matrix.js';
 import type { SameVmRule } from '../sharing/same-vm.js';
 import { parseTarget } from '../target/target.js';
+import { describeHidden } from '../topology/hidden-file.js';
 import { unremembered } from '../topology/nearby.js';
 import { readStackedBlock, type StackedBlock } from '../topology/stacked-block.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
@@ -36,6 +37,8 @@ export interface SharingVerdict {
   readonly use: ExportUse;
   /** What stands in the way, each with a sentence; none if it may be attached. */
   readonly conflicts: readonly { readonly conflict: Conflict; readonly reason: string }[];
+  /** What could not be looked for, each as a sentence. */
+  readonly warnings: readonly string[];
 }
 
 /** Nothing is made, so no layer needs a name. */
@@ -73,7 +76,8 @@ export async function checkSharing(
   for await (const conflict of findConflicts(use, await use.look(signal), context)) {
     conflicts.push({ conflict, reason: await explainConflict(use, conflict, context) });
   }
-  return { use, conflicts };
+  const hidden = pinned.kind === 'file' ? await describeHidden(node) : undefined;
+  return { use, conflicts, warnings: hidden === undefined ? [] : [hidden] };
 }
 
 /** What can be told of a device or file without opening it. Returns the device, if it is one. */

@@ -1,4 +1,4 @@
-import { errorCode, errorMessage } from '../errors.js';
+import { BlkbackError, errorCode, errorMessage } from '../errors.js';
 import { SystemError } from '../linux/errno.js';
 import { shorten, toOneLine } from '../util/one-line.js';
 import type { Publication } from '../vbd/publish.js';
@@ -52,14 +52,17 @@ export async function reportAttachFailure(
   await reportFailure(store, vbd, error, options);
 }
 
-/** Tells the toolstack why it failed. Never below a backend that is gone: that would bring it back. */
+/**
+ * Tells the toolstack why it failed, and the guest, which can read its backend directory. Never below a
+ * backend that is gone: that would bring it back.
+ */
 export async function reportFailure(
   store: Xenstore,
   vbd: VbdPath,
   error: unknown,
   options: RequestOptions,
 ): Promise<void> {
-  const message = shorten(toOneLine(errorMessage(error)));
+  const message = shorten(toOneLine(messageForGuest(vbd, error)));
   // A system call that met EBUSY is another matter: it says nothing of who uses the device.
   const busy = errorCode(error) === 'EBUSY' && !(error instanceof SystemError);
   await store.transact(
@@ -70,4 +73,10 @@ export async function reportFailure(
     ],
     options,
   );
+}
+
+/** What a guest may know of an error of its vbd. */
+function messageForGuest(vbd: VbdPath, error: unknown): string {
+  const message = error instanceof BlkbackError ? error.guestMessage : undefined;
+  return message === undefined ? errorMessage(error) : `vbd ${vbd.devid}: ${message}`;
 }

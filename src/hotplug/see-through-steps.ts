@@ -7,6 +7,7 @@ import type { Step } from '../util/steps.js';
 import { awaitDeviceOpened } from '../vbd/opened.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
+import { explainRefusal } from './explain-refusal.js';
 import { reportConnected } from './report.js';
 
 /** From the publication to the moment at which blkback alone has the device. */
@@ -29,7 +30,12 @@ function awaitBlkback(attachment: Attachment): Step<AttachStep> {
     },
     run: async () => {
       const { instance, device } = attachment;
-      const by = await awaitDeviceOpened(store, instance, device.identity.devnum, signal);
+      const { writable } = attachment.plan.request;
+      const by = await awaitDeviceOpened(store, instance, device.identity.devnum, signal).catch(
+        async (error: unknown) => {
+          throw writable ? await explainRefusal(error, device) : error;
+        },
+      );
       attachment.openedBy = by;
       await device.verify(signal);
       return `blkback has it open, as ${by} tells`;

@@ -9,6 +9,8 @@ export interface Mount {
   /** Of the file system: anonymous (major 0) for those that keep no single device, as btrfs does. */
   readonly devnum: Devnum;
   readonly directory: string;
+  /** Which directory of the file system is seen there. */
+  readonly root: string;
   /** What was mounted, as whoever did it called it. */
   readonly source: string;
   /** The kind of file system: `ext4`, `nfs4`. */
@@ -20,6 +22,8 @@ export interface Mount {
   readonly readOnly: boolean;
   /** Device nodes in it are of no effect by this mount. */
   readonly noDevices: boolean;
+  /** The options of the file system, as they stand in the table. */
+  readonly options: string;
 }
 
 /** The mounts of this namespace (proc(5), /proc/self/mountinfo). Throws `SystemError`. */
@@ -52,10 +56,12 @@ export function parseMountinfo(text: string): Mount[] {
         id: Number(fields[0]),
         devnum,
         directory: unescapeOctal(directory),
+        root: unescapeOctal(fields[3] ?? '/'),
         source: unescapeOctal(source),
         type,
         readOnly,
         noDevices,
+        options: superOptions,
       },
     ];
   });
@@ -83,7 +89,7 @@ function readTable(path: string): string {
 }
 
 /** The kernel writes blanks and the like as three octal digits (seq_path, mangle). */
-function unescapeOctal(text: string): string {
+export function unescapeOctal(text: string): string {
   if (!text.includes('\\')) return text;
   const bytes = Buffer.from(text, 'utf8').toString('latin1');
   const plain = bytes.replace(/\\([0-7]{3})/g, (_, octal) =>

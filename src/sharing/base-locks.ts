@@ -4,9 +4,17 @@ import { errorMessage } from '../errors.js';
 import { O_RDWR, OwnedFd } from '../linux/fd.js';
 import { isInMemory } from '../linux/memory-file.js';
 import { tryLockByte } from '../linux/range-lock.js';
+import { baseKey, type Extent } from '../topology/extent.js';
+import { POOL } from '../topology/mapper-segments.js';
 import { handOver } from '../util/hand-over.js';
 import { poll } from '../util/poll.js';
 import { SharingError } from './sharing-error.js';
+
+/** The lock of a base, by its key. */
+export interface BaseLock {
+  readonly key: string;
+  readonly exclusive: boolean;
+}
 
 /** One file for all; what is locked is a byte of it for each base. */
 const LOCK_FILE = 'sharing.lock';
@@ -17,21 +25,38 @@ const LOCK_FILE = 'sharing.lock';
  * meet on no base do not wait for each other, but for two bases whose keys have one hash: then they
  * wait in vain, and no harm is done. Rejects with the signal's reason; `ELOCK` where no lock is to be had.
  *
- * @param keys of the bases, each once, in the order that is the same for everybody.
+ * They are taken in the order that is the same for everybody.
  */
 export async function lockBases(
   runDirectory: string,
-  keys: readonly string[],
-  exclusive: boolean,
+  locks: readonly BaseLock[],
   signal: AbortSignal,
 ): Promise<AsyncDisposable> {
   return await handOver(openLockFile(runDirectory), async (file) => {
-    const positions = [...new Set(keys.map(positionOf))].sort((a, b) => (a < b ? -1 : 1));
-    for (const position of positions) {
+    const wanted = new Map<bigint, boolean>();
+    for (const { key, exclusive } of locks) {
+      const position = positionOf(key);
+      wanted.set(position, exclusive || (wanted.get(position) ?? false));
+    }
+    for (const [position, exclusive] of [...wanted].sort(([a], [b]) => (a < b ? -1 : 1))) {
       await poll(signal, async () => tryLockByte(file, position, exclusive) || undefined);
     }
     return file;
   });
+}
+
+/**
+ * What an export has to lock: a base that it writes for itself alone. What volumes of one thin pool have
+ * beneath the pool they do not keep from each other, only from those who come to it by another way. Pure.
+ */
+export function locksOf(extents: readonly Extent[], writes: boolean): BaseLock[] {
+  const locks = new Map<string, boolean>();
+  for (const { base, beneath = [], readOnly } of extents) {
+    const key = baseKey(base);
+    const isApart = beneath.some((device) => device.startsWith(POOL));
+    locks.set(key, locks.get(key) || (writes && !readOnly && !isApart));
+  }
+  return [...locks].map(([key, exclusive]) => ({ key, exclusive }));
 }
 
 function openLockFile(runDirectory: string): OwnedFd {

@@ -1,13 +1,13 @@
 import type { FileWindow } from '../block/loop/backing-file.js';
 import type { PinnedPath } from '../block/open-path.js';
-import { baseKeys } from '../topology/extent.js';
+import type { Extent } from '../topology/extent.js';
 import { monotonicMs } from '../util/clock.js';
 import { pause } from '../util/retry.js';
 import { backendNode } from '../vbd/vbd-path.js';
-import { lockBases } from './base-locks.js';
+import { type BaseLock, lockBases, locksOf } from './base-locks.js';
 import { type Conflict, findConflicts, isDeparting, type SharingContext } from './conflicts.js';
 import { type ExportUse, reachOfPath } from './export-use.js';
-import { describeConflict } from './sentence.js';
+import { describeConflict, guestSentence } from './sentence.js';
 import { SharingError } from './sharing-error.js';
 
 /** A device whose stack is rebuilt all the time cannot be judged. */
@@ -26,13 +26,13 @@ const LONGEST_PAUSE_MS = 100;
 export class SharingClaim implements AsyncDisposable {
   readonly #runDirectory: string;
   readonly #exclusive: boolean;
-  #keys: readonly string[];
+  #locks: readonly BaseLock[];
   #lock: AsyncDisposable | undefined;
 
   private constructor(runDirectory: string, exclusive: boolean) {
     this.#runDirectory = runDirectory;
     this.#exclusive = exclusive;
-    this.#keys = [];
+    this.#locks = [];
   }
 
   /**
@@ -54,7 +54,7 @@ export class SharingClaim implements AsyncDisposable {
     const claim = new SharingClaim(place.runDirectory, place.exclusive);
     if (!place.checked) return claim;
     const { reach } = await reachOfPath(pinned, window, signal);
-    await claim.#relock(baseKeys(reach.extents), signal);
+    await claim.#relock(claim.#locksOf(reach.extents), signal);
     return claim;
   }
 
@@ -68,10 +68,10 @@ export class SharingClaim implements AsyncDisposable {
     let left = ATTEMPTS;
     for (let ms = FIRST_PAUSE_MS; ; ms = Math.min(ms * 2, LONGEST_PAUSE_MS)) {
       const seen = await wanted.look(context.signal);
-      const keys = baseKeys(seen.reach.extents);
-      if (!keys.every((key) => this.#keys.includes(key))) {
+      const locks = this.#locksOf(seen.reach.extents);
+      if (!locks.every((lock) => this.#has(lock))) {
         if (left-- === 0) throw restless(wanted);
-        await this.#relock(keys, context.signal);
+        await this.#relock(locks, context.signal);
         continue;
       }
       // So it is with most files, and it spares a look at every vbd and loop device that there is.
@@ -86,10 +86,18 @@ export class SharingClaim implements AsyncDisposable {
     }
   }
 
-  async #relock(keys: readonly string[], signal: AbortSignal): Promise<void> {
+  #locksOf(extents: readonly Extent[]): BaseLock[] {
+    return locksOf(extents, this.#exclusive);
+  }
+
+  #has({ key, exclusive }: BaseLock): boolean {
+    return this.#locks.some((lock) => lock.key === key && (lock.exclusive || !exclusive));
+  }
+
+  async #relock(locks: readonly BaseLock[], signal: AbortSignal): Promise<void> {
     await this[Symbol.asyncDispose]();
-    this.#lock = await lockBases(this.#runDirectory, keys, this.#exclusive, signal);
-    this.#keys = keys;
+    this.#lock = await lockBases(this.#runDirectory, locks, signal);
+    this.#locks = locks;
   }
 
   /** Idempotent. */
@@ -122,7 +130,10 @@ export async function busyError(
   conflict: Conflict,
   context: SharingContext,
 ): Promise<SharingError> {
-  return new SharingError(await explainConflict(wanted, conflict, context), { code: 'EBUSY' });
+  return new SharingError(await explainConflict(wanted, conflict, context), {
+    code: 'EBUSY',
+    guestMessage: guestSentence(wanted),
+  });
 }
 
 /** That sentence. */

@@ -1,20 +1,20 @@
+import { type Devnum, sameDevnum } from '../linux/devnum.js';
 import type { DeviceMap } from '../topology/device-map.js';
-import { type Access, findLocalUses, type LocalUse } from '../topology/local-uses.js';
+import { type Extent, overlap } from '../topology/extent.js';
+import { findImageUses } from '../topology/image-uses.js';
+import type { Access, LocalUse, UnexplainedUse } from '../topology/local-use.js';
+import { findLocalUses } from '../topology/local-uses.js';
 import type { Surroundings } from '../topology/nearby.js';
 import type { Reach } from '../topology/reach.js';
-import {
-  findUnexplainedLoops,
-  findUnexplainedOpener,
-  type UnexplainedUse,
-} from '../topology/unexplained-openers.js';
+import { findUnexplainedLoops, findUnexplainedOpener } from '../topology/unexplained-openers.js';
 import { breathe } from '../util/breathe.js';
 import { sameVbd, type VbdPath } from '../vbd/vbd-path.js';
 import type { VbdUse, VbdUses } from '../vbd/vbd-uses.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import type { ExportUse } from './export-use.js';
-import { findGuestUses, type GuestUse } from './guest-uses.js';
+import { findGuestUses, type GuestUse, isStale } from './guest-uses.js';
 import { mayShare } from './matrix.js';
-import type { SameVmRule } from './same-vm.js';
+import { compareVms, readDomains, type SameVmRule } from './same-vm.js';
 
 /** A use that forbids the export. */
 export type Conflict = GuestUse | LocalUse | UnexplainedUse;
@@ -46,6 +46,7 @@ export async function* findConflicts(
 ): AsyncGenerator<Conflict> {
   const readers = !mayShare(wanted.sharing, wanted.access, 'read-only');
   if (!readers && mayShare(wanted.sharing, wanted.access, 'read-write')) return;
+  const clashes = clashesWith(wanted, reach.extents);
   const known = new Set(reach.stack);
   const uses = await context.uses.list({ signal: context.signal });
   // It takes a moment for each vbd there is.
@@ -60,18 +61,54 @@ export async function* findConflicts(
   const devices = others.map(({ devnum }) => devnum);
   const nearby = await context.surroundings.near({ ...reach, map, devices, readers });
   const close = others.filter(({ devnum }) => nearby.mayHave(devnum));
-  for await (const { theirs, ...guest } of findGuestUses(wanted, close, { map, reach }, context)) {
+  const look = { map, reach, clashes };
+  for await (const { theirs, ...guest } of findGuestUses(wanted, close, look, context)) {
     // Claims within its stack are its own, and need no further explanation.
     for (const device of theirs.stack) known.add(device);
     if (!guest.tolerated) yield guest;
   }
-  const query = { ...reach, known, nearby, readers, signal: context.signal };
+  const isGuests = (devnum: Devnum): boolean =>
+    uses.some((use) => sameDevnum(use.devnum, devnum) && !isStale(map, use));
+  const query = { ...reach, known, nearby, clashes, isGuests, signal: context.signal };
   yield* findLocalUses(map, query);
+  for (const image of findImageUses(query)) {
+    if (!(await isOwnDeviceModel(image, wanted, context))) yield image;
+  }
   yield* await findUnexplainedLoops(map, query);
   if (wanted.mapper === undefined) return;
   const guests = uses.filter(({ open }) => open).map(({ devnum }) => devnum);
   const opener = await findUnexplainedOpener(map, wanted.mapper, guests);
   if (opener !== undefined) yield opener;
+}
+
+/** Whether it is QEMU that has an image open, for the guest that is to get it: an emulated disk. */
+async function isOwnDeviceModel(
+  { domid }: LocalUse,
+  wanted: ExportUse,
+  { store, sameVm, signal }: SharingContext,
+): Promise<boolean> {
+  if (domid === undefined || wanted.domid === undefined) return false;
+  if (domid === wanted.domid) return true;
+  const [theirs, ours] = await readDomains(store, [domid, wanted.domid], { signal });
+  return theirs !== undefined && ours !== undefined && compareVms(ours, theirs, sameVm) === 'same';
+}
+
+/** Whether a use of some bytes forbids the export of others. */
+function clashesWith(
+  { sharing, access }: ExportUse,
+  extents: readonly Extent[],
+): (theirAccess: Access, theirs: readonly Extent[]) => boolean {
+  return (theirAccess, theirs) =>
+    overlap(
+      extents,
+      theirs,
+      (a, b) => !mayShare(sharing, accessThrough(access, a), accessThrough(theirAccess, b)),
+    );
+}
+
+/** Some bytes are only read, also by those who write to the device. */
+function accessThrough(access: Access, { readOnly }: Extent): Access {
+  return readOnly ? 'read-only' : access;
 }
 
 /** How the device of a vbd is used. */

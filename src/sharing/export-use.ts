@@ -1,9 +1,12 @@
+import { readlinkSync } from 'node:fs';
 import type { BlockDevice } from '../block/block-device.js';
 import type { PinnedPath } from '../block/open-path.js';
 import { type Devnum, devnumFromStat, formatDevnum } from '../linux/devnum.js';
+import type { OwnedFd } from '../linux/fd.js';
 import { hasToItself } from '../linux/lease.js';
 import { DeviceMap, fileExtent } from '../topology/device-map.js';
-import type { Access } from '../topology/local-uses.js';
+import type { Access } from '../topology/local-use.js';
+import { mayBeOverlay, realFileOf } from '../topology/overlay.js';
 import type { Reach } from '../topology/reach.js';
 import type { Sharing } from './matrix.js';
 
@@ -57,7 +60,9 @@ export function exportUse(device: BlockDevice, terms: ExportTerms): ExportUse {
     mapper: identity.mapper && identity.devnum,
     encrypted: terms.encrypted,
     look: (signal) => reachOfDevice(device, signal),
-    isAlone: () => file !== undefined && hasToItself(file, access),
+    // Through an overlay the kernel does not see who has the file below open.
+    isAlone: () =>
+      file !== undefined && hasToItself(file, access) && !mayBeOverlay(identity.loop?.device ?? 0n),
   };
 }
 
@@ -81,6 +86,13 @@ export async function reachOfPath(
   const map = new DeviceMap(signal);
   const found = fd.inode;
   if (kind === 'block') return { map, reach: await map.reach(devnumFromStat(found.rdev)) };
-  const extents = [fileExtent(found, window.offset, window.size)];
+  const own = fileExtent(found, window.offset, window.size);
+  const real = mayBeOverlay(found.dev) ? await realFileOf(pathOf(fd)) : undefined;
+  const extents = real === undefined ? [own] : [own, { ...own, ...real }];
   return { map, reach: { extents, stack: new Set(), unclaimed: [] } };
+}
+
+/** As the kernel has it. */
+function pathOf(fd: OwnedFd): string {
+  return readlinkSync(`/proc/self/fd/${fd.fd}`);
 }

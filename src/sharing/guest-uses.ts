@@ -1,10 +1,13 @@
 import { readMapper } from '../linux/device-mapper.js';
-import { type Devnum, parseDevnum } from '../linux/devnum.js';
-import { type DeviceMap, hasBase } from '../topology/device-map.js';
-import type { Access } from '../topology/local-uses.js';
+import { type Devnum, devnumFromStat, parseDevnum } from '../linux/devnum.js';
+import { type FileStat, isBlockDevice, statPath } from '../linux/file-stat.js';
+import { type DeviceMap, fileExtent, hasBase } from '../topology/device-map.js';
+import type { Extent } from '../topology/extent.js';
+import type { Access } from '../topology/local-use.js';
 import { knownFileOfLoop } from '../topology/loop-backing.js';
 import type { Reach } from '../topology/reach.js';
-import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
+import { type OtherDisk, readOtherDisks } from '../vbd/other-disks.js';
+import { backendNode, sameVbd, type VbdPath } from '../vbd/vbd-path.js';
 import type { VbdUse } from '../vbd/vbd-uses.js';
 import type { SharingContext } from './conflicts.js';
 import type { ExportUse } from './export-use.js';
@@ -16,9 +19,9 @@ export interface GuestUse {
   readonly access: Access;
   readonly vbd: VbdPath;
   readonly domain: DomainIdentity;
-  /** Its device: the kernel's name of it, and its number. */
+  /** Its device: the kernel's name of it, and its number; or the file that QEMU serves to it. */
   readonly path: string;
-  readonly devnum: Devnum;
+  readonly devnum: Devnum | undefined;
   /** blkback has it open, as the kernel says. */
   readonly open: boolean;
   /** XenStore knows the vbd no more, although blkback has its device open. */
@@ -36,19 +39,27 @@ interface Candidate extends Pick<GuestUse, 'vbd' | 'access' | 'path' | 'devnum' 
 interface Look {
   readonly map: DeviceMap;
   readonly reach: Reach;
+  /** Whether a use of this access that has these bytes forbids the export. */
+  readonly clashes: (access: Access, extents: readonly Extent[]) => boolean;
 }
 
-/** The vbds, of those given, that have bytes of an export. */
+/** The vbds, of those given, and the disks that others serve, that have bytes of an export. */
 export async function* findGuestUses(
   wanted: ExportUse,
   uses: readonly VbdUse[],
   look: Look,
   context: SharingContext,
 ): AsyncGenerator<GuestUse & { readonly theirs: Reach }> {
-  const looks = uses.map((use) => compare(use, look));
+  const { store, signal, own } = context;
+  const others = (await readOtherDisks(store, { signal })).filter(
+    ({ vbd }) => own === undefined || !sameVbd(vbd, own),
+  );
+  const looks = [
+    ...uses.map((use) => compare(use, look)),
+    ...others.map((disk) => compareOther(disk, look)),
+  ];
   const candidates = (await Promise.all(looks)).filter((candidate) => candidate !== undefined);
   if (candidates.length === 0) return;
-  const { store, signal } = context;
   const domids = new Set(candidates.map(({ vbd }) => vbd.domid));
   if (wanted.domid !== undefined) domids.add(wanted.domid);
   const [domains, frontends] = await Promise.all([
@@ -79,19 +90,49 @@ export async function* findGuestUses(
   }
 }
 
-async function compare(use: VbdUse, { map, reach }: Look): Promise<Candidate | undefined> {
+async function compare(use: VbdUse, { map, reach, clashes }: Look): Promise<Candidate | undefined> {
   const { vbd, devnum, open, writable } = use;
   // Only what blkback does not have open can be stale: its number may be another device's by now.
   if (!open) {
     // Either it still stands on that other file, or it is stale: no need to ask which.
     const file = await knownFileOfLoop(devnum, use.diskseq);
     if (file !== undefined && !hasBase(reach.extents, file)) return undefined;
-    if (use.diskseq !== undefined && use.diskseq !== map.diskseq(devnum)) return undefined;
+    if (isStale(map, use)) return undefined;
   }
   const theirs = await map.reachWithin(devnum, reach.extents);
   const path = theirs && map.block(devnum)?.path;
   if (theirs === undefined || path === undefined) return undefined;
-  return { vbd, access: writable ? 'read-write' : 'read-only', path, devnum, open, theirs };
+  const access = writable ? 'read-write' : 'read-only';
+  return clashes(access, theirs.extents) ? { vbd, access, path, devnum, open, theirs } : undefined;
+}
+
+/** How long the file of another guest's disk is waited for; milliseconds. */
+const LOOK_MS = 1000;
+
+/** The same for a disk that QEMU or tapdisk serves: it has what its toolstack names. */
+async function compareOther(
+  { vbd, devnum, path, writable }: OtherDisk,
+  { map, clashes }: Look,
+): Promise<Candidate | undefined> {
+  const found = devnum === undefined && path !== undefined ? await look(path) : undefined;
+  const device = devnum ?? (found && isBlockDevice(found) ? devnumFromStat(found.rdev) : undefined);
+  const extents = device === undefined && found ? [fileExtent(found, 0n, undefined)] : [];
+  const theirs = device
+    ? await map.reach(device)
+    : { extents, stack: new Set<string>(), unclaimed: [] };
+  const access = writable ? 'read-write' : 'read-only';
+  if (!clashes(access, theirs.extents)) return undefined;
+  const name = (device && map.block(device)?.path) ?? path ?? '';
+  return { vbd, access, path: name, devnum: device, open: false, theirs };
+}
+
+async function look(path: string): Promise<FileStat | undefined> {
+  return await statPath(path, AbortSignal.timeout(LOOK_MS)).catch(() => undefined);
+}
+
+/** Whether the number that a vbd names is another device's by now. */
+export function isStale(map: DeviceMap, { devnum, diskseq, open }: VbdUse): boolean {
+  return !open && diskseq !== undefined && diskseq !== map.diskseq(devnum);
 }
 
 /**

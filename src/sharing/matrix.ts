@@ -1,4 +1,4 @@
-import type { Access } from '../topology/local-uses.js';
+import type { Access } from '../topology/local-use.js';
 
 /**
  * What a vbd tolerates beside itself on the same bytes, by others than its own virtual machine:

@@ -1,5 +1,6 @@
 import { formatDevnum } from '../linux/devnum.js';
-import type { Access } from '../topology/local-uses.js';
+import type { FamiliarDevice } from '../topology/familiar-name.js';
+import type { Access } from '../topology/local-use.js';
 import { toOneLine } from '../util/one-line.js';
 import type { Conflict } from './conflicts.js';
 import type { ExportUse } from './export-use.js';
@@ -29,19 +30,29 @@ function describeUse(conflict: Conflict, vdev: string | undefined): string {
     case 'guest':
       return describeGuest(conflict, vdev);
     case 'mount':
-      return `mounted ${conflict.access} here, ${conflict.path} on ${conflict.where}`;
+      return `mounted ${conflict.access} here, ${withName(conflict.path, conflict.holder)} on ${conflict.where}`;
     case 'swap':
       return `used as swap here (${conflict.path})`;
     case 'claim':
       return conflict.where === ''
         ? `held exclusively here by a program that has opened ${conflict.path}`
-        : `in use here: ${conflict.where} stands on ${conflict.path}`;
+        : `in use here: ${withName(conflict.where, conflict.holder)} stands on ${conflict.path}`;
+    case 'image': {
+      const who = conflict.where || 'a program that cannot be seen from here';
+      return `open ${conflict.access} here in ${who}, which has locked it as a disk image`;
+    }
     case 'unexplained': {
       const who =
         conflict.processes.join(', ') || 'the kernel, by all signs for a vbd that has ended';
-      return `still held open here by ${who}, through ${conflict.path}`;
+      return `still held open here by ${who}, through ${withName(conflict.path, conflict.holder)}`;
     }
   }
+}
+
+/** People know `vg0/root`, and the kernel says `/dev/dm-3`. */
+function withName(path: string, device: FamiliarDevice | undefined): string {
+  const known = device?.name;
+  return known === undefined || path.endsWith(`/${known}`) ? path : `${known} (${path})`;
 }
 
 function describeGuest(guest: GuestUse, vdev: string | undefined): string {
@@ -61,14 +72,41 @@ function describeGuest(guest: GuestUse, vdev: string | undefined): string {
   return `attached ${access} to ${disk}${reason}`;
 }
 
-function advice({ sharing, access }: ExportUse, conflict: Conflict): string {
+function advice(wanted: ExportUse, conflict: Conflict): string {
   if (conflict.kind === 'unexplained' || (conflict.kind === 'guest' && conflict.nodesGone)) {
     return 'it is free as soon as that is closed';
   }
+  const end = endOf(conflict);
+  return `${end === undefined ? '' : `${end} ends that; `}${allowing(wanted, conflict)}`;
+}
+
+/** The command that ends a use; `undefined` where none is known. */
+function endOf(conflict: Conflict): string | undefined {
+  switch (conflict.kind) {
+    case 'mount':
+      return `umount ${conflict.where}`;
+    case 'swap':
+      return `swapoff ${conflict.path}`;
+    case 'claim':
+      return conflict.holder?.end;
+    default:
+      return undefined;
+  }
+}
+
+function allowing({ sharing, access }: ExportUse, conflict: Conflict): string {
   const readerHelps: Access = 'read-only';
   if (access !== readerHelps && conflict.access === readerHelps && sharing === 'deny') {
     return 'mode r could, or sharing=read-only';
   }
   if (access === readerHelps && sharing === 'deny') return 'sharing=read-only permits that';
   return 'sharing=allow would not ask';
+}
+
+/**
+ * The same for the guest that is refused, which can read it: who it is, and by what path, is not for
+ * guests to know.
+ */
+export function guestSentence({ access }: ExportUse): string {
+  return `its disk cannot be had ${access}, as others use the same bytes; the log of the backend domain says who`;
 }

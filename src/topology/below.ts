@@ -1,6 +1,7 @@
 import { type Devnum, devnumFromStat } from '../linux/devnum.js';
 import type { LoopStatus } from '../linux/loop-ioctl.js';
-import { readMapperSegments, type Segment } from './mapper-segments.js';
+import { hiddenSegments, readMapperSegments, type Segment } from './mapper-segments.js';
+import { mayBeOverlay, realFileOf } from './overlay.js';
 import type { Below } from './reach.js';
 import type { StackedBlock } from './stacked-block.js';
 
@@ -23,20 +24,41 @@ export async function readBelow(
     // A claim of the disk and one of its partition exclude each other: one of them is enough.
     return { segments: [{ at: 0n, start, length: size, lower: disk }], unclaimed: [] };
   }
-  if (kind === 'loop') return belowLoop(await readLoop(devnum));
-  const mapped = kind === 'mapper' ? await readMapperSegments(devnum, signal) : undefined;
-  return belowDisk(devnum, mapped ?? block.slaves.map(anywhereOn));
+  if (kind === 'loop') return await withRealFile(block, belowLoop(await readLoop(devnum)));
+  const mapped = kind === 'mapper' ? await mappedSegments(block, signal) : undefined;
+  return belowDisk(block, mapped);
 }
 
-/** What lies below a disk that has claimed what it stands on; its own bytes if it stands on nothing. Pure. */
-export function belowDisk(devnum: Devnum, segments: readonly Segment[]): Below {
+/** What the live table of a mapper device says; `undefined` where it has none. Throws `SystemError`. */
+export async function mappedSegments(
+  block: StackedBlock,
+  signal?: AbortSignal,
+): Promise<readonly Segment[] | undefined> {
+  return await readMapperSegments(block.devnum, () => block.slaves, signal);
+}
+
+/**
+ * What lies below a disk that has claimed what it stands on; its own bytes if it stands on nothing.
+ * Neither md nor bcache nor DRBD tells which bytes are where.
+ *
+ * @param mapped what its table says, of a mapper device that has one.
+ */
+export function belowDisk(block: StackedBlock, mapped: readonly Segment[] | undefined): Below {
+  const { devnum, slaves } = block;
+  // A table that is only loaded claims its devices too, and says nothing of the bytes.
+  const segments = mapped ?? (slaves.length > 0 ? hiddenSegments(devnum, ALL, slaves) : []);
   if (segments.length > 0) return { segments, unclaimed: [] };
-  return { segments: [{ ...ALL, base: { kind: 'disk', devnum } }], unclaimed: [] };
+  const base = { kind: 'disk', devnum, wwid: block.wwid } as const;
+  return { segments: [{ ...ALL, base }], unclaimed: [] };
 }
 
-/** All of a device below, in no order that is known. */
-export function anywhereOn(lower: Devnum): Segment {
-  return { at: 0n, length: undefined, start: 0n, lower };
+/** Adds the file behind one that the loop driver has opened through an overlay. */
+export async function withRealFile(block: StackedBlock, below: Below): Promise<Below> {
+  const [file] = below.segments;
+  if (file === undefined || !('base' in file) || file.base.kind !== 'file') return below;
+  if (!mayBeOverlay(file.base.device)) return below;
+  const real = await realFileOf(block.backingFile);
+  return real === undefined ? below : { ...below, segments: [file, { ...file, ...real }] };
 }
 
 /** What lies below a loop device; nothing where it is not bound. Pure. */

@@ -1,16 +1,27 @@
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
 
-/** What has bytes of its own that can be seen nowhere below: a file, a disk, a thin volume of a pool. */
+/**
+ * What uses are compared on: a file, a disk, a device that does not tell where its bytes lie below, a
+ * thin volume of a pool, a device as snapshots of it see it.
+ */
 export type Base =
   | { readonly kind: 'file'; readonly device: bigint; readonly inode: bigint }
-  | { readonly kind: 'disk'; readonly devnum: Devnum }
-  | { readonly kind: 'thin'; readonly pool: Devnum; readonly id: string };
+  | { readonly kind: 'disk'; readonly devnum: Devnum; readonly wwid?: string | undefined }
+  | { readonly kind: 'thin'; readonly pool: Devnum; readonly id: string }
+  | { readonly kind: 'origin'; readonly devnum: Devnum };
 
 /** A run of bytes on a base, from `start` up to `end`, or without an end. */
 export interface Extent {
   readonly base: Base;
   readonly start: bigint;
   readonly end: bigint | undefined;
+  /**
+   * The devices on the way down to it that do not tell where their bytes lie, by keys. Two uses that
+   * stand on the same one are compared there and not here.
+   */
+  readonly beneath?: readonly string[] | undefined;
+  /** Whoever has it reads these bytes at the most, also where he writes others. */
+  readonly readOnly?: true | undefined;
 }
 
 /** A part of a device, in bytes of that device. */
@@ -27,24 +38,35 @@ export function baseKey(base: Base): string {
     case 'file':
       return `file ${base.device}:${base.inode}`;
     case 'disk':
-      return `disk ${formatDevnum(base.devnum)}`;
+      // One disk may show under several numbers.
+      return `disk ${base.wwid ?? formatDevnum(base.devnum)}`;
     case 'thin':
       return `thin ${formatDevnum(base.pool)}:${base.id}`;
+    case 'origin':
+      return `origin ${formatDevnum(base.devnum)}`;
   }
 }
 
-/** The keys of all bases, each once, in an order that is the same for everybody. */
-export function baseKeys(extents: readonly Extent[]): string[] {
-  return [...new Set(extents.map(({ base }) => baseKey(base)))].sort();
-}
-
-/** Whether two sets of extents have a byte in common. */
-export function overlap(some: readonly Extent[], others: readonly Extent[]): boolean {
-  return some.some((a) => others.some((b) => meet(a, b)));
+/** Whether two sets of extents have a byte in common, of those pairs that count. */
+export function overlap(
+  some: readonly Extent[],
+  others: readonly Extent[],
+  counts: (a: Extent, b: Extent) => boolean = () => true,
+): boolean {
+  return some.some((a) => others.some((b) => meet(a, b) && counts(a, b)));
 }
 
 function meet(a: Extent, b: Extent): boolean {
-  return baseKey(a.base) === baseKey(b.base) && !isEmpty(intersect(a, b));
+  return (
+    baseKey(a.base) === baseKey(b.base) &&
+    !isEmpty(intersect(a, b)) &&
+    isComparable(a.beneath, b.beneath)
+  );
+}
+
+/** Whether extents of one base are to be compared there: they have met on no device above it. Pure. */
+export function isComparable(a: Extent['beneath'] = [], b: Extent['beneath'] = []): boolean {
+  return !a.some((key) => b.includes(key));
 }
 
 /** What two windows of one device have in common; it may be empty. */

@@ -1,69 +1,68 @@
+import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import { isBlockDevice, statPath } from '../linux/file-stat.js';
 import { type Mount, readMounts, readSwaps } from '../linux/mounts.js';
 import { isClaimed, isClaimedForLong } from './claims.js';
 import { type DeviceMap, fileExtent } from './device-map.js';
 import { type Extent, overlap } from './extent.js';
-import type { Nearby } from './nearby.js';
-import { readHolders, readPartitions } from './stacked-block.js';
+import { familiarMapper } from './familiar-name.js';
+import { HolderUses } from './holder-uses.js';
+import type { Access, LocalUse, Sought, UnexplainedUse } from './local-use.js';
+import { readPartitions } from './stacked-block.js';
 
-export type Access = 'read-only' | 'read-write';
-
-/** A use that this domain itself makes of some bytes. */
-export interface LocalUse {
-  readonly kind: 'mount' | 'swap' | 'claim';
-  readonly access: Access;
-  /** Path of the device or file that is used. */
-  readonly path: string;
-  /** Where it is mounted, or what stands on it; empty where only the claim is known. */
-  readonly where: string;
-  readonly devnum: Devnum | undefined;
-}
-
-/** Whose uses are looked for. */
-export interface Sought {
+/** A mount or swap space, with the bytes that it has. */
+interface NamedUse {
+  readonly use: LocalUse;
   readonly extents: readonly Extent[];
-  /** Devices of the export itself whose claim says something (`Reach.unclaimed`). */
-  readonly unclaimed: readonly Devnum[];
-  /** Devices that may have some of the bytes too. */
-  readonly nearby: Nearby;
-  /** Devices, `major:minor`, whose claims are accounted for: of the export itself and of guests. */
-  readonly known: ReadonlySet<string>;
-  /** Whether read-only uses are of interest too. */
-  readonly readers: boolean;
-  readonly signal: AbortSignal;
 }
 
 /**
- * The uses that this domain makes of the sought bytes, as far as they are of interest: mounts, swap,
+ * The uses that this domain makes of the sought bytes, as far as they forbid the export: mounts, swap,
  * and exclusive claims of a device that reaches them. Throws `SystemError`.
  */
-export async function* findLocalUses(map: DeviceMap, sought: Sought): AsyncGenerator<LocalUse> {
+export async function* findLocalUses(
+  map: DeviceMap,
+  sought: Sought,
+): AsyncGenerator<LocalUse | UnexplainedUse> {
   const [mounts, swaps] = await Promise.all([
     mountUses(map, sought.extents),
     swapUses(map, sought.extents),
   ]);
-  const named = [...mounts, ...swaps];
-  yield* named.filter(({ access }) => access === 'read-write' || sought.readers);
+  const found = [...mounts, ...swaps];
+  const named = found.map(({ use }) => use);
+  yield* found
+    .filter(({ use, extents }) => sought.clashes(use.access, extents))
+    .map(({ use }) => use);
+  const holders = new HolderUses(map, sought, named);
   for (const devnum of await claimable(map, sought)) {
-    if (!(await isClaimed(map, devnum, sought.signal))) continue;
-    for (const use of await explainClaim(map, devnum, named, sought)) {
-      if (use.access === 'read-write' || sought.readers) yield use;
-    }
+    const isOwn = sought.unclaimed.some((one) => sameDevnum(one, devnum));
+    if (!isOwn && map.block(devnum)?.kind === 'mapper') yield* holders.of(devnum);
+    else if (await isClaimed(map, devnum, sought.signal))
+      yield* explainClaim(map, devnum, holders, sought);
   }
 }
 
-async function mountUses(map: DeviceMap, extents: readonly Extent[]): Promise<LocalUse[]> {
-  const uses: LocalUse[] = [];
+async function mountUses(map: DeviceMap, extents: readonly Extent[]): Promise<NamedUse[]> {
+  const uses: NamedUse[] = [];
   const seen = new Set<string>();
   for (const mount of await readMounts()) {
     const devnum = await mountedDevice(mount);
     if (devnum === undefined || seen.has(formatDevnum(devnum))) continue;
     seen.add(formatDevnum(devnum));
-    if ((await map.reachWithin(devnum, extents)) === undefined) continue;
+    const reach = await map.reachWithin(devnum, extents);
+    if (reach === undefined) continue;
     const access = mount.readOnly ? 'read-only' : 'read-write';
-    const path = map.block(devnum)?.path ?? mount.source;
-    uses.push({ kind: 'mount', access, path, where: mount.directory, devnum });
+    const block = map.block(devnum);
+    const mapper = block?.kind === 'mapper' ? await readMapper({ devnum }) : undefined;
+    const use = {
+      kind: 'mount',
+      access,
+      path: block?.path ?? mount.source,
+      where: mount.directory,
+      devnum,
+      holder: mapper && familiarMapper(mapper),
+    } as const;
+    uses.push({ use, extents: reach.extents });
   }
   return uses;
 }
@@ -74,15 +73,14 @@ async function mountedDevice({ devnum, source }: Mount): Promise<Devnum | undefi
   return source.startsWith('/dev/') ? (await look(source)).devnum : undefined;
 }
 
-async function swapUses(map: DeviceMap, wanted: readonly Extent[]): Promise<LocalUse[]> {
-  const uses: LocalUse[] = [];
+async function swapUses(map: DeviceMap, wanted: readonly Extent[]): Promise<NamedUse[]> {
+  const uses: NamedUse[] = [];
   for (const path of await readSwaps()) {
     const { devnum, extents } = await look(path);
-    const isNear = devnum
-      ? (await map.reachWithin(devnum, wanted)) !== undefined
-      : overlap(extents, wanted);
-    if (!isNear) continue;
-    uses.push({ kind: 'swap', access: 'read-write', path, where: '', devnum });
+    const reached = devnum ? (await map.reachWithin(devnum, wanted))?.extents : extents;
+    if (reached === undefined || !overlap(reached, wanted)) continue;
+    const use = { kind: 'swap', access: 'read-write', path, where: '', devnum } as const;
+    uses.push({ use, extents: reached });
   }
   return uses;
 }
@@ -113,54 +111,32 @@ async function claimable(map: DeviceMap, sought: Sought): Promise<Devnum[]> {
 }
 
 /**
- * Says who has claimed a device, or partitions of it: mounts and swap are told already (`named`), the
- * others are what stands on it, or a program that cannot be told.
+ * Says who has claimed a device, or partitions of it: mounts and swap are told already, the others are
+ * what stands on it, or a program that cannot be told.
  */
-async function explainClaim(
+async function* explainClaim(
   map: DeviceMap,
   devnum: Devnum,
-  named: readonly LocalUse[],
-  { known, extents, signal }: Sought,
-): Promise<LocalUse[]> {
+  holders: HolderUses,
+  { extents, clashes, signal }: Sought,
+): AsyncGenerator<LocalUse | UnexplainedUse> {
   const block = map.block(devnum);
-  if (block === undefined) return [];
+  if (block === undefined) return;
   const partitions = readPartitions(block);
   const disk = block.partition?.disk;
-  const uses: LocalUse[] = [];
   for (const part of partitions.length > 0 ? partitions : [devnum]) {
-    if ((await map.reachWithin(part, extents)) === undefined) continue;
-    const family = [part, devnum, ...(disk ? [disk] : [])];
-    const stacked = dedupe(family).flatMap((member) => {
-      const lower = map.block(member);
-      return lower ? readHolders(lower).map((holder) => ({ holder, lower })) : [];
-    });
-    for (const { holder, lower } of stacked) {
-      if (known.has(formatDevnum(holder))) continue;
-      // It has claimed all of the device, and may be known to use but a part of it.
-      const above = await map.reach(holder);
-      const isExact = above.stack.has(formatDevnum(lower.devnum));
-      if (isExact && !overlap(above.extents, extents)) continue;
-      uses.push(claim(map, lower.path, holder));
-    }
-    const isTold = named.some((use) =>
-      family.some((member) => use.devnum && sameDevnum(use.devnum, member)),
-    );
-    if (stacked.length > 0 || isTold || !(await isClaimedForLong(map, part, signal))) continue;
-    uses.push(claim(map, map.block(part)?.path ?? block.path, undefined, part));
+    const reach = await map.reachWithin(part, extents);
+    if (reach === undefined) continue;
+    const family = dedupe([part, devnum, ...(disk ? [disk] : [])]);
+    const stacked = family.flatMap((member) => holders.list(member));
+    for (const { holder, lower } of stacked) yield* holders.of(holder, lower);
+    const isTold = family.some((member) => holders.isTold(member));
+    if (stacked.length > 0 || isTold) continue;
+    const device = map.block(part);
+    const access: Access = device?.readOnly ? 'read-only' : 'read-write';
+    if (!clashes(access, reach.extents) || !(await isClaimedForLong(map, part, signal))) continue;
+    yield { kind: 'claim', access, path: device?.path ?? block.path, where: '', devnum: part };
   }
-  return uses;
-}
-
-function claim(
-  map: DeviceMap,
-  path: string,
-  holder: Devnum | undefined,
-  devnum = holder,
-): LocalUse {
-  const device = devnum && map.block(devnum);
-  const access = device?.readOnly ? 'read-only' : 'read-write';
-  const where = holder ? (map.block(holder)?.path ?? '') : '';
-  return { kind: 'claim', access, path, where, devnum };
 }
 
 function dedupe(devnums: readonly Devnum[]): Devnum[] {

@@ -2,6 +2,7 @@ import { type Devnum, formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
 import { KERNEL_VERSION, TELLS_LOOPS_APART } from '../linux/kernel-version.js';
 import type { LoopStatus } from '../linux/loop-ioctl.js';
 import { baseKey } from './extent.js';
+import { mayBeOverlay } from './overlay.js';
 
 /** What a loop device stands on, by the number and the disk sequence number of the device. */
 interface Backing {
@@ -73,6 +74,8 @@ export async function knownFileOfLoop(
 
 function fileKey(status: LoopStatus | undefined): string | undefined {
   if (status === undefined || status.rdevice !== 0n) return undefined;
+  // Then it has the bytes of another file, too.
+  if (mayBeOverlay(status.device)) return undefined;
   return baseKey({ kind: 'file', device: status.device, inode: status.inode });
 }
 

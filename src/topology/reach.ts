@@ -42,20 +42,42 @@ export async function followDown(
   const extents: Extent[] = [];
   const stack = new Set<string>();
   const unclaimed = [devnum];
-  const descend = async (device: Devnum, window: Window, depth: number): Promise<void> => {
-    if (isEmpty(window) || depth > DEEPEST) return;
+  const seen = new Set<string>();
+  const descend = async (device: Devnum, way: Way, depth: number): Promise<void> => {
+    if (isEmpty(way) || depth > DEEPEST) return;
+    // A volume of many pieces comes to the same disks with each of them.
+    const step = describeStep(device, way);
+    if (seen.has(step)) return;
+    seen.add(step);
     const found = await below(device);
     if (found === undefined) return;
     stack.add(formatDevnum(device));
     unclaimed.push(...found.unclaimed);
     for (const segment of found.segments) {
-      const part = projectSegment(window, segment);
-      if ('base' in segment) extents.push({ base: segment.base, ...part });
-      else await descend(segment.lower, part, depth + 1);
+      const part = follow(way, segment);
+      if ('lower' in segment) await descend(segment.lower, part, depth + 1);
+      else extents.push({ base: segment.base, ...part });
     }
   };
   await descend(devnum, WHOLE, 0);
   return { extents, stack, unclaimed };
+}
+
+/** Which bytes of a device are of interest, and how one came to them. */
+type Way = Omit<Extent, 'base'>;
+
+function follow(way: Way, segment: Segment): Way {
+  const beneath = [...(way.beneath ?? []), ...(segment.beneath ? [segment.beneath] : [])];
+  return {
+    ...projectSegment(way, segment),
+    // In one order, so that the same devices give the same place.
+    ...(beneath.length > 0 && { beneath: [...new Set(beneath)].sort() }),
+    ...((way.readOnly || segment.readOnly) && { readOnly: true }),
+  };
+}
+
+function describeStep(device: Devnum, { start, end, beneath = [], readOnly }: Way): string {
+  return [formatDevnum(device), start, end, readOnly, ...beneath].join(' ');
 }
 
 /** Where a window lies below; all of the spread, where that is all that is known. */
@@ -64,5 +86,6 @@ function projectSegment(window: Window, segment: Segment): Window {
   if (length === undefined && !endless) return WHOLE;
   if (spread === undefined) return project(window, { at, start, length });
   const part = intersect(window, windowOf(at, length));
-  return isEmpty(part) ? part : windowOf(start, spread);
+  if (isEmpty(part)) return { start: 0n, end: 0n };
+  return spread === 'all' ? WHOLE : windowOf(start, spread);
 }

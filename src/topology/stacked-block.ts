@@ -1,8 +1,10 @@
 import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { type Devnum, devnumKey, formatDevnum, parseDevnum } from '../linux/devnum.js';
-import { SystemError, throwShortage } from '../linux/errno.js';
+import { SystemError } from '../linux/errno.js';
 import { isInMemory, readMemoryFile, readMemoryLink } from '../linux/memory-file.js';
+import { readAttributeText as read, readText } from './attribute-text.js';
+import { readWwid } from './wwid.js';
 
 const SECTOR = 512n;
 /** Part of the path of a device in sysfs that has no parent (drivers/base/core.c, get_device_parent). */
@@ -13,6 +15,7 @@ export class StackedBlock {
   readonly devnum: Devnum;
   readonly directory: string;
   readonly kind: 'disk' | 'partition' | 'loop' | 'mapper';
+  #wwid: string | undefined;
 
   constructor(devnum: Devnum, directory: string) {
     this.devnum = devnum;
@@ -54,6 +57,21 @@ export class StackedBlock {
   /** No hardware of its own is behind it, but a driver. */
   get isVirtual(): boolean {
     return this.directory.includes(VIRTUAL);
+  }
+
+  /**
+   * What the disk calls itself, in the whole world; `undefined` where it does not say. One disk shows
+   * under several numbers where it can be reached by several ways and nobody joins them (multipath).
+   */
+  get wwid(): string | undefined {
+    if (this.kind !== 'disk' || this.isVirtual) return undefined;
+    this.#wwid ??= readWwid(this.directory);
+    return this.#wwid || undefined;
+  }
+
+  /** Of a loop device: the path of its file, by which it may not be found any more. */
+  get backingFile(): string {
+    return read(this.directory, 'loop/backing_file');
   }
 
   /** Devices that it was made of (device-mapper, md and the like). */
@@ -181,18 +199,4 @@ function readDevnums(directory: string, wanted = (_: string): boolean => true): 
 
 function readDevnum(directory: string): Devnum | undefined {
   return parseDevnum(read(directory, 'dev'));
-}
-
-/** An attribute's text; empty where there is none, or not any more. */
-function read(directory: string, name: string): string {
-  return readText(`${directory}/${name}`);
-}
-
-function readText(file: string): string {
-  try {
-    return readMemoryFile(file)?.trimEnd() ?? '';
-  } catch (error) {
-    throwShortage('read', file, error);
-    return '';
-  }
 }

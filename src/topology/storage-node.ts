@@ -1,10 +1,10 @@
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
 import { TELLS_LOOPS_APART } from '../linux/kernel-version.js';
 import { LO_FLAGS_READ_ONLY, type LoopStatus } from '../linux/loop-ioctl.js';
-import { anywhereOn, belowDisk, belowLoop } from './below.js';
+import { belowDisk, belowLoop, mappedSegments, withRealFile } from './below.js';
 import type { DeviceMap } from './device-map.js';
 import { baseKey } from './extent.js';
-import { readMapperSegments, type Segment } from './mapper-segments.js';
+import type { Segment } from './mapper-segments.js';
 import type { Below } from './reach.js';
 import { isBoundLoop, isPresent, readPresentDiskseq, type StackedBlock } from './stacked-block.js';
 
@@ -64,8 +64,10 @@ export async function readNode(
 async function readLoopNode(map: DeviceMap, devnum: Devnum, isTold: boolean): Promise<StorageNode> {
   const diskseq = readPresentDiskseq(devnum);
   const status = await map.loop(devnum);
-  const below = belowLoopOfNode(status);
-  const text = textOf(below);
+  const known = belowLoopOfNode(status);
+  const text = textOf(known);
+  const block = map.block(devnum);
+  const below = block ? await withRealFile(block, known) : known;
   if (status === undefined) return node(devnum, below, text, () => !isBoundLoop(devnum));
   // Only a read-only one can exchange its file (loop.c, loop_change_fd), and then has another diskseq.
   const isConstant = (status.flags & LO_FLAGS_READ_ONLY) === 0;
@@ -82,8 +84,8 @@ async function readOther(block: StackedBlock): Promise<StorageNode> {
     const below = { segments: [{ at: 0n, start, length: ENDLESS, lower: disk }], unclaimed: [] };
     return node(devnum, below, textOf(below), undefined);
   }
-  const mapped = kind === 'mapper' ? await readMapperSegments(devnum) : undefined;
-  const below = belowDisk(devnum, mapped ?? slaves.map(anywhereOn));
+  const mapped = kind === 'mapper' ? await mappedSegments(block) : undefined;
+  const below = belowDisk(block, mapped);
   const isTold = mapped !== undefined || (slaves.length === 0 && !block.isVirtual);
   const names = slaves.map(formatDevnum).join();
   const isSame = (): boolean =>
@@ -99,7 +101,9 @@ export function loopNodeText(status: LoopStatus | undefined): string {
 function belowLoopOfNode(status: LoopStatus | undefined): Below {
   const below = belowLoop(status);
   const isOnDevice = below.unclaimed.length > 0;
-  return isOnDevice ? { ...below, segments: below.unclaimed.map(anywhereOn) } : below;
+  const anywhere = { at: 0n, length: undefined, start: 0n } as const;
+  const segments = below.unclaimed.map((lower) => ({ ...anywhere, lower }));
+  return isOnDevice ? { ...below, segments } : below;
 }
 
 function node(
@@ -116,7 +120,7 @@ function textOf({ segments }: Below): string {
 }
 
 function segmentText(segment: Segment): string {
-  const { at, length, endless, start, spread } = segment;
+  const { at, length, endless, start, spread, beneath, readOnly } = segment;
   const target = 'base' in segment ? baseKey(segment.base) : formatDevnum(segment.lower);
-  return `${at}+${length}${endless ? '…' : ''}>${target}@${start}/${spread}`;
+  return `${at}+${length}${endless ? '…' : ''}>${target}@${start}/${spread}/${beneath}/${readOnly}`;
 }

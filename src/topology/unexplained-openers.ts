@@ -1,25 +1,11 @@
 import { countOwnOpens, type Holder, listDiskHolders, listHolders } from '../block/holders.js';
-import { readMapper } from '../linux/device-mapper.js';
+import { type MapperState, readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import type { DeviceMap } from './device-map.js';
-import type { Access, Sought } from './local-uses.js';
+import { familiarMapper } from './familiar-name.js';
+import type { Sought, UnexplainedUse } from './local-use.js';
 import { scanLoops } from './scan-loops.js';
-import { isAutoclearLoop } from './stacked-block.js';
-
-/**
- * A use of some bytes that nobody explains: neither a vbd, nor a mount, nor swap, nor a device on top.
- * So it looks between the end of a vbd's directory in sysfs and the moment at which blkback closes the
- * device.
- */
-export interface UnexplainedUse {
-  readonly kind: 'unexplained';
-  readonly access: Access;
-  /** Path of the device that is open. */
-  readonly path: string;
-  readonly devnum: Devnum;
-  /** Processes that have it open, as far as they can be seen. */
-  readonly processes: readonly string[];
-}
+import { isAutoclearLoop, isReadOnly } from './stacked-block.js';
 
 /**
  * The bound loop devices over the sought bytes that clear themselves and that nobody explains: each has
@@ -27,12 +13,14 @@ export interface UnexplainedUse {
  */
 export async function findUnexplainedLoops(
   map: DeviceMap,
-  { known, extents, nearby }: Sought,
+  { known, extents, nearby, clashes }: Sought,
 ): Promise<UnexplainedUse[]> {
   const found: UnexplainedUse[] = [];
   for (const devnum of nearby.loops) {
     if (known.has(formatDevnum(devnum)) || !isAutoclearLoop(devnum)) continue;
-    if ((await map.reachWithin(devnum, extents)) === undefined) continue;
+    const reach = await map.reachWithin(devnum, extents);
+    const access = isReadOnly(devnum) ? 'read-only' : 'read-write';
+    if (reach === undefined || !clashes(access, reach.extents)) continue;
     const holders = await listDiskHolders(devnum);
     if (holders.every(isProcess)) found.push(describe(map, devnum, holders));
   }
@@ -60,6 +48,25 @@ export async function findUnexplainedOpener(
   for (const { opens } of holders) left -= opens;
   if (left > 0) left -= await countLoopsOver(map, devnum);
   return left > 0 ? describe(map, devnum, holders.filter(isProcess)) : undefined;
+}
+
+/**
+ * The opener of a mapper device that nothing else tells of: neither a mount, swap nor a device on top.
+ * That is a program, or blkback for a vbd that has ended; `undefined` where there is none.
+ */
+export async function findUntoldOpener(
+  map: DeviceMap,
+  mapper: MapperState,
+): Promise<UnexplainedUse | undefined> {
+  const { devnum } = mapper;
+  let left = mapper.openCount;
+  if (left > 0) left -= await countOwnOpens(devnum);
+  if (left <= 0) return undefined;
+  const holders = await listHolders(devnum);
+  for (const holder of holders) if (!isProcess(holder)) left -= holder.opens;
+  if (left > 0) left -= await countLoopsOver(map, devnum);
+  if (left <= 0) return undefined;
+  return { ...describe(map, devnum, holders.filter(isProcess)), holder: familiarMapper(mapper) };
 }
 
 /** A loop device has what it stands on open, and sysfs does not show it among its holders. */

@@ -1,6 +1,6 @@
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { isXenstoreError } from '../xenstore/xenstore-error.js';
-import { parseVbdPath, type VbdPath } from './vbd-path.js';
+import { OTHER_KINDS, parseOtherPath, parseVbdPath, type VbdPath } from './vbd-path.js';
 
 /** Where this domain's vbd backends lie. */
 export const VBD_ROOT = 'backend/vbd';
@@ -13,6 +13,24 @@ export async function listVbds(store: Xenstore, options?: RequestOptions): Promi
     .flat()
     .map(parseVbdPath)
     .filter((vbd) => vbd !== undefined);
+}
+
+/** The disks of this domain's backends that others serve than blkback, by kind, domain and number. */
+export async function listOtherDisks(
+  store: Xenstore,
+  options?: RequestOptions,
+): Promise<VbdPath[]> {
+  const groups = OTHER_KINDS.map(async (kind) => {
+    const root = `backend/${kind}`;
+    const domids = await listNumbers(store, root, options);
+    const lists = domids.map(async (domid) => {
+      const devids = await listNumbers(store, `${root}/${domid}`, options);
+      return devids.map((devid) => `${root}/${domid}/${devid}`);
+    });
+    return (await Promise.all(lists)).flat();
+  });
+  const paths = (await Promise.all(groups)).flat();
+  return paths.map(parseOtherPath).filter((vbd) => vbd !== undefined);
 }
 
 /** Paths of the vbd backends of one guest. */

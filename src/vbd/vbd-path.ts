@@ -1,6 +1,9 @@
 /** A vbd of this domain's backends. */
 export interface VbdPath {
-  /** Its backend path, relative to this domain: `backend/vbd/<domid>/<devid>`. */
+  /**
+   * Its backend path, relative to this domain: `backend/vbd/<domid>/<devid>`; of a disk that others
+   * serve `backend/qdisk/…` or `backend/vbd3/…`.
+   */
   readonly backend: string;
   /** Domain of the guest. */
   readonly domid: number;
@@ -32,21 +35,39 @@ export function parseVbdPath(path: string): VbdPath | undefined {
   return domain === undefined ? vbd : { ...vbd, backendDomid: Number(domain) };
 }
 
-/** The path of the vbd with this device number that this domain serves to a guest. */
-export function vbdPath(domid: number, devid: number): VbdPath {
+/**
+ * Kinds of backends whose disks others serve: QEMU, and tapdisk. blkback looks at none of them
+ * (xen/include/public/io/blkif.h; libxl_types_internal.idl, libxl__device_kind).
+ */
+export const OTHER_KINDS = ['qdisk', 'vbd3'] as const;
+export type BackendKind = 'vbd' | (typeof OTHER_KINDS)[number];
+
+const OTHER_PATH =
+  /^(?:\/local\/domain\/(0|[1-9]\d{0,4})\/)?backend\/(qdisk|vbd3)\/(0|[1-9]\d{0,4})\/(0|[1-9]\d{0,9})$/;
+
+/** Reads the backend path of a disk that others serve; `undefined` for anything else. */
+export function parseOtherPath(path: string): VbdPath | undefined {
+  const [, domain, kind, domid, devid] = OTHER_PATH.exec(path) ?? [];
+  if (kind !== 'qdisk' && kind !== 'vbd3') return undefined;
+  const vbd = vbdPath(Number(domid), Number(devid), kind);
+  return domain === undefined ? vbd : { ...vbd, backendDomid: Number(domain) };
+}
+
+/** The path of the disk with this device number that this domain serves to a guest. */
+export function vbdPath(domid: number, devid: number, kind: BackendKind = 'vbd'): VbdPath {
   return {
-    backend: `backend/vbd/${domid}/${devid}`,
+    backend: `backend/${kind}/${domid}/${devid}`,
     domid,
     devid,
     // xenbus_client.c, xenbus_va_dev_error: "error/<nodename>/error", relative to the backend domain.
-    error: `error/backend/vbd/${domid}/${devid}/error`,
-    sysfsName: `vbd-${domid}-${devid}`,
+    error: `error/backend/${kind}/${domid}/${devid}/error`,
+    sysfsName: `${kind}-${domid}-${devid}`,
   };
 }
 
-/** Whether two paths name the same vbd. */
+/** Whether two paths name the same disk. */
 export function sameVbd(a: VbdPath, b: VbdPath): boolean {
-  return a.domid === b.domid && a.devid === b.devid;
+  return a.backend === b.backend;
 }
 
 /** The path of a node in the vbd's backend directory. */

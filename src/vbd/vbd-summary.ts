@@ -1,7 +1,7 @@
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
 import { readPresentDiskseq, readStackedBlock } from '../topology/stacked-block.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
-import { listVbds } from './list-vbds.js';
+import { listOtherDisks, listVbds } from './list-vbds.js';
 import { OpenVbds } from './open-vbds.js';
 import { requireOwnDomain } from './own-domain.js';
 import { readPublishedLeniently } from './published-device.js';
@@ -51,12 +51,17 @@ export async function surveyVbds(
   sysfs: string,
   options: RequestOptions,
 ): Promise<VbdSummary[]> {
-  const [listed, open] = [await listVbds(store, options), await new OpenVbds(sysfs).list()];
+  const [listed, others] = await Promise.all([
+    listVbds(store, options),
+    listOtherDisks(store, options),
+  ]);
+  const open = await new OpenVbds(sysfs).list();
   const vbds = new Map(listed.map((vbd) => [vbd.backend, vbd]));
   for (const { vbd } of open) vbds.set(vbd.backend, vbd);
   const sorted = [...vbds.values()].sort((a, b) => a.domid - b.domid || a.devid - b.devid);
-  const names = readDomainNames(store, new Set(sorted.map(({ domid }) => domid)), options);
-  const summaries = sorted.map(async (vbd) => {
+  const all = [...sorted, ...others];
+  const names = readDomainNames(store, new Set(all.map(({ domid }) => domid)), options);
+  const summaries = all.map(async (vbd) => {
     const backend = await readVbdBackend(store, vbd, { nodes: SUMMARY_NODES, ...options });
     return summarize(vbd, { backend, domainName: (await names).get(vbd.domid), sysfs });
   });

@@ -7,7 +7,7 @@ import { clearLoop } from '../../linux/loop-ioctl.js';
 import { isInMemory } from '../../linux/memory-file.js';
 import { readAttribute } from '../../linux/sysfs.js';
 import { poll } from '../../util/poll.js';
-import { BlockError } from '../block-error.js';
+import { BlockError, STILL_OPEN } from '../block-error.js';
 import { listDiskHolders } from '../holders.js';
 import type { DeviceIdentity } from '../identity.js';
 
@@ -35,7 +35,7 @@ export async function waitLoopUnbound(loop: LoopInstance, signal: AbortSignal): 
     const holders = (await listDiskHolders(loop.devnum)).map(({ name }) => name);
     throw new BlockError(
       `loop device ${formatDevnum(loop.devnum)} (diskseq ${loop.diskseq}) is still held by ${holders.join(', ') || 'the kernel (blkback, it seems)'}`,
-      { code: 'EHELD', cause: error },
+      { code: 'EHELD', cause: error, guestMessage: STILL_OPEN },
     );
   }
 }

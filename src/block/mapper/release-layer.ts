@@ -9,7 +9,7 @@ import { type Devnum, parseDevnum } from '../../linux/devnum.js';
 import { isSystemError } from '../../linux/errno.js';
 import { isInMemory } from '../../linux/memory-file.js';
 import { poll } from '../../util/poll.js';
-import { BlockError } from '../block-error.js';
+import { BlockError, STILL_OPEN } from '../block-error.js';
 import { listHolders } from '../holders.js';
 
 /** How long a layer that nobody has open may take to go; milliseconds. */
@@ -93,7 +93,7 @@ export async function waitLayersGone(owner: string, signal: AbortSignal): Promis
     const holders = await listHolders(layer.devnum);
     throw new BlockError(
       `mapper device ${layer.name} is still held by ${holders.map(({ name }) => name).join(', ') || 'the kernel (blkback, it seems)'}`,
-      { code: 'EHELD', cause: error },
+      { code: 'EHELD', cause: error, guestMessage: STILL_OPEN },
     );
   }
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The first process of a User-Mode Linux whose root is this machine's file system, read-only. Makes the
-# places where tests write, loads device-mapper and loop, runs inside.js, and powers off.
+# places where tests write, loads device-mapper, md and loop, runs inside.js, and powers off.
 #
 # From the kernel's command line: uml_job, a directory that is shared with the host, and uml_node.
 project=$(cd "$(dirname "$0")/../../.." && pwd)

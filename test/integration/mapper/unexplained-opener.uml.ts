@@ -4,10 +4,8 @@ import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { O_PATH } from '../../../src/linux/fd.js';
 import { DeviceMap } from '../../../src/topology/device-map.js';
-import {
-  findUnexplainedOpener,
-  type UnexplainedUse,
-} from '../../../src/topology/unexplained-openers.js';
+import type { UnexplainedUse } from '../../../src/topology/local-use.js';
+import { findUnexplainedOpener } from '../../../src/topology/unexplained-openers.js';
 import { linear, type Mapped } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import { MARKER } from '../hotplug/stage.js';

@@ -20,6 +20,8 @@ export interface SharingCase {
   readonly expected: Verdict;
   /** Which rule, for the document. */
   readonly rule: Rule;
+  /** What the refusal says besides. */
+  readonly says?: RegExp;
   /** Whether a plain path and mode can ask for it, as Xen's script needs it. */
   readonly plain: boolean;
 }

@@ -240,6 +240,58 @@ const STALE: readonly SharingCase[] = [
   },
 ];
 
+/** What programs that serve disks do to an image. */
+function image(
+  what: string,
+  use: (scene: Scene, file: string) => Promise<void> | void,
+  ...rows: readonly (readonly [Mode, Verdict, Rule])[]
+): SharingCase[] {
+  return rows.map(([mode, expected, rule]) => ({
+    what: `a file that ${what}; wanted ${MODES[mode]}`,
+    arrange: async (scene) => {
+      await scene.kin('other');
+      const file = scene.file();
+      await use(scene, file);
+      return { params: file, mode };
+    },
+    expected,
+    rule,
+    plain: true,
+  }));
+}
+
+const IMAGE_CASES = [
+  ...image(
+    'QEMU has locked as it does to write it',
+    (scene, file) => scene.locked(file, [100, 101, 103, 201, 203], false),
+    ['r', 'busy', 'writer'],
+    ['w', 'busy', 'alone'],
+  ),
+  ...image(
+    'QEMU has locked as it does to read it',
+    (scene, file) => scene.locked(file, [100, 201, 203], false),
+    ['r', 'free', 'readers'],
+    ['w', 'busy', 'alone'],
+  ),
+  ...image('cloud-hypervisor has locked', (scene, file) => scene.locked(file, [0], true), [
+    'w',
+    'busy',
+    'alone',
+  ]),
+  ...image(
+    'QEMU serves to another guest (qdisk), read-write',
+    (scene, file) => scene.qdisk(file, 'w'),
+    ['r', 'busy', 'writer'],
+    ['w', 'busy', 'alone'],
+  ),
+  ...image(
+    'QEMU serves to another guest (qdisk), read-only',
+    (scene, file) => scene.qdisk(file, 'r'),
+    ['r', 'free', 'readers'],
+    ['w', 'busy', 'alone'],
+  ),
+];
+
 /** What a target says by itself; Xen's script knows of no such thing. */
 function asked(first: Mode, words: string, mode: Mode, expected: Verdict): SharingCase {
   return {
@@ -261,6 +313,7 @@ export const CASES: readonly SharingCase[] = [
   ...LOCAL_CASES,
   ...APART.map((overlap) => guests(overlap, ['w', 'w', 'other', 'free', 'apart'])),
   ...STALE,
+  ...IMAGE_CASES,
   asked('w', 'sharing=allow', 'w', 'free'),
   asked('w', 'sharing=read-only', 'r', 'free'),
   asked('r', 'sharing=read-only', 'w', 'free'),

@@ -21,7 +21,11 @@ describe('The lock of the bases', function () {
     return baseKey({ kind: 'file', device: dev, inode: ino });
   };
   const lock = (stage: Stage, exclusive: boolean, ...files: string[]) =>
-    lockBases(stage.bed.runDirectory, files.map(keyOf), exclusive, AbortSignal.timeout(5000));
+    lockBases(
+      stage.bed.runDirectory,
+      files.map((file) => ({ key: keyOf(file), exclusive })),
+      AbortSignal.timeout(5000),
+    );
 
   it(
     'makes an add of the same bytes wait, and says so at the deadline; one of others does not wait',
@@ -69,21 +73,28 @@ describe('The lock of the bases', function () {
       '--input-type=module',
       '--eval',
       `const { lockBases } = await import('${projectRoot}dist/src/sharing/base-locks.js');
-       await lockBases('${directory}', ['a base'], true, AbortSignal.timeout(5000));
+       await lockBases('${directory}', [{ key: 'a base', exclusive: true }], AbortSignal.timeout(5000));
        console.log('locked');
        setInterval(() => {}, 1000);`,
     ]);
     await new Promise((resolve) => holder.stdout.once('data', resolve));
     const signal = AbortSignal.timeout(200);
-    await assert.rejects(lockBases(directory, ['a base'], false, signal), { name: 'TimeoutError' });
+    await assert.rejects(lockBases(directory, [{ key: 'a base', exclusive: false }], signal), {
+      name: 'TimeoutError',
+    });
     holder.kill('SIGKILL');
-    await using _lock = await lockBases(directory, ['a base'], true, AbortSignal.timeout(5000));
+    await using _lock = await lockBases(
+      directory,
+      [{ key: 'a base', exclusive: true }],
+      AbortSignal.timeout(5000),
+    );
   });
 
   it('does not deadlock when two want the same bases in two orders', async () => {
     const directory = temporaryDirectory();
     const take = async (...keys: string[]) => {
-      await using _lock = await lockBases(directory, keys, true, AbortSignal.timeout(5000));
+      const locks = keys.map((key) => ({ key, exclusive: true }));
+      await using _lock = await lockBases(directory, locks, AbortSignal.timeout(5000));
     };
     const rounds = Array.from({ length: 50 }, (_, round) =>
       round % 2 === 0 ? take('a', 'b', 'c') : take('c', 'b', 'a'),
@@ -94,7 +105,7 @@ describe('The lock of the bases', function () {
   it('names the file where there is none to lock', async () => {
     const directory = built('blkback');
     const signal = AbortSignal.timeout(5000);
-    await assert.rejects(lockBases(directory, ['a'], true, signal), {
+    await assert.rejects(lockBases(directory, [{ key: 'a', exclusive: true }], signal), {
       code: 'ELOCK',
       message: /blkback\/sharing\.lock: .*not a directory/,
     });

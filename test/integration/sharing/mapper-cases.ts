@@ -8,7 +8,7 @@ const HALF = 1024;
 type Pair = readonly [first: string, second: string];
 
 /** Two guests, each with its own way to the bytes. */
-function pair(
+export function pair(
   what: string,
   make: (scene: Scene) => Promise<Pair>,
   ...rows: readonly (readonly [Mode, Mode, Verdict, Rule, Kin?])[]
@@ -26,8 +26,8 @@ function pair(
   }));
 }
 
-/** A mapper device that nobody uses; it has claimed what it stands on all the same. */
-function idle(
+/** A mapper device that no guest has; it has claimed what it stands on all the same. */
+export function idle(
   what: string,
   make: (scene: Scene) => Promise<string>,
   ...rows: readonly (readonly [Mode, Verdict, Rule])[]
@@ -44,13 +44,14 @@ function idle(
   }));
 }
 
-const disk = async (scene: Scene): Promise<string> => (await scene.loop(scene.file())).path;
-const linear = (device: string, start = 0, sectors = ALL): string =>
+export const disk = async (scene: Scene, content?: string): Promise<string> =>
+  (await scene.loop(scene.file(content))).path;
+export const linear = (device: string, start = 0, sectors = ALL): string =>
   `0 ${sectors} linear ${device} ${start}`;
 
 async function overDisk(scene: Scene, readOnly = false): Promise<{ disk: string; mapper: string }> {
   const below = await disk(scene);
-  return { disk: below, mapper: await scene.mapped(linear(below), readOnly) };
+  return { disk: below, mapper: await scene.mapped(linear(below), { readOnly }) };
 }
 
 export const MAPPER_CASES: readonly SharingCase[] = [
@@ -215,7 +216,7 @@ export const MAPPER_CASES: readonly SharingCase[] = [
   ...idle(
     'a disk under a mapper device that nobody uses',
     async (scene) => (await overDisk(scene)).disk,
-    ['r', 'busy', 'writer'],
+    ['w', 'free', 'unused'],
   ),
   ...idle(
     'the origin of a snapshot that nobody uses',
@@ -245,8 +246,12 @@ export const MAPPER_CASES: readonly SharingCase[] = [
     ['w', 'free', 'apart'],
   ),
   ...idle(
-    'a disk under a read-only mapper device that nobody uses',
-    async (scene) => (await overDisk(scene, true)).disk,
+    'a disk under a read-only mapper device that a program has opened exclusively',
+    async (scene) => {
+      const { disk: below, mapper } = await overDisk(scene, true);
+      scene.claim(mapper);
+      return below;
+    },
     ['r', 'free', 'readers'],
     ['w', 'busy', 'alone'],
   ),
@@ -257,6 +262,6 @@ export const MAPPER_CASES: readonly SharingCase[] = [
       await scene.mapped(linear((await scene.loop(file)).path));
       return file;
     },
-    ['w', 'busy', 'alone'],
+    ['w', 'free', 'unused'],
   ),
 ];

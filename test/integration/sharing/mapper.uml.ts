@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { type Bed, startBed } from '../../bed/bed.js';
+import { sample } from '../../bed/effort.js';
 import { needs } from '../../bed/needs.js';
 import { openStore } from '../../bed/store.js';
+import type { SharingCase } from './case.js';
 import { ours } from './contenders.js';
 import { MAPPER_CASES } from './mapper-cases.js';
 import { play } from './scene.js';
+import { STACKED_CASES } from './stacked-cases.js';
 
-describe('Sharing of mapper devices', function () {
+function playAll(this: Mocha.Suite, cases: readonly SharingCase[]): void {
   this.timeout(90_000);
   let bed: Bed;
   let store: Xenstore;
@@ -22,10 +25,20 @@ describe('Sharing of mapper devices', function () {
     await bed?.[Symbol.asyncDispose]();
   });
 
-  for (const [index, row] of MAPPER_CASES.entries()) {
+  for (const [index, row] of cases.entries()) {
     it(`${row.what}: ${row.expected}`, async () => {
       const { verdict, reason } = await play(bed, store, ours, index, row);
       assert.equal(verdict, row.expected, reason);
+      if (row.says) assert.match(reason, row.says);
     });
   }
+}
+
+describe('Sharing of mapper devices', function () {
+  playAll.call(this, MAPPER_CASES);
+});
+
+describe('Sharing of what people build under their volumes', function () {
+  // Each takes two seconds there.
+  playAll.call(this, sample(STACKED_CASES, 2));
 });

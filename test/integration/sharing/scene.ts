@@ -1,11 +1,16 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, constants, linkSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { OwnedFd } from '../../../src/linux/fd.js';
+import { tryLockByte } from '../../../src/linux/range-lock.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
+import { assembleArray } from '../../bed/array.js';
 import type { Bed } from '../../bed/bed.js';
 import { attachLoop, type Loop, loopsLeft, loopsOf } from '../../bed/images.js';
-import { createMapped } from '../../bed/mapper.js';
+import { plugLun } from '../../bed/lun.js';
+import { createMapped, dmsetup, type MappedOptions } from '../../bed/mapper.js';
 import { createVbd, deleteVbd, type Vbd, waitInitWait } from '../../bed/toolstack.js';
 import type { Kin, Mode, SharingCase, Verdict } from './case.js';
 
@@ -44,9 +49,9 @@ export class Scene implements AsyncDisposable {
   }
 
   /** A file of 1 MiB without holes. */
-  file(): string {
+  file(content = 'x'): string {
     const path = join(this.directory, `file-${this.#serial++}.img`);
-    writeFileSync(path, Buffer.alloc(SIZE, 'x'));
+    writeFileSync(path, Buffer.alloc(SIZE, content));
     return path;
   }
 
@@ -65,21 +70,45 @@ export class Scene implements AsyncDisposable {
   /** Two partitions of 256 KiB on a disk. */
   async partitioned(): Promise<{ disk: string; parts: readonly [string, string] }> {
     const { path } = await this.loop(this.file());
+    return { disk: path, parts: await this.partitionsOf(path) };
+  }
+
+  /** The same on a disk that is there. */
+  async partitionsOf(path: string): Promise<readonly [string, string]> {
     await run('addpart', [path, '1', '512', '512']);
     await run('addpart', [path, '2', '1024', '512']);
     this.#undo.push(
       () => run('delpart', [path, '1']),
       () => run('delpart', [path, '2']),
     );
-    return { disk: path, parts: [`${path}p1`, `${path}p2`] };
+    return [`${path}p1`, `${path}p2`];
+  }
+
+  /** Tells a mapper device something. */
+  async message(path: string, message: string): Promise<void> {
+    await dmsetup('message', path, '0', message);
   }
 
   /** A mapper device with this table; its path. */
-  async mapped(table: string, readOnly = false): Promise<string> {
-    const name = `scene-${this.first}-${this.#serial++}`;
-    const mapped = await createMapped(name, table, { readOnly });
+  async mapped(table: string, options: MappedOptions & { name?: string } = {}): Promise<string> {
+    const name = options.name ?? `scene-${this.first}-${this.#serial++}`;
+    const mapped = await createMapped(name, table, options);
     this.#undo.push(() => mapped.remove());
     return mapped.path;
+  }
+
+  /** One LUN that shows under two names. */
+  async lunTwice(): Promise<readonly [string, string]> {
+    const lun = await plugLun();
+    this.#undo.push(() => lun.unplug());
+    return lun.paths;
+  }
+
+  /** A RAID 1 of these devices; its path. */
+  async mirrored(...members: readonly string[]): Promise<string> {
+    const array = await assembleArray(members);
+    this.#undo.push(() => array.stop());
+    return array.path;
   }
 
   async mount(device: string, mode: 'r' | 'w'): Promise<void> {
@@ -95,6 +124,40 @@ export class Scene implements AsyncDisposable {
     await run('mkswap', [path]);
     await run('swapon', [path]);
     this.#undo.push(() => run('swapoff', [path]));
+  }
+
+  /** A program that has an image open, as QEMU and cloud-hypervisor have: these bytes are locked. */
+  locked(file: string, bytes: readonly number[], exclusive: boolean): void {
+    const image = OwnedFd.openSync(file, constants.O_RDWR);
+    for (const byte of bytes) tryLockByte(image, BigInt(byte), exclusive);
+    this.#undo.push(() => image.close());
+  }
+
+  /** A disk of the first guest that QEMU serves, and has open. */
+  async qdisk(file: string, mode: Mode): Promise<void> {
+    await this.kin('other');
+    const fd = openSync(file, mode === 'r' ? 'r' : 'r+');
+    const path = `backend/qdisk/${this.first}/51712`;
+    const frontend = `/local/domain/${this.first}/device/vbd/51712`;
+    for (const [node, value] of Object.entries({ frontend, mode, params: `aio:${file}` })) {
+      await this.store.write(`${path}/${node}`, value);
+    }
+    this.#undo.push(async () => {
+      closeSync(fd);
+      await this.store.remove(path);
+    });
+  }
+
+  /** Another program that has a device open, and has not claimed it. */
+  async opened(device: string): Promise<void> {
+    const fd = openSync(device, 'r');
+    const program = spawn('sleep', ['1000'], { stdio: [fd, 'ignore', 'ignore'] });
+    await once(program, 'spawn');
+    closeSync(fd);
+    this.#undo.push(async () => {
+      program.kill('SIGKILL');
+      await once(program, 'close');
+    });
   }
 
   /** Holds a device exclusively, as mkfs and fsck do. */

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
+import { assembleArray, type MdArray } from '../../bed/array.js';
+import { effort } from '../../bed/effort.js';
 import { makeImage } from '../../bed/images.js';
 import { createMapped, dmsetup, linear, type Mapped } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
@@ -7,7 +9,7 @@ import { temporaryDirectory } from '../../bed/paths.js';
 import { ChangingLoop, Dice, devnumOfNode } from './changing-storage.js';
 import { ComparedIndex } from './compared-index.js';
 
-const CHANGES = Number(process.env.XEN_BLKBACK_CHANGES || 150);
+const CHANGES = Number(process.env.XEN_BLKBACK_CHANGES || effort(150, 75));
 const NUMBERS = [40, 41, 42, 43, 44, 45];
 
 describe('StorageIndex over mapper devices', function () {
@@ -15,6 +17,7 @@ describe('StorageIndex over mapper devices', function () {
   let directory: string;
   let loops: ChangingLoop[];
   const mapped = new Map<number, Mapped>();
+  let array: MdArray | undefined;
 
   before(function () {
     needs(this, 'root', 'loop', 'mapper');
@@ -29,6 +32,8 @@ describe('StorageIndex over mapper devices', function () {
   afterEach(async () => {
     // From the top down: some stand on others.
     for (const number of [...NUMBERS].reverse()) await remove(number);
+    await array?.stop();
+    array = undefined;
     for (const loop of loops) await loop.clear();
     rmSync(directory, { recursive: true });
   });
@@ -52,7 +57,11 @@ describe('StorageIndex over mapper devices', function () {
     await dmsetup('resume', `indexed-${number}`);
   };
   const all = () =>
-    [...NUMBERS.map((number) => `/dev/dm-${number}`), ...loops.map(({ path }) => path)]
+    [
+      ...NUMBERS.map((number) => `/dev/dm-${number}`),
+      ...loops.map(({ path }) => path),
+      ...(array ? [array.path] : []),
+    ]
       .map(devnumOfNode)
       .filter((devnum) => devnum !== undefined);
 
@@ -92,15 +101,30 @@ describe('StorageIndex over mapper devices', function () {
     assert.equal(await asks(), 3);
   });
 
+  it('tells volumes of an array apart, and names them all for a disk below it', async () => {
+    const compared = new ComparedIndex();
+    array = await assembleArray([loop(0).path, loop(1).path]);
+    const one = await make(40, linear(array.path, 64, 0));
+    await make(41, linear(array.path, 64, 64));
+    // Itself, the array, and both of its members.
+    assert.equal(await compared.compare(one.kernelPath, all(), 'a volume'), 4);
+    assert.equal(await compared.compare(loop(1).path, all(), 'a member'), 4);
+    await swap(41, linear(array.path, 64, 32));
+    assert.equal(await compared.compare(one.kernelPath, all(), 'a volume'), 5);
+  });
+
   it('names the same devices as a fresh look after any changes', async () => {
     const seed = Number(process.env.XEN_BLKBACK_SEED || Date.now() % 1e6);
     const dice = new Dice(seed);
     const compared = new ComparedIndex();
     const done: string[] = [];
+    const members = [makeImage(directory, { marker: 'd' }), makeImage(directory, { marker: 'e' })];
+    for (const image of members) loops.push(await ChangingLoop.bind(image));
     const table = (number: number): string => {
       const lower = dice.choose([
         ...loops.map(({ path }) => path),
         ...[...mapped.keys()].filter((one) => one < number).map((one) => `/dev/dm-${one}`),
+        ...(array ? [array.path] : []),
       ]);
       const [start, other] = [dice.below(16) * 64, dice.choose(loops).path];
       const tables = [
@@ -108,6 +132,11 @@ describe('StorageIndex over mapper devices', function () {
         linear(lower, 256, start),
         `0 128 linear ${lower} ${start}\n128 128 linear ${other} ${dice.below(16) * 64}`,
         `0 256 striped 2 8 ${lower} ${start} ${other} 0`,
+        `0 256 mirror core 2 64 nosync 2 ${lower} ${start} ${other} 0`,
+        `0 256 delay ${lower} ${start} 0`,
+        `0 128 delay ${other} ${start} 0\n128 128 linear ${lower} ${start}`,
+        `0 256 snapshot-origin ${lower}`,
+        `0 256 snapshot ${lower} ${other} N 8`,
         '0 256 error',
         '0 256 zero',
       ];
@@ -121,6 +150,13 @@ describe('StorageIndex over mapper devices', function () {
         await dmsetup('load', `indexed-${number}`, '--table', table(number));
       } else if (kind === 'suspend' || kind === 'resume' || kind === 'clear') {
         await dmsetup(kind, `indexed-${number}`);
+      } else if (kind === 'array') {
+        if (array === undefined) {
+          array = await assembleArray([loop(3).path, dice.choose([loop(4), loop(0)]).path]);
+        } else {
+          await array.stop();
+          array = undefined;
+        }
       } else if (kind === 'move') {
         const moved = dice.choose(loops);
         await moved.move(dice.below(16) * 4096, 0);
@@ -131,7 +167,7 @@ describe('StorageIndex over mapper devices', function () {
       }
     };
     const kinds = ['make', 'make', 'make', 'remove', 'swap', 'swap', 'load'];
-    kinds.push('suspend', 'resume', 'resume', 'clear', 'move', 'part');
+    kinds.push('suspend', 'resume', 'resume', 'clear', 'move', 'part', 'array');
     for (let round = 0; round < CHANGES; round++) {
       const [kind, number] = [dice.choose(kinds), dice.choose(NUMBERS)];
       const failed = await attempt(kind, number).then(
@@ -144,6 +180,7 @@ describe('StorageIndex over mapper devices', function () {
       const wanted = dice.choose([
         ...loops.map(({ path }) => path),
         ...[...mapped.keys()].map((one) => `/dev/dm-${one}`),
+        ...(array ? [array.path] : []),
       ]);
       await compared.compare(wanted, all(), `seed ${seed}, ${done.slice(-6).join('; ')}`);
     }

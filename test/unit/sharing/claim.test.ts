@@ -7,8 +7,8 @@ import type { ExportUse } from '../../../src/sharing/export-use.js';
 import { reachOfPath } from '../../../src/sharing/export-use.js';
 import { unremembered } from '../../../src/topology/nearby.js';
 import type { VbdUse } from '../../../src/vbd/vbd-uses.js';
-import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { temporaryDirectory } from '../../bed/paths.js';
+import { MemoryXenstored } from '../../store/memory.js';
 
 const WINDOW = { offset: 0n, size: undefined, blockSize: 512 };
 
@@ -50,7 +50,7 @@ describe('SharingClaim', () => {
       return [];
     };
     // Nobody is there who would have to be named.
-    const store = {} as Xenstore;
+    await using store = new MemoryXenstored().connect();
     await claim.requireFree(wanted, {
       store,
       uses: { list },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { positionOf } from '../../../src/sharing/base-locks.js';
 import { accessOf, mayShare, type Sharing } from '../../../src/sharing/matrix.js';
-import type { Access } from '../../../src/topology/local-uses.js';
+import type { Access } from '../../../src/topology/local-use.js';
 
 const R: Access = 'read-only';
 const W: Access = 'read-write';

@@ -45,4 +45,20 @@ describe('ExtentTable', () => {
     for (const key of table.keys()) table.delete(key);
     assert.deepEqual(meeting(table, on(FILE, 0n, 100n)), []);
   });
+
+  it('leaves out those with which the bytes are compared further up', () => {
+    const table = new ExtentTable();
+    const beneath = (...devices: string[]): Extent => ({
+      ...on(DISK, 0n, undefined),
+      beneath: devices,
+    });
+    table.set(device(1), [beneath('array')]);
+    table.set(device(2), [beneath('array', 'pool')]);
+    table.set(device(3), [on(DISK, 0n, 10n)]);
+    assert.deepEqual(meeting(table, beneath('array')), [3]);
+    assert.deepEqual(meeting(table, beneath('pool')), [1, 3]);
+    assert.deepEqual(meeting(table, on(DISK, 10n, 11n)), [1, 2]);
+    table.delete([...table.keys()][0] ?? 0);
+    assert.deepEqual(meeting(table, beneath('pool')), [3]);
+  });
 });

@@ -1,12 +1,5 @@
 import assert from 'node:assert/strict';
-import {
-  type Base,
-  baseKey,
-  baseKeys,
-  type Extent,
-  overlap,
-  project,
-} from '../../../src/topology/extent.js';
+import { type Base, baseKey, type Extent, overlap, project } from '../../../src/topology/extent.js';
 
 const file: Base = { kind: 'file', device: 0xfe00n, inode: 7n };
 const disk: Base = { kind: 'disk', devnum: { major: 8, minor: 0 } };
@@ -45,11 +38,32 @@ describe('Extents', () => {
     assert.ok(!overlap(some, []));
   });
 
-  it('have keys that tell bases apart, each once and in one order', () => {
+  it('have keys that tell bases apart, and are one for a disk that shows under two names', () => {
     assert.notEqual(baseKey(file), baseKey(disk));
-    const keys = baseKeys([on(file, 0n), on(disk, 0n), on(file, 50n)]);
-    assert.deepEqual(keys, baseKeys([on(disk, 9n), on(file, 0n)]));
-    assert.equal(keys.length, 2);
+    const [sda, sdb] = [0, 16].map((minor) => ({
+      kind: 'disk' as const,
+      devnum: { major: 8, minor },
+    }));
+    assert.ok(sda && sdb);
+    assert.notEqual(baseKey(sda), baseKey(sdb));
+    const wwid = 'naa.6001405';
+    assert.equal(baseKey({ ...sda, wwid }), baseKey({ ...sdb, wwid }));
+    assert.notEqual(baseKey({ ...sda, wwid }), baseKey(sda));
+  });
+
+  it('do not meet beneath a device on which they have been compared', () => {
+    const beneath = (...devices: string[]) => ({ ...on(disk, 0n), beneath: devices });
+    assert.ok(overlap([beneath('a')], [on(disk, 0n)]));
+    assert.ok(overlap([beneath('a')], [beneath('b')]));
+    assert.ok(!overlap([beneath('a', 'b')], [beneath('b', 'c')]));
+    assert.ok(overlap([beneath('a'), beneath('c')], [beneath('a', 'b')]));
+  });
+
+  it('do not meet in pairs that do not count', () => {
+    const read = { ...on(disk, 0n), readOnly: true } as const;
+    const counts = (a: Extent, b: Extent): boolean => !a.readOnly && !b.readOnly;
+    assert.ok(!overlap([read], [on(disk, 0n)], counts));
+    assert.ok(overlap([read, on(file, 0n)], [read, on(file, 0n)], counts));
   });
 });
 

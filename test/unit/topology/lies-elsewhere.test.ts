@@ -11,6 +11,8 @@ const mount = (directory: string, minor: number, more: Partial<Mount> = {}): Mou
   type: 'nfs4',
   readOnly: false,
   noDevices: false,
+  root: '/',
+  options: 'rw',
   ...more,
 });
 

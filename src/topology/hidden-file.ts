@@ -1,0 +1,26 @@
+import { readlinkSync } from 'node:fs';
+import type { OwnedFd } from '../linux/fd.js';
+import { readMountTable } from '../linux/mounts.js';
+import { mountIdOfFd } from '../linux/place.js';
+import { realFileOf } from './overlay.js';
+
+/**
+ * Says of a file whose bytes may be another one's, and nobody tells of which; `undefined` for one that
+ * stands for itself.
+ */
+export async function describeHidden(file: OwnedFd): Promise<string | undefined> {
+  const id = mountIdOfFd(file.fd);
+  const mount = readMountTable().find((one) => one.id === id);
+  if (mount === undefined) return undefined;
+  const { type, directory } = mount;
+  // fuseblk stands on a block device, which is compared.
+  const isFuse = type === 'fuse' || type.startsWith('fuse.');
+  const isOverlay = type === 'overlay';
+  if (!isFuse && !isOverlay) return undefined;
+  const path = readlinkSync(`/proc/self/fd/${file.fd}`);
+  if (isOverlay && (await realFileOf(path)) !== undefined) return undefined;
+  const kind = isFuse
+    ? `a FUSE file system (${type})`
+    : 'an overlay whose layers are not seen here';
+  return `${file.name} lies on ${kind} at ${directory}: whether others use the same bytes by another path cannot be told`;
+}

@@ -1,0 +1,84 @@
+import { listFileOpeners } from '../block/file-openers.js';
+import { type Devnum, devnumFromStat, sameDevnum } from '../linux/devnum.js';
+import { type FileLock, readFileLocks } from '../linux/file-locks.js';
+import { type Mount, readMountTable } from '../linux/mounts.js';
+import type { Base, Extent } from './extent.js';
+import type { Access, LocalUse, Sought } from './local-use.js';
+
+type File = Extract<Base, { kind: 'file' }>;
+
+/**
+ * Programs that have locked a file of the sought bytes, as those do that have a disk image open: QEMU and
+ * qemu-img, cloud-hypervisor, libvirt. Throws `SystemError`.
+ */
+export function findImageUses({ extents, clashes }: Sought): LocalUse[] {
+  const bases = extents.flatMap(({ base }) => (base.kind === 'file' ? [base] : []));
+  if (bases.length === 0) return [];
+  const locks = readFileLocks();
+  if (locks.length === 0) return [];
+  const mounts = readMountTable();
+  const files = new Map(bases.map((file) => [`${file.device}:${file.inode}`, file]));
+  return [...files.values()].flatMap((file) => {
+    const own = locks.filter((lock) => isLockOf(lock, file, mounts));
+    const access = lockedAccess(own);
+    if (access === undefined) return [];
+    const all: Extent = { base: file, start: 0n, end: undefined };
+    return clashes(access, [all]) ? [describe(file, access, own)] : [];
+  });
+}
+
+/**
+ * Whether a lock is one of a file. A subvolume of btrfs has a number that no mount shows, while locks
+ * have that of its file system. Pure.
+ */
+export function isLockOf(
+  { devnum, inode }: FileLock,
+  file: File,
+  mounts: readonly Pick<Mount, 'devnum' | 'type'>[],
+): boolean {
+  if (inode !== file.inode) return false;
+  const device = devnumFromStat(file.device);
+  if (sameDevnum(devnum, device)) return true;
+  const isMounted = (one: Devnum, type?: string): boolean =>
+    mounts.some((mount) => sameDevnum(mount.devnum, one) && (type ?? mount.type) === mount.type);
+  return device.major === 0 && !isMounted(device) && isMounted(devnum, 'btrfs');
+}
+
+/**
+ * QEMU locks a byte for each thing that it may do to an image, from 100 on (block/file-posix.c,
+ * RAW_LOCK_PERM_BASE; include/block/block-common.h, BLK_PERM_WRITE and BLK_PERM_RESIZE), all of them
+ * shared.
+ */
+const [QEMU_BYTES, QEMU_END] = [100n, 200n];
+const QEMU_WRITES = [101n, 103n];
+
+/**
+ * What those who hold these locks do to their file, `undefined` for no locks. cloud-hypervisor locks the
+ * bytes of the image, or all, exclusively if it writes (docs/disk_locking.md). Pure.
+ */
+export function lockedAccess(locks: readonly FileLock[]): Access | undefined {
+  if (locks.length === 0) return undefined;
+  return locks.some((lock) => lock.exclusive || isQemuWriting(lock)) ? 'read-write' : 'read-only';
+}
+
+/** The kernel shows locks of neighbouring bytes as one. */
+function isQemuWriting({ start, end }: FileLock): boolean {
+  if (end === undefined || start < QEMU_BYTES || end >= QEMU_END) return false;
+  return QEMU_WRITES.some((byte) => start <= byte && byte <= end);
+}
+
+function describe(file: File, access: Access, locks: readonly FileLock[]): LocalUse {
+  const openers = listFileOpeners(devnumFromStat(file.device), file.inode);
+  const pids = new Set(locks.map(({ pid }) => pid).filter((pid) => pid !== undefined));
+  // A lock of an open file description does not tell whose it is.
+  const holders = pids.size > 0 ? openers.filter(({ pid }) => pids.has(pid)) : openers;
+  const [first] = holders;
+  return {
+    kind: 'image',
+    access,
+    path: first?.path ?? `inode ${file.inode}`,
+    where: holders.map(({ name }) => name).join(', '),
+    devnum: undefined,
+    domid: holders.find(({ domid }) => domid !== undefined)?.domid,
+  };
+}

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { needs } from '../../bed/needs.js';
+import { failure, on, type Stage } from './stage.js';
+
+const run = promisify(execFile);
+/** Of a remove that is held up. */
+const HELD = { timeoutMs: 1500 };
+
+/** Something that keeps a partition open until it is disposed, and what a message is to call it. */
+type Keep = (stage: Stage, partition: string) => Promise<AsyncDisposable & { name: RegExp }>;
+
+const mounted: Keep = async (stage, partition) => {
+  const directory = join(stage.bed.images, 'mounted');
+  mkdirSync(directory);
+  await run('mke2fs', ['-q', '-F', partition]);
+  await run('mount', [partition, directory]);
+  return {
+    name: new RegExp(`is still held by the mount ${directory}`),
+    [Symbol.asyncDispose]: async () => {
+      await run('umount', [directory]);
+    },
+  };
+};
+
+const opened: Keep = async (_stage, partition) => {
+  const fd = openSync(partition, 'r');
+  const program = spawn('sleep', ['1000'], { stdio: [fd, 'ignore', 'ignore'] });
+  await once(program, 'spawn');
+  closeSync(fd);
+  const closed = once(program, 'close');
+  return {
+    name: new RegExp(`is still held by process ${program.pid} \\(sleep\\)`),
+    [Symbol.asyncDispose]: async () => {
+      program.kill('SIGKILL');
+      await closed;
+    },
+  };
+};
+
+describe('A remove of a loop device of which a partition is in use here', function () {
+  this.timeout(60_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  for (const [what, keep] of [
+    ['mounted', mounted],
+    ['open in a program', opened],
+  ] as const) {
+    it(
+      `names who has it: ${what}`,
+      on({}, async (stage) => {
+        const vbd = await stage.vbd(stage.image('a disk', { size: 1024 * 1024 }));
+        const { publication } = await stage.attach(vbd);
+        assert.ok(publication);
+        const loop = publication['physical-device-path'];
+        await run('addpart', [loop, '1', '0', '1024']);
+        const keeper = await keep(stage, `${loop}p1`);
+        try {
+          await stage.close(vbd);
+          const error = await failure('EHELD', stage.detach(vbd, HELD));
+          assert.match(error.message, keeper.name);
+          // The guest can read it, and the mounts and programs of this domain are not its business.
+          const told = await stage.node(vbd, 'hotplug-error');
+          assert.match(told ?? '', /^vbd 51712: its device is still open/);
+        } finally {
+          await keeper[Symbol.asyncDispose]();
+          await run('delpart', [loop, '1']).catch(() => undefined);
+        }
+        await stage.detach(vbd);
+      }),
+    );
+  }
+});

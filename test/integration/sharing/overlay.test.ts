@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { FuseFiles } from '../../bed/fuse-files.js';
+import { attachLoop } from '../../bed/images.js';
+import { needs } from '../../bed/needs.js';
+import { failure, on, type Stage } from '../hotplug/stage.js';
+import { devnumOfNode } from '../topology/changing-storage.js';
+import { ComparedIndex } from '../topology/compared-index.js';
+
+const run = promisify(execFile);
+
+interface Overlay extends AsyncDisposable {
+  readonly lower: string;
+  readonly upper: string;
+  readonly merged: string;
+}
+
+/** An overlay with a file `low.img` in its lower layer and `up.img` in the upper one. */
+async function mountOverlay(stage: Stage): Promise<Overlay> {
+  const directory = (name: string): string => {
+    const path = join(stage.bed.images, name);
+    mkdirSync(path);
+    return path;
+  };
+  const [lower, upper, work, merged] = ['lower', 'upper', 'work', 'merged'].map(directory);
+  assert.ok(lower && upper && work && merged);
+  copyFileSync(stage.image('low'), join(lower, 'low.img'));
+  copyFileSync(stage.image('up'), join(upper, 'up.img'));
+  const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`;
+  await run('mount', ['-t', 'overlay', 'none', '-o', options, merged]);
+  const dispose = async (): Promise<void> => {
+    await run('umount', [merged]);
+  };
+  return { lower, upper, merged, [Symbol.asyncDispose]: dispose };
+}
+
+describe('A file on an overlay', function () {
+  this.timeout(60_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored', 'overlay', 'fuse');
+  });
+
+  it(
+    'is the file of the layer that it lies in',
+    on({}, async (stage) => {
+      await using overlay = await mountOverlay(stage);
+      const [through, direct] = [join(overlay.merged, 'up.img'), join(overlay.upper, 'up.img')];
+      for (const [one, other] of [
+        [through, direct],
+        [direct, through],
+      ] as const) {
+        const first = await stage.vbd(one);
+        await stage.attach(first);
+        const second = await stage.vbd(other, { frontend: 9 });
+        const error = await failure('EBUSY', stage.attach(second));
+        assert.match(error.message, /attached read-write to domain 7/);
+        await stage.delete(first);
+        await stage.delete(second);
+      }
+    }),
+  );
+
+  it(
+    'is read from a lower layer, and written to a copy',
+    on({}, async (stage) => {
+      await using overlay = await mountOverlay(stage);
+      const [through, direct] = [join(overlay.merged, 'low.img'), join(overlay.lower, 'low.img')];
+      const reader = await stage.vbd(through, { mode: 'r' });
+      await stage.attach(reader);
+      const writer = await stage.vbd(direct, { frontend: 9 });
+      await failure('EBUSY', stage.attach(writer));
+      await stage.delete(reader);
+      await stage.delete(writer);
+      const copied = await stage.vbd(through, { devid: 51728 });
+      await stage.attach(copied);
+      const beside = await stage.vbd(direct, { frontend: 9, devid: 51728 });
+      await stage.attach(beside);
+      await stage.delete(beside);
+      await stage.delete(copied);
+    }),
+  );
+
+  it(
+    'is known to the index as to a fresh look',
+    on({}, async (stage) => {
+      await using overlay = await mountOverlay(stage);
+      await using loop = await attachLoop(join(overlay.merged, 'up.img'));
+      const devnum = devnumOfNode(loop.path);
+      assert.ok(devnum);
+      const compared = new ComparedIndex();
+      for (const round of ['a first look', 'another one']) {
+        const direct = join(overlay.upper, 'up.img');
+        assert.equal(await compared.compare(direct, [devnum], round), 1);
+        assert.equal(await compared.compare(join(overlay.lower, 'low.img'), [devnum], round), 0);
+      }
+    }),
+  );
+
+  it(
+    'is warned of by check where its layers cannot be seen, and a file on FUSE too',
+    on({}, async (stage) => {
+      await using fuse = await FuseFiles.mount({ 'a.img': 4096 });
+      const { status, stderr, stdout } = await stage.cli([
+        'check',
+        fuse.path('a.img'),
+        '--mode',
+        'w',
+      ]);
+      assert.equal(status, 0, stderr);
+      assert.match(stdout, /can be attached read-write/);
+      assert.match(stderr, /a\.img lies on a FUSE file system .*cannot be told/);
+      await using overlay = await mountOverlay(stage);
+      await run('mount', ['-t', 'tmpfs', 'none', overlay.upper]);
+      const through = join(overlay.merged, 'up.img');
+      const hidden = await stage.cli(['check', through, '--mode', 'w', '--json']);
+      await run('umount', [overlay.upper]);
+      const { warnings } = JSON.parse(hidden.stdout);
+      assert.match(warnings[0], /up\.img lies on an overlay .*cannot be told/);
+    }),
+  );
+});
