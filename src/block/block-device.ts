@@ -67,7 +67,9 @@ export class BlockDevice implements AsyncDisposable {
    */
   async verify(signal?: AbortSignal): Promise<void> {
     await this.below?.verify(signal);
-    const found = await identify(this.#fd, signal, this.identity);
+    let found = await identify(this.#fd, signal, this.identity);
+    // With another number a loop device may have another file, which is asked for now.
+    if (found.diskseq !== this.identity.diskseq) found = await identify(this.#fd, signal);
     const difference = identityDifference(this.identity, found);
     if (difference === undefined) return;
     const { diskseq } = this.identity;

@@ -22,8 +22,8 @@ export interface PinnedPath {
 
 /**
  * Follows a path once and pins what it leads to. O_PATH has no side effect: no device is opened, no
- * FIFO waited for, no tape rewound. Where `symlinks` is false a path through a link is refused. Throws `ENOTDISK` for anything but a block device or a regular
- * file, `SystemError` where the path leads nowhere.
+ * FIFO waited for, no tape rewound. Where `symlinks` is false a path through a link is refused. Throws
+ * `ENOTDISK` for anything but a block device or a regular file, `SystemError` where the path leads nowhere.
  */
 export async function pinPath(
   path: string,

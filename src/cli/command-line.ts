@@ -1,7 +1,7 @@
 import yargs, { type Argv } from 'yargs';
 import { errorMessage } from '../errors.js';
 import type { CheckArguments } from './check.js';
-import { complain } from './output.js';
+import { complain, print } from './output.js';
 import {
   type Context,
   type Invocation,
@@ -131,7 +131,10 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
       throw error ?? new UsageError(message ?? 'bad command line');
     });
   try {
-    await parser.parseAsync();
+    // What yargs has to say of itself, such as the help, is printed as everything else is.
+    await parser.parseAsync([...words], {}, (_error, _values, output) => {
+      if (output !== '') print(`${output}\n`);
+    });
   } catch (error) {
     complain(`xen-blkback: ${errorMessage(error)}; try xen-blkback --help\n`);
     return 1;
