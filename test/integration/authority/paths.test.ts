@@ -55,6 +55,8 @@ describe('A vbd by its relative and by its absolute path', function () {
         assert.deepEqual([status, stderr], [0, '']);
       }
       only(stage.events(vbd, 'opened'));
+      // The daemon's log may come after its answer.
+      await daemon.says(/7\/51712: attached:/);
       const steps = [...daemon.said().matchAll(/7\/51712: (\w+):/g)].map((match) => match[1]);
       only(steps.filter((step) => step === 'planned'));
       only(steps.filter((step) => step === 'attached'));
