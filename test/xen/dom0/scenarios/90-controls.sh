@@ -16,7 +16,7 @@ fails() { # NAME PATTERN
 scenario control-diskseq-unchecked
 control_diskseq_unchecked() {
   local program=/usr/lib/xen-blkback/dist/block-diskseq.cjs patched=$RUN/unchecked.cjs
-  sed 's/expected === void 0 || expected === found/true/' "$program" >"$patched"
+  sed 's/expected *=== *void 0 *|| *expected *=== *found/true/' "$program" >"$patched"
   if cmp -s "$program" "$patched"; then exit_with_reason 'the comparison was not found'; fi
   mount --bind "$patched" "$program"
   fails wrong-diskseq 'a guest was made'
