@@ -20,7 +20,7 @@ export async function list({ store, settings, signal }: StoreContext): Promise<O
   const table = alignColumns([HEAD, ...summaries.map(toRow)]);
   return {
     text: [table, ...errors.map((error) => alignColumns([[error]]))].join('\n'),
-    json: summaries.map(toJson),
+    json: { vbds: summaries.map(toJson) },
   };
 }
 

@@ -3,6 +3,8 @@
 import type { VbdEvent } from './vbd-event.js';
 
 export const PROTOCOL_VERSION = 1;
+/** Of the objects in events: docs/json.md. */
+const JSON_VERSION = 1;
 /** Bytes of a request line, its end included; a backend path is far shorter. */
 export const LONGEST_LINE = 1024;
 
@@ -65,6 +67,7 @@ export const ENDED = 'ended\n';
 export function eventLine(event: VbdEvent): string {
   const { time, vbd, action, step, detail, device, diskseq, code, errno } = event;
   const json = {
+    version: JSON_VERSION,
     time: time.toISOString(),
     backend: vbd.backend,
     domid: vbd.domid,
