@@ -52,7 +52,18 @@ const sources = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
 
 /** From top to bottom: a folder may use those below it, and the errors, which everybody may use. */
 const FOLDERS = [
-  ...['cli', 'daemon', 'hotplug', 'target', 'sharing', 'vbd', 'topology', 'block', 'xenstore'],
+  ...[
+    'cli',
+    'daemon',
+    'audit',
+    'hotplug',
+    'target',
+    'sharing',
+    'vbd',
+    'topology',
+    'block',
+    'xenstore',
+  ],
   ...['linux', 'util'],
 ];
 /** Neighbours that know nothing of each other. */

@@ -97,6 +97,18 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return await (await import('./events.js')).runEvents({ socket, json, verbose });
     },
   },
+  audit: {
+    summary: 'find loop devices, records, nodes and vbds that do not fit together',
+    details:
+      'It tells what each means, and the command that ends it. The exit status is 1 if there is\nany. docs/audit.md.',
+    options: STORE,
+    run: onStore(async () => (await import('./audit.js')).audit),
+  },
+  gc: {
+    summary: 'end what audit finds and nobody has open',
+    options: [...STORE, 'udev-refresh', 'yes'],
+    run: onStore(async () => (await import('./audit.js')).collectGarbage),
+  },
   config: {
     summary: 'print the settings in force, and where each comes from',
     details: 'With --check the exit status is 0 if all of them make sense, and 2 if not.',

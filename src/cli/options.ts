@@ -42,6 +42,7 @@ export const OPTIONS = {
   scripts: { value: 'NAMES', ...DAEMON_SETTINGS.scripts },
   all: { describe: 'prepare every vbd, whatever its script', env: DAEMON_SETTINGS.all.env },
   output: { value: 'FILE', ...DAEMON_SETTINGS.output },
+  yes: { describe: 'do it; without this nothing is changed' },
   check: { describe: 'say nothing but what is wrong; the exit status tells' },
 } as const satisfies Record<string, Option>;
 
