@@ -97,6 +97,16 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return await (await import('./events.js')).runEvents({ socket, json, verbose });
     },
   },
+  status: {
+    summary: 'tell what the daemon is doing, and what it has done',
+    options: ['json', 'socket'],
+    run: async ({ options }) => (await import('./status.js')).runStatus(options),
+  },
+  metrics: {
+    summary: 'print what the daemon has done as OpenMetrics text',
+    options: ['socket'],
+    run: async ({ options }) => (await import('./status.js')).runMetrics(options),
+  },
   audit: {
     summary: 'find loop devices, records, nodes and vbds that do not fit together',
     details:

@@ -4,6 +4,7 @@ import { EventFeed } from '../daemon/event-feed.js';
 import { DaemonLog, Priority } from '../daemon/log.js';
 import { favourMemory } from '../daemon/memory.js';
 import { Service } from '../daemon/service.js';
+import { Statistics } from '../daemon/statistics.js';
 import { Supervisor } from '../daemon/supervisor.js';
 import { describeEvent, eventFields, type VbdEvent } from '../daemon/vbd-event.js';
 import { startWatchdog } from '../daemon/watchdog.js';
@@ -12,6 +13,7 @@ import { HotplugError } from '../hotplug/hotplug-error.js';
 import { readSocketPath } from '../linux/listening-socket.js';
 import { toOneLine } from '../util/one-line.js';
 import { openXenstore } from '../xenstore/open.js';
+import { reporter } from './daemon-report.js';
 import { exitAtOnce } from './exit.js';
 import { statusOf } from './exit-status.js';
 import { appendFailure, logFailure } from './log.js';
@@ -77,6 +79,7 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
   }
   const place = activated === undefined ? options.socket : (passed ?? 'the socket that was passed');
   const feed = new EventFeed();
+  const statistics = new Statistics();
   const service = new Service({
     scripts: options.scripts,
     all: options.all,
@@ -84,6 +87,7 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
       ...settings,
       onEvent: (event) => {
         logEvent(log, event, options.verbose);
+        statistics.note(event);
         feed.publish(event);
       },
     },
@@ -94,13 +98,15 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
       supervisor.status(text);
     },
     onReady: () => {
+      statistics.connections++;
       log.write(Priority.info, `ready, at ${place}`);
       supervisor.ready('Serving the vbds of this domain');
     },
   });
   const stop = heedSignals(log, supervisor);
   const handler = loggingHandler(service, settings.log, log);
-  const control = { handler, feed, timeoutMs: settings.timeoutMs };
+  const report = reporter({ service, statistics, feed, sysfs: settings.sysfs });
+  const control = { handler, feed, report, timeoutMs: settings.timeoutMs };
   await using _socket = await (activated === undefined
     ? ControlSocket.listen(options.socket, control)
     : ControlSocket.adopt(activated, control));
