@@ -49,8 +49,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     run: onVbd(async () => (await import('./remove.js')).remove),
   },
   list: {
+    operand: '[DOMAIN]',
     summary: 'list the vbds of this domain, whoever attached them',
-    options: STORE,
+    details:
+      'DOMAIN is the number or the name of a guest. In a terminal lines are cut to its width.',
+    options: [...STORE, 'columns', 'no-header', 'errors'],
     run: onStore(async () => (await import('./list.js')).list),
   },
   show: {
@@ -118,6 +121,11 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: 'end what audit finds and nobody has open',
     options: [...STORE, 'udev-refresh', 'yes'],
     run: onStore(async () => (await import('./audit.js')).collectGarbage),
+  },
+  doctor: {
+    summary: 'tell for each thing that an attach needs whether it is well, or what to do',
+    options: ['json'],
+    run: async ({ options }) => (await import('./doctor.js')).runDoctor(options),
   },
   config: {
     summary: 'print the settings in force, and where each comes from',

@@ -42,6 +42,14 @@ export const OPTIONS = {
   scripts: { value: 'NAMES', ...DAEMON_SETTINGS.scripts },
   all: { describe: 'prepare every vbd, whatever its script', env: DAEMON_SETTINGS.all.env },
   output: { value: 'FILE', ...DAEMON_SETTINGS.output },
+  columns: {
+    letter: 'o',
+    value: 'COLUMNS',
+    describe:
+      'columns with commas between: vbd, domain, vdev, mode, state, opened, device, diskseq, target, backend, devnum, size, block-size, online, error',
+  },
+  'no-header': { letter: 'n', describe: 'no line with the names of the columns' },
+  errors: { describe: 'only vbds with an error' },
   yes: { describe: 'do it; without this nothing is changed' },
   check: { describe: 'say nothing but what is wrong; the exit status tells' },
 } as const satisfies Record<string, Option>;
