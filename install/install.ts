@@ -2,7 +2,14 @@ import { rm, rmdir } from 'node:fs/promises';
 import { errorCode } from '../src/errors.js';
 import { compileClient } from './client.js';
 import { type SettledConffile, settleConffile } from './conffile.js';
-import { below, formatManifest, MANIFEST, type Manifest, readManifest } from './manifest.js';
+import {
+  below,
+  formatManifest,
+  hashOfFile,
+  MANIFEST,
+  type Manifest,
+  readManifest,
+} from './manifest.js';
 import { checkNode } from './node.js';
 import { exists, isInPlace, makeParents, place } from './place.js';
 import { type Conffile, type Entry, planTree } from './tree.js';
@@ -46,8 +53,11 @@ export async function install({ project, root, node, say }: InstallOptions): Pro
   await Promise.all(entries.map((entry) => place(root, entry)));
   for (const path of before.files)
     if (!files.has(path)) await rm(below(root, path), { force: true });
+  const bygone = await dropConffiles(root, before, conffiles);
+  for (const path of bygone)
+    say(`${path} has been changed and stays, although nothing ships it any more`);
   const shipped = new Map([
-    ...before.conffiles,
+    ...[...before.conffiles].filter(([path]) => bygone.includes(path)),
     ...conffiles.map(({ path, hash }): [string, string] => [path, hash]),
   ]);
   const kept = await dropEmpty(root, directories, [...files, ...shipped.keys()]);
@@ -83,6 +93,25 @@ async function settleConffiles(
   return await Promise.all(
     conffiles.map((entry) => settleConffile(root, entry, before.conffiles.get(entry.path))),
   );
+}
+
+/**
+ * Removes configuration files that nothing ships any more. Returns those that stay, as an administrator has
+ * changed them.
+ */
+async function dropConffiles(
+  root: string,
+  before: Manifest,
+  now: readonly SettledConffile[],
+): Promise<string[]> {
+  const changed: string[] = [];
+  for (const [path, hash] of before.conffiles) {
+    if (now.some((conffile) => conffile.path === path)) continue;
+    const present = await hashOfFile(below(root, path));
+    if (present === hash) await rm(below(root, path));
+    else if (present !== undefined) changed.push(path);
+  }
+  return changed;
 }
 
 async function writeManifest(root: string, manifest: Manifest): Promise<void> {

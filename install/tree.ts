@@ -2,6 +2,7 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { CONFIG_FILE } from '../src/cli/setting-sources.js';
 import { listPackageFiles } from './packages.js';
 
 /** Everything that is not somewhere else for a reason. */
@@ -63,9 +64,9 @@ export async function planTree(project: string, node: string, client: Buffer): P
     )),
     {
       kind: 'conffile',
-      path: '/etc/default/xen-blkback',
+      path: CONFIG_FILE,
       mode: 0o644,
-      bytes: await read('install/etc-default/xen-blkback'),
+      bytes: await read('install/etc-xen/xen-blkback.conf'),
     },
   ];
 }

@@ -11,6 +11,7 @@
  * Exit status as of the one-shot program: 0 done, 1 failed with one line on stderr.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,15 @@
 #ifndef NODE
 #define NODE "node"
 #endif
+/* Read by the daemon and the one-shot program, too: src/cli/config-file.ts, docs/configuration.md. */
+#ifndef CONFIG
+#define CONFIG "/etc/xen/xen-blkback.conf"
+#endif
+/* Where earlier versions had the settings of the daemon. */
+#ifndef OLD_CONFIG
+#define OLD_CONFIG "/etc/default/xen-blkback"
+#endif
+#define LONGEST_CONFIG 65536
 #define SOCKET "/run/xen-blkback/control.sock"
 #define VERSION "1"
 
@@ -56,10 +66,112 @@ static long now_ms(void)
 	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* What the environment says; the default where it is nonsense. */
+/* Reads a configuration file whole; an empty text where there is none, or none that can be read. */
+static void read_config(const char *path, char *text)
+{
+	size_t used = 0;
+	ssize_t got;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	while (fd >= 0 && used <= LONGEST_CONFIG &&
+	       (got = read(fd, text + used, LONGEST_CONFIG + 1 - used)) > 0)
+		used += got;
+	/* What is longer is no configuration file. */
+	text[used <= LONGEST_CONFIG ? used : 0] = 0;
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Cuts a value off where it ends: at its quote, at a comment, or at the blanks at the end of its line. */
+static char *cut_value(char *value, int has_comments)
+{
+	char *end = value + strlen(value), *hash;
+
+	if (*value == '"' || *value == '\'') {
+		char *quote = strchr(value + 1, *value);
+
+		if (quote) {
+			*quote = 0;
+			return value + 1;
+		}
+	}
+	for (hash = value; has_comments && (hash = strchr(hash, '#')); hash++) {
+		if (hash == value || hash[-1] == ' ' || hash[-1] == '\t') {
+			end = hash;
+			break;
+		}
+	}
+	while (end > value && strchr(" \t\r", end[-1]))
+		end--;
+	*end = 0;
+	return value;
+}
+
+/*
+ * The value of `key`, NULL where it is not set. What else is wrong in the file is left to the one-shot
+ * program and the daemon, which say so. It works in a copy of its own, which stays.
+ */
+static const char *find_value(const char *text, const char *key, int has_blanks)
+{
+	size_t length = strlen(key);
+	const char *line = text;
+	char *value;
+
+	while (line) {
+		const char *end = strchr(line, '\n');
+
+		line += strspn(line, " \t");
+		if (!strncmp(line, key, length)) {
+			const char *after = line + length;
+
+			if (has_blanks)
+				after += strspn(after, " \t");
+			if (*after == '=') {
+				after++;
+				after += strspn(after, " \t");
+				value = strndup(after, end ? (size_t)(end - after) : strlen(after));
+				return value ? cut_value(value, has_blanks) : NULL;
+			}
+		}
+		line = end ? end + 1 : NULL;
+	}
+	return NULL;
+}
+
+/* What the configuration files say. */
+static const char *configured_timeout, *configured_socket;
+
+static void load_config(void)
+{
+	static char text[LONGEST_CONFIG + 2];
+	const char *path = getenv("XEN_BLKBACK_CONFIG");
+
+	read_config(path && *path ? path : CONFIG, text);
+	configured_timeout = find_value(text, "timeout", 1);
+	configured_socket = find_value(text, "socket", 1);
+	if ((path && *path) || (configured_timeout && configured_socket))
+		return;
+	read_config(OLD_CONFIG, text);
+	if (!configured_timeout)
+		configured_timeout = find_value(text, "XEN_BLKBACK_TIMEOUT", 0);
+	if (!configured_socket)
+		configured_socket = find_value(text, "XEN_BLKBACK_SOCKET", 0);
+}
+
+/* The environment says it, or else the configuration; NULL where neither does. */
+static const char *setting(const char *variable, const char *configured)
+{
+	const char *text = getenv(variable);
+
+	if (text && *text)
+		return text;
+	return configured && *configured ? configured : NULL;
+}
+
+/* The time that is set; the default where it is nonsense. */
 static long timeout_ms(void)
 {
-	const char *text = getenv("XEN_BLKBACK_TIMEOUT");
+	const char *text = setting("XEN_BLKBACK_TIMEOUT", configured_timeout);
 	double seconds = text ? atof(text) : 0;
 
 	return (seconds > 0 && seconds <= LONGEST_TIMEOUT_S ? seconds : DEFAULT_TIMEOUT_S) * 1000;
@@ -67,11 +179,11 @@ static long timeout_ms(void)
 
 static int connect_daemon(void)
 {
-	const char *path = getenv("XEN_BLKBACK_SOCKET");
+	const char *path = setting("XEN_BLKBACK_SOCKET", configured_socket);
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd;
 
-	if (!path || !*path)
+	if (!path)
 		path = SOCKET;
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -1;
@@ -195,6 +307,7 @@ int main(int argc, char **argv)
 	const char *path = getenv("XENBUS_PATH");
 
 	started = now_ms();
+	load_config();
 	deadline = started + timeout_ms();
 	action = argc == 2 ? argv[1] : "";
 	if ((!strcmp(action, "add") || !strcmp(action, "remove")) && is_plain(path)) {

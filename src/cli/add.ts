@@ -3,7 +3,10 @@ import type { ExportRequest } from '../block/open-export.js';
 import { attach } from '../hotplug/attach.js';
 import { isEmptyDrive } from '../hotplug/empty-drive.js';
 import { planAttach } from '../hotplug/plan.js';
+import { formatDevnum } from '../linux/devnum.js';
 import { showPath } from '../util/path-bytes.js';
+import type { Publication } from '../vbd/publish.js';
+import { scanDevnum } from '../vbd/scan-devnum.js';
 import { readVbdBackend } from '../vbd/vbd-backend.js';
 import { complain } from './output.js';
 import type { Context, Outcome } from './run.js';
@@ -27,11 +30,25 @@ export async function add(context: Context): Promise<Outcome> {
     quiet: true,
     json: {
       backend: result.backend,
-      ...publication,
+      medium: true,
+      ...describePublication(publication),
       'opened-by': openedBy,
       already,
       warnings: result.warnings,
     },
+  };
+}
+
+/** Decimal, as everywhere in JSON; what stands in XenStore under names of its own. */
+function describePublication(publication: Publication): Record<string, unknown> {
+  const { 'physical-device': text, 'physical-device-path': device, diskseq } = publication;
+  // In the inline dialect the number stands behind the diskseq.
+  const devnum = scanDevnum(text.replace(/^.*@/, ''));
+  return {
+    device,
+    devnum: devnum === undefined ? null : formatDevnum(devnum),
+    diskseq: diskseq === undefined ? null : String(BigInt(`0x${diskseq}`)),
+    xenstore: publication,
   };
 }
 

@@ -1,19 +1,17 @@
-import { checkSharing } from '../hotplug/check-target.js';
+import { checkSharing, type SharingVerdict } from '../hotplug/check-target.js';
 import { formatDevnum } from '../linux/devnum.js';
 import type { Conflict } from '../sharing/conflicts.js';
-import type { Outcome, StoreContext } from './run.js';
+import type { ExportUse } from '../sharing/export-use.js';
+import type { TargetQuestion } from './commands.js';
+import { ExitStatus } from './exit-status.js';
+import { complain } from './output.js';
+import type { Outcome, QuestionContext } from './run.js';
 import { UsageError } from './usage-error.js';
-
-export interface CheckArguments {
-  readonly target: string;
-  readonly mode: string;
-  readonly frontend: string | undefined;
-}
 
 /** `check`: whether a target could be attached beside all that uses it now, and if not, why. */
 export async function check(
-  { store, settings, signal }: StoreContext,
-  { target, mode, frontend }: CheckArguments,
+  { store, settings, signal, unreachable }: QuestionContext,
+  { target, mode, frontend }: TargetQuestion,
 ): Promise<Outcome> {
   const { use, conflicts, warnings } = await checkSharing(store, {
     target,
@@ -24,23 +22,45 @@ export async function check(
     sysfs: settings.sysfs,
     signal,
   });
-  for (const warning of warnings) process.stderr.write(`xen-blkback: ${warning}\n`);
-  const free = conflicts.length === 0;
+  const gap = unreachable === undefined ? undefined : describeGap(unreachable);
+  const told = [...warnings, ...(gap === undefined ? [] : [gap])];
+  for (const warning of told) complain(`xen-blkback: ${warning}\n`);
+  const verdict = conflicts.length > 0 ? 'busy' : gap === undefined ? 'free' : 'unknown';
   return {
-    text: free
-      ? `${use.subject} can be attached ${use.access}`
-      : conflicts.map(({ reason }) => reason).join('\n'),
+    text: TEXTS[verdict](use, conflicts),
     json: {
       target,
       mode,
       sharing: use.sharing,
-      verdict: free ? 'free' : 'busy',
-      warnings,
-      rivals: conflicts.map(({ conflict, reason }) => ({ ...describe(conflict), reason })),
+      verdict,
+      warnings: told,
+      conflicts: conflicts.map(({ conflict, reason }) => ({ ...describe(conflict), reason })),
     },
-    status: free ? 0 : 1,
+    status: VERDICT_STATUS[verdict],
   };
 }
+
+/** What may be in the way, and nobody could be asked about. */
+export function describeGap(unreachable: string): string {
+  return `${unreachable}; without XenStore disks are not known that were published and are not open yet, nor those that QEMU and tapdisk serve, nor the names of guests`;
+}
+
+export type Verdict = 'free' | 'refused' | 'busy' | 'unknown';
+
+export const VERDICT_STATUS: Readonly<Record<Verdict, number>> = {
+  free: ExitStatus.done,
+  refused: ExitStatus.failed,
+  busy: ExitStatus.busy,
+  unknown: ExitStatus.unknown,
+};
+
+const TEXTS = {
+  free: ({ subject, access }: ExportUse) => `${subject} can be attached ${access}`,
+  busy: (_: ExportUse, conflicts: SharingVerdict['conflicts']) =>
+    conflicts.map(({ reason }) => reason).join('\n'),
+  unknown: ({ subject, access }: ExportUse) =>
+    `nothing that the kernel tells keeps ${subject} from being attached ${access}`,
+} as const;
 
 function describe(conflict: Conflict): Record<string, unknown> {
   const { kind, access, path, devnum } = conflict;

@@ -4,29 +4,46 @@ import { EventFeed } from '../daemon/event-feed.js';
 import { DaemonLog, Priority } from '../daemon/log.js';
 import { favourMemory } from '../daemon/memory.js';
 import { Service } from '../daemon/service.js';
+import { Statistics } from '../daemon/statistics.js';
 import { Supervisor } from '../daemon/supervisor.js';
 import { describeEvent, eventFields, type VbdEvent } from '../daemon/vbd-event.js';
 import { startWatchdog } from '../daemon/watchdog.js';
 import { errorCode, errorMessage } from '../errors.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
+import { readSocketPath } from '../linux/listening-socket.js';
 import { toOneLine } from '../util/one-line.js';
 import { openXenstore } from '../xenstore/open.js';
+import { reporter } from './daemon-report.js';
 import { exitAtOnce } from './exit.js';
+import { statusOf } from './exit-status.js';
 import { appendFailure, logFailure } from './log.js';
-import type { Settings } from './settings.js';
+import {
+  describeOldFile,
+  type GivenOptions,
+  loadDaemonSettings,
+  loadSettings,
+  readConfigFiles,
+} from './setting-sources.js';
+import type { DaemonSettings, Settings } from './settings.js';
 
-export interface DaemonOptions {
+interface DaemonOptions extends DaemonSettings {
   readonly settings: Settings;
-  readonly socket: string;
-  readonly scripts: readonly string[];
-  readonly all: boolean;
-  readonly verbose: boolean;
-  /** File for what it says, instead of stderr. */
-  readonly output: string | undefined;
+  /** To be told once. */
+  readonly notice: string | undefined;
 }
 
-/** `daemon`: runs until it gets SIGTERM or SIGINT; returns the exit status. */
-export async function runDaemon(options: DaemonOptions): Promise<number> {
+/** `daemon`: reads the settings, which stay in force until it ends; returns the exit status. */
+export async function startDaemon(given: GivenOptions): Promise<number> {
+  const files = readConfigFiles(process.env);
+  return await runDaemon({
+    settings: loadSettings(process.env, given, files),
+    ...loadDaemonSettings(process.env, given, files),
+    notice: describeOldFile(files),
+  });
+}
+
+/** Runs until it gets SIGTERM or SIGINT. */
+async function runDaemon(options: DaemonOptions): Promise<number> {
   favourMemory();
   // Whoever has read it may be gone: that is no reason to end.
   process.stderr.on('error', () => undefined);
@@ -42,18 +59,27 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     return 0;
   } catch (error) {
     log.write(Priority.error, errorMessage(error));
-    return 1;
+    return statusOf(error);
   } finally {
     await log.flush();
   }
 }
 
 async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
-  const { settings } = options;
+  const { settings, notice } = options;
+  if (notice !== undefined) log.write(Priority.warning, notice);
   const supervisor = new Supervisor(process.env, process.pid);
   const activated = takeActivatedSocket(process.env, process.pid);
-  const place = activated === undefined ? options.socket : 'the socket that was passed';
+  const passed = activated === undefined ? undefined : readSocketPath(activated);
+  if (passed !== undefined && passed !== options.socket) {
+    log.write(
+      Priority.warning,
+      `clients ask at ${options.socket}, and this daemon has been given the socket ${passed}: let ListenStream= of its unit and socket= in the configuration name the same one`,
+    );
+  }
+  const place = activated === undefined ? options.socket : (passed ?? 'the socket that was passed');
   const feed = new EventFeed();
+  const statistics = new Statistics();
   const service = new Service({
     scripts: options.scripts,
     all: options.all,
@@ -61,6 +87,7 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
       ...settings,
       onEvent: (event) => {
         logEvent(log, event, options.verbose);
+        statistics.note(event);
         feed.publish(event);
       },
     },
@@ -71,13 +98,15 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
       supervisor.status(text);
     },
     onReady: () => {
+      statistics.connections++;
       log.write(Priority.info, `ready, at ${place}`);
       supervisor.ready('Serving the vbds of this domain');
     },
   });
   const stop = heedSignals(log, supervisor);
   const handler = loggingHandler(service, settings.log, log);
-  const control = { handler, feed, timeoutMs: settings.timeoutMs };
+  const report = reporter({ service, statistics, feed, sysfs: settings.sysfs });
+  const control = { handler, feed, report, timeoutMs: settings.timeoutMs };
   await using _socket = await (activated === undefined
     ? ControlSocket.listen(options.socket, control)
     : ControlSocket.adopt(activated, control));

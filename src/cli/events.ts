@@ -1,6 +1,7 @@
 import { followEvents } from '../daemon/follow-events.js';
 import { toOneLine } from '../util/one-line.js';
-import { printFailure } from './run.js';
+import { statusOf } from './exit-status.js';
+import { printFailure } from './result.js';
 
 export interface EventsOptions {
   readonly socket: string;
@@ -10,7 +11,7 @@ export interface EventsOptions {
 
 /**
  * `events`: prints a line for each step of each vbd as the daemon tells of it. Interrupted it ends with
- * status 0; with 1 when there is no daemon, or none any more.
+ * status 0; with another when there is no daemon, or none any more.
  */
 export async function runEvents(options: EventsOptions): Promise<number> {
   const enough = new AbortController();
@@ -30,7 +31,7 @@ export async function runEvents(options: EventsOptions): Promise<number> {
     return 0;
   } catch (error) {
     printFailure(options, error);
-    return 1;
+    return statusOf(error);
   }
 }
 

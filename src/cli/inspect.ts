@@ -3,11 +3,13 @@ import { checkExport, type ExportRequest, pinLocator } from '../block/open-expor
 import { errorCode, errorMessage } from '../errors.js';
 import { checkSharing } from '../hotplug/check-target.js';
 import { toExportRequest } from '../hotplug/plan.js';
-import { devnumFromStat, formatDevnum } from '../linux/devnum.js';
+import { devnumFromStat } from '../linux/devnum.js';
 import { parseTarget } from '../target/target.js';
 import { type DeviceStack, formatStack, readStack } from '../topology/stack.js';
-import { type CheckArguments, parseDomid } from './check.js';
-import type { Outcome, StoreContext } from './run.js';
+import { describeGap, parseDomid, VERDICT_STATUS, type Verdict } from './check.js';
+import type { TargetQuestion } from './commands.js';
+import { stackToJson } from './device-json.js';
+import type { Outcome, QuestionContext } from './run.js';
 import { alignColumns } from './vbd-text.js';
 
 /** Nothing is made, so no layer needs a name. */
@@ -15,8 +17,8 @@ const INSPECTED = 'inspected';
 
 /** `inspect`: what an `add` of this target would find, and whether it would go through. */
 export async function inspect(
-  { store, settings, signal }: StoreContext,
-  given: CheckArguments,
+  { store, settings, signal, unreachable }: QuestionContext,
+  given: TargetQuestion,
 ): Promise<Outcome> {
   const writable = given.mode === 'w';
   const target = parseTarget(Buffer.from(given.target));
@@ -27,6 +29,12 @@ export async function inspect(
   const { sharing, sameVm, sysfs } = settings;
   const options = { target: given.target, writable, domid, sharing, sameVm, sysfs, signal };
   const conflicts = refusal ? [] : (await checkSharing(store, options)).conflicts;
+  const verdict = ((): Verdict => {
+    if (refusal) return 'refused';
+    if (conflicts.length > 0) return 'busy';
+    return unreachable === undefined ? 'free' : 'unknown';
+  })();
+  const gap = unreachable === undefined ? undefined : describeGap(unreachable);
   const reasons = refusal ? [refusal.message] : conflicts.map(({ reason }) => reason);
   const rows = [
     ['target', given.target],
@@ -35,9 +43,8 @@ export async function inspect(
     ['held by', holders.join(', ') || '-'],
     ['layer', target.layer ?? '-'],
     ['sharing', target.sharing ?? sharing],
-    ...(reasons.length === 0
-      ? [['verdict', `can be attached ${writable ? 'read-write' : 'read-only'}`]]
-      : reasons.map((reason, row) => [row === 0 ? 'verdict' : '', reason])),
+    ...describeVerdict(verdict, reasons, writable),
+    ...(gap === undefined ? [] : [['not known', gap]]),
   ];
   return {
     text: alignColumns(rows),
@@ -45,16 +52,28 @@ export async function inspect(
       target: given.target,
       mode: given.mode,
       kind,
-      stack: stack ? toJson(stack) : null,
+      stack: stack ? stackToJson(stack) : null,
       holders,
       layer: target.layer ?? null,
       sharing: target.sharing ?? sharing,
-      verdict: refusal ? 'refused' : conflicts.length > 0 ? 'busy' : 'free',
+      verdict,
       code: refusal?.code ?? null,
       reasons,
+      warnings: gap === undefined ? [] : [gap],
     },
-    status: reasons.length === 0 ? 0 : 1,
+    status: VERDICT_STATUS[verdict],
   };
+}
+
+function describeVerdict(
+  verdict: Verdict,
+  reasons: readonly string[],
+  writable: boolean,
+): string[][] {
+  const how = writable ? 'read-write' : 'read-only';
+  if (verdict === 'free') return [['verdict', `can be attached ${how}`]];
+  if (verdict === 'unknown') return [['verdict', `nothing is known that keeps it from ${how}`]];
+  return reasons.map((reason, row) => [row === 0 ? 'verdict' : '', reason]);
 }
 
 async function refusalOf(
@@ -80,20 +99,4 @@ async function look({ locator }: ExportRequest): Promise<{
   const devnum = devnumFromStat(node.inode.rdev);
   const [stack, holders] = await Promise.all([readStack(devnum), listHolders(devnum)]);
   return { kind, stack, holders: holders.map(({ name }) => name) };
-}
-
-function toJson(device: DeviceStack): Record<string, unknown> {
-  const { path, devnum, kind, diskseq, size, readOnly, detail, mapper, below } = device;
-  return {
-    path,
-    devnum: formatDevnum(devnum),
-    kind,
-    diskseq: diskseq === undefined ? null : String(diskseq),
-    size: String(size),
-    'read-only': readOnly,
-    detail,
-    'dm-name': mapper?.name ?? null,
-    'dm-uuid': mapper?.uuid ?? null,
-    below: below.map(toJson),
-  };
 }

@@ -1,45 +1,40 @@
-import type { VbdPath } from '../vbd/vbd-path.js';
 import { surveyVbds, type VbdSummary } from '../vbd/vbd-summary.js';
+import { cellOf, parseColumns, USUAL_COLUMNS } from './list-columns.js';
 import type { Outcome, StoreContext } from './run.js';
-import {
-  alignColumns,
-  describeDiskseq,
-  describeOpened,
-  describeState,
-  toJson,
-} from './vbd-text.js';
+import { alignColumns, clipLines, toJson } from './vbd-text.js';
 
-const HEAD = ['VBD', 'DOMAIN', 'VDEV', 'MODE', 'STATE', 'OPENED', 'DEVICE', 'DISKSEQ', 'TARGET'];
-
-/** `list`: all vbds of this domain's backends, whoever attached them. */
-export async function list({ store, settings, signal }: StoreContext): Promise<Outcome> {
-  const summaries = await surveyVbds(store, settings.sysfs, { signal });
-  const errors = summaries.flatMap(({ vbd, error }) =>
-    error === undefined ? [] : [`${nameOf(vbd)}: ${error}`],
+/**
+ * `list`: the vbds of this domain's backends, whoever attached them; of one guest, or those with an error
+ * only, where that is asked for.
+ */
+export async function list(context: StoreContext): Promise<Outcome> {
+  const { store, settings, signal, invocation } = context;
+  const { columns, errors, 'no-header': noHeader } = invocation.options ?? {};
+  const wanted = columns === undefined ? USUAL_COLUMNS : parseColumns(columns);
+  const all = await surveyVbds(store, settings.sysfs, { signal });
+  const shown = all.filter(
+    (summary) =>
+      isOf(summary, invocation.vbd) && (errors === undefined || summary.error !== undefined),
   );
-  const table = alignColumns([HEAD, ...summaries.map(toRow)]);
+  const head = noHeader === undefined ? [wanted.map((name) => name.toUpperCase())] : [];
+  const rows = shown.map((summary) => wanted.map((name) => cellOf(summary, name)));
+  const table = alignColumns([...head, ...rows]);
+  // Where no columns are asked for, what is wrong is not to be missed.
+  const below = columns === undefined ? shown.flatMap(describeError) : [];
+  const lines = [table, ...below].filter((text) => text !== '');
   return {
-    text: [table, ...errors.map((error) => alignColumns([[error]]))].join('\n'),
-    json: summaries.map(toJson),
+    text: clipLines(lines.join('\n'), process.stdout.isTTY ? process.stdout.columns : undefined),
+    quiet: lines.length === 0,
+    json: { vbds: shown.map(toJson) },
   };
 }
 
-/** `7/51712`; of a disk that QEMU or tapdisk serves with its kind, `qdisk/7/51712`. */
-function nameOf({ backend }: VbdPath): string {
-  return backend.replace(/^backend\/(vbd\/)?/, '');
+/** Whether a vbd is of the guest that is named, by number or name. */
+function isOf({ vbd, domainName }: VbdSummary, guest: string | undefined): boolean {
+  return guest === undefined || String(vbd.domid) === guest || domainName === guest;
 }
 
-function toRow(summary: VbdSummary): string[] {
-  const { vbd, domainName, vdev, mode, device, target } = summary;
-  return [
-    nameOf(vbd),
-    domainName ?? '-',
-    vdev ?? '-',
-    mode ?? '-',
-    describeState(summary.state),
-    describeOpened(summary),
-    device ?? '-',
-    describeDiskseq(summary),
-    target ?? '-',
-  ];
+function describeError(summary: VbdSummary): string[] {
+  const { error } = summary;
+  return error === undefined ? [] : [alignColumns([[`${cellOf(summary, 'vbd')}: ${error}`]])];
 }

@@ -1,15 +1,19 @@
-import { BlkbackError, errorMessage } from '../errors.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { reportFailure } from '../hotplug/report.js';
-import { shorten, toOneLine } from '../util/one-line.js';
+import type { GuestDisk } from '../vbd/find-vbd.js';
 import { requireOwnDomain } from '../vbd/own-domain.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { OpenOptions } from '../xenstore/open.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
+import { XenstoreError } from '../xenstore/xenstore-error.js';
+import { statusOf, statusOfQuestion } from './exit-status.js';
 import { logFailure } from './log.js';
 import { complain, print } from './output.js';
-import { SETTINGS, type Settings, settingsFromEnvironment } from './settings.js';
-import { otherDisk, resolveVbd } from './vbd-argument.js';
+import type { ParsedWords } from './parse-words.js';
+import { printFailure, printJson, withRemedy } from './result.js';
+import { loadSettings } from './setting-sources.js';
+import { SETTINGS, type Settings } from './settings.js';
+import { otherDisk, parseGuestDisk, resolveVbd } from './vbd-argument.js';
 
 /** For XenStore, where the settings that say how long it may take cannot be read. */
 const UNREADABLE_SETTINGS_MS = 2000;
@@ -21,6 +25,8 @@ export interface Invocation {
   readonly json?: boolean | undefined;
   readonly verbose?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
+  /** All options of the command line. */
+  readonly options?: ParsedWords['options'] | undefined;
   /** A toolstack waits for the answer, and looks for it in XenStore and in the logs. */
   readonly hotplug?: boolean | undefined;
   /** Reads the settings; it throws for those that make no sense. */
@@ -30,7 +36,7 @@ export interface Invocation {
 /** The one invocation of a hotplug script: everything from the environment. */
 export const FROM_ENVIRONMENT: Invocation = {
   hotplug: true,
-  settings: () => settingsFromEnvironment(process.env),
+  settings: () => loadSettings(process.env),
 };
 
 /** What the actions work with. */
@@ -48,10 +54,16 @@ export interface Context extends StoreContext {
   readonly vbd: VbdPath;
 }
 
+/** What questions are answered with. */
+export interface QuestionContext extends StoreContext {
+  /** Why XenStore cannot be asked; it seems empty then. */
+  readonly unreachable?: string | undefined;
+}
+
 /** An action's result, for `--json` and for people. */
 export interface Outcome {
   readonly text: string;
-  readonly json: unknown;
+  readonly json: object;
   /** The text says nothing that the exit status does not: it is printed on demand only. */
   readonly quiet?: boolean;
   /** Exit status; 0 by default. */
@@ -60,7 +72,7 @@ export interface Outcome {
 
 /**
  * Runs one action on one vbd from connection to report, and returns the exit status: 0 when it was
- * done, 1 with one sentence on stderr when not, and for a toolstack in the logs too.
+ * done, another with one sentence on stderr when not. A toolstack gets 1, and the sentence in the logs too.
  */
 export async function run(
   invocation: Invocation,
@@ -70,13 +82,23 @@ export async function run(
   return await supervise(
     invocation,
     async (signal) => {
-      vbd = await resolve(invocation);
+      const disk = parseGuestDisk(invocation.vbd);
+      const named = disk ?? (await resolve(invocation));
+      vbd = 'backend' in named ? named : undefined;
       const settings = await readSettings(invocation, vbd);
       await using context = await open(invocation, settings, signal);
-      return await action({ ...context, vbd });
+      const found = 'backend' in named ? named : await find(context, named);
+      vbd = found;
+      return await action({ ...context, vbd: found });
     },
-    () => vbd,
+    { vbd: () => vbd },
   );
+}
+
+/** Loaded when used: a hotplug script never names a disk so. */
+async function find({ store, settings, signal }: StoreContext, disk: GuestDisk): Promise<VbdPath> {
+  const { findVbd } = await import('../vbd/find-vbd.js');
+  return await findVbd(store, disk, settings.sysfs, { signal });
 }
 
 /** The same for an action that is not about one vbd. */
@@ -90,10 +112,51 @@ export async function runOnStore(
   });
 }
 
+/** The same for a question, of which the kernel can answer a part where there is no xenstored. */
+export async function runQuestion(
+  invocation: Invocation,
+  action: (context: QuestionContext) => Promise<Outcome>,
+): Promise<number> {
+  const body = async (signal: AbortSignal): Promise<Outcome> => {
+    await using context = await openLeniently(invocation, invocation.settings(), signal);
+    return await action(context);
+  };
+  return await supervise(invocation, body, { toStatus: statusOfQuestion });
+}
+
+async function openLeniently(
+  invocation: Invocation,
+  settings: Settings,
+  signal: AbortSignal,
+): Promise<QuestionContext & AsyncDisposable> {
+  try {
+    return { ...(await open(invocation, settings, signal)), unreachable: undefined };
+  } catch (error) {
+    if (!(error instanceof XenstoreError)) throw error;
+    const { AbsentXenstore } = await import('../xenstore/absent-xenstore.js');
+    const store = new AbsentXenstore(error);
+    const unreachable = withRemedy(error);
+    const onStep = (): void => undefined;
+    const close = (): Promise<void> => store.close();
+    return {
+      store,
+      settings,
+      signal,
+      invocation,
+      onStep,
+      unreachable,
+      [Symbol.asyncDispose]: close,
+    };
+  }
+}
+
 async function supervise(
   invocation: Invocation,
   body: (signal: AbortSignal) => Promise<Outcome>,
-  vbd: () => VbdPath | undefined = () => undefined,
+  options: {
+    readonly vbd?: () => VbdPath | undefined;
+    readonly toStatus?: (error: unknown) => number;
+  } = {},
 ): Promise<number> {
   const interrupted = new AbortController();
   const interrupt = (signal: NodeJS.Signals): void =>
@@ -104,8 +167,9 @@ async function supervise(
     report(invocation, outcome);
     return outcome.status ?? 0;
   } catch (error) {
-    const line = printFailure(invocation, error, vbd());
-    if (invocation.hotplug) await logFailure(logFile(invocation), line);
+    const line = printFailure(invocation, error, options.vbd?.());
+    if (!invocation.hotplug) return (options.toStatus ?? statusOf)(error);
+    await logFailure(logFile(invocation), line);
     return 1;
   }
 }
@@ -134,11 +198,11 @@ async function resolve(invocation: Invocation): Promise<VbdPath> {
 }
 
 /** The toolstack sees only XenStore, and is to know of a bad setting too. */
-async function readSettings(invocation: Invocation, vbd: VbdPath): Promise<Settings> {
+async function readSettings(invocation: Invocation, vbd: VbdPath | undefined): Promise<Settings> {
   try {
     return invocation.settings();
   } catch (error) {
-    if (invocation.hotplug) await tellToolstack(vbd, error);
+    if (invocation.hotplug && vbd !== undefined) await tellToolstack(vbd, error);
     throw error;
   }
 }
@@ -181,34 +245,4 @@ function stepPrinter(verbose: boolean): Context['onStep'] {
 function report(invocation: Invocation, outcome: Outcome): void {
   if (invocation.json) printJson(outcome.json);
   else if (!outcome.quiet || invocation.verbose) print(`${outcome.text}\n`);
-}
-
-function printJson(value: unknown): void {
-  print(`${JSON.stringify(value)}\n`);
-}
-
-/** Says what has failed; returns the sentence. */
-export function printFailure(
-  invocation: Pick<Invocation, 'json'>,
-  error: unknown,
-  vbd?: VbdPath,
-): string {
-  if (invocation.json) printJson({ error: describeError(error) });
-  const line = describeFailure(vbd, error);
-  complain(`xen-blkback: ${line}\n`);
-  return line;
-}
-
-function describeFailure(vbd: VbdPath | undefined, error: unknown): string {
-  const message = shorten(toOneLine(errorMessage(error)));
-  // Several scripts run at once and share the log: say which vbd, unless the sentence does.
-  return vbd === undefined || message.includes(vbd.backend)
-    ? message
-    : `${vbd.backend}: ${message}`;
-}
-
-function describeError(error: unknown): Record<string, unknown> {
-  const message = errorMessage(error);
-  if (!(error instanceof BlkbackError)) return { code: 'EINTERNAL', message };
-  return { code: error.code, message, errno: error.errno, syscall: error.syscall };
 }

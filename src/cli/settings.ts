@@ -4,7 +4,7 @@ import type { Uapi } from '../vbd/publish.js';
 import { DEFAULT_RUN_DIRECTORY } from '../vbd/record.js';
 import { UsageError } from './usage-error.js';
 
-/** What can be set on the command line, then in the environment, then is as built in. */
+/** What can be set, for one attach or detach. `setting-sources.ts` says where. */
 export interface Settings {
   readonly timeoutMs: number;
   readonly uapi: Uapi;
@@ -20,8 +20,8 @@ export interface Settings {
 export const DEFAULT_TIMEOUT_S = 30;
 
 /**
- * One row a setting: how it is called, what it means, and how its text is read. The command line
- * parser is built from this table; the hotplug path reads the environment by it, without a parser.
+ * One row a setting: its variable in the environment, its built-in value, and what it means. Its name is
+ * its key in the configuration file, and its option on the command line.
  */
 export const SETTINGS = {
   timeout: {
@@ -58,7 +58,7 @@ export const SETTINGS = {
   'run-dir': {
     env: 'XEN_BLKBACK_RUN_DIR',
     fallback: DEFAULT_RUN_DIRECTORY,
-    describe: 'where what must outlive the nodes is kept',
+    describe: 'directory of the lock and of what must outlive the nodes',
   },
   log: {
     env: 'XEN_BLKBACK_LOG',
@@ -67,39 +67,90 @@ export const SETTINGS = {
   },
 } as const;
 
+/** The same for what the daemon, and those who ask it, need beside. */
+export const DAEMON_SETTINGS = {
+  socket: {
+    env: 'XEN_BLKBACK_SOCKET',
+    fallback: '/run/xen-blkback/control.sock',
+    describe: 'control socket of the daemon, where hotplug scripts ask',
+  },
+  scripts: {
+    env: 'XEN_BLKBACK_SCRIPTS',
+    fallback: 'block-diskseq',
+    describe: 'names of hotplug scripts whose vbds are prepared unasked, with commas between',
+  },
+  all: {
+    env: 'XEN_BLKBACK_ALL',
+    fallback: 'no',
+    describe: 'yes prepares every vbd, whatever its script',
+  },
+  verbose: {
+    env: 'XEN_BLKBACK_VERBOSE',
+    fallback: 'no',
+    describe: 'yes has the daemon log each step',
+  },
+  output: {
+    env: 'XEN_BLKBACK_OUTPUT',
+    fallback: 'stderr',
+    describe: 'file for what the daemon says, or stderr; SIGHUP opens it again',
+  },
+} as const;
+
+export interface DaemonSettings {
+  readonly socket: string;
+  readonly scripts: readonly string[];
+  readonly all: boolean;
+  readonly verbose: boolean;
+  /** `undefined`: stderr. */
+  readonly output: string | undefined;
+}
+
 export type SettingName = keyof typeof SETTINGS;
+
+export type DaemonSettingName = keyof typeof DAEMON_SETTINGS;
+
+/** How the text of each is read; each throws `UsageError` naming the setting and its value. */
+export const READ_SETTING = {
+  timeout: parseTimeout,
+  uapi: parseUapi,
+  sharing: parseSharing,
+  'same-vm': parseSameVm,
+  'udev-refresh': (text: string) => parseYesNo('udev-refresh', text),
+  sysfs: (text: string) => parsePath('sysfs', text),
+  'run-dir': (text: string) => parsePath('run-dir', text),
+  log: (text: string) => parsePath('log', text),
+  socket: parseSocket,
+  scripts: parseScripts,
+  all: (text: string) => parseYesNo('all', text),
+  verbose: (text: string) => parseYesNo('verbose', text),
+  output: (text: string) => (text === 'stderr' ? undefined : parsePath('output', text)),
+} satisfies Record<SettingName | DaemonSettingName, (text: string) => unknown>;
 
 /** Reads the settings' texts. Throws `UsageError` naming the setting and its value. */
 export function parseSettings(texts: Readonly<Record<SettingName, string>>): Settings {
   return {
-    timeoutMs: parseTimeout(texts.timeout),
-    uapi: parseUapi(texts.uapi),
-    sharing: parseSharing(texts.sharing),
-    sameVm: parseSameVm(texts['same-vm']),
-    udevRefresh: parseYesNo('udev-refresh', texts['udev-refresh']),
-    sysfs: parseDirectory('sysfs', texts.sysfs),
-    runDirectory: parseDirectory('run-dir', texts['run-dir']),
-    log: parseDirectory('log', texts.log),
+    timeoutMs: READ_SETTING.timeout(texts.timeout),
+    uapi: READ_SETTING.uapi(texts.uapi),
+    sharing: READ_SETTING.sharing(texts.sharing),
+    sameVm: READ_SETTING['same-vm'](texts['same-vm']),
+    udevRefresh: READ_SETTING['udev-refresh'](texts['udev-refresh']),
+    sysfs: READ_SETTING.sysfs(texts.sysfs),
+    runDirectory: READ_SETTING['run-dir'](texts['run-dir']),
+    log: READ_SETTING.log(texts.log),
   };
 }
 
-/**
- * The settings where there is no command line: environment, then built-in defaults. A variable that
- * is set to nothing counts as not set, as it does for the shell scripts of Xen.
- */
-export function settingsFromEnvironment(environment: NodeJS.ProcessEnv): Settings {
-  const text = (name: SettingName): string =>
-    environment[SETTINGS[name].env] || SETTINGS[name].fallback;
-  return parseSettings({
-    timeout: text('timeout'),
-    uapi: text('uapi'),
-    sharing: text('sharing'),
-    'same-vm': text('same-vm'),
-    'udev-refresh': text('udev-refresh'),
-    sysfs: text('sysfs'),
-    'run-dir': text('run-dir'),
-    log: text('log'),
-  });
+/** The same for those of the daemon. */
+export function parseDaemonSettings(
+  texts: Readonly<Record<DaemonSettingName, string>>,
+): DaemonSettings {
+  return {
+    socket: READ_SETTING.socket(texts.socket),
+    scripts: READ_SETTING.scripts(texts.scripts),
+    all: READ_SETTING.all(texts.all),
+    verbose: READ_SETTING.verbose(texts.verbose),
+    output: READ_SETTING.output(texts.output),
+  };
 }
 
 function parseTimeout(text: string): number {
@@ -125,12 +176,31 @@ function parseSameVm(text: string): SameVmRule {
   throw new UsageError(`same-vm ${JSON.stringify(text)}: ${SAME_VM_RULES.join(' or ')} is needed`);
 }
 
-function parseYesNo(name: SettingName, text: string): boolean {
+function parseYesNo(name: string, text: string): boolean {
   if (text === 'yes' || text === 'no') return text === 'yes';
   throw new UsageError(`${name} ${JSON.stringify(text)}: yes or no is needed`);
 }
 
-function parseDirectory(name: SettingName, text: string): string {
+/** Bytes of sun_path of unix(7), without the NUL at its end. */
+const LONGEST_SOCKET = 107;
+
+function parseSocket(text: string): string {
+  const path = parsePath('socket', text);
+  if (Buffer.byteLength(path) <= LONGEST_SOCKET) return path;
+  throw new UsageError(
+    `socket ${JSON.stringify(text)}: at most ${LONGEST_SOCKET} bytes are possible for a socket`,
+  );
+}
+
+function parseScripts(text: string): string[] {
+  const names = text.split(',');
+  if (names.every((name) => /^[^\s/]+$/.test(name))) return names;
+  throw new UsageError(
+    `scripts ${JSON.stringify(text)}: names of files with commas between are needed, without directories`,
+  );
+}
+
+function parsePath(name: string, text: string): string {
   if (text.startsWith('/') && !text.includes('\0')) return text;
   throw new UsageError(`${name} ${JSON.stringify(text)}: an absolute path is needed`);
 }

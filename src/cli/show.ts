@@ -3,6 +3,7 @@ import { formatDevnum } from '../linux/devnum.js';
 import { formatStack, readStack } from '../topology/stack.js';
 import { readRecord } from '../vbd/record.js';
 import { surveyVbd, type VbdSummary } from '../vbd/vbd-summary.js';
+import { stackToJson } from './device-json.js';
 import type { Context, Outcome } from './run.js';
 import {
   alignColumns,
@@ -45,7 +46,11 @@ export async function show({ store, vbd, settings, signal }: Context): Promise<O
   ];
   return {
     text: alignColumns(rows),
-    json: { ...toJson(summary), stack, 'on-remove': undo ?? null },
+    json: {
+      ...toJson(summary),
+      stack: present ? stackToJson(present) : null,
+      'on-remove': undo ?? null,
+    },
   };
 }
 

@@ -1,6 +1,7 @@
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { otherDiskError } from '../hotplug/other-disk.js';
 import { quote } from '../util/one-line.js';
+import type { GuestDisk } from '../vbd/find-vbd.js';
 import { parseOtherPath, parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 
 /**
@@ -18,7 +19,7 @@ export function resolveVbd(argument: string | undefined, environment: NodeJS.Pro
   if (parseOtherPath(path) !== undefined) throw otherDiskError(path);
   if (vbd === undefined) {
     throw vbdError(
-      `${quote(path)} is no backend path of a vbd: backend/vbd/<domid>/<devid> is needed, or the same below /local/domain/<domid>/`,
+      `${quote(path)} is no backend path of a vbd: backend/vbd/<domid>/<devid> is needed, the same below /local/domain/<domid>/, or in short 7/51712, 7/xvda or 7`,
     );
   }
   if (argument === undefined) checkCompanions(environment);
@@ -31,6 +32,12 @@ export function resolveVbd(argument: string | undefined, environment: NodeJS.Pro
  */
 export function otherDisk({ XENBUS_PATH: path = '' }: NodeJS.ProcessEnv): VbdPath | undefined {
   return parseOtherPath(path);
+}
+
+/** A guest's disk as people call it: `7/xvda`, or `7` for its only one; `undefined` for a path. */
+export function parseGuestDisk(argument: string | undefined): GuestDisk | undefined {
+  const [, domid, vdev] = /^(0|[1-9]\d{0,4})(?:\/([a-z]+\d*))?$/.exec(argument ?? '') ?? [];
+  return domid === undefined ? undefined : { domid: Number(domid), vdev };
 }
 
 function checkCompanions(environment: NodeJS.ProcessEnv): void {

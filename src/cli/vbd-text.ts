@@ -69,3 +69,15 @@ export function alignColumns(rows: readonly (readonly string[])[]): string {
     row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
   return clean.map((row) => line(row).trimEnd()).join('\n');
 }
+
+/** Cuts lines to the width of a terminal; `undefined`: it is none, and they stay whole. */
+export function clipLines(text: string, width: number | undefined): string {
+  if (width === undefined || width < 1) return text;
+  return text
+    .split('\n')
+    .map((line) => {
+      const letters = [...line];
+      return letters.length <= width ? line : `${letters.slice(0, width - 1).join('')}…`;
+    })
+    .join('\n');
+}

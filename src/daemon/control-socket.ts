@@ -18,6 +18,7 @@ import {
   failedReply,
   LONGEST_LINE,
   parseRequest,
+  type ReportRequest,
   UNAVAILABLE,
 } from './protocol.js';
 
@@ -32,6 +33,8 @@ export type ControlHandler = (request: ControlRequest) => Promise<void>;
 export interface ControlOptions {
   readonly handler: ControlHandler;
   readonly feed: EventFeed;
+  /** What it answers to a question about the daemon. */
+  readonly report: (question: ReportRequest['action']) => Promise<string>;
   /** How long the handler may take at the most; milliseconds. */
   readonly timeoutMs: number;
 }
@@ -41,6 +44,7 @@ export class ControlSocket implements AsyncDisposable {
   readonly #server: Server;
   readonly #handler: ControlHandler;
   readonly #feed: EventFeed;
+  readonly #report: ControlOptions['report'];
   readonly #timeoutMs: number;
   readonly #idle = new Set<Socket>();
   /** Where it was made; `undefined` if it was passed by somebody, whose it is. */
@@ -48,8 +52,9 @@ export class ControlSocket implements AsyncDisposable {
   /** Says to other daemons that there is one; it ends with the process, whatever ends that. */
   #lock: OwnedFd | undefined;
 
-  private constructor({ handler, feed, timeoutMs }: ControlOptions) {
+  private constructor({ handler, feed, report, timeoutMs }: ControlOptions) {
     this.#handler = handler;
+    this.#report = report;
     this.#feed = feed;
     this.#timeoutMs = timeoutMs;
     this.#server = createServer((socket) => this.#serve(socket));
@@ -142,6 +147,10 @@ export class ControlSocket implements AsyncDisposable {
     if (request.action === 'events') {
       if (this.#feed.add(socket)) socket.write(ACCEPTED);
       else socket.end(failedReply('EBUSY', 'too many others read events already'));
+      return;
+    }
+    if (!('path' in request)) {
+      socket.end(await this.#report(request.action));
       return;
     }
     // One that was not heard in time does it itself: doing it here too, and so late, could only harm.

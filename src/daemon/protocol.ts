@@ -3,6 +3,8 @@
 import type { VbdEvent } from './vbd-event.js';
 
 export const PROTOCOL_VERSION = 1;
+/** Of the objects in events: docs/json.md. */
+const JSON_VERSION = 1;
 /** Bytes of a request line, its end included; a backend path is far shorter. */
 export const LONGEST_LINE = 1024;
 
@@ -17,9 +19,14 @@ export interface EventsRequest {
   readonly action: 'events';
 }
 
+/** To be told of the daemon itself. */
+export interface ReportRequest {
+  readonly action: 'status' | 'metrics';
+}
+
 /** What a line asks for; a reply to be sent where it asks for nothing that can be done. */
 export type ParsedRequest =
-  | { readonly ok: true; readonly request: ControlRequest | EventsRequest }
+  | { readonly ok: true; readonly request: ControlRequest | EventsRequest | ReportRequest }
   | { readonly ok: false; readonly reply: string };
 
 /** Reads `xen-blkback 1 add backend/vbd/7/51712`. */
@@ -31,9 +38,12 @@ export function parseRequest(line: string): ParsedRequest {
   if (Number(version) !== PROTOCOL_VERSION) {
     return { ok: false, reply: `unsupported ${PROTOCOL_VERSION}\n` };
   }
-  if (action === 'events' && path === undefined) return { ok: true, request: { action } };
+  const isAlone = path === undefined;
+  if (isAlone && (action === 'events' || action === 'status' || action === 'metrics')) {
+    return { ok: true, request: { action } };
+  }
   if ((action !== 'add' && action !== 'remove') || path === undefined || rest.length > 0) {
-    const wanted = 'add PATH, remove PATH or events is needed';
+    const wanted = 'add PATH, remove PATH, events, status or metrics is needed';
     return { ok: false, reply: failedReply('EPROTOCOL', wanted) };
   }
   return { ok: true, request: { action, path } };
@@ -65,6 +75,7 @@ export const ENDED = 'ended\n';
 export function eventLine(event: VbdEvent): string {
   const { time, vbd, action, step, detail, device, diskseq, code, errno } = event;
   const json = {
+    version: JSON_VERSION,
     time: time.toISOString(),
     backend: vbd.backend,
     domid: vbd.domid,

@@ -85,6 +85,11 @@ export class Service {
     await jobs[action](vbd);
   }
 
+  /** Whether it has a connection to xenstored that serves. */
+  get isConnected(): boolean {
+    return this.#store !== undefined;
+  }
+
   /** Whether xenstored answers; without a connection, whether there was one not long ago. */
   async isWell(signal: AbortSignal): Promise<boolean> {
     const store = this.#store;

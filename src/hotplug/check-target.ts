@@ -15,6 +15,7 @@ import { unremembered } from '../topology/nearby.js';
 import { readStackedBlock, type StackedBlock } from '../topology/stacked-block.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
 import { readVbdUses } from '../vbd/vbd-uses.js';
+import { AbsentXenstore } from '../xenstore/absent-xenstore.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { toExportRequest } from './plan.js';
 
@@ -73,7 +74,10 @@ export async function checkSharing(
   const surroundings = unremembered;
   const context = { store, uses, surroundings, own: undefined, sameVm, signal };
   const conflicts: { conflict: Conflict; reason: string }[] = [];
-  for await (const conflict of findConflicts(use, await use.look(signal), context)) {
+  for await (const found of findConflicts(use, await use.look(signal), context)) {
+    // Where nobody can be asked about nodes, none are known to be gone.
+    const isUnknown = found.kind === 'guest' && store instanceof AbsentXenstore;
+    const conflict = isUnknown ? { ...found, nodesGone: false } : found;
     conflicts.push({ conflict, reason: await explainConflict(use, conflict, context) });
   }
   const hidden = pinned.kind === 'file' ? await describeHidden(node) : undefined;

@@ -2,14 +2,15 @@ import { waitFor } from '../xenstore/wait-for.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { awaitDeviceOpened, type OpenedBy, throwIfRefused } from './opened.js';
 import { readPublished } from './published-device.js';
-import { readVbdBackend } from './vbd-backend.js';
+import { readVbdBackend, type VbdBackend } from './vbd-backend.js';
 import { VbdError } from './vbd-error.js';
 import { VbdInstance } from './vbd-instance.js';
 import type { VbdPath } from './vbd-path.js';
 
 /**
  * Waits until blkback has opened the device of a vbd, whoever attaches it, and says how that is
- * known. Throws `EGONE`, `ESTATE`, `EBLKBACK` where it never will, `ETIMEDOUT` at the deadline.
+ * known. Throws `EGONE`, `ESTATE`, `EBLKBACK` where it never will; `EATTACH` or `EBUSY` where an add of it has
+ * failed, `ETIMEDOUT` at the deadline.
  */
 export async function awaitOpened(
   store: Xenstore,
@@ -30,6 +31,7 @@ export async function awaitOpened(
       async () => {
         const seen = await readVbdBackend(store, vbd, { signal });
         throwIfRefused(vbd, seen);
+        throwIfFailed(vbd, seen);
         const device = readPublished(vbd, seen);
         return device && { backend: seen, published: device };
       },
@@ -45,4 +47,14 @@ export async function awaitOpened(
       { code: 'ETIMEDOUT', cause: error },
     );
   }
+}
+
+/** Throws if an add has failed, and said so as this project and Xen's own scripts do. */
+function throwIfFailed(vbd: VbdPath, backend: VbdBackend): void {
+  const status = backend.text('hotplug-status');
+  if (status !== 'error' && status !== 'busy') return;
+  const reason = backend.text('hotplug-error') ?? `hotplug-status is ${status}`;
+  throw new VbdError(`the add of ${vbd.backend} has failed: ${reason}`, {
+    code: status === 'busy' ? 'EBUSY' : 'EATTACH',
+  });
 }

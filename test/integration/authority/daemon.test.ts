@@ -175,7 +175,7 @@ describe('Daemons of one socket', function () {
       assert.equal(alive.length, 1, daemons.map(({ said }) => said()).join('--\n'));
       for (const { child, said } of daemons) {
         if (child.end() === undefined) continue;
-        assert.equal(child.end(), 'exited with status 1');
+        assert.equal(child.end(), 'exited with status 3');
         assert.match(said(), /daemon/);
       }
       assert.ok(existsSync(socket), 'one that has lost took the socket away');

@@ -92,7 +92,7 @@ describe('A vbd by its relative and by its absolute path', function () {
         assert.match(stderr, /^xen-blkback: [^\n]*\/local\/domain\/5\/[^\n]*domain[^\n]*\n$/);
       }
       const json = await stage.cli([action, other, '--json', '--timeout', '5']);
-      assert.equal(json.status, 1);
+      assert.equal(json.status, 2);
       assert.equal(JSON.parse(json.stdout).error.code, 'EVBD');
     }
     assert.deepEqual(await stage.directory(own), before);

@@ -41,7 +41,7 @@ export function defineSpellings(kind: Kind): void {
             await assertBusy(stage, ground);
             const { stdout } = await stage.cli(['list', '--json']);
             const numbers = [major, minor].map((part) => Number.parseInt(part, 16));
-            assert.equal(JSON.parse(stdout)[0].devnum, numbers.join(':'));
+            assert.equal(JSON.parse(stdout).vbds[0].devnum, numbers.join(':'));
           } finally {
             end();
           }

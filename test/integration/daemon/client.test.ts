@@ -6,6 +6,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
+import { interpretFiles } from '../../../src/cli/setting-sources.js';
 import { projectRoot, temporaryDirectory } from '../../bed/paths.js';
 
 const run = promisify(execFile);
@@ -29,6 +30,7 @@ describe('The compiled hotplug client', function () {
       ...['-std=gnu2x', '-Wall', '-Wextra', '-Werror', '-O2', '-D_FORTIFY_SOURCE=2'],
       ...['-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
       ...[`-DPROGRAM="${program}"`, '-DNODE="/bin/sh"'],
+      ...[`-DCONFIG="${join(directory, 'conf')}"`, `-DOLD_CONFIG="${join(directory, 'old')}"`],
       ...['-o', join(directory, 'client'), join(projectRoot, 'native/hotplug-client.c')],
     ]);
   });
@@ -145,6 +147,75 @@ describe('The compiled hotplug client', function () {
       assert.equal((await client()).seconds, 'unset');
     });
   }
+
+  describe('and the configuration file', () => {
+    const config = (text: string, old = ''): void => {
+      writeFileSync(join(directory, 'conf'), text);
+      writeFileSync(join(directory, 'old'), old);
+    };
+    after(() => config(''));
+    /** Without the variables that would override it. */
+    const plain = { XEN_BLKBACK_SOCKET: '' };
+    const place = (): string => join(directory, 'socket');
+
+    const SPELLINGS: readonly ((path: string) => string)[] = [
+      (path) => `socket=${path}`,
+      (path) => `# socket=/x\n\n \tsocket \t= ${path} \t\r\ntimeout=3\n`,
+      (path) => `timeout=3\nsocket="${path}" # here`,
+      (path) => `socket='${path}'\n`,
+      (path) => `socket=${path} # here\n`,
+      (path) => `socket=${path}#here\n`,
+      (path) => `sockets=${path}\n`,
+      (path) => `#socket=${path}\n`,
+      (path) => `socket =\n${path}\n`,
+      (path) => `socket="${path}\n`,
+      (path) => `run-dir=/socket=${path}\n`,
+      (path) => `socket=/x${path}\n`,
+      (path) => `${'#'.repeat(65_536)}\nsocket=${path}\n`,
+      () => '',
+    ];
+    for (const [index, spell] of SPELLINGS.entries()) {
+      it(`finds the socket where the daemon does, spelling ${index}`, async () => {
+        await listen((socket) => socket.end('accepted 5000\nok\n'));
+        const text = spell(place());
+        const { texts } = interpretFiles('/conf', text, undefined);
+        config(text);
+        const { out } = await client(plain);
+        assert.equal(out === '', texts.socket?.text === place());
+      });
+    }
+
+    it('is overridden by the environment', async () => {
+      await listen((socket) => socket.end('accepted 5000\nok\n'));
+      config('socket=/nowhere\n');
+      assert.equal((await client()).out, '');
+    });
+
+    it('says how much time there is, and is overridden by the environment', async () => {
+      await listen((socket) => setTimeout(() => socket.destroy(), 200));
+      config('timeout=7\n');
+      near((await client()).seconds, 6.8);
+      near((await client({ XEN_BLKBACK_TIMEOUT: '9' })).seconds, 8.8);
+    });
+
+    it('may be the old one, where the new one does not say', async () => {
+      await listen((socket) => setTimeout(() => socket.destroy(), 200));
+      config('', `#\nXEN_BLKBACK_SOCKET="${place()}"\nXEN_BLKBACK_TIMEOUT=7\n`);
+      near((await client(plain)).seconds, 6.8);
+      config('timeout=9\n', `XEN_BLKBACK_SOCKET=${place()}\nXEN_BLKBACK_TIMEOUT=7\n`);
+      near((await client(plain)).seconds, 8.8);
+    });
+
+    it('may be another one, and then the old one is not read', async () => {
+      await listen((socket) => socket.end('accepted 5000\nok\n'));
+      config('socket=/nowhere\n', `XEN_BLKBACK_SOCKET=${place()}\n`);
+      const other = join(directory, 'other');
+      writeFileSync(other, `socket=${place()}\n`);
+      assert.equal((await client({ ...plain, XEN_BLKBACK_CONFIG: other })).out, '');
+      writeFileSync(other, '');
+      assert.notEqual((await client({ ...plain, XEN_BLKBACK_CONFIG: other })).out, '');
+    });
+  });
 
   it('is built so that what overflows in it does no harm', async () => {
     const { stdout } = await run('readelf', [

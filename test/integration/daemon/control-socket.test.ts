@@ -39,7 +39,10 @@ describe('the control socket', function () {
       asked.push(request);
       await answer();
     };
-    socket = await ControlSocket.listen(path, { handler, feed, timeoutMs: 30_000 });
+    socket = await ControlSocket.listen(path, {
+      ...{ handler, feed, timeoutMs: 30_000 },
+      report: (question) => Promise.resolve(`${question} it\n`),
+    });
   });
   afterEach(async () => {
     await socket?.close();
@@ -59,6 +62,14 @@ describe('the control socket', function () {
   }
 
   const REQUEST = 'xen-blkback 1 add backend/vbd/7/51712\n';
+
+  it('answers questions about the daemon, and asks its handler nothing', async () => {
+    for (const question of ['status', 'metrics']) {
+      assert.equal(await exchange(`xen-blkback 1 ${question}\n`), `${question} it\n`);
+      assert.match(await exchange(`xen-blkback 1 ${question} more\n`), /^failed EPROTOCOL /);
+    }
+    assert.deepEqual(asked, []);
+  });
 
   it('says that it has understood, and then how it went', async () => {
     assert.equal(await exchange(REQUEST), 'accepted 30000\nok\n');

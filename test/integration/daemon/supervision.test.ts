@@ -231,10 +231,11 @@ describe('the daemon under a service manager', function () {
       const stage = new Stage(bed, store);
       const socket = join(bed.directory, 'control.sock');
       const notify = env.NOTIFY_SOCKET ?? '';
+      const log = join(bed.directory, 'daemon.log');
       const activator = await startChild(
         'systemd-socket-activate',
         [
-          ...['-l', socket, '-E', `NOTIFY_SOCKET=${notify}`],
+          ...['-l', socket, '-E', `NOTIFY_SOCKET=${notify}`, '-E', `XEN_BLKBACK_OUTPUT=${log}`],
           ...Object.entries(bed.env).flatMap(([name, value]) => ['-E', `${name}=${value}`]),
           ...[process.execPath, ...DAEMON],
         ],
@@ -249,6 +250,9 @@ describe('the daemon under a service manager', function () {
         const reply = await ask(socket, `xen-blkback 1 add ${vbd.backendPath}\n`);
         assert.match(reply, /^accepted 30000\n(ok|unavailable)\n$/);
         await manager.heard(/^READY=1/);
+        // Nothing has told it where clients ask.
+        const notice = `clients ask at /run/xen-blkback/control.sock, and this daemon has been given the socket ${socket}: `;
+        assert.equal(readFileSync(log, 'utf8').split(notice).length, 2);
         const client = { ...bed.env, XEN_BLKBACK_SOCKET: socket, ...WITHOUT_NODE };
         assert.equal((await runClient(client, vbd, 'add')).status, 0);
         assert.equal(stage.events(vbd, 'opened').length, 1);

@@ -26,15 +26,30 @@ function cli(...args: string[]): Promise<Run> {
 }
 
 describe('xen-blkback, the command', () => {
-  it('lists every command and option with --help', async () => {
+  it('lists every command with --help, -h, help, and in any locale', async () => {
     const { status, stdout, stderr } = await cli('--help');
     assert.deepEqual([status, stderr], [0, '']);
-    for (const word of ['add', 'remove', '--json', '--timeout', '--uapi', '--sysfs', '--dry-run']) {
+    for (const word of ['add', 'remove', 'list', 'config', 'daemon', 'help', '--version']) {
+      assert.match(stdout, new RegExp(`^ .*${word}\\b`, 'm'));
+    }
+    const env = { LC_ALL: 'de_DE.UTF-8', LANGUAGE: 'de' };
+    for (const words of [['-h'], ['help'], ['help', 'help']]) {
+      const other = await startProgram(process.execPath, [CLI, ...words], env).ended;
+      assert.deepEqual([other.status, other.stdout], [0, stdout]);
+    }
+  });
+
+  it('tells the options of one command, and no others', async () => {
+    const { status, stdout } = await cli('help', 'add');
+    assert.equal(status, 0);
+    for (const word of ['--json', '--timeout', '--uapi', '--sysfs', '--dry-run', 'XENBUS_PATH']) {
       assert.ok(stdout.includes(word), word);
     }
-    for (const word of ['--verbose', '--run-dir', '--log', 'XENBUS_PATH', 'XEN_BLKBACK_TIMEOUT']) {
-      assert.ok(stdout.includes(word), word);
-    }
+    assert.ok(!stdout.includes('--scripts'));
+    assert.equal((await cli('add', '--help')).stdout, stdout);
+    const daemon = await cli('daemon', '-h');
+    assert.ok(daemon.stdout.includes('--scripts') && !daemon.stdout.includes('--dry-run'));
+    for (const line of stdout.split('\n')) assert.ok(line.length <= 80, line);
   });
 
   it('tells the version of its package', async () => {
@@ -56,21 +71,29 @@ describe('xen-blkback, the command', () => {
   }
 
   for (const [args, says] of [
-    [[], /a command is needed/],
-    [['frobnicate'], /frobnicate/],
-    [['constructor'], /constructor/],
-    [['add', '--frobnicate'], /frobnicate/],
-    [['add', '--timeout'], /timeout/],
+    [[], /a command is needed; see xen-blkback help$/],
+    [['frobnicate'], /there is no command "frobnicate"; see xen-blkback help$/],
+    [['lsit'], /there is no command "lsit": did you mean list\? see xen-blkback help$/],
+    [['constructor'], /there is no command "constructor"/],
+    [['add', '--frobnicate'], /add has no option --frobnicate; see xen-blkback help add$/],
+    [['add', '--jsno'], /add has no option --jsno: did you mean --json\?/],
+    [['daemon', '--dry-run'], /daemon has no option --dry-run/],
+    [['daemon', '--run-dir', '/x'], /daemon has no option --run-dir/],
+    [['list', '--mode', 'r'], /list has no option --mode/],
+    [['events', 'more'], /events takes no argument: "more" is one too many/],
+    [['check'], /check needs an argument: xen-blkback check TARGET/],
+    [['add', '--timeout'], /--timeout needs a value/],
     [['add', 'backend/vbd/1/2', '--timeout', 'soon'], /timeout "soon"/],
     [['add', 'backend/vbd/1/2', '--uapi', 'both'], /uapi "both"/],
     [['add', 'backend/vbd/1/2', '--sysfs', 'sys'], /sysfs "sys": an absolute path/],
     [['add', 'device/vbd/1'], /"device\/vbd\/1" is no backend path/],
+    [['help', 'frobnicate'], /there is no command "frobnicate"/],
   ] as const) {
-    it(`refuses "${args.join(' ')}" with one line and status 1`, async () => {
-      const { status, stdout, stderr } = await cli(...args, '--log', '/nonexistent/log');
-      assert.deepEqual([status, stdout], [1, '']);
+    it(`refuses "${args.join(' ')}" with one line and status 2`, async () => {
+      const { status, stdout, stderr } = await cli(...args);
+      assert.deepEqual([status, stdout], [2, '']);
       assert.match(stderr, /^xen-blkback: [^\n]+\n$/);
-      assert.match(stderr, says);
+      assert.match(stderr.trimEnd(), says);
     });
   }
 });
@@ -94,7 +117,10 @@ describe('xen-blkback on a bed', function () {
       const good = await stage.cli(['add', vbd.backendPath, '--json']);
       assert.equal(good.status, 0, good.stderr);
       const { diskseq, ...rest } = JSON.parse(good.stdout);
-      assert.match(diskseq, /^[0-9a-f]+$/);
+      assert.match(diskseq, /^\d+$/);
+      assert.equal(BigInt(`0x${rest.xenstore.diskseq}`), BigInt(diskseq));
+      assert.match(rest.devnum, /^7:\d+$/);
+      assert.match(rest.xenstore['physical-device'], /^7:[0-9a-f]+$/);
       assert.equal(rest['hotplug-status'], undefined);
       assert.deepEqual(
         [rest.backend, rest.already, rest['opened-by']],
@@ -106,7 +132,9 @@ describe('xen-blkback on a bed', function () {
       assert.match(bad.stderr, /there is no backend backend\/vbd\/9\/1/);
       await stage.close(vbd);
       const removed = await stage.cli(['remove', vbd.backendPath, '--json']);
-      assert.deepEqual(JSON.parse(removed.stdout), { backend: vbd.backendPath, detached: true });
+      assert.deepEqual(JSON.parse(removed.stdout), {
+        ...{ version: 1, backend: vbd.backendPath, detached: true },
+      });
     }));
 
   it('tells all of what a pipe takes in many parts', () =>
@@ -116,7 +144,7 @@ describe('xen-blkback on a bed', function () {
       const { status, stdout } = await stage.cli(['list', '--json']);
       assert.equal(status, 0);
       assert.ok(stdout.length > 65_536);
-      assert.equal(JSON.parse(stdout).length, vbds.length);
+      assert.equal(JSON.parse(stdout).vbds.length, vbds.length);
     }));
 
   it('says what it would do with --dry-run, and touches nothing', () =>
@@ -134,7 +162,9 @@ describe('xen-blkback on a bed', function () {
       const attached = listStore(stage);
       const planned = await stage.cli(['remove', vbd.backendPath, '--dry-run', '--json']);
       const device = only(stage.loops());
-      assert.deepEqual(JSON.parse(planned.stdout), { backend: vbd.backendPath, device });
+      assert.deepEqual(JSON.parse(planned.stdout), {
+        ...{ version: 1, backend: vbd.backendPath, device },
+      });
       assert.equal(listStore(stage), attached);
       const bad = await stage.cli(['add', (await stage.vbd('x=y')).backendPath, '--dry-run']);
       assert.match(bad.stderr, /unknown key "x"/);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { startBed } from '../../bed/bed.js';
 import { loopsLeft } from '../../bed/images.js';
 import {
@@ -67,6 +67,25 @@ describe('what is installed, in its place and without the checkout', function ()
       const removed = await runInstalledScript(own, daemon.env, vbd, 'remove');
       assert.deepEqual([removed.status, removed.stderr], [0, '']);
       assert.deepEqual(await loopsLeft(bed.images), []);
+    }));
+
+  it('reads the settings file of an earlier version, and names it as deprecated once', () =>
+    onStage(async ({ bed }) => {
+      using own = new Destdir();
+      await own.install();
+      mkdirSync(own.at('/etc/default'), { recursive: true });
+      writeFileSync(own.at('/etc/default/xen-blkback'), 'XEN_BLKBACK_SCRIPTS=block-diskseq,mine\n');
+      const { status, stdout, stderr } = await runInstalledCommand(own, bed, 'config');
+      assert.equal(status, 0);
+      assert.match(stdout, /^scripts +block-diskseq,mine +\/etc\/default\/xen-blkback line 1$/m);
+      const notice =
+        '/etc/default/xen-blkback is deprecated: write scripts=block-diskseq,mine into /etc/xen/xen-blkback.conf, then remove it';
+      assert.equal(stderr, `xen-blkback: ${notice}\n`);
+      await using daemon = await startInstalledDaemon(own, bed);
+      assert.equal(daemon.said().split(notice).length, 2);
+      writeFileSync(own.at('/etc/xen/xen-blkback.conf'), 'scripts=other\n');
+      const after = await runInstalledCommand(own, bed, 'config');
+      assert.match(after.stdout, /^scripts +other +\/etc\/xen\/xen-blkback\.conf line 1$/m);
     }));
 
   it('has a command that lists what is attached', () =>

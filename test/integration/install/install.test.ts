@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
@@ -14,7 +15,9 @@ import { join } from 'node:path';
 import { Destdir, listTree } from '../../bed/installed.js';
 import { projectRoot } from '../../bed/paths.js';
 
-const SETTINGS = '/etc/default/xen-blkback';
+const SETTINGS = '/etc/xen/xen-blkback.conf';
+/** What earlier versions shipped. */
+const OLD_SETTINGS = '/etc/default/xen-blkback';
 const SCRIPT = '/etc/xen/scripts/block-diskseq';
 const LIBRARY = '/usr/lib/xen-blkback';
 
@@ -117,18 +120,18 @@ describe('the installer', function () {
 
   it('keeps settings that an administrator has changed, also when it leaves', async () => {
     await destdir.install();
-    writeFileSync(destdir.at(SETTINGS), 'XEN_BLKBACK_TIMEOUT=20\n');
+    writeFileSync(destdir.at(SETTINGS), 'timeout=20\n');
     await destdir.install();
-    assert.equal(readFileSync(destdir.at(SETTINGS), 'utf8'), 'XEN_BLKBACK_TIMEOUT=20\n');
+    assert.equal(readFileSync(destdir.at(SETTINGS), 'utf8'), 'timeout=20\n');
     assert.ok(!tree().some((line) => line.endsWith('.new')), 'nothing in it is new');
     const { stdout } = await destdir.uninstall();
-    assert.match(stdout, /\/etc\/default\/xen-blkback has been changed and stays/);
+    assert.match(stdout, /\/etc\/xen\/xen-blkback\.conf has been changed and stays/);
     // A first installation finds settings of somebody, and offers its own beside them.
-    assert.match((await destdir.install()).stdout, /\/etc\/default\/xen-blkback\.new/);
-    assert.equal(readFileSync(destdir.at(SETTINGS), 'utf8'), 'XEN_BLKBACK_TIMEOUT=20\n');
+    assert.match((await destdir.install()).stdout, /\/etc\/xen\/xen-blkback\.conf\.new/);
+    assert.equal(readFileSync(destdir.at(SETTINGS), 'utf8'), 'timeout=20\n');
     await destdir.install();
     assert.ok(
-      tree().some((line) => line.endsWith('xen-blkback.new')),
+      tree().some((line) => line.endsWith('xen-blkback.conf.new')),
       'still offered',
     );
     await destdir.uninstall();
@@ -139,8 +142,34 @@ describe('the installer', function () {
     await destdir.install();
     rmSync(destdir.at(SETTINGS));
     await destdir.install();
-    assert.ok(!tree().some((line) => line.includes('etc/default/')));
+    assert.ok(!tree().some((line) => line.includes('xen-blkback.conf')));
   });
+
+  for (const [what, text, left] of [
+    ['removes', '# as it was shipped\n', false],
+    ['leaves, as it was changed,', 'XEN_BLKBACK_TIMEOUT=20\n', true],
+  ] as const) {
+    it(`${what} the settings file of an earlier version`, async () => {
+      await destdir.install();
+      mkdirSync(destdir.at('/etc/default'));
+      writeFileSync(destdir.at(OLD_SETTINGS), text);
+      const hash = createHash('sha256').update('# as it was shipped\n').digest('hex');
+      const manifest = destdir.at(`${LIBRARY}/manifest`);
+      const more = `directory /etc/default\nconffile ${hash} ${OLD_SETTINGS}\n`;
+      writeFileSync(manifest, readFileSync(manifest, 'utf8') + more);
+      const { stdout } = await destdir.install();
+      assert.equal(
+        tree().some((line) => line.includes('etc/default')),
+        left,
+      );
+      assert.equal(stdout.includes(`${OLD_SETTINGS} has been changed and stays`), left);
+      assert.equal(readFileSync(manifest, 'utf8').includes(OLD_SETTINGS), left);
+      assert.match(
+        (await destdir.uninstall()).stdout,
+        left ? /has been changed and stays/ : /files/,
+      );
+    });
+  }
 
   it('overwrites no file that somebody else has put there', async () => {
     mkdirSync(destdir.at('/etc/xen/scripts'), { recursive: true });

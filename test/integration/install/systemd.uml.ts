@@ -32,16 +32,23 @@ describe('the units under a real systemd', function () {
     using destdir = new Destdir();
     await destdir.install();
     await using bed = await startBed();
-    const { XEN_BLKBACK_RUN_DIR: _, ...settings } = bed.env;
-    const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}\n`);
-    writeFileSync(destdir.at('/etc/default/xen-blkback'), lines.join(''));
+    const { XEN_BLKBACK_SYSFS: sysfs, XEN_BLKBACK_LOG: log } = bed.env;
+    writeFileSync(destdir.at('/etc/xen/xen-blkback.conf'), `sysfs=${sysfs}\nlog=${log}\n`);
     await using store = await openStore(bed);
-    await using systemd = await Systemd.start(destdir, DROP_INS);
+    const { XENSTORED_PATH, XENSTORED_RUNDIR } = bed.env;
+    const places = Object.entries({ XENSTORED_PATH, XENSTORED_RUNDIR }).flatMap(([name, value]) =>
+      value === undefined ? [] : [`Environment=${name}=${value}\n`],
+    );
+    await using systemd = await Systemd.start(destdir, {
+      ...DROP_INS,
+      [`${SERVICE}.d/store.conf`]: `[Service]\n${places.join('')}`,
+    });
     await body(systemd, new Stage(bed, store), bed);
   }
 
   function script(systemd: Systemd, bed: Bed, vbd: Vbd, action: string): Promise<Run> {
-    const env = { ...bed.env, ...libxlEnvironment(vbd.backendPath) };
+    const { XEN_BLKBACK_RUN_DIR: _, ...settings } = bed.env;
+    const env = { ...settings, ...libxlEnvironment(vbd.backendPath) };
     return systemd.runWith(env, '/etc/xen/scripts/block-diskseq', action);
   }
 

@@ -20,7 +20,7 @@ describe('xen-blkback check', function () {
 
       const checked = await stage.cli(['check', image, '--mode', 'w', '--frontend', '9']);
       const reason = `${image} is attached read-write to domain 7 (work) as xvda; so domain 9 cannot have it read-write (sharing=allow would not ask)`;
-      assert.deepEqual([checked.status, checked.stdout], [1, `${reason}\n`]);
+      assert.deepEqual([checked.status, checked.stdout], [3, `${reason}\n`]);
 
       const second = await stage.vbd(image, { frontend: 9 });
       const error = await failure('EBUSY', stage.attach(second));
@@ -35,9 +35,9 @@ describe('xen-blkback check', function () {
       assert.ok(script.stderr.includes(reason), script.stderr);
 
       const json = await stage.cli(['check', image, '--mode', 'r', '--json']);
-      const { verdict, sharing, rivals } = JSON.parse(json.stdout);
-      assert.deepEqual([json.status, verdict, sharing, rivals.length], [1, 'busy', 'deny', 1]);
-      const [{ kind, access, domid, domain, backend }] = rivals;
+      const { verdict, sharing, conflicts } = JSON.parse(json.stdout);
+      assert.deepEqual([json.status, verdict, sharing, conflicts.length], [3, 'busy', 'deny', 1]);
+      const [{ kind, access, domid, domain, backend }] = conflicts;
       assert.deepEqual(
         [kind, access, domid, domain, backend],
         ['guest', 'read-write', 7, 'work', first.backendPath],
@@ -57,10 +57,10 @@ describe('xen-blkback check', function () {
       assert.deepEqual(readdirSync(stage.bed.runDirectory), []);
       assert.equal(existsSync(stage.bed.logFile), false);
       assert.deepEqual(stage.loops(), []);
-      const { verdict, rivals } = JSON.parse(
+      const { verdict, conflicts } = JSON.parse(
         (await stage.cli(['check', image, '--mode', 'r', '--json'])).stdout,
       );
-      assert.deepEqual([verdict, rivals], ['free', []]);
+      assert.deepEqual([verdict, conflicts], ['free', []]);
     }),
   );
 
@@ -81,7 +81,7 @@ describe('xen-blkback check', function () {
         verdict([image, '--mode', 'r', '--sharing', 'read-only']),
         verdict([image, '--mode', 'r'], { XEN_BLKBACK_SHARING: 'allow' }),
       ]);
-      assert.deepEqual(statuses, [1, 0, 0, 0, 0, 0]);
+      assert.deepEqual(statuses, [3, 0, 0, 0, 0, 0]);
     }),
   );
 
@@ -90,18 +90,18 @@ describe('xen-blkback check', function () {
     on({}, async (stage) => {
       await using loop = await attachLoop(stage.image(), { readOnly: true });
       const wrong = [
-        [['/nonexistent', '--mode', 'r'], /no such file/],
-        [['relative', '--mode', 'r'], /\/dev\/relative: no such file/],
-        [['phy:relative', '--mode', 'r'], /leave phy: out/],
-        [[loop.path, '--mode', 'w'], /is read-only/],
-        [[`path=${loop.path},diskseq=1`, '--mode', 'r'], /diskseq 1 was expected/],
-        [[stage.image(), '--mode', 'x'], /mode/],
-        [[stage.image(), '--mode', 'r', '--frontend', 'x'], /frontend "x"/],
+        [['/nonexistent', '--mode', 'r'], 1, /no such file/],
+        [['relative', '--mode', 'r'], 1, /\/dev\/relative: no such file/],
+        [['phy:relative', '--mode', 'r'], 2, /leave phy: out/],
+        [[loop.path, '--mode', 'w'], 1, /is read-only/],
+        [[`path=${loop.path},diskseq=1`, '--mode', 'r'], 1, /diskseq 1 was expected/],
+        [[stage.image(), '--mode', 'x'], 2, /mode/],
+        [[stage.image(), '--mode', 'r', '--frontend', 'x'], 2, /frontend "x"/],
       ] as const;
       await Promise.all(
-        wrong.map(async ([args, words]) => {
+        wrong.map(async ([args, expected, words]) => {
           const { status, stderr, stdout } = await stage.cli(['check', ...args]);
-          assert.deepEqual([status, stdout], [1, ''], stderr);
+          assert.deepEqual([status, stdout], [expected, ''], stderr);
           assert.match(stderr, words);
         }),
       );

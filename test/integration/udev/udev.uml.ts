@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { check } from '../../../src/cli/check.js';
 import { inspect } from '../../../src/cli/inspect.js';
-import { settingsFromEnvironment } from '../../../src/cli/settings.js';
+import { loadSettings } from '../../../src/cli/setting-sources.js';
 import { startBed } from '../../bed/bed.js';
 import { attachLoop, devnumOf, type Loop, makeImage } from '../../bed/images.js';
 import { mappedNames } from '../../bed/mapper.js';
@@ -147,7 +147,7 @@ describe('A real udevd, with the rules of md, kpartx and LVM', () => {
 
   it('is told nothing while they are inspected and checked', async () => {
     const { store } = stage;
-    const settings = settingsFromEnvironment({ XEN_BLKBACK_SYSFS: stage.blkback.sysfs });
+    const settings = loadSettings({ XEN_BLKBACK_SYSFS: stage.blkback.sysfs });
     const signal = AbortSignal.timeout(20_000);
     const invocation = { settings: () => settings };
     const context = { store, settings, signal, invocation, onStep: () => undefined };

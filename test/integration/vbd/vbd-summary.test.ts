@@ -37,7 +37,8 @@ describe('list, show and wait', function () {
         assert.ok(publication);
         await stage.attach(other).catch(() => undefined);
 
-        const [attached, failed] = JSON.parse((await stage.cli(['list', '--json'])).stdout);
+        const listed = JSON.parse((await stage.cli(['list', '--json'])).stdout);
+        const [attached, failed] = listed.vbds;
         assert.deepEqual(
           [attached.backend, attached.domid, attached.domain, attached.vdev, attached.mode],
           [vbd.backendPath, 7, 'work', 'xvda', 'w'],
@@ -79,7 +80,7 @@ describe('list, show and wait', function () {
     onStage('stock', async (stage) => {
       const { status, stdout } = await stage.cli(['list']);
       assert.deepEqual([status, stdout.split('\n').length], [0, 2]);
-      assert.equal((await stage.cli(['list', '--json'])).stdout, '[]\n');
+      assert.equal((await stage.cli(['list', '--json'])).stdout, '{"version":1,"vbds":[]}\n');
       const missing = await stage.cli(['show', '9/1']);
       assert.deepEqual([missing.status, missing.stdout], [1, '']);
       assert.match(missing.stderr, /there is no backend backend\/vbd\/9\/1/);

@@ -1,11 +1,5 @@
 import assert from 'node:assert/strict';
-import {
-  DEFAULT_TIMEOUT_S,
-  parseSettings,
-  SETTINGS,
-  type SettingName,
-  settingsFromEnvironment,
-} from '../../../src/cli/settings.js';
+import { DEFAULT_TIMEOUT_S, parseSettings, type SettingName } from '../../../src/cli/settings.js';
 
 const TEXTS = {
   timeout: '30',
@@ -86,55 +80,8 @@ describe('parseSettings', () => {
   }
 });
 
-describe('settingsFromEnvironment', () => {
-  it('falls back to the built-in values', () => {
-    assert.deepEqual(settingsFromEnvironment({}), {
-      timeoutMs: 30_000,
-      uapi: 'key',
-      sharing: 'deny',
-      sameVm: 'check',
-      udevRefresh: false,
-      sysfs: '/sys',
-      runDirectory: '/run/xen-blkback',
-      log: '/var/log/xen/xen-hotplug.log',
-    });
-  });
-
-  it('ends by itself well before libxl kills a hotplug script, after 40 s', () => {
+describe('The time that is built in', () => {
+  it('ends well before libxl kills a hotplug script, after 40 s', () => {
     assert.ok(DEFAULT_TIMEOUT_S <= 35);
-  });
-
-  it('reads the variable of each setting, and no other', () => {
-    const environment = {
-      XEN_BLKBACK_TIMEOUT: '7',
-      XEN_BLKBACK_UAPI: 'inline',
-      XEN_BLKBACK_SHARING: 'read-only',
-      XEN_BLKBACK_SAME_VM: 'assume',
-      XEN_BLKBACK_UDEV_REFRESH: 'yes',
-      XEN_BLKBACK_SYSFS: '/s',
-      XEN_BLKBACK_RUN_DIR: '/r',
-      XEN_BLKBACK_LOG: '/l',
-      XEN_BLKBACK_OTHER: 'x',
-      TIMEOUT: '8',
-    };
-    assert.deepEqual(settingsFromEnvironment(environment), {
-      timeoutMs: 7000,
-      uapi: 'inline',
-      sharing: 'read-only',
-      sameVm: 'assume',
-      udevRefresh: true,
-      sysfs: '/s',
-      runDirectory: '/r',
-      log: '/l',
-    });
-    const names = Object.values(SETTINGS).map(({ env }) => env);
-    assert.deepEqual(names, Object.keys(environment).slice(0, names.length));
-  });
-
-  it('refuses a variable that makes no sense', () => {
-    assert.throws(() => settingsFromEnvironment({ XEN_BLKBACK_TIMEOUT: 'soon' }), {
-      code: 'EUSAGE',
-      message: /timeout "soon"/,
-    });
   });
 });

@@ -44,7 +44,7 @@ describe('resolveVbd', () => {
       const expected = {
         name: 'HotplugError',
         code: 'EVBD',
-        message: `${JSON.stringify(path)} is no backend path of a vbd: backend/vbd/<domid>/<devid> is needed, or the same below /local/domain/<domid>/`,
+        message: `${JSON.stringify(path)} is no backend path of a vbd: backend/vbd/<domid>/<devid> is needed, the same below /local/domain/<domid>/, or in short 7/51712, 7/xvda or 7`,
       };
       assert.throws(() => resolveVbd(path, {}), expected);
       assert.throws(() => resolveVbd(undefined, { XENBUS_PATH: path }), expected);

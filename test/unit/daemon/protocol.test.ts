@@ -59,6 +59,7 @@ describe('eventLine', () => {
     });
     const [, json = ''] = /^event (.*)\n$/.exec(line) ?? [];
     assert.deepEqual(JSON.parse(json), {
+      version: 1,
       time: '1970-01-01T00:00:00.000Z',
       backend: 'backend/vbd/7/51712',
       domid: 7,

@@ -1,0 +1,63 @@
+import { formatDevnum } from '../linux/devnum.js';
+import { compareVms, readDomains } from '../sharing/same-vm.js';
+import { DeviceMap } from '../topology/device-map.js';
+import { baseKey, type Extent, overlap } from '../topology/extent.js';
+import type { OpenVbd } from '../vbd/open-vbds.js';
+import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+import type { HostOverlap } from './host-state.js';
+
+interface OpenBytes {
+  readonly use: OpenVbd;
+  readonly extents: readonly Extent[];
+}
+
+/**
+ * Pairs of vbds of different machines that blkback has open on the same bytes, of which one may write. A
+ * device that does not answer has no bytes here.
+ */
+export async function findOverlaps(
+  store: Xenstore,
+  open: readonly OpenVbd[],
+  options: RequestOptions,
+): Promise<HostOverlap[]> {
+  const map = new DeviceMap(options.signal);
+  const byBase = new Map<string, OpenBytes[]>();
+  for (const use of open) {
+    const reach = await map.reach(use.devnum).catch(() => undefined);
+    const bytes = { use, extents: reach?.extents ?? [] };
+    for (const key of new Set(bytes.extents.map(({ base }) => baseKey(base)))) {
+      byBase.set(key, [...(byBase.get(key) ?? []), bytes]);
+    }
+  }
+  const found = new Map<string, HostOverlap>();
+  for (const [a, b] of [...byBase.values()].flatMap(pairs)) {
+    if (!a.use.writable && !b.use.writable) continue;
+    const [writer, other] = a.use.writable ? [a.use, b.use] : [b.use, a.use];
+    const key = `${writer.vbd.backend} ${other.vbd.backend}`;
+    if (found.has(key) || !overlap(a.extents, b.extents, isWritten)) continue;
+    if (await isSameMachine(store, writer.vbd.domid, other.vbd.domid, options)) continue;
+    const device = map.block(writer.devnum)?.path ?? formatDevnum(writer.devnum);
+    found.set(key, { writer: writer.vbd, other: other.vbd, device });
+  }
+  return [...found.values()];
+}
+
+/** Bytes that both can only read meet without harm. */
+function isWritten(a: Extent, b: Extent): boolean {
+  return a.readOnly === undefined || b.readOnly === undefined;
+}
+
+function pairs<T>(all: readonly T[]): [T, T][] {
+  return all.flatMap((a, index) => all.slice(index + 1).map((b): [T, T] => [a, b]));
+}
+
+async function isSameMachine(
+  store: Xenstore,
+  a: number,
+  b: number,
+  options: RequestOptions,
+): Promise<boolean> {
+  if (a === b) return true;
+  const [one, other] = await readDomains(store, [a, b], options);
+  return one !== undefined && other !== undefined && compareVms(one, other, 'check') === 'same';
+}

@@ -1,0 +1,192 @@
+// Which commands there are, what each accepts, and which module runs it: modules are loaded when used.
+
+import type { OptionName } from './options.js';
+import type { ParsedWords } from './parse-words.js';
+import {
+  type Context,
+  type Invocation,
+  type Outcome,
+  type QuestionContext,
+  run,
+  runOnStore,
+  runQuestion,
+  type StoreContext,
+} from './run.js';
+import { type GivenOptions, loadDaemonSettings, loadSettings, NAMES } from './setting-sources.js';
+
+export interface Command {
+  /** What stands for its argument in the help; in brackets where it can be left out. */
+  readonly operand?: string;
+  readonly summary: string;
+  /** More for its own help. */
+  readonly details?: string;
+  readonly options: readonly OptionName[];
+  /** Runs it, and returns the exit status. */
+  readonly run: (words: ParsedWords) => Promise<number>;
+}
+
+const STORE: readonly OptionName[] = ['json', 'timeout', 'sysfs'];
+const VBD = '[VBD]';
+const VBD_DETAILS = `VBD is a backend path (backend/vbd/7/51712), or its end: 7/51712, 7/xvda, or
+7 where guest 7 has one disk. By default it is $XENBUS_PATH, as libxl sets it.`;
+const TARGET_DETAILS =
+  'TARGET is what params would be: a path, or KEY=VALUE,… as in docs/targets.md.';
+const TARGET: readonly OptionName[] = [...STORE, 'mode', 'frontend', 'sharing', 'same-vm'];
+
+export const COMMANDS: Readonly<Record<string, Command>> = {
+  add: {
+    operand: VBD,
+    summary: 'attach a vbd: open its device, hand it to blkback',
+    details: VBD_DETAILS,
+    options: [...STORE, 'dry-run', 'verbose', 'uapi', 'sharing', 'same-vm', 'udev-refresh'],
+    run: onVbd(async () => (await import('./add.js')).add),
+  },
+  remove: {
+    operand: VBD,
+    summary: 'detach a vbd: wait for blkback to close it, clean up',
+    details: VBD_DETAILS,
+    options: [...STORE, 'dry-run', 'verbose', 'udev-refresh'],
+    run: onVbd(async () => (await import('./remove.js')).remove),
+  },
+  list: {
+    operand: '[DOMAIN]',
+    summary: 'list the vbds of this domain, whoever attached them',
+    details:
+      'DOMAIN is the number or the name of a guest. In a terminal lines are cut to its width.',
+    options: [...STORE, 'columns', 'no-header', 'errors'],
+    run: onStore(async () => (await import('./list.js')).list),
+  },
+  show: {
+    operand: VBD,
+    summary: 'tell everything about a vbd',
+    details: VBD_DETAILS,
+    options: STORE,
+    run: onVbd(async () => (await import('./show.js')).show),
+  },
+  wait: {
+    operand: VBD,
+    summary: 'wait until blkback has opened the device of a vbd, or has closed it',
+    details: VBD_DETAILS,
+    options: [...STORE, 'opened', 'closed', 'verbose'],
+    run: onVbd(async () => (await import('./wait.js')).waitFor),
+  },
+  resize: {
+    operand: VBD,
+    summary: 'make the disk of a vbd as large as its file or disk is by now',
+    details: VBD_DETAILS,
+    options: STORE,
+    run: onVbd(async () => (await import('./resize.js')).resize),
+  },
+  check: {
+    operand: 'TARGET',
+    summary: 'tell whether a target could be attached, and if not, who uses it',
+    details: TARGET_DETAILS,
+    options: TARGET,
+    run: onTarget(async () => (await import('./check.js')).check),
+  },
+  inspect: {
+    operand: 'TARGET',
+    summary: 'tell what add would find: the devices below a target, who uses them, the verdict',
+    details: TARGET_DETAILS,
+    options: TARGET,
+    run: onTarget(async () => (await import('./inspect.js')).inspect),
+  },
+  events: {
+    summary: 'tell each step of each vbd as the daemon does it, until interrupted',
+    options: ['json', 'verbose', 'socket'],
+    run: async ({ options }) => {
+      const { socket } = loadDaemonSettings(process.env, options);
+      const { json, verbose } = toInvocation({ options, operands: [] });
+      return await (await import('./events.js')).runEvents({ socket, json, verbose });
+    },
+  },
+  status: {
+    summary: 'tell what the daemon is doing, and what it has done',
+    options: ['json', 'socket'],
+    run: async ({ options }) => (await import('./status.js')).runStatus(options),
+  },
+  metrics: {
+    summary: 'print what the daemon has done as OpenMetrics text',
+    options: ['socket'],
+    run: async ({ options }) => (await import('./status.js')).runMetrics(options),
+  },
+  audit: {
+    summary: 'find loop devices, records, nodes and vbds that do not fit together',
+    details:
+      'It tells what each means, and the command that ends it. The exit status is 1 if there is\nany. docs/audit.md.',
+    options: STORE,
+    run: onStore(async () => (await import('./audit.js')).audit),
+  },
+  gc: {
+    summary: 'end what audit finds and nobody has open',
+    options: [...STORE, 'udev-refresh', 'yes'],
+    run: onStore(async () => (await import('./audit.js')).collectGarbage),
+  },
+  doctor: {
+    summary: 'tell for each thing that an attach needs whether it is well, or what to do',
+    options: ['json'],
+    run: async ({ options }) => (await import('./doctor.js')).runDoctor(options),
+  },
+  config: {
+    summary: 'print the settings in force, and where each comes from',
+    details: 'With --check the exit status is 0 if all of them make sense, and 2 if not.',
+    options: ['json', 'check'],
+    run: async ({ options }) => (await import('./config.js')).runConfig(options),
+  },
+  daemon: {
+    summary: 'serve hotplug scripts from one process',
+    details:
+      'The run directory and the socket, on which the daemon and the hotplug script have\nto agree, are set in the configuration file, or in the environment of both.',
+    options: [
+      ...(['timeout', 'uapi', 'sharing', 'same-vm', 'udev-refresh', 'sysfs', 'log'] as const),
+      ...(['scripts', 'all', 'output', 'verbose'] as const),
+    ],
+    run: async ({ options }) => (await import('./daemon.js')).startDaemon(options),
+  },
+};
+
+function onVbd(load: () => Promise<(context: Context) => Promise<Outcome>>): Command['run'] {
+  return async (words) => {
+    const action = await load();
+    return await run(toInvocation(words), action);
+  };
+}
+
+function onStore(load: () => Promise<(context: StoreContext) => Promise<Outcome>>): Command['run'] {
+  return async (words) => {
+    const action = await load();
+    return await runOnStore(toInvocation(words), action);
+  };
+}
+
+/** What `check` and `inspect` are about. */
+export interface TargetQuestion {
+  readonly target: string;
+  readonly mode: string;
+  readonly frontend: string | undefined;
+}
+
+function onTarget(
+  load: () => Promise<(context: QuestionContext, question: TargetQuestion) => Promise<Outcome>>,
+): Command['run'] {
+  return async (words) => {
+    const action = await load();
+    const { mode = 'w', frontend } = words.options;
+    const question = { target: words.operands[0] ?? '', mode, frontend };
+    return await runQuestion(toInvocation(words), (context) => action(context, question));
+  };
+}
+
+function toInvocation({ options, operands }: ParsedWords): Invocation {
+  const given: GivenOptions = Object.fromEntries(
+    Object.entries(options).filter(([name]) => NAMES.some((known) => known === name)),
+  );
+  return {
+    vbd: operands[0],
+    options,
+    json: options.json !== undefined,
+    dryRun: options['dry-run'] !== undefined,
+    verbose: options.verbose !== undefined,
+    settings: () => loadSettings(process.env, given),
+  };
+}

@@ -1,0 +1,47 @@
+import { statusOf } from './exit-status.js';
+import { complain, print } from './output.js';
+import type { ParsedWords } from './parse-words.js';
+import { printFailure, printJson } from './result.js';
+import {
+  describeOldFile,
+  listSettings,
+  loadDaemonSettings,
+  loadSettings,
+  readConfigFiles,
+  type SourcedText,
+} from './setting-sources.js';
+import { alignColumns } from './vbd-text.js';
+
+/**
+ * `config`: prints each setting, its value, and where that comes from. All that is wrong in the file is told
+ * on stderr, and the first thing that is wrong in the environment.
+ */
+export function runConfig(options: ParsedWords['options']): number {
+  const invocation = { json: options.json !== undefined };
+  const { env } = process;
+  const files = readConfigFiles(env);
+  try {
+    loadSettings(env, {}, files);
+    loadDaemonSettings(env, {}, files);
+  } catch (error) {
+    const [first = error, ...others] = files.errors;
+    printFailure(invocation, first);
+    for (const other of others) printFailure({}, other);
+    return statusOf(first);
+  }
+  const settings = listSettings(env, files);
+  const notice = describeOldFile(files);
+  if (notice !== undefined) complain(`xen-blkback: ${notice}\n`);
+  if (invocation.json) {
+    const rows = settings.map(({ name, ...setting }) => [name, describe(setting)]);
+    printJson({ file: files.file, settings: Object.fromEntries(rows) });
+  } else if (options.check === undefined) {
+    const rows = settings.map(({ name, text, source, place }) => [name, text, place ?? source]);
+    print(`${alignColumns([['SETTING', 'VALUE', 'FROM'], ...rows])}\n`);
+  }
+  return 0;
+}
+
+function describe({ text, source, place }: SourcedText): Record<string, unknown> {
+  return { value: text, source, place: place ?? null };
+}

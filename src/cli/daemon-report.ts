@@ -1,0 +1,47 @@
+import type { ControlOptions } from '../daemon/control-socket.js';
+import { describeStatus } from '../daemon/daemon-status.js';
+import type { EventFeed } from '../daemon/event-feed.js';
+import { formatMetrics } from '../daemon/metrics.js';
+import type { Service } from '../daemon/service.js';
+import type { Statistics } from '../daemon/statistics.js';
+import { listHungCalls } from '../linux/hung-calls.js';
+import { monotonicMs } from '../util/clock.js';
+import { OpenVbds } from '../vbd/open-vbds.js';
+import { readVersion } from './version.js';
+
+/** Answers what a daemon is asked about itself. It asks nothing that may hang. */
+export function reporter(daemon: {
+  readonly service: Service;
+  readonly statistics: Statistics;
+  readonly feed: EventFeed;
+  readonly sysfs: string;
+}): ControlOptions['report'] {
+  const { service, statistics, feed, sysfs } = daemon;
+  // As it was when this was started, whatever is installed by now.
+  const version = readVersion();
+  const openVbds = new OpenVbds(sysfs);
+  return async (question) => {
+    const open = await openVbds.list().catch(() => undefined);
+    const state = {
+      version,
+      pid: process.pid,
+      connected: service.isConnected,
+      openVbds: open?.length,
+      readers: feed.readers,
+      hung: listHung(),
+    };
+    if (question === 'metrics') return `metrics\n${formatMetrics(state, statistics)}`;
+    return `status ${JSON.stringify(describeStatus(state, statistics))}\n`;
+  };
+}
+
+/** Each place once, with the time of the call that has waited longest. */
+function listHung(): { what: string; seconds: number }[] {
+  const places = new Map<string, number>();
+  for (const { place, object, since } of listHungCalls()) {
+    const what = place?.description ?? object;
+    const seconds = Math.floor((monotonicMs() - since) / 1000);
+    places.set(what, Math.max(places.get(what) ?? 0, seconds));
+  }
+  return [...places].map(([what, seconds]) => ({ what, seconds }));
+}

@@ -1,0 +1,61 @@
+import { DAEMON_SETTINGS, SETTINGS } from './settings.js';
+
+/** An option of one or several commands. */
+export interface Option {
+  readonly describe: string;
+  /** What stands for its value in the help; without it the option is a switch. */
+  readonly value?: string;
+  readonly letter?: string;
+  readonly choices?: readonly string[];
+  /** What counts without it, for the help. */
+  readonly fallback?: string;
+  /** The variable that says the same. */
+  readonly env?: string;
+}
+
+const { timeout, uapi, sharing, sysfs, log } = SETTINGS;
+
+export const OPTIONS = {
+  json: { describe: 'print the result as one JSON object' },
+  verbose: { letter: 'v', describe: 'print each step with its time' },
+  'dry-run': { describe: 'print what would be done; touch nothing' },
+  timeout: { value: 'SECONDS', ...timeout },
+  uapi: { value: 'DIALECT', ...uapi },
+  sharing: { value: 'RULE', ...sharing },
+  'same-vm': { value: 'RULE', ...SETTINGS['same-vm'] },
+  'udev-refresh': { value: 'yes|no', ...SETTINGS['udev-refresh'] },
+  sysfs: { value: 'DIR', ...sysfs },
+  log: { value: 'FILE', ...log },
+  mode: {
+    value: 'r|w',
+    choices: ['r', 'w'],
+    fallback: 'w',
+    describe: 'what the guest may do: read, or write too',
+  },
+  frontend: {
+    value: 'DOMID',
+    describe: 'domain that is to have it; by default any other than those that have it',
+  },
+  opened: { describe: 'until blkback has the device open, which is the default' },
+  closed: { describe: 'until blkback has closed the device, or has none' },
+  socket: { value: 'PATH', ...DAEMON_SETTINGS.socket },
+  scripts: { value: 'NAMES', ...DAEMON_SETTINGS.scripts },
+  all: { describe: 'prepare every vbd, whatever its script', env: DAEMON_SETTINGS.all.env },
+  output: { value: 'FILE', ...DAEMON_SETTINGS.output },
+  columns: {
+    letter: 'o',
+    value: 'COLUMNS',
+    describe:
+      'columns with commas between: vbd, domain, vdev, mode, state, opened, device, diskseq, target, backend, devnum, size, block-size, online, error',
+  },
+  'no-header': { letter: 'n', describe: 'no line with the names of the columns' },
+  errors: { describe: 'only vbds with an error' },
+  yes: { describe: 'do it; without this nothing is changed' },
+  check: { describe: 'say nothing but what is wrong; the exit status tells' },
+} as const satisfies Record<string, Option>;
+
+export type OptionName = keyof typeof OPTIONS;
+
+export function optionOf(name: OptionName): Option {
+  return OPTIONS[name];
+}

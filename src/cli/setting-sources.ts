@@ -1,0 +1,214 @@
+// Where the values of the settings come from: the command line, the environment, the configuration file, a
+// file of earlier versions, and what is built in; the first one that has it counts.
+
+import { errorMessage } from '../errors.js';
+import { readMemoryFile } from '../linux/memory-file.js';
+import { didYouMean } from '../util/did-you-mean.js';
+import { quote } from '../util/one-line.js';
+import { type ConfigLine, parseConfig } from './config-file.js';
+import { readOldDefaults } from './old-defaults.js';
+import {
+  DAEMON_SETTINGS,
+  type DaemonSettingName,
+  type DaemonSettings,
+  parseDaemonSettings,
+  parseSettings,
+  READ_SETTING,
+  SETTINGS,
+  type SettingName,
+  type Settings,
+} from './settings.js';
+import { ConfigError } from './usage-error.js';
+
+export type AnyName = SettingName | DaemonSettingName;
+
+/** The one file of daemon, one-shot program, command and compiled client. */
+export const CONFIG_FILE = '/etc/xen/xen-blkback.conf';
+/** Where earlier versions had settings of the daemon; read where nothing else says anything. */
+export const OLD_FILE = '/etc/default/xen-blkback';
+/** Names another configuration file; the old one is not read then. */
+const CONFIG_VARIABLE = 'XEN_BLKBACK_CONFIG';
+
+const ALL_SETTINGS = { ...SETTINGS, ...DAEMON_SETTINGS };
+export const NAMES = Object.keys(ALL_SETTINGS) as AnyName[];
+
+/** A value and where it was found. */
+export interface SourcedText {
+  readonly text: string;
+  readonly source: 'command line' | 'environment' | 'file' | 'old file' | 'built in';
+  /** The variable, or the file with its line. */
+  readonly place?: string;
+}
+
+/** What the files say. */
+export interface ConfigFiles {
+  /** The configuration file, whether or not there is one. */
+  readonly file: string;
+  readonly texts: Partial<Record<AnyName, SourcedText>>;
+  /** All that is wrong in the configuration file, in its order. */
+  readonly errors: readonly ConfigError[];
+  /** What the old file sets: a person should move it. */
+  readonly old: readonly ConfigLine[];
+}
+
+/** Reads the files. Each costs four system calls, or one where there is none. */
+export function readConfigFiles(environment: NodeJS.ProcessEnv): ConfigFiles {
+  const named = environment[CONFIG_VARIABLE];
+  const file = named || CONFIG_FILE;
+  const text = readFile(file);
+  if (text instanceof ConfigError) return { file, texts: {}, errors: [text], old: [] };
+  if (text === undefined && named) {
+    const missing = new ConfigError(`${file}, which ${CONFIG_VARIABLE} names, does not exist`);
+    return { file, texts: {}, errors: [missing], old: [] };
+  }
+  const oldText = named ? undefined : readFile(OLD_FILE);
+  return interpretFiles(file, text, typeof oldText === 'string' ? oldText : undefined);
+}
+
+function readFile(file: string): string | undefined | ConfigError {
+  try {
+    return readMemoryFile(file);
+  } catch (error) {
+    return new ConfigError(`the configuration file cannot be read: ${errorMessage(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** What the texts of the two files mean; pure. */
+export function interpretFiles(
+  file: string,
+  text: string | undefined,
+  oldText: string | undefined,
+): ConfigFiles {
+  const texts: Partial<Record<AnyName, SourcedText>> = {};
+  const old = oldText === undefined ? [] : readOldDefaults(oldText, NAMES);
+  for (const { key, value, line } of old) {
+    const name = NAMES.find((name) => ALL_SETTINGS[name].env === key);
+    const place = `${OLD_FILE} line ${line}`;
+    if (name !== undefined) texts[name] = { text: value, source: 'old file', place };
+  }
+  const { lines, errors: unreadable } = parseConfig(file, text ?? '');
+  const errors = [...unreadable];
+  const seen = new Map<string, number>();
+  for (const { key, value, line } of lines) {
+    const place = `${file} line ${line}`;
+    const name = NAMES.find((name) => name === key);
+    const earlier = seen.get(key);
+    seen.set(key, line);
+    if (name === undefined) {
+      errors.push(
+        new ConfigError(`${place}: there is no setting ${quote(key)}${didYouMean(key, NAMES)}`, {
+          line,
+        }),
+      );
+    } else if (earlier !== undefined) {
+      const message = `${place}: ${key} is set in line ${earlier} already`;
+      errors.push(new ConfigError(message, { line }));
+    } else {
+      texts[name] = { text: value, source: 'file', place };
+      const error = readingError(name, texts[name], line);
+      if (error !== undefined) errors.push(error);
+    }
+  }
+  return { file, texts, errors: errors.sort((a, b) => a.line - b.line), old };
+}
+
+/** What is wrong with a value from a file: file, line, setting, value, what was expected. */
+function readingError(
+  name: AnyName,
+  { text, place }: SourcedText,
+  line?: number,
+): ConfigError | undefined {
+  try {
+    READ_SETTING[name](text);
+    return undefined;
+  } catch (error) {
+    return new ConfigError(`${place}: ${errorMessage(error)}`, line === undefined ? {} : { line });
+  }
+}
+
+/** What the command line sets. */
+export type GivenOptions = Readonly<Partial<Record<AnyName, string | undefined>>>;
+
+/**
+ * The value in force. A variable that is set to nothing counts as not set, as it does for the shell
+ * scripts of Xen.
+ */
+export function sourceOf(
+  name: AnyName,
+  given: GivenOptions,
+  environment: NodeJS.ProcessEnv,
+  files: Pick<ConfigFiles, 'texts'>,
+): SourcedText {
+  const { env, fallback } = ALL_SETTINGS[name];
+  const option = given[name];
+  if (option !== undefined) return { text: option, source: 'command line', place: `--${name}` };
+  const variable = environment[env];
+  if (variable) return { text: variable, source: 'environment', place: env };
+  return files.texts[name] ?? { text: fallback, source: 'built in' };
+}
+
+/**
+ * The settings in force. Throws `UsageError` for an option or variable that makes no sense, `ConfigError`
+ * for a file, also where what it says is overridden: whoever has written it wants to know.
+ */
+export function loadSettings(
+  environment: NodeJS.ProcessEnv,
+  given: GivenOptions = {},
+  files: ConfigFiles = readConfigFiles(environment),
+): Settings {
+  return parseSettings(textsOf(SETTINGS, environment, given, files));
+}
+
+/** The same for those of the daemon. */
+export function loadDaemonSettings(
+  environment: NodeJS.ProcessEnv,
+  given: GivenOptions = {},
+  files: ConfigFiles = readConfigFiles(environment),
+): DaemonSettings {
+  return parseDaemonSettings(textsOf(DAEMON_SETTINGS, environment, given, files));
+}
+
+function textsOf<Name extends AnyName>(
+  table: Readonly<Record<Name, unknown>>,
+  environment: NodeJS.ProcessEnv,
+  given: GivenOptions,
+  files: ConfigFiles,
+): Record<Name, string> {
+  const [error] = files.errors;
+  if (error !== undefined) throw error;
+  const entries = (Object.keys(table) as Name[]).map((name) => {
+    const sourced = sourceOf(name, given, environment, files);
+    const wrong = sourced.source === 'old file' ? readingError(name, sourced) : undefined;
+    if (wrong !== undefined) throw wrong;
+    return [name, sourced.text];
+  });
+  return Object.fromEntries(entries) as Record<Name, string>;
+}
+
+/** Every setting with the value in force, for people. */
+export function listSettings(
+  environment: NodeJS.ProcessEnv,
+  files: ConfigFiles,
+): (SourcedText & { readonly name: AnyName })[] {
+  return NAMES.map((name) => ({ name, ...sourceOf(name, {}, environment, files) }));
+}
+
+/** The sentence about an old file that still sets something; `undefined` where there is none. */
+export function describeOldFile({ file, old }: ConfigFiles): string | undefined {
+  if (old.length === 0) return undefined;
+  const moved: string[] = [];
+  const ignored: string[] = [];
+  for (const { key, value } of old) {
+    const name = NAMES.find((name) => ALL_SETTINGS[name].env === key);
+    if (name === undefined) ignored.push(key);
+    else moved.push(`${name}=${value}`);
+  }
+  const parts = [
+    ...(moved.length > 0 ? [`write ${moved.join(' and ')} into ${file}`] : []),
+    ...(ignored.length > 0 ? [`know that ${ignored.join(' and ')} in it has no effect`] : []),
+    'remove it',
+  ];
+  return `${OLD_FILE} is deprecated: ${parts.join(', then ')}`;
+}

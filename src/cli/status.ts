@@ -1,0 +1,92 @@
+import { askDaemon } from '../daemon/ask-daemon.js';
+import { DaemonError } from '../daemon/daemon-error.js';
+import { METRICS_END } from '../daemon/metrics.js';
+import { ExitStatus, statusOf } from './exit-status.js';
+import { print } from './output.js';
+import type { ParsedWords } from './parse-words.js';
+import { printFailure } from './result.js';
+import { loadDaemonSettings } from './setting-sources.js';
+import { alignColumns } from './vbd-text.js';
+import { readVersion } from './version.js';
+
+/** What the daemon tells of itself; `describeStatus` makes it. */
+export interface DaemonStatus {
+  readonly daemon: string;
+  readonly pid: number;
+  readonly since: string;
+  readonly connected: boolean;
+  readonly connections: number;
+  readonly attached: number;
+  readonly removed: number;
+  readonly failed: number;
+  readonly warnings: number;
+  readonly running: number;
+  readonly 'open-vbds': number | null;
+  readonly readers: number;
+  readonly hung: readonly { readonly what: string; readonly seconds: number }[];
+  readonly 'last-failure': Readonly<
+    Record<'time' | 'backend' | 'action' | 'detail', string>
+  > | null;
+}
+
+export async function readDaemonStatus(socket: string): Promise<DaemonStatus> {
+  return JSON.parse(await askDaemon(socket, 'status')) as DaemonStatus;
+}
+
+/** `status`: what the daemon is doing. The exit status is 1 where it runs without xenstored. */
+export async function runStatus(options: ParsedWords['options']): Promise<number> {
+  const invocation = { json: options.json !== undefined };
+  const { socket } = loadDaemonSettings(process.env, options);
+  try {
+    const status = await readDaemonStatus(socket);
+    if (invocation.json) print(`${JSON.stringify(status)}\n`);
+    else print(`${describe(status, socket)}\n`);
+    return status.connected ? ExitStatus.done : ExitStatus.failed;
+  } catch (error) {
+    printFailure(invocation, error);
+    return statusOf(error);
+  }
+}
+
+function describe(status: DaemonStatus, socket: string): string {
+  const installed = readVersion();
+  const other = status.daemon === installed ? '' : ` (installed: ${installed}; restart it)`;
+  const failure = status['last-failure'];
+  const rows = [
+    ['daemon', `runs at ${socket}, process ${status.pid}`],
+    ['version', `${status.daemon}${other}`],
+    ['since', status.since],
+    ['xenstored', status.connected ? 'answers' : 'does not answer'],
+    ['connections', String(status.connections)],
+    ['attached', String(status.attached)],
+    ['removed', String(status.removed)],
+    ['failed', String(status.failed)],
+    ['under way', String(status.running)],
+    ['open vbds', String(status['open-vbds'] ?? 'unknown')],
+    ['event readers', String(status.readers)],
+    ...status.hung.map(({ what, seconds }) => ['does not answer', `${what}, for ${seconds} s`]),
+    [
+      'last failure',
+      failure === null
+        ? '-'
+        : `${failure.time} ${failure.backend}: ${failure.action} failed: ${failure.detail}`,
+    ],
+  ];
+  return alignColumns(rows);
+}
+
+/** `metrics`: what the daemon has done, as OpenMetrics text. */
+export async function runMetrics(options: ParsedWords['options']): Promise<number> {
+  const { socket } = loadDaemonSettings(process.env, options);
+  try {
+    const text = await askDaemon(socket, 'metrics');
+    if (!text.endsWith(METRICS_END)) {
+      throw new DaemonError(`the daemon at ${socket} has ended in the middle`, { code: 'EENDED' });
+    }
+    print(text);
+    return ExitStatus.done;
+  } catch (error) {
+    printFailure({}, error);
+    return statusOf(error);
+  }
+}

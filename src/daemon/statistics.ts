@@ -1,0 +1,76 @@
+import type { VbdEvent } from './vbd-event.js';
+
+/** Upper bounds of a histogram; seconds. An attach takes milliseconds, and 30 s at the most. */
+export const BUCKETS: readonly number[] = [
+  0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
+];
+
+/** How long something took, of all times that it was done. */
+export interface Durations {
+  count: number;
+  /** Seconds. */
+  sum: number;
+  /** How many took at most as long as each of `BUCKETS`. */
+  readonly buckets: number[];
+}
+
+/** What has failed last. */
+export interface LastFailure {
+  readonly time: Date;
+  readonly backend: string;
+  readonly action: VbdEvent['action'];
+  readonly code: string;
+  readonly detail: string;
+}
+
+/** What a daemon has done since it was started. */
+export class Statistics {
+  readonly since = new Date();
+  readonly durations: Readonly<Record<VbdEvent['action'], Durations>> = {
+    add: noDurations(),
+    remove: noDurations(),
+  };
+  /** By action and code, with a blank between. */
+  readonly failures = new Map<string, number>();
+  warnings = 0;
+  /** Connections to xenstored that served. */
+  connections = 0;
+  lastFailure: LastFailure | undefined;
+  /** When the first step of what is under way was done. */
+  readonly #begun = new Map<string, Date>();
+
+  /** How many attaches and detaches are under way. */
+  get running(): number {
+    return this.#begun.size;
+  }
+
+  note({ time, vbd, action, step, detail, code = 'EINTERNAL' }: VbdEvent): void {
+    const job = `${action} ${vbd.backend}`;
+    const begun = this.#begun.get(job) ?? time;
+    if (step === 'warned') {
+      this.warnings++;
+    } else if (step === 'attached' || step === 'removed') {
+      this.#begun.delete(job);
+      addDuration(this.durations[action], (time.getTime() - begun.getTime()) / 1000);
+    } else if (step === 'failed') {
+      this.#begun.delete(job);
+      const key = `${action} ${code}`;
+      this.failures.set(key, (this.failures.get(key) ?? 0) + 1);
+      this.lastFailure = { time, backend: vbd.backend, action, code, detail };
+    } else {
+      this.#begun.set(job, begun);
+    }
+  }
+}
+
+function noDurations(): Durations {
+  return { count: 0, sum: 0, buckets: BUCKETS.map(() => 0) };
+}
+
+function addDuration(durations: Durations, seconds: number): void {
+  durations.count++;
+  durations.sum += seconds;
+  BUCKETS.forEach((bound, index) => {
+    if (seconds <= bound) durations.buckets[index] = (durations.buckets[index] ?? 0) + 1;
+  });
+}

@@ -1,0 +1,33 @@
+import { poll } from '../util/poll.js';
+import { OpenVbds } from './open-vbds.js';
+import { VbdError } from './vbd-error.js';
+import { sameVbd, type VbdPath } from './vbd-path.js';
+
+/**
+ * Waits until blkback has no device open for a vbd, as the kernel tells, whoever detaches it. Throws
+ * `ETIMEDOUT` at the deadline; `ESYSFS`.
+ */
+export async function awaitClosed(
+  vbd: VbdPath,
+  options: {
+    readonly sysfs: string;
+    readonly timeoutMs: number;
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<void> {
+  const late = AbortSignal.timeout(options.timeoutMs);
+  const signal = options.signal ? AbortSignal.any([options.signal, late]) : late;
+  const openVbds = new OpenVbds(options.sysfs);
+  try {
+    await poll(signal, async () => {
+      const open = await openVbds.list();
+      return open.some((other) => sameVbd(other.vbd, vbd)) ? undefined : true;
+    });
+  } catch (error) {
+    if (error !== late.reason) throw error;
+    throw new VbdError(
+      `${vbd.backend} is still open after ${options.timeoutMs / 1000} s: the guest has not let go of it`,
+      { code: 'ETIMEDOUT', cause: error },
+    );
+  }
+}

@@ -1,0 +1,48 @@
+import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+import { listDomainVbds } from './list-vbds.js';
+import { OpenVbds } from './open-vbds.js';
+import { VbdError } from './vbd-error.js';
+import { backendNode, parseVbdPath, type VbdPath } from './vbd-path.js';
+
+/** A disk of a guest as people call it: `xvda`, or the only one that it has. */
+export interface GuestDisk {
+  readonly domid: number;
+  /** Its name in the guest. */
+  readonly vdev: string | undefined;
+}
+
+/**
+ * The vbd of a guest's disk among those that XenStore knows, and those that blkback has open besides.
+ * Throws `EVBD` with what the guest has where that is not one disk.
+ */
+export async function findVbd(
+  store: Xenstore,
+  { domid, vdev }: GuestDisk,
+  sysfs: string,
+  options: RequestOptions,
+): Promise<VbdPath> {
+  const listed = (await listDomainVbds(store, String(domid), options)).map(parseVbdPath);
+  const open = (await new OpenVbds(sysfs).list()).map(({ vbd }) => vbd);
+  const vbds = new Map<string, VbdPath>();
+  for (const vbd of [...listed, ...open]) if (vbd?.domid === domid) vbds.set(vbd.backend, vbd);
+  const all = [...vbds.values()];
+  const values = await store.readMany(
+    all.map((vbd) => backendNode(vbd, 'dev')),
+    options,
+  );
+  const disks = all.map((vbd, index) => ({ vbd, name: values[index]?.toString('utf8') }));
+  const wanted = disks.filter(({ name }) => vdev === undefined || name === vdev);
+  const [found] = wanted;
+  if (found !== undefined && wanted.length === 1) return found.vbd;
+  const list = disks
+    .map(({ vbd, name }) => `${name ?? 'a disk without nodes'} (${domid}/${vbd.devid})`)
+    .join(', ');
+  if (disks.length === 0) throw vbdError(`guest ${domid} has no vbd of this domain`);
+  if (vdev === undefined)
+    throw vbdError(`guest ${domid} has ${disks.length} vbds, name one: ${list}`);
+  throw vbdError(`guest ${domid} has no vbd ${vdev} of this domain: it has ${list}`);
+}
+
+function vbdError(message: string): VbdError {
+  return new VbdError(message, { code: 'EVBD' });
+}

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { needs } from '../../bed/needs.js';
+import { CLI } from '../../bed/script.js';
+import type { Stage } from '../hotplug/stage.js';
+import { onStage } from './cli-bed.js';
+
+async function lines(stage: Stage, ...words: string[]): Promise<string[]> {
+  const { status, stdout, stderr } = await stage.cli(['list', ...words]);
+  assert.deepEqual([status, stderr], [0, ''], words.join(' '));
+  return stdout === '' ? [] : stdout.trimEnd().split('\n');
+}
+
+describe('xen-blkback list', function () {
+  this.timeout(60_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  it('shows what is asked for: of one guest, by number or name, with these columns', () =>
+    onStage(async (stage) => {
+      await stage.store.write('/local/domain/8/name', 'work');
+      const image = stage.image(undefined, { size: 1024 * 1024 });
+      await stage.attach(await stage.vbd(image));
+      await stage.create('/nowhere', { frontend: 8 });
+      assert.deepEqual(await lines(stage, '-n', '-o', 'vbd,size,block-size,target'), [
+        `7/51712  1048576  512  ${image}`,
+        '8/51728  -        -    /nowhere',
+      ]);
+      assert.deepEqual(await lines(stage, '8', '-n', '-o', 'backend'), ['backend/vbd/8/51728']);
+      assert.deepEqual(await lines(stage, 'work', '-n', '-o', 'VBD,domain'), ['8/51728  work']);
+      assert.deepEqual(await lines(stage, '9', '-n'), []);
+      const json = JSON.parse((await stage.cli(['list', '8', '--json'])).stdout);
+      assert.equal(json.vbds.length, 1);
+      const unknown = await stage.cli(['list', '-o', 'sice']);
+      assert.equal(unknown.status, 2);
+      assert.match(unknown.stderr, /there is no column "sice": did you mean size\?/);
+    }));
+
+  it('shows those with an error only, and the error in its row', () =>
+    onStage(async (stage) => {
+      await stage.attach(await stage.vbd(stage.image()));
+      const bad = await stage.vbd('/nonexistent');
+      await stage.attach(bad).catch(() => undefined);
+      const [row, ...more] = await lines(stage, '--errors', '-n', '-o', 'vbd,error');
+      assert.match(row ?? '', /^7\/51728 {2}open \/nonexistent: no such file/);
+      assert.deepEqual(more, []);
+      assert.equal(
+        (await lines(stage, '--errors', '-n')).length,
+        2,
+        'and once more below the table',
+      );
+    }));
+
+  it('is as wide as the terminal, and whole in a pipe', () =>
+    onStage(async (stage) => {
+      const target = `/nowhere/${'x'.repeat(300)}`;
+      await stage.create(target);
+      assert.ok((await lines(stage))[1]?.endsWith(target));
+      for (const width of [80, 200]) {
+        const command = `stty cols ${width}; '${process.execPath}' '${CLI}' list`;
+        const { stdout, status } = spawnSync('script', ['-qec', command, '/dev/null'], {
+          env: { ...process.env, ...stage.bed.env },
+          encoding: 'utf8',
+        });
+        assert.equal(status, 0, stdout);
+        const [head = '', row = ''] = stdout.split('\r\n');
+        assert.match(head, /^VBD +DOMAIN/);
+        assert.equal(row.length, width);
+        assert.ok(row.endsWith('…'));
+      }
+    }));
+
+  it('shows a thousand vbds', () =>
+    onStage(async (stage) => {
+      const all = Array.from({ length: 1000 }, (_, index) =>
+        stage.create('/nowhere', { frontend: 1 + Math.floor(index / 10) }),
+      );
+      await Promise.all(all);
+      const started = performance.now();
+      assert.equal((await lines(stage, '-n', '-o', 'vbd')).length, 1000);
+      const ms = performance.now() - started;
+      assert.ok(ms < 10_000, `${ms} ms`);
+    }));
+});

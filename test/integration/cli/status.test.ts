@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { runClient, startDaemon } from '../../bed/daemon.js';
+import { within } from '../../bed/deadline.js';
+import { assertSchema } from '../../bed/json-schema.js';
+import { needs } from '../../bed/needs.js';
+import { CLI, startProgram } from '../../bed/script.js';
+import { onStage } from './cli-bed.js';
+
+const cli = (env: Readonly<Record<string, string>>, ...words: string[]) =>
+  startProgram(process.execPath, [CLI, ...words], env).ended;
+
+describe('The daemon, asked about itself', function () {
+  this.timeout(60_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  it('tells what it has done, what has failed last, and what is open', () =>
+    onStage(async (stage) => {
+      await using daemon = await startDaemon(stage.bed);
+      const good = await stage.vbd(stage.image());
+      assert.equal((await runClient(daemon.env, good, 'add')).status, 0);
+      const bad = await stage.vbd('/nonexistent/image');
+      assert.equal((await runClient(daemon.env, bad, 'add')).status, 1);
+      const run = await cli(daemon.env, 'status', '--json');
+      assert.equal(run.status, 0, run.stderr);
+      const status = assertSchema('status', run.stdout);
+      assert.deepEqual(
+        [status.connected, status.connections, status.attached, status['open-vbds']],
+        [true, 1, 1, 1],
+      );
+      assert.equal(status.running, 0);
+      assert.equal(status.pid, daemon.child.pid);
+      // Prepared unasked, and tried again when the script asked.
+      assert.ok(Number(status.failed) >= 1);
+      const failure = status['last-failure'] as Record<string, string>;
+      assert.deepEqual([failure.backend, failure.code], [bad.backendPath, 'ENOENT']);
+      const { stdout } = await cli(daemon.env, 'status');
+      assert.match(stdout, /^xenstored +answers$/m);
+      assert.match(stdout, /^last failure .*add failed: open \/nonexistent\/image: no such file/m);
+    }));
+
+  it('tells that xenstored is gone, with its exit status too, and that it has connected again', () =>
+    onStage(async (stage) => {
+      await using daemon = await startDaemon(stage.bed);
+      stage.bed.xenstored.kill('SIGKILL');
+      await daemon.says(/connecting again/);
+      const gone = await cli(daemon.env, 'status');
+      assert.equal(gone.status, 1);
+      assert.match(gone.stdout, /^xenstored +does not answer$/m);
+      const metrics = await cli(daemon.env, 'metrics');
+      assert.match(metrics.stdout, /^xen_blkback_xenstore_connected 0$/m);
+      await stage.bed.xenstored.restart();
+      await daemon.says(/: ready/, 2);
+      const back = JSON.parse((await cli(daemon.env, 'status', '--json')).stdout);
+      assert.deepEqual([back.connected, back.connections], [true, 2]);
+    }));
+
+  it('gives OpenMetrics text that counts attaches, detaches and failures by code', () =>
+    onStage(async (stage) => {
+      await using daemon = await startDaemon(stage.bed);
+      const vbd = await stage.vbd(stage.image());
+      assert.equal((await runClient(daemon.env, vbd, 'add')).status, 0);
+      const bad = await stage.vbd('/nonexistent/image');
+      assert.equal((await runClient(daemon.env, bad, 'add')).status, 1);
+      await stage.close(vbd);
+      assert.equal((await runClient(daemon.env, vbd, 'remove')).status, 0);
+      const { status, stdout, stderr } = await cli(daemon.env, 'metrics');
+      assert.deepEqual([status, stderr], [0, '']);
+      for (const line of [
+        /^xen_blkback_attach_seconds_count 1$/m,
+        /^xen_blkback_detach_seconds_count 1$/m,
+        /^xen_blkback_attach_seconds_bucket\{le="\+Inf"\} 1$/m,
+        /^xen_blkback_failures_total\{action="add",code="ENOENT"\} [1-9]$/m,
+        /^xen_blkback_open_vbds 0$/m,
+        /^xen_blkback_build_info\{version="\d[^"]*"\} 1$/m,
+        /\n# EOF\n$/,
+      ]) {
+        assert.match(stdout, line);
+      }
+    }));
+
+  it('is missed with a sentence where there is none, or one that does not know the question', () =>
+    onStage(async (stage) => {
+      const socket = join(stage.bed.directory, 'none.sock');
+      const env = { ...stage.bed.env, XEN_BLKBACK_SOCKET: socket };
+      for (const command of ['status', 'metrics']) {
+        const { status, stdout, stderr } = await cli(env, command);
+        assert.deepEqual([status, stdout], [1, '']);
+        assert.match(stderr, /no daemon answers at .*none\.sock .*is xen-blkback daemon running\?/);
+      }
+      const old = createServer((client) => {
+        client.once('data', () => client.end('failed EPROTOCOL add PATH is needed\n'));
+      });
+      await within(5000, 'a server', () => new Promise<void>((done) => old.listen(socket, done)));
+      try {
+        const { status, stderr } = await cli(env, 'status');
+        assert.equal(status, 1);
+        assert.match(stderr, /does not know the question status: it is of an older version/);
+      } finally {
+        old.close();
+      }
+    }));
+});

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync } from 'node:fs';
+import { attachLoop } from '../../bed/images.js';
+import { needs } from '../../bed/needs.js';
+import { CLI, startProgram } from '../../bed/script.js';
+import { onStage } from './cli-bed.js';
+
+const NOBODY = ['--reuid=65534', '--regid=65534', '--clear-groups'];
+
+describe('The command where something is missing', function () {
+  this.timeout(60_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  it('says without root that root is needed', () =>
+    onStage(async (stage) => {
+      chmodSync(stage.bed.directory, 0o755);
+      const image = stage.image();
+      for (const words of [['list'], ['show', '7/1'], ['add', '7/1'], ['check', image]]) {
+        const args = [...NOBODY, process.execPath, CLI, ...words];
+        const { status, stderr } = await startProgram('setpriv', args, stage.bed.env).ended;
+        assert.ok(status !== 0, words.join(' '));
+        assert.match(stderr, /; xen-blkback has to be run as root \(sudo xen-blkback …\)/);
+      }
+    }));
+
+  it('checks and inspects without xenstored what the kernel knows, and says what is not known', () =>
+    onStage(async (stage) => {
+      await using free = await attachLoop(stage.image());
+      const used = stage.image();
+      const vbd = await stage.vbd(used);
+      await stage.attach(vbd);
+      const env = { XENSTORED_PATH: '/nonexistent/socket', XENSTORED_RUNDIR: '' };
+      const gap =
+        /cannot reach xenstored at .*; without XenStore disks are not known that were pub/;
+
+      const open = await stage.cli(['check', free.path, '--json'], env);
+      assert.equal(open.status, 4, open.stderr);
+      const { verdict, warnings } = JSON.parse(open.stdout);
+      assert.equal(verdict, 'unknown');
+      assert.match(warnings[0], gap);
+      assert.match(open.stderr, gap);
+
+      const busy = await stage.cli(['check', used], env);
+      assert.equal(busy.status, 3, busy.stderr);
+      assert.match(busy.stdout, /is attached read-write to domain 7/);
+
+      const inspected = await stage.cli(['inspect', free.path], env);
+      assert.equal(inspected.status, 4);
+      assert.match(inspected.stdout, /^stack +loop device \/dev\/loop/m);
+      assert.match(inspected.stdout, /^verdict +nothing is known that keeps it from read-write$/m);
+      assert.match(inspected.stdout, gap);
+      assert.equal((await stage.cli(['check', '/nonexistent'], env)).status, 1);
+      assert.equal((await stage.cli(['list'], env)).status, 1);
+    }));
+
+  it('is quiet where its reader has seen enough, and fails where its output is lost', () =>
+    onStage(async (stage) => {
+      const long = `/nowhere/${'x'.repeat(900)}`;
+      await Promise.all(Array.from({ length: 100 }, () => stage.create(long)));
+      const shell = (command: string) => {
+        const script = `set -o pipefail; '${process.execPath}' '${CLI}' ${command}`;
+        const env = { ...process.env, ...stage.bed.env };
+        return spawnSync('bash', ['-c', script], { env, encoding: 'utf8' });
+      };
+      for (const words of ['list', 'list --json', 'help', 'config']) {
+        const head = shell(`${words} | head -1`);
+        assert.deepEqual([head.status, head.stderr], [0, ''], words);
+        assert.equal(head.stdout.trimEnd().split('\n').length, 1);
+        const full = shell(`${words} > /dev/full`);
+        assert.equal(full.status, 1, words);
+        assert.match(full.stderr, /^xen-blkback: the output cannot be written: ENOSPC/);
+      }
+    }));
+
+  it('speaks English whatever the locale', () =>
+    onStage(async (stage) => {
+      const german = { LC_ALL: 'de_DE.UTF-8', LANG: 'de_DE.UTF-8', LANGUAGE: 'de' };
+      for (const words of [['help'], ['help', 'add'], ['lsit'], ['show', '9/1'], ['list']]) {
+        const [usual, other] = [await stage.cli(words), await stage.cli(words, german)];
+        assert.deepEqual([other.stdout, other.stderr], [usual.stdout, usual.stderr]);
+      }
+    }));
+});

@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { attachLoop } from '../../bed/images.js';
+import { assertSchema } from '../../bed/json-schema.js';
+import { createMapped, linear, mappedNames } from '../../bed/mapper.js';
+import { needs } from '../../bed/needs.js';
+import { on } from '../hotplug/stage.js';
+
+describe('xen-blkback audit and gc, with layers', function () {
+  this.timeout(60_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored', 'mapper');
+  });
+
+  it(
+    'find a layer whose vbd is gone, and remove it where nobody has it open',
+    on({}, async (stage) => {
+      const attached = await stage.vbd(`path=${stage.image()},layer=linear`);
+      await stage.attach(attached);
+      const kept = await mappedNames();
+      await using disk = await attachLoop(stage.image());
+      const layer = (part: string, sectors: number) =>
+        createMapped(`xenvbd-9-51712-${part}`, linear(disk.path, sectors), {
+          uuid: `XENVBD-9-51712-${part}`,
+        });
+      await using idle = await layer('aa', 1024);
+      await using used = await layer('bb', 512);
+      await using over = await attachLoop(used.path);
+      const { findings } = assertSchema('audit', (await stage.cli(['audit', '--json'])).stdout);
+      assert.deepEqual(
+        (findings as { kind: string; object: string }[])
+          .filter(({ kind }) => kind === 'layer-left')
+          .map(({ object }) => object),
+        [`mapper device ${idle.name}`],
+      );
+      // It waits in vain for the one that is open.
+      const { stdout } = await stage.cli(['gc', '--yes', '--json', '--timeout', '2']);
+      assertSchema('gc', stdout);
+      assert.deepEqual(await mappedNames(), [...kept, used.name].sort());
+      await over[Symbol.asyncDispose]();
+      await stage.delete(attached);
+    }),
+  );
+});
