@@ -1,5 +1,7 @@
-// The grammar of the command line. Pure.
+// The grammar of the command line.
 
+import yargs from 'yargs';
+import { errorMessage } from '../errors.js';
 import { didYouMean } from '../util/did-you-mean.js';
 import { quote } from '../util/one-line.js';
 import { OPTIONS, type OptionName, optionOf } from './options.js';
@@ -41,26 +43,64 @@ export function takeCommand(words: readonly string[]): {
 
 /** Reads the words of one command. Throws `UsageError` for what the command does not accept. */
 export function parseWords(words: readonly string[], accepted: Accepted): ParsedWords {
+  for (const word of beforeEnd(words)) refuseValueOfSwitch(word, accepted);
+  const { _: operands, $0: _program, ...values } = runYargs(words, accepted);
   const options: Partial<Record<OptionName, string>> = {};
-  const operands: string[] = [];
-  const rest = [...words];
-  while (rest.length > 0) {
-    const word = rest.shift() ?? '';
-    if (word === '--') operands.push(...rest.splice(0));
-    else if (!word.startsWith('-') || word === '-') operands.push(word);
-    else {
-      const { name, value } = requireOption(word, accepted);
-      // The last one counts where one is given twice, as is usual.
-      options[name] = readValue(name, value, () => rest.shift());
-    }
+  for (const [key, value] of Object.entries(values)) {
+    const name = accepted.options.find((option) => option === key);
+    if (name === undefined) throw unknownOption(key, accepted);
+    const text = readValue(name, value);
+    if (text !== undefined) options[name] = text;
   }
   const surplus = operands[accepted.operands];
   if (surplus !== undefined) {
     throw new UsageError(
-      `${accepted.name} takes ${accepted.operands === 0 ? 'no argument' : 'one argument'}: ${quote(surplus)} is one too many`,
+      `${accepted.name} takes ${accepted.operands === 0 ? 'no argument' : 'one argument'}: ${quote(String(surplus))} is one too many`,
     );
   }
-  return { options, operands };
+  return { options, operands: operands.map(String) };
+}
+
+/** What yargs makes of the words; what they mean is checked afterwards, in sentences of our own. */
+function runYargs(words: readonly string[], { options }: Accepted) {
+  const table = Object.fromEntries(
+    options.map((name) => {
+      const { value, letter } = optionOf(name);
+      const alias = letter === undefined ? {} : { alias: letter };
+      const type = value === undefined ? ('boolean' as const) : ('string' as const);
+      return [name, { ...alias, type, requiresArg: value !== undefined }];
+    }),
+  );
+  try {
+    return yargs([...words])
+      .parserConfiguration({
+        'boolean-negation': false,
+        'camel-case-expansion': false,
+        'dot-notation': false,
+        // The last one counts where one is given twice, as is usual.
+        'duplicate-arguments-array': false,
+        'parse-numbers': false,
+        'parse-positional-numbers': false,
+        'short-option-groups': false,
+        'strip-aliased': true,
+      })
+      .options(table)
+      .help(false)
+      .version(false)
+      .exitProcess(false)
+      .fail(false)
+      .parseSync();
+  } catch (error) {
+    // "Not enough arguments following: NAME"
+    const name = options.find((option) => errorMessage(error).endsWith(`: ${option}`));
+    if (name === undefined) throw error;
+    throw new UsageError(`--${name} needs a value: --${name} ${optionOf(name).value}`);
+  }
+}
+
+function beforeEnd(words: readonly string[]): readonly string[] {
+  const end = words.indexOf('--');
+  return end < 0 ? words : words.slice(0, end);
 }
 
 /** The option that a word stands for, and the value that the word brings with it. */
@@ -72,34 +112,32 @@ function splitOption(word: string): { name: OptionName | undefined; value: strin
   return { name, value };
 }
 
-function requireOption(
-  word: string,
-  { name: command, options }: Accepted,
-): { name: OptionName; value: string | undefined } {
+function refuseValueOfSwitch(word: string, { options }: Accepted): void {
   const { name, value } = splitOption(word);
-  if (name !== undefined && options.includes(name)) return { name, value };
-  const written = word.replace(/=.*/s, '');
-  if (name !== undefined) throw new UsageError(`${command} has no option ${written}`);
+  if (name === undefined || value === undefined || !options.includes(name)) return;
+  if (optionOf(name).value === undefined) {
+    throw new UsageError(`--${name} takes no value: ${quote(value)} is one too many`);
+  }
+}
+
+function unknownOption(key: string, { name: command, options }: Accepted): UsageError {
+  // yargs writes this one otherwise, so that it reaches no prototype.
+  const plain = key === '___proto___' ? '__proto__' : key;
+  const written = plain.length === 1 ? `-${plain}` : `--${plain}`;
+  if (ALL_OPTIONS.some((name) => name === plain)) {
+    return new UsageError(`${command} has no option ${written}`);
+  }
   const known = [...options.map((option) => `--${option}`), '--help'];
-  throw new UsageError(
+  return new UsageError(
     `${command} has no option ${quote(written).slice(1, -1)}${didYouMean(written, known)}`,
   );
 }
 
-function readValue(
-  name: OptionName,
-  value: string | undefined,
-  next: () => string | undefined,
-): string {
+/** The text of an option's value; `undefined` for a switch that was not given. */
+function readValue(name: OptionName, value: unknown): string | undefined {
   const { value: wanted, choices } = optionOf(name);
-  if (wanted === undefined) {
-    if (value === undefined) return 'yes';
-    throw new UsageError(`--${name} takes no value: ${quote(value)} is one too many`);
-  }
-  const text = value ?? next();
-  if (text === undefined || (value === undefined && text.startsWith('--'))) {
-    throw new UsageError(`--${name} needs a value: --${name} ${wanted}`);
-  }
+  if (wanted === undefined) return value === true ? 'yes' : undefined;
+  const text = String(value);
   if (choices?.includes(text) === false) {
     throw new UsageError(`${name} ${quote(text)}: ${choices.join(' or ')} is needed`);
   }
