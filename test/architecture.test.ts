@@ -168,6 +168,17 @@ describe('The outside world is met in few places', () => {
     assert.deepEqual([...new Set(taken)].sort(), ['linux/addon', 'linux/errno']);
   });
 
+  it('yargs in src/cli', () => {
+    const files = namesWhere(({ imports }) =>
+      imports.some((target) => /^yargs(\/|$)/.test(target)),
+    );
+    assert.ok(files.length > 0);
+    assert.ok(
+      files.every((name) => name.startsWith('cli/')),
+      files.join(', '),
+    );
+  });
+
   it('output and the end of the process in src/cli and src/daemon', () => {
     const loud = /\bconsole\.|\bprocess\.(exit|exitCode|abort|stdout|stderr|emitWarning)\b/;
     const files = namesWhere(
