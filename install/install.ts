@@ -1,11 +1,12 @@
-import { rm, rmdir } from 'node:fs/promises';
+import { readFile, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { errorCode } from '../src/errors.js';
 import { compileClient } from './client.js';
 import { type SettledConffile, settleConffile } from './conffile.js';
 import { below, formatManifest, MANIFEST, type Manifest, readManifest } from './manifest.js';
 import { checkNode } from './node.js';
 import { exists, isInPlace, makeParents, place } from './place.js';
-import { type Conffile, type Entry, planTree } from './tree.js';
+import { ADDON, type Conffile, type Entry, planTree } from './tree.js';
 
 export interface InstallOptions {
   /** The checkout, built. */
@@ -22,7 +23,9 @@ const NOTHING: Manifest = { files: new Set(), conffiles: new Map(), directories:
 /** Puts the whole tree in place, over an older one if there is one. */
 export async function install({ project, root, node, say }: InstallOptions): Promise<void> {
   await checkNode(node, root, project);
-  const tree = await planTree(project, node, await compileClient(project, node));
+  const client = await compileClient(project, node, process.env);
+  const addon = await readFile(join(project, ADDON));
+  const tree = await planTree(project, node, { client, addon });
   const before = (await readManifest(root)) ?? NOTHING;
   const plain = tree.filter(
     (entry): entry is Exclude<Entry, Conffile> => entry.kind !== 'conffile',
