@@ -10,6 +10,7 @@ import {
   runOnStore,
   type StoreContext,
 } from './run.js';
+import { listScriptNames } from './script-names.js';
 import { parseSettings, SETTINGS, type SettingName } from './settings.js';
 import { UsageError } from './usage-error.js';
 import { readVersion } from './version.js';
@@ -107,6 +108,15 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
         status = await (await import('./events.js')).runEvents({ socket, json, verbose });
       },
     )
+    .command(
+      'divert [script..]',
+      'put our hotplug script in the place of others, or list those that it is in the place of',
+      withScripts,
+      async (values) => {
+        const names = Array.isArray(values.script) ? values.script.map(String) : [];
+        status = await (await import('./divert.js')).runDivert(names, values.undo === true);
+      },
+    )
     .command('daemon', 'serve hotplug scripts from one process', withDaemon, async (values) => {
       const { settings } = toInvocation(values);
       status = await (await import('./daemon.js')).runDaemon({
@@ -157,6 +167,16 @@ function withTarget(argv: Argv): Argv {
     });
 }
 
+function withScripts(argv: Argv): Argv {
+  return argv
+    .positional('script', {
+      type: 'string',
+      array: true,
+      describe: 'names in /etc/xen/scripts, such as block or qubes-block',
+    })
+    .option('undo', { type: 'boolean', describe: 'bring the scripts of these names back' });
+}
+
 function withSocket(argv: Argv): Argv {
   return argv.option('socket', {
     type: 'string',
@@ -171,7 +191,7 @@ function withDaemon(argv: Argv): Argv {
     .option('scripts', {
       type: 'string',
       requiresArg: true,
-      default: process.env.XEN_BLKBACK_SCRIPTS || 'block-diskseq',
+      default: process.env.XEN_BLKBACK_SCRIPTS || listScriptNames().join(','),
       describe: 'names of hotplug scripts whose vbds are prepared unasked, with commas between',
     })
     .option('output', {
