@@ -3,8 +3,17 @@ import { join } from 'node:path';
 import { errorCode } from '../src/errors.js';
 import { compileClient } from './client.js';
 import { type SettledConffile, settleConffile } from './conffile.js';
-import { below, formatManifest, MANIFEST, type Manifest, readManifest } from './manifest.js';
+import { divert } from './divert.js';
+import {
+  below,
+  formatManifest,
+  hashOf,
+  MANIFEST,
+  type Manifest,
+  readManifest,
+} from './manifest.js';
 import { checkNode } from './node.js';
+import { refusePackaged } from './packaged.js';
 import { exists, isInPlace, makeParents, place } from './place.js';
 import { ADDON, type Conffile, type Entry, planTree } from './tree.js';
 
@@ -15,13 +24,21 @@ export interface InstallOptions {
   readonly root: string;
   /** Absolute path of the Node.js that runs what is installed. */
   readonly node: string;
+  /** Other hotplug scripts in whose place the client is put, too. */
+  readonly scripts: readonly string[];
   readonly say: (line: string) => void;
 }
 
-const NOTHING: Manifest = { files: new Set(), conffiles: new Map(), directories: [] };
+const NOTHING: Manifest = { files: new Map(), conffiles: new Map(), directories: [] };
 
 /** Puts the whole tree in place, over an older one if there is one. */
-export async function install({ project, root, node, say }: InstallOptions): Promise<void> {
+export async function install({
+  project,
+  root,
+  node,
+  scripts,
+  say,
+}: InstallOptions): Promise<void> {
   await checkNode(node, root, project);
   const client = await compileClient(project, node, process.env);
   const addon = await readFile(join(project, ADDON));
@@ -30,6 +47,7 @@ export async function install({ project, root, node, say }: InstallOptions): Pro
   const plain = tree.filter(
     (entry): entry is Exclude<Entry, Conffile> => entry.kind !== 'conffile',
   );
+  await refusePackaged(root);
   await refuseForeign(root, plain, before);
   const conffiles = await settleConffiles(root, tree, before);
 
@@ -38,28 +56,36 @@ export async function install({ project, root, node, say }: InstallOptions): Pro
   for (const path of [MANIFEST, ...entries.map(({ path }) => path)]) {
     directories.push(...(await makeParents(root, path)));
   }
-  const files = new Set([
-    MANIFEST,
-    ...plain.map(({ path }) => path),
-    ...conffiles.flatMap(({ offered }) => offered ?? []),
+  const files = new Map<string, string | undefined>([
+    [MANIFEST, undefined],
+    ...plain.map((entry): [string, string] => [entry.path, hashOfEntry(entry)]),
+    ...conffiles.flatMap(({ offered, hash }): [string, string][] =>
+      offered === undefined ? [] : [[offered, hash]],
+    ),
   ]);
   // First the list of all that may be there soon: whatever interrupts the rest can be undone.
-  const during = { ...before, files: new Set([...before.files, ...files]), directories };
+  const all = new Map([...before.files.keys(), ...files.keys()].map((path) => [path, undefined]));
+  const during = { ...before, files: all, directories };
   await writeManifest(root, during);
   await Promise.all(entries.map((entry) => place(root, entry)));
-  for (const path of before.files)
+  for (const path of before.files.keys())
     if (!files.has(path)) await rm(below(root, path), { force: true });
   const shipped = new Map([
     ...before.conffiles,
     ...conffiles.map(({ path, hash }): [string, string] => [path, hash]),
   ]);
-  const kept = await dropEmpty(root, directories, [...files, ...shipped.keys()]);
+  const kept = await dropEmpty(root, directories, [...files.keys(), ...shipped.keys()]);
   await writeManifest(root, { files, conffiles: shipped, directories: kept });
 
+  if (scripts.length > 0) await divert(root, 'add', scripts);
   say(`${entries.length} files below ${root}, to be run by ${node}`);
   for (const { offered, path } of conffiles) {
     if (offered) say(`${path} has been changed and stays; what is new in it: ${offered}`);
   }
+}
+
+function hashOfEntry(entry: Entry): string {
+  return hashOf(entry.kind === 'link' ? Buffer.from(entry.target) : entry.bytes);
 }
 
 /** Two owners of one file cannot both be right: whoever has put it there must take it away. */

@@ -13,7 +13,7 @@ export const PROGRAM: string = `${LIBRARY}/${ONE_SHOT}`;
 /** The compiled client, which every hotplug script of ours is a link to. */
 export const CLIENT = '/usr/libexec/xen-blkback/block-diskseq';
 /** Programs that are run by others of ours, and not by people. */
-const PROGRAMS = dirname(CLIENT);
+export const PROGRAMS: string = dirname(CLIENT);
 export const SCRIPTS = '/etc/xen/scripts';
 export const HOTPLUG_SCRIPT: string = `${SCRIPTS}/block-diskseq`;
 
