@@ -79,6 +79,13 @@ export async function planTree(
       ),
     )),
     ...(await planUnits(read)),
+    file('/usr/share/man/man8/xen-blkback.8', await read('install/man/xen-blkback.8')),
+    file('/usr/share/man/man8/block-diskseq.8', await read('install/man/block-diskseq.8')),
+    file(
+      '/usr/share/bash-completion/completions/xen-blkback',
+      await read('install/completion/xen-blkback'),
+    ),
+    file(`${DOCUMENTS}/CHANGELOG.md`, await read('CHANGELOG.md')),
     file(`${DOCUMENTS}/copyright`, Buffer.from(writeCopyright(project))),
     file(`${DOCUMENTS}/LICENSE`, await read('LICENSE')),
     file(`${DOCUMENTS}/README.md`, await read('README.md')),
