@@ -27,6 +27,8 @@ export async function compileForPackages(project: string, node: string): Promise
       CFLAGS: `${flags.CFLAGS} ${mapped}`,
       CXXFLAGS: `${flags.CXXFLAGS} ${mapped}`,
       LDFLAGS: flags.LDFLAGS,
+      // node-gyp: as many compilers as there are processors.
+      JOBS: 'max',
     };
     const client = await compileClient(project, node, {
       CFLAGS: `${flags.CPPFLAGS} ${env.CFLAGS}`,

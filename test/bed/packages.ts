@@ -1,11 +1,14 @@
+import { execFile } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { projectRoot } from './paths.js';
-import { type Run, startProgram } from './script.js';
 
 const BUILDER = 'dist/install/package/main.js';
 const DATE = '1700000000';
+/** A machine with other work to do takes its time to compile. */
+const TIMEOUT_MS = 170_000;
 
 /** A directory with packages of the checkout. */
 export class Packages implements Disposable {
@@ -14,7 +17,7 @@ export class Packages implements Disposable {
   /** Builds them; throws with what the builder has said. */
   async build(...words: string[]): Promise<void> {
     const args = [join(projectRoot, BUILDER), '--output', this.path, ...words];
-    await succeed(startProgram(process.execPath, args, { SOURCE_DATE_EPOCH: DATE }).ended);
+    await run(process.execPath, args);
   }
 
   /** The same by another user in another place, with other habits. */
@@ -33,7 +36,7 @@ exec env HOME="$1/home" TMPDIR="$1/tmp" TZ=Asia/Tokyo LANG=C.UTF-8 USER=nobody \
   "$3" "$1/elsewhere/checkout/${BUILDER}" --output "$1/output"
 `;
     const args = ['--mount', 'sh', '-c', script, 'sh', this.path, projectRoot, process.execPath];
-    await succeed(startProgram('unshare', args, { SOURCE_DATE_EPOCH: DATE }).ended);
+    await run('unshare', args);
   }
 
   /** The one whose name ends so. */
@@ -54,7 +57,7 @@ dpkg-deb --root-owner-group -b "$2/unpacked" "$3"
 rm -r "$2/unpacked"
 `;
     const args = ['-ec', script, 'sh', this.file('.deb'), this.path, later];
-    await succeed(startProgram('sh', args, {}).ended);
+    await run('sh', args);
     return later;
   }
 
@@ -63,7 +66,7 @@ rm -r "$2/unpacked"
   }
 }
 
-async function succeed(ended: Promise<Run>): Promise<void> {
-  const { status, stdout, stderr } = await ended;
-  if (status !== 0) throw new Error(`packages cannot be built:\n${stdout}${stderr}`);
+async function run(command: string, args: readonly string[]): Promise<void> {
+  const env = { PATH: process.env.PATH, SOURCE_DATE_EPOCH: DATE };
+  await promisify(execFile)(command, args, { env, timeout: TIMEOUT_MS });
 }

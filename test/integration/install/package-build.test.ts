@@ -10,7 +10,7 @@ const run = (command: string, ...args: string[]): Promise<Run> =>
   startProgram(command, args, {}).ended;
 
 describe('npm run package', function () {
-  this.timeout(180_000);
+  this.timeout(360_000);
   let packages: Packages;
   before(async function () {
     needs(this, 'debhelper');

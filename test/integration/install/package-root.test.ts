@@ -44,7 +44,7 @@ async function loopsLeft(bed: Bed): Promise<string[]> {
 }
 
 describe('the Debian package', function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   let packages: Packages;
   let later: string;
   before(async function () {
