@@ -1,6 +1,7 @@
 import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
 import { readText } from '../xenstore/text.js';
 import type { RequestOptions, TransactionStep, Xenstore } from '../xenstore/xenstore.js';
+import { isXenstoreError } from '../xenstore/xenstore-error.js';
 
 /** Below it xapi keeps its own nodes; no other toolstack makes it. */
 const XAPI = '/xapi';
@@ -15,12 +16,30 @@ export async function findXapiNode(
   vbd: VbdPath,
   options: RequestOptions,
 ): Promise<string | undefined> {
-  const vm = await readText(store, `/local/domain/${vbd.domid}/vm`, options);
+  // First, as it settles the matter everywhere else.
+  if ((await readReadable(store, XAPI, options)) === undefined) return undefined;
+  const vm = await readReadable(store, `/local/domain/${vbd.domid}/vm`, options);
   if (vm === undefined || !/^\/vm\/[0-9a-zA-Z_-]{1,64}$/.test(vm)) return undefined;
-  const uuid = await readText(store, `${vm}/uuid`, options);
+  const uuid = await readReadable(store, `${vm}/uuid`, options);
   if (uuid === undefined || !/^[0-9a-f-]{36}$/.test(uuid)) return undefined;
-  const [known] = await store.readMany([`${XAPI}/${uuid}`], options);
-  return known && `${XAPI}/${uuid}/hotplug/${vbd.domid}/vbd/${vbd.devid}/hotplug`;
+  const known = await readReadable(store, `${XAPI}/${uuid}`, options);
+  return known === undefined
+    ? undefined
+    : `${XAPI}/${uuid}/hotplug/${vbd.domid}/vbd/${vbd.devid}/hotplug`;
+}
+
+/** A driver domain may not read the nodes of others: to it they are not there. */
+async function readReadable(
+  store: Xenstore,
+  path: string,
+  options: RequestOptions,
+): Promise<string | undefined> {
+  try {
+    return await readText(store, path, options);
+  } catch (error) {
+    if (isXenstoreError(error, 'EACCES')) return undefined;
+    throw error;
+  }
 }
 
 /** Tells xapi, if it has made the guest, that a disk is attached or that it is not. */

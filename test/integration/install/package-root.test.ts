@@ -14,7 +14,9 @@ const SOCKET_ENABLED = '/etc/systemd/system/sockets.target.wants/xen-blkback.soc
 const CLIENT = '/usr/libexec/xen-blkback/block-diskseq';
 /** All that is not dpkg's own record. */
 const EVERYTHING =
-  "find /etc /usr /var /run -not -path '/var/lib/dpkg/*' -not -path '/var/cache/*' -not -name '*.log' -not -path '/run/*' | sort";
+  "find /etc /usr /var /run -not -path '/var/lib/dpkg/*' -not -path '/var/lib/rpm*' -not -path '/var/cache/*' -not -name '*.log' -not -path '/run/*' | sort";
+
+const hasRpm = (): boolean => existsSync('/usr/bin/rpmbuild');
 
 /** A later version of the package that Xen's hotplug scripts come in, with nothing else in it. */
 const REPACK_XEN = `
@@ -50,7 +52,7 @@ describe('the Debian package', function () {
   before(async function () {
     needs(this, 'root', 'loop', 'xenstored', 'overlay', 'debhelper');
     packages = new Packages();
-    await packages.build('deb');
+    await packages.build('deb', ...(hasRpm() ? ['rpm'] : []));
     later = await packages.later();
   });
   after(() => packages?.[Symbol.dispose]());
@@ -222,5 +224,33 @@ describe('the Debian package', function () {
     );
     await root.shell('dpkg --triggers-only --pending');
     assert.match(await root.shell('cat /run/systemctl.log'), /^try-restart xen-blkback\.service/m);
+  });
+
+  it('as an rpm attaches disks, is not removed under them, and leaves nothing', function () {
+    if (!hasRpm()) {
+      console.log(`SKIPPED: ${this.test?.fullTitle()}: rpmbuild is not installed`);
+      return this.skip();
+    }
+    return onStage(async (stage) => {
+      const { env } = stage.bed;
+      await using root = await PackageRoot.start();
+      // Debian's rpm has made no database yet; the dependencies are dpkg's to know.
+      await root.shell('rpm --initdb');
+      const before = await root.shell(EVERYTHING);
+      await root.shell(`rpm --install --nodeps ${packages.file('.rpm')}`);
+      const said = await root.shell('cat /run/systemctl.log');
+      assert.match(said, /^--no-reload enable xen-blkback\.socket$/m);
+      const vbd = await stage.vbd(stage.image());
+      const added = await root.script(env, vbd, 'add');
+      assert.deepEqual([added.status, added.stderr], [0, '']);
+      await root.shell('xen-blkback divert block');
+      const refused = await root.run(env, 'rpm', '--erase', 'xen-blkback');
+      assert.notEqual(refused.status, 0);
+      assert.match(refused.stderr, new RegExp(`guests have disks .*: ${vbd.key}\\.`));
+      await closeVbd(stage.store, vbd);
+      assert.equal((await root.script(env, vbd, 'remove')).status, 0);
+      await root.shell('rpm --erase xen-blkback', env);
+      assert.equal(await root.shell(EVERYTHING), before);
+    });
   });
 });
