@@ -17,7 +17,7 @@ export const PROGRAMS: string = dirname(CLIENT);
 export const SCRIPTS = '/etc/xen/scripts';
 export const HOTPLUG_SCRIPT: string = `${SCRIPTS}/block-diskseq`;
 
-const UNITS = '/usr/lib/systemd/system';
+export const UNITS = '/usr/lib/systemd/system';
 export const DOCUMENTS = '/usr/share/doc/xen-blkback';
 /** In the checkout, and below LIBRARY. */
 export const ADDON = 'native/build/Release/blkback.node';
@@ -129,13 +129,12 @@ export async function listFiles(
     .sort();
 }
 
-/** What Node needs to load it, and people to know what it is; no scripts, no development. */
+/** What Node needs to load it, and people to know what it is; no scripts, no library. */
 function packageJson(whole: Buffer): string {
-  const { name, version, description, license, type, engines, exports, dependencies } = JSON.parse(
+  const { name, version, description, license, type, engines } = JSON.parse(
     whole.toString('utf8'),
   ) as Record<string, unknown>;
-  const kept = { name, version, description, license, type, engines, exports, dependencies };
-  return `${JSON.stringify(kept, null, 2)}\n`;
+  return `${JSON.stringify({ name, version, description, license, type, engines }, null, 2)}\n`;
 }
 
 /** A program that finds its interpreter also where PATH does not lead to it. */

@@ -54,7 +54,7 @@ function changelog(version: string, date: number): string {
   const time = new Date(date * 1000).toUTCString().replace('GMT', '+0000');
   return `xen-blkback (${version}) unstable; urgency=medium
 
-  * What has changed is told in /usr/share/doc/xen-blkback/CHANGELOG.md.gz.
+  * What has changed is told in /usr/share/doc/xen-blkback/CHANGELOG.md.
 
  -- xen-blkback-hotplug maintainers <maintainers@xen-blkback.invalid>  ${time}
 `;

@@ -1,12 +1,18 @@
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DOCUMENTS, type Entry } from '../tree.js';
+import { DOCUMENTS, type Entry, LIBRARY, PROGRAMS, UNITS } from '../tree.js';
 import { run } from './run.js';
 import { type PackageSource, stageTree, writeFilled } from './stage.js';
 
 /** Directories that no other package owns. */
-const OWN = ['/usr/lib/xen-blkback', '/usr/libexec/xen-blkback', DOCUMENTS];
+const OWN = [
+  LIBRARY,
+  PROGRAMS,
+  DOCUMENTS,
+  `${UNITS}/xen-blkback.service.d`,
+  `${UNITS}/xen-blkback-driverdomain.service.d`,
+];
 
 /** Builds the rpm package; returns its path. */
 export async function buildRpm(source: PackageSource): Promise<string> {
