@@ -11,35 +11,43 @@ const run = promisify(execFile);
 const HARDENED = '-O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE';
 const HARDENED_LINKING = ['-Wl,-z,relro,-z,now'];
 
+/** What package builders set in the environment. */
+export type Flags = Readonly<Partial<Record<'CC' | 'CFLAGS' | 'LDFLAGS', string>>>;
+
 /**
- * Compiles the hotplug client for the installed places, with `CC`, `CFLAGS` and `LDFLAGS` of the
- * environment, which package builders set. Without `LDFLAGS` it is linked statically, which makes it
- * start in half the time, where there is a libc for that. Returns the program.
+ * Compiles the hotplug client for the installed places, with `CC`, `CFLAGS` and `LDFLAGS` where they
+ * are set. Without `LDFLAGS` it is linked statically, which makes it start in half the time, where
+ * there is a libc for that. Returns the program.
  */
-export async function compileClient(project: string, node: string): Promise<Buffer> {
-  if (process.env.LDFLAGS) return await compile(project, node, words('LDFLAGS', ''));
+export async function compileClient(project: string, node: string, flags: Flags): Promise<Buffer> {
+  if (flags.LDFLAGS) return await compile(project, node, flags, words(flags.LDFLAGS));
   // Linked as what CFLAGS have made of it.
-  const [alone, shared] = process.env.CFLAGS
+  const [alone, shared] = flags.CFLAGS
     ? [['-static'], []]
     : [
         ['-static-pie', ...HARDENED_LINKING],
         ['-pie', ...HARDENED_LINKING],
       ];
   try {
-    return await compile(project, node, alone);
+    return await compile(project, node, flags, alone);
   } catch {
-    return await compile(project, node, shared);
+    return await compile(project, node, flags, shared);
   }
 }
 
-async function compile(project: string, node: string, linking: readonly string[]): Promise<Buffer> {
-  const [compiler = 'cc', ...wrapped] = words('CC', 'cc');
+async function compile(
+  project: string,
+  node: string,
+  flags: Flags,
+  linking: readonly string[],
+): Promise<Buffer> {
+  const [compiler = 'cc', ...wrapped] = words(flags.CC || 'cc');
   const directory = await mkdtemp(join(tmpdir(), 'xen-blkback-client-'));
   try {
     const output = join(directory, 'block-diskseq');
-    await run(compiler, [
+    const args = [
       ...wrapped,
-      ...words('CFLAGS', HARDENED),
+      ...words(flags.CFLAGS || HARDENED),
       '-std=gnu2x',
       '-Wall',
       '-Wextra',
@@ -48,9 +56,11 @@ async function compile(project: string, node: string, linking: readonly string[]
       `-DNODE="${node}"`,
       '-o',
       output,
-      join(project, 'native/hotplug-client.c'),
+      // Relative: where the checkout lies must not be seen in what is made.
+      'native/hotplug-client.c',
       ...linking,
-    ]);
+    ];
+    await run(compiler, args, { cwd: project });
     return await readFile(output);
   } finally {
     await rm(directory, { recursive: true, force: true });
@@ -58,6 +68,6 @@ async function compile(project: string, node: string, linking: readonly string[]
 }
 
 /** Words of a variable, as make would take them. */
-function words(name: string, fallback: string): string[] {
-  return (process.env[name] || fallback).split(/\s+/).filter((word) => word !== '');
+function words(text: string): string[] {
+  return text.split(/\s+/).filter((word) => word !== '');
 }

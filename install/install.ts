@@ -1,18 +1,22 @@
-import { rm, rmdir } from 'node:fs/promises';
+import { readFile, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { errorCode } from '../src/errors.js';
 import { compileClient } from './client.js';
 import { type SettledConffile, settleConffile } from './conffile.js';
+import { divert } from './divert.js';
 import {
   below,
   formatManifest,
+  hashOf,
   hashOfFile,
   MANIFEST,
   type Manifest,
   readManifest,
 } from './manifest.js';
 import { checkNode } from './node.js';
+import { refusePackaged } from './packaged.js';
 import { exists, isInPlace, makeParents, place } from './place.js';
-import { type Conffile, type Entry, planTree } from './tree.js';
+import { ADDON, type Conffile, type Entry, planTree } from './tree.js';
 
 export interface InstallOptions {
   /** The checkout, built. */
@@ -21,19 +25,30 @@ export interface InstallOptions {
   readonly root: string;
   /** Absolute path of the Node.js that runs what is installed. */
   readonly node: string;
+  /** Other hotplug scripts in whose place the client is put, too. */
+  readonly scripts: readonly string[];
   readonly say: (line: string) => void;
 }
 
-const NOTHING: Manifest = { files: new Set(), conffiles: new Map(), directories: [] };
+const NOTHING: Manifest = { files: new Map(), conffiles: new Map(), directories: [] };
 
 /** Puts the whole tree in place, over an older one if there is one. */
-export async function install({ project, root, node, say }: InstallOptions): Promise<void> {
+export async function install({
+  project,
+  root,
+  node,
+  scripts,
+  say,
+}: InstallOptions): Promise<void> {
   await checkNode(node, root, project);
-  const tree = await planTree(project, node, await compileClient(project, node));
+  const client = await compileClient(project, node, process.env);
+  const addon = await readFile(join(project, ADDON));
+  const tree = await planTree(project, node, { client, addon });
   const before = (await readManifest(root)) ?? NOTHING;
   const plain = tree.filter(
     (entry): entry is Exclude<Entry, Conffile> => entry.kind !== 'conffile',
   );
+  await refusePackaged(root);
   await refuseForeign(root, plain, before);
   const conffiles = await settleConffiles(root, tree, before);
 
@@ -42,16 +57,19 @@ export async function install({ project, root, node, say }: InstallOptions): Pro
   for (const path of [MANIFEST, ...entries.map(({ path }) => path)]) {
     directories.push(...(await makeParents(root, path)));
   }
-  const files = new Set([
-    MANIFEST,
-    ...plain.map(({ path }) => path),
-    ...conffiles.flatMap(({ offered }) => offered ?? []),
+  const files = new Map<string, string | undefined>([
+    [MANIFEST, undefined],
+    ...plain.map((entry): [string, string] => [entry.path, hashOfEntry(entry)]),
+    ...conffiles.flatMap(({ offered, hash }): [string, string][] =>
+      offered === undefined ? [] : [[offered, hash]],
+    ),
   ]);
   // First the list of all that may be there soon: whatever interrupts the rest can be undone.
-  const during = { ...before, files: new Set([...before.files, ...files]), directories };
+  const all = new Map([...before.files.keys(), ...files.keys()].map((path) => [path, undefined]));
+  const during = { ...before, files: all, directories };
   await writeManifest(root, during);
   await Promise.all(entries.map((entry) => place(root, entry)));
-  for (const path of before.files)
+  for (const path of before.files.keys())
     if (!files.has(path)) await rm(below(root, path), { force: true });
   const bygone = await dropConffiles(root, before, conffiles);
   for (const path of bygone)
@@ -60,13 +78,18 @@ export async function install({ project, root, node, say }: InstallOptions): Pro
     ...[...before.conffiles].filter(([path]) => bygone.includes(path)),
     ...conffiles.map(({ path, hash }): [string, string] => [path, hash]),
   ]);
-  const kept = await dropEmpty(root, directories, [...files, ...shipped.keys()]);
+  const kept = await dropEmpty(root, directories, [...files.keys(), ...shipped.keys()]);
   await writeManifest(root, { files, conffiles: shipped, directories: kept });
 
+  if (scripts.length > 0) await divert(root, 'add', scripts);
   say(`${entries.length} files below ${root}, to be run by ${node}`);
   for (const { offered, path } of conffiles) {
     if (offered) say(`${path} has been changed and stays; what is new in it: ${offered}`);
   }
+}
+
+function hashOfEntry(entry: Entry): string {
+  return hashOf(entry.kind === 'link' ? Buffer.from(entry.target) : entry.bytes);
 }
 
 /** Two owners of one file cannot both be right: whoever has put it there must take it away. */

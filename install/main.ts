@@ -7,11 +7,14 @@ import { errorMessage } from '../src/errors.js';
 import { install } from './install.js';
 import { uninstall } from './uninstall.js';
 
-const USAGE = `usage: npm run install:dom0 -- [--destdir DIR] [--node PATH]
-       npm run uninstall:dom0 -- [--destdir DIR]
+const USAGE = `usage: npm run install:dom0 -- [--destdir DIR] [--node PATH] [--as NAMES]
+       npm run uninstall:dom0 -- [--destdir DIR] [--force]
 
   --destdir DIR  put the tree below DIR, as package builders do; by default /
   --node PATH    the Node.js that will run it there; by default the one that runs this
+  --as NAMES     hotplug scripts that it is put in the place of, with commas between, such as
+                 block,qubes-block; those come back when it is uninstalled
+  --force        uninstall it also while guests have disks whose script it is
 `;
 
 const NEXT = `To have the daemon run with systemd, now and from the next start on:
@@ -26,6 +29,8 @@ async function main(words: readonly string[]): Promise<void> {
     options: {
       destdir: { type: 'string', default: '/' },
       node: { type: 'string' },
+      as: { type: 'string' },
+      force: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
   });
@@ -43,11 +48,17 @@ async function main(words: readonly string[]): Promise<void> {
     const node = values.node ?? process.execPath;
     if (!isAbsolute(node)) throw new Error(`--node ${node}: an absolute path is needed`);
     const project = fileURLToPath(new URL('../../', import.meta.url));
-    await install({ project, root, node, say });
+    if (values.force) throw new Error(`--force is for uninstall only\n${USAGE}`);
+    const names = values.as?.split(',') ?? [];
+    const scripts = names.filter((name) => name !== 'block-diskseq');
+    await install({ project, root, node, scripts, say });
     if (root === '/') say(NEXT);
   } else if (action === 'uninstall') {
-    if (values.node !== undefined) throw new Error(`--node is for install only\n${USAGE}`);
-    await uninstall({ root, say });
+    for (const option of ['node', 'as'] as const) {
+      if (values[option] === undefined) continue;
+      throw new Error(`--${option} is for install only\n${USAGE}`);
+    }
+    await uninstall({ root, force: values.force ?? false, say });
   } else {
     throw new Error(`install or uninstall is needed, not ${action ?? 'nothing'}\n${USAGE}`);
   }

@@ -1,49 +1,83 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, relative } from 'node:path';
-import { listFiles } from './tree.js';
 
-/** What Node loads, and what a licence asks to be kept with it. */
-const RUNTIME = /\.(js|cjs|mjs|json)$/;
-const LICENCE = /(^|\/)(licen[cs]e|copying|notice)[^/]*$/i;
+/** An npm package of which something is shipped. */
+export interface NpmPackage {
+  readonly name: string;
+  readonly version: string;
+  /** SPDX expression. */
+  readonly license: string;
+  readonly homepage: string | undefined;
+  /** Its directory, below the project. */
+  readonly directory: string;
+}
 
 /**
- * Files of the npm packages that are needed at run time, as paths below the project, among them just
- * those compiled parts that this machine loads: koffi brings one for each C library.
+ * What the bundles leave to Node.js's own loader, as paths below the project: koffi finds its compiled
+ * part by itself. Only files that it loads on this machine are listed, and what tells Node.js where
+ * they are.
  */
-export async function listPackageFiles(project: string): Promise<string[]> {
-  const compiled = new Set(listLoadedAddons(project));
-  const packages = await listProductionPackages(project);
-  const lists = await Promise.all(
-    packages.map(async (directory) => {
-      // Packages inside packages stand in the list themselves.
-      const own = (name: string): boolean => !/(^|\/)node_modules\//.test(name);
-      const names = await listFiles(join(project, directory), own);
-      return names.map((name) => join(directory, name));
-    }),
-  );
-  return lists
-    .flat()
-    .filter((name) => RUNTIME.test(name) || LICENCE.test(name) || compiled.has(name));
+export function listLoadedFiles(project: string): string[] {
+  const loaded = listKoffiModules(project);
+  const directories = new Set(loaded.map((name) => packageDirectory(name)));
+  const records = [...directories].map((directory) => join(directory, 'package.json'));
+  return [...loaded, ...records].sort();
 }
 
-/** By npm's own record of what it has put into node_modules, and for what. */
-async function listProductionPackages(project: string): Promise<string[]> {
-  const record = join(project, 'node_modules/.package-lock.json');
-  const { packages } = JSON.parse(await readFile(record, 'utf8')) as {
-    packages: Record<string, { dev?: boolean; devOptional?: boolean }>;
-  };
-  return Object.entries(packages)
-    .filter(([, { dev, devOptional }]) => !dev && !devOptional)
-    .map(([directory]) => directory);
+/** The packages that `listLoadedFiles` takes from, and those that the bundles contain. */
+export function listShippedPackages(project: string): NpmPackage[] {
+  const directories = new Set([
+    ...listKoffiModules(project).map(packageDirectory),
+    ...['block-diskseq', 'xen-blkback'].flatMap((name) => listBundled(project, name)),
+    // Its headers are compiled into the addon.
+    'node_modules/node-addon-api',
+  ]);
+  return [...directories].sort().map((directory) => readPackage(project, directory));
 }
 
-/** Loads koffi and sees which of its compiled files that took. */
-function listLoadedAddons(project: string): string[] {
+function listKoffiModules(project: string): string[] {
   const require = createRequire(join(project, 'package.json'));
+  const before = new Set(Object.keys(require.cache));
   require('koffi');
-  const loaded = Object.keys(require.cache).filter((path) => path.endsWith('.node'));
-  if (loaded.length === 0)
+  const loaded = Object.keys(require.cache)
+    .filter((path) => path.includes('/node_modules/') && (!before.has(path) || isKoffi(path)))
+    .map((path) => relative(project, path));
+  if (!loaded.some((path) => path.endsWith('.node'))) {
     throw new Error('koffi has loaded no compiled part: is it another version?');
-  return loaded.map((path) => relative(project, path));
+  }
+  return loaded;
+}
+
+const isKoffi = (path: string): boolean => /\/node_modules\/(@koromix\/)?koffi/.test(path);
+
+/** By esbuild's own record of what it has put into a bundle. */
+function listBundled(project: string, bundle: string): string[] {
+  const record = join(project, `dist/${bundle}.meta.json`);
+  const { inputs } = JSON.parse(readFileSync(record, 'utf8')) as {
+    inputs: Record<string, unknown>;
+  };
+  return Object.keys(inputs)
+    .filter((name) => name.startsWith('node_modules/'))
+    .map(packageDirectory);
+}
+
+/** `node_modules/@a/b` of `node_modules/@a/b/c/d.js`, and of packages inside packages. */
+function packageDirectory(name: string): string {
+  const [, directory] = /^((?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(name) ?? [];
+  if (directory === undefined) throw new Error(`${name} is in no npm package`);
+  return directory;
+}
+
+function readPackage(project: string, directory: string): NpmPackage {
+  const text = readFileSync(join(project, directory, 'package.json'), 'utf8');
+  const { name, version, license, homepage } = JSON.parse(text) as Record<string, unknown>;
+  if (typeof license !== 'string') throw new Error(`${directory} names no licence`);
+  return {
+    name: String(name),
+    version: String(version),
+    license,
+    homepage: typeof homepage === 'string' ? homepage : undefined,
+    directory,
+  };
 }

@@ -1,18 +1,27 @@
 // What an installation consists of, and where it goes. Reads the checkout; writes nothing.
 
 import { readdir, readFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { CONFIG_FILE } from '../src/cli/setting-sources.js';
-import { listPackageFiles } from './packages.js';
+import { writeCopyright } from './copyright.js';
+import { listLoadedFiles } from './packages.js';
 
 /** Everything that is not somewhere else for a reason. */
 export const LIBRARY = '/usr/lib/xen-blkback';
 /** What the compiled client runs where there is no daemon. */
-export const PROGRAM: string = `${LIBRARY}/dist/block-diskseq.cjs`;
-export const HOTPLUG_SCRIPT = '/etc/xen/scripts/block-diskseq';
+const ONE_SHOT = 'dist/block-diskseq.cjs';
+export const PROGRAM: string = `${LIBRARY}/${ONE_SHOT}`;
+/** The compiled client, which every hotplug script of ours is a link to. */
+export const CLIENT = '/usr/libexec/xen-blkback/block-diskseq';
+/** Programs that are run by others of ours, and not by people. */
+export const PROGRAMS: string = dirname(CLIENT);
+export const SCRIPTS = '/etc/xen/scripts';
+export const HOTPLUG_SCRIPT: string = `${SCRIPTS}/block-diskseq`;
 
-const UNITS = '/usr/lib/systemd/system';
-const DOCUMENTS = '/usr/share/doc/xen-blkback';
+export const UNITS = '/usr/lib/systemd/system';
+export const DOCUMENTS = '/usr/share/doc/xen-blkback';
+/** In the checkout, and below LIBRARY. */
+export const ADDON = 'native/build/Release/blkback.node';
 const COMMAND = 'dist/xen-blkback.cjs';
 
 interface Content {
@@ -31,33 +40,55 @@ export type Entry =
   | (Content & { readonly kind: 'file' })
   | { readonly kind: 'link'; readonly path: string; readonly target: string };
 
-/** The whole tree. `client` is the compiled hotplug client; `node` what is to run the rest. */
-export async function planTree(project: string, node: string, client: Buffer): Promise<Entry[]> {
+/** What is compiled for the machine that the tree is for. */
+export interface Compiled {
+  /** The hotplug client, from native/hotplug-client.c. */
+  readonly client: Buffer;
+  /** The Node.js addon, from native/binding.gyp. */
+  readonly addon: Buffer;
+}
+
+/** The whole tree. `node` is the absolute path of the Node.js that runs what is installed. */
+export async function planTree(
+  project: string,
+  node: string,
+  { client, addon }: Compiled,
+): Promise<Entry[]> {
   const read = (name: string): Promise<Buffer> => readFile(join(project, name));
   const library = async (name: string): Promise<Entry> =>
     file(`${LIBRARY}/${name}`, await read(name));
-  // By the sources: what was compiled from one that is gone may still lie in dist.
-  const sources = await listFiles(join(project, 'src'), (name) => name.endsWith('.ts'));
-  const compiled = sources.map((name) => join('dist/src', name.replace(/\.ts$/, '.js')));
-  const plain = [
-    'LICENSE',
-    'dist/block-diskseq.cjs',
-    ...compiled,
-    ...(await listPackageFiles(project)),
-  ];
   const documents = await listFiles(join(project, 'docs'), () => true);
   return [
-    ...(await Promise.all(plain.map(library))),
+    ...(await Promise.all(listLoadedFiles(project).map(library))),
     file(`${LIBRARY}/package.json`, Buffer.from(packageJson(await read('package.json')))),
-    await library('native/build/Release/blkback.node'),
-    file(`${LIBRARY}/${COMMAND}`, withInterpreter(await read(COMMAND), node), 0o755),
+    file(`${LIBRARY}/${ADDON}`, addon),
+    ...(await Promise.all(
+      [ONE_SHOT, COMMAND].map(async (name) =>
+        file(`${LIBRARY}/${name}`, withInterpreter(await read(name), node), 0o755),
+      ),
+    )),
     {
       kind: 'link',
       path: '/usr/bin/xen-blkback',
       target: relative('/usr/bin', `${LIBRARY}/${COMMAND}`),
     },
-    file(HOTPLUG_SCRIPT, client, 0o755),
+    file(CLIENT, client, 0o755),
+    { kind: 'link', path: HOTPLUG_SCRIPT, target: CLIENT },
+    ...(await Promise.all(
+      ['attached-vbds', 'divert'].map(async (name) =>
+        file(`${PROGRAMS}/${name}`, await read(`install/${name}`), 0o755),
+      ),
+    )),
     ...(await planUnits(read)),
+    file('/usr/share/man/man8/xen-blkback.8', await read('install/man/xen-blkback.8')),
+    file('/usr/share/man/man8/block-diskseq.8', await read('install/man/block-diskseq.8')),
+    file(
+      '/usr/share/bash-completion/completions/xen-blkback',
+      await read('install/completion/xen-blkback'),
+    ),
+    file(`${DOCUMENTS}/CHANGELOG.md`, await read('CHANGELOG.md')),
+    file(`${DOCUMENTS}/copyright`, Buffer.from(writeCopyright(project))),
+    file(`${DOCUMENTS}/LICENSE`, await read('LICENSE')),
     file(`${DOCUMENTS}/README.md`, await read('README.md')),
     ...(await Promise.all(
       documents.map(async (name) => file(`${DOCUMENTS}/docs/${name}`, await read(`docs/${name}`))),
@@ -99,18 +130,17 @@ export async function listFiles(
     .sort();
 }
 
-/** What Node needs to load it, and people to know what it is; no scripts, no development. */
+/** What Node needs to load it, and people to know what it is; no scripts, no library. */
 function packageJson(whole: Buffer): string {
-  const { name, version, description, license, type, engines, exports, dependencies } = JSON.parse(
+  const { name, version, description, license, type, engines } = JSON.parse(
     whole.toString('utf8'),
   ) as Record<string, unknown>;
-  const kept = { name, version, description, license, type, engines, exports, dependencies };
-  return `${JSON.stringify(kept, null, 2)}\n`;
+  return `${JSON.stringify({ name, version, description, license, type, engines }, null, 2)}\n`;
 }
 
 /** A program that finds its interpreter also where PATH does not lead to it. */
 function withInterpreter(program: Buffer, node: string): Buffer {
   const text = program.toString('utf8');
-  if (!text.startsWith('#!')) throw new Error(`${COMMAND} has no #! line: has the build changed?`);
+  if (!text.startsWith('#!')) throw new Error('a program has no #! line: has the build changed?');
   return Buffer.from(text.replace(/^#!.*/, `#!${node}`));
 }

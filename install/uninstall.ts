@@ -1,12 +1,19 @@
+import { execFile } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { promisify } from 'node:util';
+import { divert } from './divert.js';
 import { removeDirectories } from './install.js';
-import { below, hashOfFile, MANIFEST, readManifest } from './manifest.js';
+import { below, hashOfFile, hashOfName, MANIFEST, readManifest } from './manifest.js';
+import { refusePackaged } from './packaged.js';
 import { exists } from './place.js';
+import { PROGRAMS } from './tree.js';
 
 export interface UninstallOptions {
   /** destdir, or `/`. */
   readonly root: string;
+  /** Also while guests have disks whose script it is. */
+  readonly force: boolean;
   readonly say: (line: string) => void;
 }
 
@@ -26,18 +33,47 @@ async function refuseEnabled(root: string): Promise<void> {
   }
 }
 
-/** Takes away what the manifest lists, and nothing else; a changed configuration file stays. */
-export async function uninstall({ root, say }: UninstallOptions): Promise<void> {
+/** Without the scripts a toolstack that detaches such a disk gets exit status 127. */
+async function refuseAttached(root: string): Promise<void> {
+  // The guests are those of this machine, and not of one whose tree lies in a directory.
+  if (root !== '/' && !process.env.XEN_BLKBACK_SYSFS) return;
+  const program = below(root, `${PROGRAMS}/attached-vbds`);
+  if (!(await exists(program))) return;
+  const { stdout } = await promisify(execFile)('sh', [program]);
+  const vbds = stdout.split('\n').filter((line) => line !== '');
+  if (vbds.length === 0) return;
+  throw new Error(
+    `guests have disks whose hotplug script this is (<domid>/<devid>): ${vbds.join(', ')}. Detach them or shut the guests down first, or give --force: the guests then keep their disks, and their toolstack finds no script when it detaches them`,
+  );
+}
+
+/**
+ * Takes away what the manifest lists, and nothing else: what has been changed since it was installed
+ * stays, and so does everything where a package manager has become the owner.
+ */
+export async function uninstall({ root, force, say }: UninstallOptions): Promise<void> {
   const manifest = await readManifest(root);
   if (manifest === undefined) {
     throw new Error(`there is no ${below(root, MANIFEST)}: nothing is installed below ${root}`);
   }
+  await refusePackaged(root);
   await refuseEnabled(root);
+  if (!force) await refuseAttached(root);
+  if (await exists(below(root, `${PROGRAMS}/divert`))) {
+    const scripts = await divert(root, 'list');
+    if (scripts.length > 0) await divert(root, 'remove', scripts);
+  }
   const { files, conffiles, directories } = manifest;
   let removed = 0;
-  for (const path of files) {
+  for (const [path, hash] of files) {
     if (path === MANIFEST) continue;
-    await rm(below(root, path), { force: true });
+    const present = await hashOfName(below(root, path));
+    if (present === undefined) continue;
+    if (hash !== undefined && present !== hash) {
+      say(`${path} has been changed and stays`);
+      continue;
+    }
+    await rm(below(root, path));
     removed++;
   }
   for (const [path, hash] of conffiles) {

@@ -305,12 +305,15 @@ static void pass_deadline_on(void)
 int main(int argc, char **argv)
 {
 	const char *path = getenv("XENBUS_PATH");
+	/* With it xapi asks for a status in another place and for nothing else: no work for the daemon. */
+	const char *prefix = getenv("XENBUS_PREFIX");
 
 	started = now_ms();
 	load_config();
 	deadline = started + timeout_ms();
 	action = argc == 2 ? argv[1] : "";
-	if ((!strcmp(action, "add") || !strcmp(action, "remove")) && is_plain(path)) {
+	if ((!strcmp(action, "add") || !strcmp(action, "remove")) && is_plain(path) &&
+	    !(prefix && *prefix)) {
 		switch (ask(path)) {
 		case DONE:
 			return 0;

@@ -15,7 +15,10 @@ import {
 import { type GivenOptions, loadDaemonSettings, loadSettings, NAMES } from './setting-sources.js';
 
 export interface Command {
-  /** What stands for its argument in the help; in brackets where it can be left out. */
+  /**
+   * What stands for its argument in the help; in brackets where it can be left out, with dots where there may
+   * be several.
+   */
   readonly operand?: string;
   readonly summary: string;
   /** More for its own help. */
@@ -126,6 +129,15 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: 'tell for each thing that an attach needs whether it is well, or what to do',
     options: ['json'],
     run: async ({ options }) => (await import('./doctor.js')).runDoctor(options),
+  },
+  divert: {
+    operand: '[SCRIPT…]',
+    summary:
+      'put our hotplug script in the place of others, or list those that it is in the place of',
+    details: 'SCRIPT is a name in /etc/xen/scripts, such as block or qubes-block.',
+    options: ['undo'],
+    run: async ({ options, operands }) =>
+      (await import('./divert.js')).runDivert(operands, options.undo === 'yes'),
   },
   config: {
     summary: 'print the settings in force, and where each comes from',

@@ -17,6 +17,7 @@ import { reporter } from './daemon-report.js';
 import { exitAtOnce } from './exit.js';
 import { statusOf } from './exit-status.js';
 import { appendFailure, logFailure } from './log.js';
+import { listScriptNames } from './script-names.js';
 import {
   describeOldFile,
   type GivenOptions,
@@ -24,7 +25,7 @@ import {
   loadSettings,
   readConfigFiles,
 } from './setting-sources.js';
-import type { DaemonSettings, Settings } from './settings.js';
+import { DAEMON_SETTINGS, type DaemonSettings, type Settings } from './settings.js';
 
 interface DaemonOptions extends DaemonSettings {
   readonly settings: Settings;
@@ -35,9 +36,13 @@ interface DaemonOptions extends DaemonSettings {
 /** `daemon`: reads the settings, which stay in force until it ends; returns the exit status. */
 export async function startDaemon(given: GivenOptions): Promise<number> {
   const files = readConfigFiles(process.env);
+  const daemon = loadDaemonSettings(process.env, given, files);
+  // Where nothing else is said, the scripts that `divert` has given to us are ours as well.
+  const isUsual = daemon.scripts.join() === DAEMON_SETTINGS.scripts.fallback;
   return await runDaemon({
     settings: loadSettings(process.env, given, files),
-    ...loadDaemonSettings(process.env, given, files),
+    ...daemon,
+    scripts: isUsual ? listScriptNames() : daemon.scripts,
     notice: describeOldFile(files),
   });
 }

@@ -50,6 +50,7 @@ export const OPTIONS = {
   },
   'no-header': { letter: 'n', describe: 'no line with the names of the columns' },
   errors: { describe: 'only vbds with an error' },
+  undo: { describe: 'bring the scripts of these names back' },
   yes: { describe: 'do it; without this nothing is changed' },
   check: { describe: 'say nothing but what is wrong; the exit status tells' },
 } as const satisfies Record<string, Option>;

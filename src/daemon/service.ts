@@ -2,6 +2,7 @@ import { errorMessage } from '../errors.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { otherDiskError } from '../hotplug/other-disk.js';
 import { reportFailure } from '../hotplug/report.js';
+import { tellXapi } from '../hotplug/xapi.js';
 import { rememberStorage } from '../topology/remember-storage.js';
 import { monotonicMs } from '../util/clock.js';
 import { quote } from '../util/one-line.js';
@@ -83,6 +84,7 @@ export class Service {
       throw error;
     }
     await jobs[action](vbd);
+    await tellXapi(store, vbd, action === 'add', {});
   }
 
   /** Whether it has a connection to xenstored that serves. */

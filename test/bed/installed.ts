@@ -27,9 +27,16 @@ export class Destdir implements Disposable {
     return promisify(execFile)(process.execPath, args, { env: { ...process.env, ...env } });
   }
 
-  uninstall(): Promise<{ stdout: string }> {
-    const args = [INSTALLER, 'uninstall', '--destdir', this.path];
-    return promisify(execFile)(process.execPath, args);
+  uninstall(...options: string[]): Promise<{ stdout: string }> {
+    return this.uninstallWith({}, ...options);
+  }
+
+  uninstallWith(
+    env: Readonly<Record<string, string>>,
+    ...options: string[]
+  ): Promise<{ stdout: string }> {
+    const args = [INSTALLER, 'uninstall', '--destdir', this.path, ...options];
+    return promisify(execFile)(process.execPath, args, { env: { ...process.env, ...env } });
   }
 
   /** Where an installed path lies. */

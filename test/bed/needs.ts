@@ -17,6 +17,8 @@ const BEDS = {
   systemd: 'host',
   strace: 'host',
   fuse: 'host',
+  debhelper: 'host',
+  lintian: 'host',
   /** User-Mode Linux. */
   uml: 'uml',
   /** Device-mapper in the running kernel, which with us is that of User-Mode Linux. */
@@ -64,6 +66,10 @@ export function missing(need: Need): string | undefined {
         : 'systemd is not installed';
     case 'strace':
       return existsSync('/usr/bin/strace') ? undefined : 'strace is not installed';
+    case 'debhelper':
+      return existsSync('/usr/bin/dh') ? undefined : 'debhelper is not installed';
+    case 'lintian':
+      return existsSync('/usr/bin/lintian') ? undefined : 'lintian is not installed';
     case 'fuse':
       return existsSync('/dev/fuse') ? undefined : 'there is no /dev/fuse';
     case 'overlay':

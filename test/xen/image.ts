@@ -12,6 +12,8 @@ const CONTRACT = [
   ...['nodes', 'watches', 'transactions'].map((name) => `${name}.contract.js`),
   'support.js',
 ];
+/** The library, of which an installation has only the bundles. */
+const LIBRARY = '/usr/lib/xen-blkback/dist/src';
 const BESIDE_LIBRARY = '/usr/lib/xen-blkback/dist/test/contract';
 /** What test/xen/setup has made: hypervisor, kernel, modules, busybox. */
 export const PARTS: string = join(projectRoot, 'test/xen/cache/current');
@@ -31,6 +33,7 @@ export function writeDom0Image(file: string, installed: string): void {
     archive.file(`/usr/lib/modules/${module}`, join(PARTS, 'modules', module));
   }
   userland.tree(installed, '/');
+  userland.tree(join(projectRoot, 'dist/src'), LIBRARY);
   for (const name of CONTRACT) archive.file(`${BESIDE_LIBRARY}/${name}`, join(CONTRACTS, name));
   userland.addLibraries();
   for (const directory of [

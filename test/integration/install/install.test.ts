@@ -6,6 +6,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -19,6 +20,7 @@ const SETTINGS = '/etc/xen/xen-blkback.conf';
 /** What earlier versions shipped. */
 const OLD_SETTINGS = '/etc/default/xen-blkback';
 const SCRIPT = '/etc/xen/scripts/block-diskseq';
+const CLIENT = '/usr/libexec/xen-blkback/block-diskseq';
 const LIBRARY = '/usr/lib/xen-blkback';
 
 describe('the installer', function () {
@@ -46,41 +48,65 @@ describe('the installer', function () {
     assert.deepEqual(
       lines.filter((line) => line.startsWith('-rwx')),
       [
-        '-rwxr-xr-x etc/xen/scripts/block-diskseq',
+        '-rwxr-xr-x usr/lib/xen-blkback/dist/block-diskseq.cjs',
         '-rwxr-xr-x usr/lib/xen-blkback/dist/xen-blkback.cjs',
+        '-rwxr-xr-x usr/libexec/xen-blkback/attached-vbds',
+        '-rwxr-xr-x usr/libexec/xen-blkback/block-diskseq',
+        '-rwxr-xr-x usr/libexec/xen-blkback/divert',
       ],
     );
     assert.deepEqual(modes(/^-(?!rwx)/), ['-rw-r--r--']);
     assert.deepEqual(
       lines.filter((line) => line.startsWith('l')),
-      ['lrwxrwxrwx usr/bin/xen-blkback ../lib/xen-blkback/dist/xen-blkback.cjs'],
+      [
+        'lrwxrwxrwx etc/xen/scripts/block-diskseq /usr/libexec/xen-blkback/block-diskseq',
+        'lrwxrwxrwx usr/bin/xen-blkback ../lib/xen-blkback/dist/xen-blkback.cjs',
+      ],
     );
   });
 
-  it('installs no tests, no types, no sources and nothing that only development needs', async () => {
+  it('installs only what is run: no sources, no types, no locales, no package that is bundled', async () => {
     await destdir.install();
-    const packages = new Set(
-      tree().flatMap((line) => /\/node_modules\/((?:@[^/]+\/)?[^/@ ]+)\//.exec(line)?.[1] ?? []),
-    );
-    const { devDependencies, dependencies } = JSON.parse(
-      readFileSync(join(projectRoot, 'package.json'), 'utf8'),
-    ) as Record<'devDependencies' | 'dependencies', Record<string, string>>;
-    for (const name of Object.keys(dependencies)) assert.ok(packages.has(name), name);
-    for (const name of Object.keys(devDependencies)) assert.ok(!packages.has(name), name);
-    const odd = /\.ts$|\.map$|\.cc$|\.h$|(?<!licen[cs]e)\.md$|\/test\//i;
+    const names = tree().filter((line) => line.startsWith('-') && line.includes(LIBRARY.slice(1)));
+    const odd = /\.ts$|\.map$|\.cc$|\.h$|\.md$|\/(test|locales|doc|vendor)\//i;
     assert.deepEqual(
-      tree().filter((line) => odd.test(line) && !line.includes(' usr/share/doc/')),
+      names.filter((line) => odd.test(line)),
+      [],
+    );
+    const packages = new Set(
+      names.flatMap((line) => /\/node_modules\/((?:@[^/]+\/)?[^/@ ]+)\//.exec(line)?.[1] ?? []),
+    );
+    assert.deepEqual(
+      [...packages].filter((name) => !/^(@koromix\/)?koffi/.test(name)),
       [],
     );
     // One compiled part of ours, one of koffi's.
-    assert.equal(tree().filter((line) => line.endsWith('.node')).length, 2);
-    for (const name of packages) {
-      // A part of koffi, and under its licence.
-      if (name.startsWith('@koromix/')) continue;
-      const licence = new RegExp(`/node_modules/${name}/licen[cs]e[^/]*$`, 'i');
+    assert.equal(names.filter((line) => line.endsWith('.node')).length, 2);
+  });
+
+  it('has the licence of every package of which something is shipped', async () => {
+    await destdir.install();
+    const text = readFileSync(destdir.at('/usr/share/doc/xen-blkback/copyright'), 'utf8');
+    const { dependencies } = JSON.parse(
+      readFileSync(join(projectRoot, 'package.json'), 'utf8'),
+    ) as { dependencies: Record<string, string> };
+    const sections = text.split(/\n(?=\S+ \d+\.\d+\.\d+\n)/).slice(1);
+    for (const name of [...Object.keys(dependencies), 'node-addon-api', 'y18n', 'cliui']) {
+      const section = sections.find((each) => each.startsWith(`${name} `));
+      assert.match(
+        section ?? '',
+        /^Source: https?:.*\nLicense: (MIT|ISC)\n\n[\s\S]*copyright/im,
+        name,
+      );
+    }
+    // What esbuild marks in a bundle with the name of its file.
+    const bundle = readFileSync(join(projectRoot, 'dist/xen-blkback.cjs'), 'utf8');
+    const bundled = [...bundle.matchAll(/"node_modules\/((?:@[^/"]+\/)?[^/"]+)\//g)];
+    assert.ok(bundled.length > 0);
+    for (const [, name = ''] of bundled) {
       assert.ok(
-        tree().some((line) => licence.test(line)),
-        `${name} is there without its licence`,
+        sections.some((each) => each.startsWith(`${name} `)),
+        name,
       );
     }
   });
@@ -116,6 +142,65 @@ describe('the installer', function () {
       tree().filter((line) => line.startsWith('-')),
       ['-rw-r--r-- usr/lib/xen-blkback/note'],
     );
+  });
+
+  it('leaves what a package manager has become the owner of, and says how to remove that', async () => {
+    await destdir.install();
+    const info = destdir.at('/var/lib/dpkg/info');
+    mkdirSync(info, { recursive: true });
+    writeFileSync(join(info, 'other.list'), '/.\n/usr\n/usr/lib\n/usr/lib/xen-blkback-other/a\n');
+    writeFileSync(join(info, 'xen-blkback.list'), `/.\n${CLIENT}\n`);
+    const before = tree();
+    const said = /belongs to the Debian package xen-blkback: .*apt remove xen-blkback/;
+    await assert.rejects(destdir.uninstall(), said);
+    await assert.rejects(destdir.install(), said);
+    assert.deepEqual(tree(), before);
+    rmSync(join(info, 'xen-blkback.list'));
+    await destdir.uninstall();
+  });
+
+  it('leaves a file that has been replaced since, and removes the others', async () => {
+    await destdir.install();
+    rmSync(destdir.at('/usr/bin/xen-blkback'));
+    writeFileSync(destdir.at('/usr/bin/xen-blkback'), 'a wrapper');
+    const { stdout } = await destdir.uninstall();
+    assert.match(stdout, /^\/usr\/bin\/xen-blkback has been changed and stays$/m);
+    assert.deepEqual(
+      tree().filter((line) => !line.startsWith('d')),
+      ['-rw-r--r-- usr/bin/xen-blkback'],
+    );
+  });
+
+  it('does not leave while a guest has a disk whose script it is, unless it is forced', async () => {
+    await destdir.install();
+    const vbd = destdir.at('/sys/bus/xen-backend/devices/vbd-7-51712');
+    mkdirSync(vbd, { recursive: true });
+    const env = { XEN_BLKBACK_SYSFS: destdir.at('/sys'), XENSTORED_PATH: '/nonexistent' };
+    writeFileSync(join(vbd, 'physical_device'), '7:0\n');
+    const before = tree();
+    await assert.rejects(destdir.uninstallWith(env), /guests have disks .*: 7\/51712\. Detach/);
+    assert.deepEqual(tree(), before);
+    await destdir.uninstallWith(env, '--force');
+    assert.ok(!tree().some((line) => line.includes('xen-blkback')));
+  });
+
+  it('takes the place of other scripts, and gives it back', async () => {
+    mkdirSync(destdir.at('/etc/xen/scripts'), { recursive: true });
+    const block = destdir.at('/etc/xen/scripts/block');
+    writeFileSync(block, '#!/bin/sh\n# of Xen\n', { mode: 0o755 });
+    const before = tree();
+    await destdir.install('--as', 'block-diskseq,block,qubes-block');
+    for (const name of ['block', 'qubes-block']) {
+      assert.equal(readlinkSync(destdir.at(`/etc/xen/scripts/${name}`)), CLIENT);
+    }
+    assert.match(readFileSync(`${block}.distrib`, 'utf8'), /of Xen/);
+    assert.equal(readlinkSync(destdir.at(SCRIPT)), CLIENT);
+    // A later installation changes nothing about it.
+    await destdir.install();
+    assert.equal(readlinkSync(block), CLIENT);
+    await destdir.uninstall();
+    assert.deepEqual(tree(), before);
+    await assert.rejects(destdir.install('--as', '../block'), /is no name of a hotplug script/);
   });
 
   it('keeps settings that an administrator has changed, also when it leaves', async () => {
@@ -184,15 +269,15 @@ describe('the installer', function () {
 
   it('replaces files whole: who has the old one open keeps it', async () => {
     await destdir.install();
-    const [old, inode] = [readFileSync(destdir.at(SCRIPT)), statSync(destdir.at(SCRIPT)).ino];
-    const running = openSync(destdir.at(SCRIPT), 'r');
+    const [old, inode] = [readFileSync(destdir.at(CLIENT)), statSync(destdir.at(CLIENT)).ino];
+    const running = openSync(destdir.at(CLIENT), 'r');
     try {
       await destdir.install('--node', '/opt/a-longer-name-than-usual/bin/node');
       assert.ok(readFileSync(running).equals(old));
-      const { ino, mode } = statSync(destdir.at(SCRIPT));
+      const { ino, mode } = statSync(destdir.at(CLIENT));
       assert.notEqual(ino, inode);
       assert.equal(mode & 0o7777, 0o755);
-      assert.ok(!readFileSync(destdir.at(SCRIPT)).equals(old));
+      assert.ok(!readFileSync(destdir.at(CLIENT)).equals(old));
     } finally {
       closeSync(running);
     }

@@ -6,7 +6,10 @@ const HASH = 'ab'.repeat(32);
 describe('the manifest', () => {
   it('says again what it was told', () => {
     const manifest = {
-      files: new Set(['/usr/bin/a', '/usr/lib/with blank']),
+      files: new Map([
+        ['/usr/bin/a', HASH],
+        ['/usr/lib/with blank', undefined],
+      ]),
       conffiles: new Map([['/etc/default/a', HASH]]),
       directories: ['/usr', '/usr/lib'],
     };
@@ -18,7 +21,8 @@ describe('the manifest', () => {
     'file /',
     'file /usr/../etc/passwd',
     'file /usr//lib',
-    `file ${HASH} /usr/a`,
+    `directory ${HASH} /usr/a`,
+    `file ${HASH.slice(1)} /usr/a`,
     'conffile /etc/a',
     `conffile ${HASH.slice(1)} /etc/a`,
     'link /usr/a',

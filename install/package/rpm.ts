@@ -1,0 +1,89 @@
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DOCUMENTS, type Entry, LIBRARY, PROGRAMS, UNITS } from '../tree.js';
+import { run } from './run.js';
+import { type PackageSource, stageTree, writeFilled } from './stage.js';
+
+/** Directories that no other package owns. */
+const OWN = [
+  LIBRARY,
+  PROGRAMS,
+  DOCUMENTS,
+  `${UNITS}/xen-blkback.service.d`,
+  `${UNITS}/xen-blkback-driverdomain.service.d`,
+];
+
+/** Builds the rpm package; returns its path. */
+export async function buildRpm(source: PackageSource): Promise<string> {
+  const { project, version, date, output, tree } = source;
+  const directory = await mkdtemp(join(tmpdir(), 'xen-blkback-rpm-'));
+  try {
+    const at = (name: string): string => join(directory, name);
+    await mkdir(at('tree'));
+    await stageTree(at('tree'), tree);
+    await writeFile(at('files'), `${listFiles(tree).join('\n')}\n`);
+    const spec = await readFile(join(project, 'install/rpm/xen-blkback.spec'), 'utf8');
+    const values = { VERSION: version, NODE: source.node, DAY: changelogDay(date) };
+    await writeFilled(at('xen-blkback.spec'), spec, values);
+    const architecture = (await run('uname', ['-m'])).trim();
+    const defines = {
+      _topdir: at('top'),
+      staged: at('tree'),
+      filelist: at('files'),
+      // Nothing that tells where, when and by whom it was built.
+      _buildhost: 'localhost',
+      use_source_date_epoch_as_buildtime: '1',
+      clamp_mtime_to_source_date_epoch: '1',
+      build_mtime_policy: 'clamp_to_source_date_epoch',
+    };
+    await run(
+      'rpmbuild',
+      [
+        '-bb',
+        '--target',
+        architecture,
+        ...Object.entries(defines).flatMap(([name, value]) => ['--define', `${name} ${value}`]),
+        at('xen-blkback.spec'),
+      ],
+      { env: { ...process.env, SOURCE_DATE_EPOCH: String(date) } },
+    );
+    const name = `xen-blkback-${version}-1.${architecture}.rpm`;
+    await copyFile(join(at('top'), 'RPMS', architecture, name), join(output, name));
+    return join(output, name);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** `Thu Nov 26 2026` */
+function changelogDay(date: number): string {
+  const [name = '', day, month, year] = new Date(date * 1000).toUTCString().split(' ');
+  return `${name.replace(',', '')} ${month} ${day} ${year}`;
+}
+
+/** Lines of a spec's %files. */
+function listFiles(tree: readonly Entry[]): string[] {
+  const directories = new Set<string>();
+  const lines = tree.map((entry) => {
+    for (const own of OWN) {
+      if (!entry.path.startsWith(`${own}/`)) continue;
+      for (let path = entry.path; path !== own; ) {
+        path = path.slice(0, path.lastIndexOf('/'));
+        directories.add(path);
+      }
+    }
+    const { path } = entry;
+    if (entry.kind === 'link') return `"${path}"`;
+    const mode = entry.mode.toString(8).padStart(4, '0');
+    const attributes = `%attr(${mode}, root, root)`;
+    if (entry.kind === 'conffile') return `${attributes} %config(noreplace) "${path}"`;
+    if (/\/(copyright|LICENSE)$/.test(path)) return `${attributes} %license "${path}"`;
+    if (path.startsWith(DOCUMENTS)) return `${attributes} %doc "${path}"`;
+    // rpmbuild packs the pages itself, under a name that it chooses.
+    if (path.startsWith('/usr/share/man/')) return `${attributes} "${path}*"`;
+    return `${attributes} "${path}"`;
+  });
+  const owned = [...directories].sort().map((path) => `%dir %attr(0755, root, root) "${path}"`);
+  return [...owned, ...lines];
+}

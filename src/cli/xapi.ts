@@ -1,0 +1,49 @@
+import { HotplugError } from '../hotplug/hotplug-error.js';
+import { tellXapi, writePrefixedStatus } from '../hotplug/xapi.js';
+import { syslog } from '../linux/syslog.js';
+import { quote, toOneLine } from '../util/one-line.js';
+import { add } from './add.js';
+import { remove } from './remove.js';
+import type { Context, Outcome } from './run.js';
+
+/** syslog.h */
+const LOG_INFO = 6;
+
+/** `add` of a hotplug script, for every toolstack. */
+export async function addForToolstack(context: Context): Promise<Outcome> {
+  const outcome = prefix() === undefined ? await add(context) : await writeStatus(context, true);
+  if (prefix() === undefined) await tell(context, true);
+  return outcome;
+}
+
+/** `remove` of a hotplug script, for every toolstack. */
+export async function removeForToolstack(context: Context): Promise<Outcome> {
+  if (prefix() !== undefined) return await writeStatus(context, false);
+  const outcome = await remove(context);
+  await tell(context, false);
+  return outcome;
+}
+
+/** `change`, which only xapi calls: it is logged. */
+export function logChange(): void {
+  syslog(LOG_INFO, `${toOneLine(process.env.XENBUS_PATH ?? 'no XENBUS_PATH')}: change`);
+}
+
+function tell({ store, vbd, signal }: Context, isAttached: boolean): Promise<void> {
+  return tellXapi(store, vbd, isAttached, { signal });
+}
+
+function prefix(): string | undefined {
+  const text = process.env.XENBUS_PREFIX;
+  if (!text) return undefined;
+  if (/^\/[\w@:/-]*$/.test(text)) return text.endsWith('/') ? text : `${text}/`;
+  throw new HotplugError(`XENBUS_PREFIX is ${quote(text)}: the absolute path of a node is needed`, {
+    code: 'EVBD',
+  });
+}
+
+async function writeStatus({ store, vbd, signal }: Context, isAttached: boolean): Promise<Outcome> {
+  await writePrefixedStatus(store, { vbd, prefix: prefix() ?? '/' }, isAttached, { signal });
+  const text = `${vbd.backend}: only hotplug-status is written, below XENBUS_PREFIX`;
+  return { text, quiet: true, json: { backend: vbd.backend, prefixed: true } };
+}

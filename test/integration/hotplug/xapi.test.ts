@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { startBed } from '../../bed/bed.js';
+import { runClient, startDaemon } from '../../bed/daemon.js';
+import { needs } from '../../bed/needs.js';
+import { HOTPLUG_SCRIPT, type Run, startProgram } from '../../bed/script.js';
+import { openStore } from '../../bed/store.js';
+import { closeVbd, type Vbd } from '../../bed/toolstack.js';
+import { Stage } from './stage.js';
+
+const UUID = '8a0c6e27-7f64-4bb3-9c3c-6f4e1cbb2d11';
+
+describe('what xapi asks of a hotplug script', function () {
+  this.timeout(60_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  async function onStage(body: (stage: Stage) => Promise<void>): Promise<void> {
+    await using bed = await startBed();
+    await using store = await openStore(bed);
+    await body(new Stage(bed, store));
+  }
+
+  /** The guest 7 as xapi has made it. */
+  async function makeGuest(stage: Stage, ...more: [string, string][]): Promise<void> {
+    const nodes: [string, string][] = [
+      ['/local/domain/7/vm', `/vm/${UUID}`],
+      [`/vm/${UUID}/uuid`, UUID],
+      ...more,
+    ];
+    await stage.store.transact(nodes.map(([path, value]) => ({ op: 'write', path, value })));
+  }
+  const XAPI: [string, string] = [`/xapi/${UUID}/private`, ''];
+  const nodeOf = ({ key }: Vbd): string =>
+    `/xapi/${UUID}/hotplug/7/vbd/${key.split('/')[1]}/hotplug`;
+  const read = async (stage: Stage, path: string): Promise<string | undefined> =>
+    (await stage.store.readMany([path]))[0]?.toString();
+
+  /** Attaches and detaches by a way of its own, and looks at xapi's node in between. */
+  async function cycle(
+    stage: Stage,
+    run: (vbd: Vbd, action: string) => Promise<Run>,
+  ): Promise<void> {
+    await makeGuest(stage, XAPI);
+    const vbd = await stage.vbd(stage.image());
+    const added = await run(vbd, 'add');
+    assert.deepEqual([added.status, added.stderr], [0, '']);
+    assert.equal(await read(stage, nodeOf(vbd)), 'online');
+    assert.equal(await stage.node(vbd, 'hotplug-status'), 'connected');
+    await closeVbd(stage.store, vbd);
+    assert.equal((await run(vbd, 'remove')).status, 0);
+    assert.equal(await read(stage, nodeOf(vbd)), undefined);
+  }
+
+  it('is told by a node of its own that a disk is attached, and that it is not', () =>
+    onStage((stage) => cycle(stage, (vbd, action) => stage.script(vbd, action))));
+
+  it('is told so by the daemon, too', () =>
+    onStage(async (stage) => {
+      await using daemon = await startDaemon(stage.bed);
+      await cycle(stage, (vbd, action) => runClient(daemon.env, vbd, action));
+    }));
+
+  it('gets no node where it has not made the guest', () =>
+    onStage(async (stage) => {
+      await makeGuest(stage);
+      const vbd = await stage.vbd(stage.image());
+      assert.equal((await stage.script(vbd, 'add')).status, 0);
+      assert.equal(await read(stage, nodeOf(vbd)), undefined);
+      assert.equal(await stage.exists('/xapi'), false);
+    }));
+
+  it('finds only the status below XENBUS_PREFIX, with a daemon as well as without', () =>
+    onStage(async (stage) => {
+      await using daemon = await startDaemon(stage.bed, '--scripts', 'none');
+      await makeGuest(stage, XAPI);
+      const vbd = await stage.vbd('/nonexistent');
+      const prefix = '/xapi/elsewhere/';
+      const status = `${prefix}${vbd.backendPath}/hotplug-status`;
+      for (const run of [
+        (action: string) => stage.script(vbd, action, { XENBUS_PREFIX: prefix }),
+        (action: string) => runClient({ ...daemon.env, XENBUS_PREFIX: prefix }, vbd, action),
+      ]) {
+        const added = await run('add');
+        assert.deepEqual([added.status, added.stderr], [0, '']);
+        assert.equal(await read(stage, status), 'connected');
+        assert.equal(await read(stage, nodeOf(vbd)), 'online');
+        assert.deepEqual(await stage.nodes(vbd, 'hotplug-status', 'physical-device'), [
+          undefined,
+          undefined,
+        ]);
+        assert.equal((await run('remove')).status, 0);
+        assert.equal(await read(stage, status), undefined);
+        assert.equal(await read(stage, nodeOf(vbd)), undefined);
+      }
+    }));
+
+  it('refuses a XENBUS_PREFIX that is no path of a node', () =>
+    onStage(async (stage) => {
+      const vbd = await stage.vbd(stage.image());
+      const { status, stderr } = await stage.script(vbd, 'add', { XENBUS_PREFIX: 'a b' });
+      assert.equal(status, 1);
+      assert.match(stderr, /XENBUS_PREFIX is "?a b"?: the absolute path of a node is needed/);
+    }));
+
+  it('may call it with change, and nothing happens', async () => {
+    const env = { XENBUS_PATH: 'backend/vbd/7/51712', XENSTORED_PATH: '/nonexistent' };
+    const { status, stdout, stderr } = await startProgram(HOTPLUG_SCRIPT, ['change'], env).ended;
+    assert.deepEqual([status, stdout, stderr], [0, '', '']);
+  });
+});

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { findXapiNode, tellXapi } from '../../../src/hotplug/xapi.js';
+import { vbdPath } from '../../../src/vbd/vbd-path.js';
+import type { Xenstore } from '../../../src/xenstore/xenstore.js';
+import { XenstoreError } from '../../../src/xenstore/xenstore-error.js';
+import { MemoryXenstore } from '../../store/memory.js';
+
+const UUID = '8a0c6e27-7f64-4bb3-9c3c-6f4e1cbb2d11';
+const VBD = vbdPath(7, 51712);
+
+describe('the node of a disk for xapi', () => {
+  const guest = async (nodes: Readonly<Record<string, string>>): Promise<Xenstore> => {
+    const store = new MemoryXenstore();
+    for (const [path, value] of Object.entries(nodes)) await store.write(path, value);
+    return store;
+  };
+  const made = {
+    '/local/domain/7/vm': '/vm/some',
+    '/vm/some/uuid': UUID,
+    [`/xapi/${UUID}/private`]: '',
+  };
+
+  it('is named by the machine that xapi has made', async () => {
+    const store = await guest(made);
+    const node = `/xapi/${UUID}/hotplug/7/vbd/51712/hotplug`;
+    assert.equal(await findXapiNode(store, VBD, {}), node);
+    await tellXapi(store, VBD, true, {});
+    assert.equal((await store.read(node)).toString(), 'online');
+    await tellXapi(store, VBD, false, {});
+    await assert.rejects(store.read(node), { code: 'ENOENT' });
+  });
+
+  for (const [what, change] of [
+    ['another machine', { [`/xapi/${UUID}/private`]: undefined, '/xapi/other/private': '' }],
+    ['a machine that is none', { '/local/domain/7/vm': '/vm/../xapi' }],
+    ['a number that is none', { '/vm/some/uuid': '../..' }],
+    ['no machine', { '/local/domain/7/vm': undefined }],
+  ] as const) {
+    it(`is not there for ${what}`, async () => {
+      const nodes = Object.entries({ ...made, ...change }).flatMap(([path, value]) =>
+        value === undefined ? [] : [[path, value]],
+      );
+      const store = await guest(Object.fromEntries(nodes));
+      assert.equal(await findXapiNode(store, VBD, {}), undefined);
+    });
+  }
+
+  it('is not there for a driver domain, which may not read of others', async () => {
+    const store = new MemoryXenstore();
+    const asked: string[] = [];
+    store.read = (path) => {
+      asked.push(path);
+      return Promise.reject(new XenstoreError(`${path} may not be read`, { code: 'EACCES' }));
+    };
+    assert.equal(await findXapiNode(store, VBD, {}), undefined);
+    assert.deepEqual(asked, ['/xapi'], 'one trip, everywhere but at xapi');
+  });
+});
