@@ -55,7 +55,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     operand: '[DOMAIN]',
     summary: 'list the vbds of this domain, whoever attached them',
     details:
-      'DOMAIN is the number or the name of a guest. In a terminal lines are cut to its width.',
+      'DOMAIN is the number or the name of a guest. In a terminal lines are cut to its\nwidth.',
     options: [...STORE, 'columns', 'no-header', 'errors'],
     run: onStore(async () => (await import('./list.js')).list),
   },
@@ -116,7 +116,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   audit: {
     summary: 'find loop devices, records, nodes and vbds that do not fit together',
     details:
-      'It tells what each means, and the command that ends it. The exit status is 1 if there is\nany. docs/audit.md.',
+      'It tells what each means, and the command that ends it. The exit status is 1 if\nthere is any. docs/audit.md has the list.',
     options: STORE,
     run: onStore(async () => (await import('./audit.js')).audit),
   },
@@ -148,7 +148,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   daemon: {
     summary: 'serve hotplug scripts from one process',
     details:
-      'The run directory and the socket, on which the daemon and the hotplug script have\nto agree, are set in the configuration file, or in the environment of both.',
+      'The run directory and the socket, on which the daemon and the hotplug script\nhave to agree, are set in the configuration file, or in the environment of both.',
     options: [
       ...(['timeout', 'uapi', 'sharing', 'same-vm', 'udev-refresh', 'sysfs', 'log'] as const),
       ...(['scripts', 'all', 'output', 'verbose'] as const),

@@ -88,7 +88,10 @@ export const CHECKS: Readonly<Record<string, (place: Place) => Judgement | Promi
     const [error] = files.errors;
     if (error !== undefined) return failed(error.message);
     const old = describeOldFile(files);
-    return old === undefined ? ok(`${files.file}: no mistake`) : warning(old);
+    if (old !== undefined) return warning(old);
+    return isInMemory(files.file)
+      ? ok(`${files.file}: no mistake`)
+      : ok(`there is no ${files.file}: what is built in counts`);
   },
   timeout: ({ settings: { timeoutMs } }) => {
     const seconds = timeoutMs / 1000;

@@ -6,6 +6,7 @@ import { CONFIG_FILE } from './setting-sources.js';
 
 const NARROWEST = 40;
 const WIDEST = 100;
+const USUAL_WIDTH = 80;
 
 export function describeCommands(width: number): string {
   const rows = Object.entries(COMMANDS).map(
@@ -31,9 +32,12 @@ ${table(
   width,
 )}
 
-Settings come from the command line, from variables XEN_BLKBACK_…, from ${CONFIG_FILE},
-and are built in, in this order: xen-blkback config prints those in force.
-Exit status: 0 done, 1 failed, 2 wrong use or configuration, 3 in use by others, 4 cannot tell.
+Settings come from the command line, from variables XEN_BLKBACK_…, from
+${CONFIG_FILE}, and are built in, in this order:
+xen-blkback config prints those in force.
+
+Exit status: 0 done, 1 failed, 2 wrong use or configuration, 3 in use by others,
+4 cannot tell (check, inspect).
 `;
 }
 
@@ -43,7 +47,7 @@ export function describeCommand(name: string, command: Command, width: number): 
   const rows = [...options.map(describeOption), ['-h, --help', 'this text'] as const];
   return `Usage: ${usage.join(' ')}
 
-${summary[0]?.toUpperCase()}${summary.slice(1)}.
+${wrap(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`, USUAL_WIDTH).join('\n')}
 ${details === undefined ? '' : `\n${details}\n`}
 Options:
 ${table(rows, width)}

@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { COMMANDS } from '../../../src/cli/commands.js';
 import { startBed } from '../../bed/bed.js';
 import { loopsOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
@@ -20,6 +21,8 @@ import { projectRoot } from '../../bed/paths.js';
 import { CLI, HOTPLUG_SCRIPT, libxlEnvironment, type Run, startProgram } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
 import { MARKER, only, Stage } from './stage.js';
+
+const COMMAND_NAMES = ['', ...Object.keys(COMMANDS)];
 
 function cli(...args: string[]): Promise<Run> {
   return startProgram(process.execPath, [CLI, ...args], {}).ended;
@@ -49,7 +52,10 @@ describe('xen-blkback, the command', () => {
     assert.equal((await cli('add', '--help')).stdout, stdout);
     const daemon = await cli('daemon', '-h');
     assert.ok(daemon.stdout.includes('--scripts') && !daemon.stdout.includes('--dry-run'));
-    for (const line of stdout.split('\n')) assert.ok(line.length <= 80, line);
+    for (const command of COMMAND_NAMES) {
+      const help = (await cli('help', ...(command === '' ? [] : [command]))).stdout;
+      for (const line of help.split('\n')) assert.ok(line.length <= 80, line);
+    }
   });
 
   it('tells the version of its package', async () => {
