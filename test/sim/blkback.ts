@@ -85,7 +85,8 @@ export class Blkback {
     const exists = this.#node(backend, 'frontend') !== undefined;
     const instance = this.instances.get(backend);
     if (instance === undefined) {
-      if (exists) this.#probe(backend);
+      // xenbus_probe.c, xenbus_probe_node: anything else is not new.
+      if (exists && this.#node(backend, 'state') === '1') this.#probe(backend);
     } else if (!exists) {
       this.#end(instance, this.#delay(5000));
     } else {
@@ -134,7 +135,10 @@ export class Blkback {
     const disk = number && this.#kernel.findDisk(number);
     const isRight = this.guise === 'stock' || disk?.diskseq.toString(16) === number?.diskseq;
     if (disk === undefined || !isRight) {
-      this.#scheduler.tell('blkback', () => `cannot open ${number?.major}:${number?.minor} for ${backend}`);
+      this.#scheduler.tell(
+        'blkback',
+        () => `cannot open ${number?.major}:${number?.minor} for ${backend}`,
+      );
       instance.number = undefined;
       instance.isClosing = true;
       this.#store.write('blkback', { [`error/${backend}/error`]: '6 creating vbd structure' });

@@ -23,13 +23,14 @@ export interface Globals {
   readonly setTimeout: unknown;
   readonly clearTimeout: unknown;
   readonly setImmediate: unknown;
+  readonly queueMicrotask: unknown;
   readonly AbortSignal: unknown;
   readonly Math: unknown;
 }
 
 const PARAMETERS: readonly (keyof Globals)[] = [
   ...(['require', 'process', 'setTimeout', 'clearTimeout', 'setImmediate', 'AbortSignal'] as const),
-  'Math',
+  ...(['queueMicrotask', 'Math'] as const),
 ];
 
 /** Starts the program once more, with nothing in common with the other times. */
@@ -63,7 +64,8 @@ export async function bundleEngine(mutant?: Mutant): Promise<Start> {
       },
     ],
   });
-  if (!isApplied) throw new Error(`no source is ${mutant?.file}, which ${mutant?.name} is to change`);
+  if (!isApplied)
+    throw new Error(`no source is ${mutant?.file}, which ${mutant?.name} is to change`);
   const text = result.outputFiles[0]?.text ?? '';
   const script = new Script(
     `(function (module, ${PARAMETERS.join(', ')}) { ${text}\nreturn module.exports; })`,

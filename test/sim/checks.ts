@@ -58,7 +58,8 @@ export class Checks implements BlkbackListener {
     const found = this.#opened.some(
       (open) => open.instance.backend === backend && (open.since >= since || opens.has(open)),
     );
-    if (!found) this.violate(`an add of ${backend} succeeded, and blkback has not opened its device`);
+    if (!found)
+      this.violate(`an add of ${backend} succeeded, and blkback has not opened its device`);
   }
 
   /** An add has failed, and nobody has taken anything away since. */
@@ -67,7 +68,9 @@ export class Checks implements BlkbackListener {
     if (instance?.open === undefined || instance.isEnding) return;
     if (this.#store.read(`${backend}/frontend`) === undefined) return;
     if (this.#store.read(`${backend}/physical-device`) !== undefined) return;
-    this.violate(`an add of ${backend} failed, and XenStore names no device although blkback has one`);
+    this.violate(
+      `an add of ${backend} failed, and XenStore names no device although blkback has one`,
+    );
   }
 
   #checkBytes(): void {
@@ -107,7 +110,8 @@ export class Checks implements BlkbackListener {
     }
     for (const name of processes) this.violate(`${name} still runs`);
     for (const path of this.#store.nodes.keys()) {
-      if (/\/backend\/vbd\/\d+\/\d+\//.test(path)) this.violate(`${path} is left`);
+      if (/^\/local\/domain\/0\/backend\/vbd\/\d+\/\d+\//.test(path))
+        this.violate(`${path} is left`);
     }
   }
 }

@@ -37,7 +37,10 @@ export class Guest {
   }
 
   #write(nodes: Readonly<Record<string, string>>): void {
-    const entries = Object.entries(nodes).map(([name, value]) => [`${this.backend}/${name}`, value]);
+    const entries = Object.entries(nodes).map(([name, value]) => [
+      `${this.backend}/${name}`,
+      value,
+    ]);
     this.#world.store.write('toolstack', Object.fromEntries(entries));
   }
 
@@ -66,7 +69,8 @@ export class Guest {
   async destroy(): Promise<void> {
     const random = this.#random;
     const how = random.below(10);
-    if (how < 6) {
+    const isThere = this.#world.store.read(`${this.backend}/frontend`) !== undefined;
+    if (how < 6 && isThere) {
       this.#write({ online: '0', state: '5' });
       const end = this.#world.scheduler.now + 10_000;
       while (this.#world.store.read(`${this.backend}/state`) === '5') {

@@ -1,10 +1,10 @@
 import type { Engine, Globals, Start } from './bundle.js';
-import { Errno, EBADF, type Kernel } from './kernel/kernel.js';
+import { EBADF, Errno, type Kernel } from './kernel/kernel.js';
 import type { OpenFile } from './kernel/nodes.js';
 import { nodeFs } from './node-fs.js';
 import type { Scheduler } from './scheduler.js';
-import { simulatedAddon } from './system-calls.js';
 import type { SimulatedStore } from './store.js';
+import { simulatedAddon } from './system-calls.js';
 
 /** Thrown into a process that has ended, by whatever it calls next. */
 export const KILLED = Symbol('killed');
@@ -76,8 +76,17 @@ export class SimulatedProcess {
   /** Runs something in it later, if it is still there. */
   after(ms: number, run: () => void) {
     return this.world.scheduler.after(ms, () => {
-      if (this.#isAlive) run();
+      if (this.#isAlive) this.#guard(run);
     });
+  }
+
+  /** What nobody catches ends a real process. */
+  #guard(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      if (error !== KILLED) this.world.violate(`${this.name} has thrown ${String(error)}`);
+    }
   }
 
   addFd(file: OpenFile): number {
@@ -127,6 +136,7 @@ export class SimulatedProcess {
         if (handle) handle.event.run = undefined;
       },
       setImmediate: (run: () => void) => timer(scheduler.random.fraction() * 0.05, run),
+      queueMicrotask: (run: () => void) => queueMicrotask(() => this.#guard(run)),
       AbortSignal: {
         any: (signals: AbortSignal[]) => AbortSignal.any(signals),
         timeout: (ms: number) => {

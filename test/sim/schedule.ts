@@ -23,7 +23,13 @@ const [HUNG, HEALTHY] = ['/img/hung.img', '/img/a.img'];
 const [TURMOIL_MS, QUIET_MS] = [300_000, 400_000];
 
 /** Runs one schedule, which its seed determines. */
-export async function runSchedule(start: Start, seed: number, tells = false): Promise<ScheduleResult> {
+export async function runSchedule(
+  start: Start,
+  seed: number,
+  tells = false,
+): Promise<ScheduleResult> {
+  // Errors are the usual thing here, and a trace for each would take more time than all the rest.
+  Error.stackTraceLimit = 0;
   const scheduler = new Scheduler(seed, tells);
   const kernel = new Kernel();
   const store = new SimulatedStore(scheduler);
@@ -61,7 +67,10 @@ function furnish(kernel: Kernel, { random }: Scheduler): void {
 async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<void> {
   const { scheduler, store } = world;
   const { random } = scheduler;
-  const guests = Array.from({ length: random.between(2, 3) }, (_, index) => new Guest(world, checks, index + 1));
+  const guests = Array.from(
+    { length: random.between(2, 3) },
+    (_, index) => new Guest(world, checks, index + 1),
+  );
   let left = guests.length;
   const targets = [
     ...[HEALTHY, HEALTHY, `path=${HEALTHY},autoclear=no`, '/img/b.img', '/dev/sda', HUNG],
@@ -71,7 +80,9 @@ async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<
       await guest.sleep(random.fraction() * random.pick([5, 500, 4000]));
       guest.create(random.pick(targets), random.percent(70) ? 'w' : 'r');
       if (random.percent(15)) {
-        scheduler.after(random.fraction() * random.pick([10, 1000, 20_000]), () => guest.deleteNodes());
+        scheduler.after(random.fraction() * random.pick([10, 1000, 20_000]), () =>
+          guest.deleteNodes(),
+        );
       }
       const outcome = await guest.add();
       if (outcome === 'done' && random.percent(20)) await guest.add();
@@ -83,9 +94,11 @@ async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<
     }
     left--;
   };
-  for (const guest of guests) void live(guest).catch((error) => world.violate(`toolstack: ${error}`));
+  for (const guest of guests)
+    void live(guest).catch((error) => world.violate(`toolstack: ${error}`));
   if (random.percent(10)) scheduler.after(random.fraction() * 4000, () => store.restart());
-  if (random.percent(30)) scheduler.after(random.fraction() * 9000, () => replug(world, checks, blkback));
+  if (random.percent(30))
+    scheduler.after(random.fraction() * 9000, () => replug(world, checks, blkback));
   await scheduler.run(() => left === 0 || checks.violations.length > 0, TURMOIL_MS);
   for (const guest of guests) guest.deleteNodes();
 }
@@ -131,6 +144,7 @@ async function quiet(world: World, checks: Checks, blkback: Blkback): Promise<vo
     if (outcome !== 'done') checks.violate(`the last remove of guest ${domid} ${outcome}`);
   }
   checks.checkQuiet([...world.processes].map(({ name }) => name));
+  if (scheduler.random.percent(75)) return;
   const hung = new Guest(world, checks, 8);
   const file = kernel.files.get(HUNG);
   if (file !== undefined) file.hung = true;

@@ -1,7 +1,13 @@
 import { FILES_DEV } from './kernel/kernel.js';
 import type { Node } from './kernel/nodes.js';
 
-const MODES = { file: 0o100600, 'device-node': 0o060600, char: 0o020600, directory: 0o040700, vbd: 0o040700 };
+const MODES = {
+  file: 0o100600,
+  'device-node': 0o060600,
+  char: 0o020600,
+  directory: 0o040700,
+  vbd: 0o040700,
+};
 
 /** Writes `struct statx` of linux/stat.h. */
 export function fillStatx(node: Node, buffer: Buffer): number {

@@ -3,7 +3,13 @@ import { MemoryTransaction } from '../store/memory-transaction.js';
 import { type Change, type Records, Refusal } from '../store/memory-tree.js';
 import { absolute, type MemoryWatch, reportedPath } from '../store/memory-watches.js';
 import { answerNode } from '../store/node-requests.js';
-import { cutRequests, makeMessage, OK, type RequestMessage, strings } from '../store/server-messages.js';
+import {
+  cutRequests,
+  makeMessage,
+  OK,
+  type RequestMessage,
+  strings,
+} from '../store/server-messages.js';
 import type { SimulatedProcess } from './process.js';
 import type { SimulatedStore } from './store.js';
 

@@ -1,10 +1,4 @@
-import {
-  type Change,
-  removeNode,
-  ROOT,
-  type TreeNode,
-  writeNode,
-} from '../store/memory-tree.js';
+import { type Change, ROOT, removeNode, type TreeNode, writeNode } from '../store/memory-tree.js';
 import type { SimulatedProcess } from './process.js';
 import type { Scheduler } from './scheduler.js';
 import { StoreConnection } from './store-connection.js';
@@ -51,7 +45,9 @@ export class SimulatedStore {
   /** What somebody else than the program writes, all at once; `undefined` removes. */
   write(who: string, values: Readonly<Record<string, string | undefined>>): void {
     for (const [path, value] of Object.entries(values)) {
-      this.scheduler.tell(who, () => (value === undefined ? `removes ${path}` : `writes ${path} = ${value}`));
+      this.scheduler.tell(who, () =>
+        value === undefined ? `removes ${path}` : `writes ${path} = ${value}`,
+      );
     }
     const changes = Object.entries(values).flatMap(([path, value]) => {
       if (value !== undefined) return writeNode(this.nodes, HOME + path, Buffer.from(value));
@@ -66,4 +62,3 @@ export class SimulatedStore {
     for (const connection of [...this.connections]) connection.lose();
   }
 }
-

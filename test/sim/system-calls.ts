@@ -8,7 +8,17 @@ import { fillStatx } from './statx.js';
 
 const NAMES = [
   ...['close', 'fcntl', 'fstatfs', 'getdents64', 'getrandom', 'ioctl', 'loopStatuses', 'mknodat'],
-  ...['nanosleep', 'openat', 'openat2', 'read', 'readlinkat', 'statfs', 'statx', 'unlinkat', 'write'],
+  ...[
+    'nanosleep',
+    'openat',
+    'openat2',
+    'read',
+    'readlinkat',
+    'statfs',
+    'statx',
+    'unlinkat',
+    'write',
+  ],
 ];
 const AT_FDCWD = -100;
 const [O_EXCL, O_PATH] = [0o200, 0o10000000];
@@ -17,7 +27,11 @@ const [F_RDLCK, F_WRLCK] = [0, 1];
 const ABSENT = -ENOENT;
 
 /** One call, carried out at once: its result. Throws `Errno`. */
-function carryOut(process: SimulatedProcess, name: string, args: readonly SyscallArgument[]): number {
+function carryOut(
+  process: SimulatedProcess,
+  name: string,
+  args: readonly SyscallArgument[],
+): number {
   const { kernel } = process.world;
   const [first, second, third, fourth] = args;
   switch (name) {
@@ -30,7 +44,9 @@ function carryOut(process: SimulatedProcess, name: string, args: readonly Syscal
       const isPath = (flags & O_PATH) !== 0;
       const isExclusive = (flags & O_EXCL) !== 0;
       const node = requireNode(process, String(second));
-      return process.addFd(kernel.open(node, { isPath, isWritable: (flags & 3) !== 0, isExclusive }));
+      return process.addFd(
+        kernel.open(node, { isPath, isWritable: (flags & 3) !== 0, isExclusive }),
+      );
     }
     case 'statx': {
       const path = String(second);
@@ -58,7 +74,12 @@ function carryOut(process: SimulatedProcess, name: string, args: readonly Syscal
   }
 }
 
-function control(process: SimulatedProcess, fd: number, command: number, argument: Buffer | number): number {
+function control(
+  process: SimulatedProcess,
+  fd: number,
+  command: number,
+  argument: Buffer | number,
+): number {
   const file = process.file(fd);
   if (command === F_SETSIG) return 0;
   if (file.node.kind !== 'file') throw new Errno(EINVAL);
@@ -97,7 +118,11 @@ function listEntries(process: SimulatedProcess, fd: number, buffer: Buffer): num
 }
 
 /** Opens and what else a file server or device has to answer take their time, or all of it. */
-function isHung(process: SimulatedProcess, name: string, args: readonly SyscallArgument[]): boolean {
+function isHung(
+  process: SimulatedProcess,
+  name: string,
+  args: readonly SyscallArgument[],
+): boolean {
   if (name !== 'openat') return false;
   const found = resolve(process, String(args[1]));
   return found !== undefined && 'node' in found && found.node.kind === 'file' && found.node.hung;
@@ -155,13 +180,7 @@ export function simulatedAddon(process: SimulatedProcess): object {
           const name = NAMES[number] ?? '';
           const isSlow = scheduler.random.percent(3);
           const ms = scheduler.random.fraction() * (isSlow ? 400 : 0.3);
-          process.after(ms, () => {
-            try {
-              run(id, name, args);
-            } catch {
-              // It has been killed within the call.
-            }
-          });
+          process.after(ms, () => run(id, name, args));
           return id;
         },
         abandon: (id: number) => void abandoned.add(id),

@@ -1,5 +1,13 @@
 import type { Devnum } from '../../../src/linux/devnum.js';
-import { bytesOf, type Disk, LO_AUTOCLEAR, type Node, type OpenFile, type RegularFile, type VbdEntry } from './nodes.js';
+import {
+  bytesOf,
+  type Disk,
+  LO_AUTOCLEAR,
+  type Node,
+  type OpenFile,
+  type RegularFile,
+  type VbdEntry,
+} from './nodes.js';
 
 /** Number of the one file system that all files lie on. */
 export const FILES_DEV: Devnum = { major: 8, minor: 16 };
@@ -90,7 +98,11 @@ export class Kernel {
   }
 
   /** drivers/block/loop.c, loop_configure. */
-  bindLoop(disk: Disk, file: OpenFile, config: { offset: bigint; sizeLimit: bigint; flags: number }): void {
+  bindLoop(
+    disk: Disk,
+    file: OpenFile,
+    config: { offset: bigint; sizeLimit: bigint; flags: number },
+  ): void {
     if (disk.loop === undefined || file.node.kind !== 'file') throw new Errno(EINVAL);
     if (disk.loop.bound !== undefined) throw new Errno(EBUSY);
     if (file.isPath) throw new Errno(EBADF);
@@ -135,7 +147,10 @@ export class Kernel {
     disk.diskseq = this.#diskseq++;
   }
 
-  open(node: Node, flags: { isPath: boolean; isWritable: boolean; isExclusive: boolean }): OpenFile {
+  open(
+    node: Node,
+    flags: { isPath: boolean; isWritable: boolean; isExclusive: boolean },
+  ): OpenFile {
     let disk: Disk | undefined;
     if (node.kind === 'device-node' && !flags.isPath) {
       disk = this.findDisk(node.devnum);

@@ -1,5 +1,5 @@
-import type { Disk } from './nodes.js';
 import type { Kernel } from './kernel.js';
+import type { Disk } from './nodes.js';
 
 /** Texts and links of sysfs and procfs that do not depend on a process. */
 
