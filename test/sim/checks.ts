@@ -73,6 +73,23 @@ export class Checks implements BlkbackListener {
     );
   }
 
+  /** What a vbd has when a remove of it begins. */
+  lookAt(backend: string): { readonly backend: string; readonly open: OpenDisk | undefined } {
+    const isThere = this.#store.read(`${backend}/frontend`) !== undefined;
+    // One whose guest has closed its end is closed with its nodes.
+    const isClosed = this.#store.read(`${backend}/state`) === '6';
+    const opens = [...(this.#blkback?.opens ?? [])];
+    const open = opens.find(({ instance }) => instance.backend === backend);
+    return { backend, open: isThere && !isClosed ? open : undefined };
+  }
+
+  /** A remove has ended with success: blkback has closed the loop device that was made for the vbd. */
+  onRemoved({ backend, open }: ReturnType<Checks['lookAt']>): void {
+    if (open?.disk.loop === undefined || !this.#blkback?.opens.has(open)) return;
+    if (this.#store.read(`${backend}/frontend`) === undefined) return;
+    this.violate(`a remove of ${backend} succeeded, and blkback still has ${open.disk.name} open`);
+  }
+
   #checkBytes(): void {
     const opens = [...(this.#blkback?.opens ?? [])];
     const known = opens.map((open) => ({ ...open, bytes: bytesOf(open.disk) }));

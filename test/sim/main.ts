@@ -1,5 +1,7 @@
 import { parseArgs } from 'node:util';
 import { bundleEngine } from './bundle.js';
+import { hunt } from './hunt.js';
+import { MUTANTS } from './mutants.js';
 import { runSchedule } from './schedule.js';
 
 /** `npm run sim -- --seed N --schedules M`: runs schedules, and tells the story of the first that fails. */
@@ -8,11 +10,13 @@ async function main(): Promise<void> {
     options: {
       seed: { type: 'string', default: '1' },
       schedules: { type: 'string', default: '1000' },
+      mutants: { type: 'boolean', default: false },
       story: { type: 'boolean', default: false },
       'keep-going': { type: 'boolean', default: false },
     },
   });
   const [seed, schedules] = [Number(values.seed), Number(values.schedules)];
+  if (values.mutants) return await huntAll(seed, schedules);
   const start = await bundleEngine();
   const before = performance.now();
   let [events, ms, failures] = [0, 0, 0];
@@ -34,6 +38,16 @@ async function main(): Promise<void> {
     `${schedules} schedules from seed ${seed} on, ${failures} of them failed: ${(schedules / seconds).toFixed(0)} a second, ${(events / schedules).toFixed(0)} events and ${(ms / schedules / 1000).toFixed(1)} s of virtual time each`,
   );
   if (failures > 0) process.exitCode = 1;
+}
+
+/** How many schedules it takes to find each mutant. */
+async function huntAll(seed: number, schedules: number): Promise<void> {
+  for (const mutant of MUTANTS) {
+    const found = await hunt(mutant, seed, schedules);
+    const after = found === undefined ? 'NOT FOUND' : `${found.seed - seed + 1}`.padStart(9);
+    console.log(`${after}  ${mutant.name}${found ? `: ${found.violation}` : ''}`);
+    if (found === undefined) process.exitCode = 1;
+  }
 }
 
 await main();

@@ -27,6 +27,7 @@ export function runScript(
   const { scheduler } = world;
   const process = new SimulatedProcess(world, `${action} ${backend} `, killAfter);
   const since = scheduler.now;
+  const before = checks.lookAt(backend);
   let outcome: Outcome = 'killed';
   const ended = new Promise<Outcome>((resolve) => process.onEnd(() => resolve(outcome)));
   const end = (how: Outcome, why: string): void => {
@@ -37,6 +38,7 @@ export function runScript(
       checks.violate(`${action} ${backend} took ${took.toFixed(0)} of ${timeoutMs} ms`);
     }
     if (action === 'add' && how === 'done') checks.onAdded(backend, since);
+    if (action === 'remove' && how === 'done') checks.onRemoved(before);
     if (action === 'add' && how === 'failed') checks.onFailed(backend);
     process.kill(`exits: ${how} ${why}`);
   };
