@@ -16,6 +16,7 @@ import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
 import { describeDevice, seeThroughSteps } from './see-through-steps.js';
 import { takeBackPublication } from './take-back.js';
+import { unbindPredecessor } from './unbind-predecessor.js';
 
 /**
  * The steps of attaching a vbd that names no device yet: from the instance, pinned before anything is
@@ -149,6 +150,7 @@ function recordUndoing(attachment: Attachment): Step<AttachStep> {
       if (!isNeeded()) return '';
       const { identity, path } = attachment.device.bottom;
       const { devnum, diskseq } = identity;
+      await unbindPredecessor(options.runDirectory, vbd, diskseq, attachment.signal);
       takeBack = placeRecord(options.runDirectory, vbd, { devnum, diskseq, path, unbind: true });
       return '';
     },
