@@ -14,6 +14,10 @@ export interface Instance {
   isEnding: boolean;
   isClosing: boolean;
   open: OpenDisk | undefined;
+  /** Whoever published its device was killed before it was open. */
+  isOrphan: boolean;
+  /** Its nodes were gone before its device was open. */
+  isGhost: boolean;
 }
 
 /** A device that blkback has open, until it has really closed it. */
@@ -44,6 +48,8 @@ export class Blkback {
   readonly #listener: BlkbackListener;
   /** Nothing takes its time any more. */
   isPrompt = false;
+  /** Out of a hundred times, how often it takes its time. */
+  readonly #slow: number;
 
   constructor(
     world: { scheduler: Scheduler; kernel: Kernel; store: SimulatedStore },
@@ -55,6 +61,7 @@ export class Blkback {
     this.#store = world.store;
     this.#listener = listener;
     this.guise = guise;
+    this.#slow = world.scheduler.random.pick([5, 20, 50]);
     this.#store.onChange((path) => {
       const [root, kind, domid, devid] = path.split('/');
       if (root !== 'backend' || kind !== 'vbd' || devid === undefined) return;
@@ -67,8 +74,8 @@ export class Blkback {
   #delay(longest: number): number {
     const { random } = this.#scheduler;
     const share = random.below(100);
-    if (this.isPrompt || share < 80) return random.fraction() * 0.5;
-    return random.fraction() * (share < 95 ? longest / 20 : longest);
+    if (this.isPrompt || share >= this.#slow) return random.fraction() * 0.5;
+    return random.fraction() * (random.percent(75) ? longest / 20 : longest);
   }
 
   #node(backend: string, name: string): string | undefined {
@@ -105,7 +112,7 @@ export class Blkback {
     this.#kernel.vbds.set(name, entry);
     const instance: Instance = {
       ...{ backend, domid: Number(domid), entry, number: undefined, isOpening: false },
-      ...{ isEnding: false, isClosing: false, open: undefined },
+      ...{ isEnding: false, isClosing: false, open: undefined, isOrphan: false, isGhost: false },
     };
     this.instances.set(backend, instance);
     this.#listener.onInstance(instance);
@@ -146,6 +153,7 @@ export class Blkback {
       return;
     }
     this.#kernel.openDisk(disk, false);
+    instance.isGhost = this.#node(backend, 'frontend') === undefined;
     const open = { instance, disk, writable: mode.includes('w'), since: this.#scheduler.now };
     instance.open = open;
     this.opens.add(open);
@@ -191,7 +199,9 @@ export class Blkback {
       // What was made anew under the same path meanwhile.
       this.#scheduler.soon(() => this.#look(backend));
       if (open === undefined) return;
-      this.#scheduler.after(this.#delay(2000), () => {
+      // Nothing at all tells that a disk is open between these two, if it is neither a loop device nor of
+      // the mapper: the program cannot know, and the driver takes no time for it.
+      this.#scheduler.after(open.disk.loop === undefined ? 0 : this.#delay(2000), () => {
         this.#scheduler.tell('blkback', () => `closes ${open.disk.name}, of ${backend}`);
         this.opens.delete(open);
         this.#kernel.closeDisk(open.disk, false);

@@ -60,7 +60,7 @@ export class Guest {
   async #script(action: 'add' | 'remove', killed: number): Promise<Outcome> {
     const random = this.#random;
     const killAfter = random.percent(killed) ? random.between(1, 260) : undefined;
-    const timeoutMs = random.pick([4000, 30_000]);
+    const timeoutMs = random.pick([2000, 4000, 4000, 30_000]);
     const options = { timeoutMs, killAfter };
     return await runScript(this.#world, this.#checks, action, this.backend, options).ended;
   }

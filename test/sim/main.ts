@@ -11,12 +11,13 @@ async function main(): Promise<void> {
       seed: { type: 'string', default: '1' },
       schedules: { type: 'string', default: '1000' },
       mutants: { type: 'boolean', default: false },
+      mutant: { type: 'string', default: '' },
       story: { type: 'boolean', default: false },
       'keep-going': { type: 'boolean', default: false },
     },
   });
   const [seed, schedules] = [Number(values.seed), Number(values.schedules)];
-  if (values.mutants) return await huntAll(seed, schedules);
+  if (values.mutants) return await huntAll(seed, schedules, values.mutant);
   const start = await bundleEngine();
   const before = performance.now();
   let [events, ms, failures] = [0, 0, 0];
@@ -41,8 +42,8 @@ async function main(): Promise<void> {
 }
 
 /** How many schedules it takes to find each mutant. */
-async function huntAll(seed: number, schedules: number): Promise<void> {
-  for (const mutant of MUTANTS) {
+async function huntAll(seed: number, schedules: number, name: string): Promise<void> {
+  for (const mutant of MUTANTS.filter((one) => one.name.includes(name))) {
     const found = await hunt(mutant, seed, schedules);
     const after = found === undefined ? 'NOT FOUND' : `${found.seed - seed + 1}`.padStart(9);
     console.log(`${after}  ${mutant.name}${found ? `: ${found.violation}` : ''}`);

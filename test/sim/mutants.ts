@@ -156,6 +156,13 @@ export const MUTANTS: readonly KnownMutant[] = [
     within: 1000,
   },
   {
+    name: 'the record of a vbd that was there before is overwritten',
+    file: 'hotplug/attach-steps.ts',
+    find: '      await unbindPredecessor(options.runDirectory, vbd, diskseq, attachment.signal);\n',
+    replace: '',
+    within: 1000,
+  },
+  {
     name: 'a remove unbinds nothing',
     file: 'hotplug/detach-steps.ts',
     find: 'await unbindLoop(loop, signal);',

@@ -73,20 +73,30 @@ async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<
   );
   let left = guests.length;
   const targets = [
-    ...[HEALTHY, HEALTHY, `path=${HEALTHY},autoclear=no`, '/img/b.img', '/dev/sda', HUNG],
+    ...[HEALTHY, `path=${HEALTHY},autoclear=no`, '/img/b.img', '/dev/sda', '/dev/sda', HUNG],
   ];
+  // All at once after the same disk, sometimes.
+  const stampede = random.percent(30) ? random.pick(targets) : undefined;
   const live = async (guest: Guest): Promise<void> => {
     for (let lives = random.between(1, 3); lives > 0; lives--) {
-      await guest.sleep(random.fraction() * random.pick([5, 500, 4000]));
-      guest.create(random.pick(targets), random.percent(70) ? 'w' : 'r');
+      await guest.sleep(random.fraction() * (stampede ? 3 : random.pick([5, 500, 4000])));
+      const [params, mode] = [stampede ?? random.pick(targets), random.percent(70) ? 'w' : 'r'];
+      guest.create(params, mode);
+      const life = { isOver: false };
       if (random.percent(15)) {
-        scheduler.after(random.fraction() * random.pick([10, 1000, 20_000]), () =>
-          guest.deleteNodes(),
-        );
+        const again = random.percent(50);
+        scheduler.after(random.fraction() * random.pick([10, 1000, 20_000]), () => {
+          guest.deleteNodes();
+          const remake = (): void => {
+            if (!life.isOver) guest.create(params, mode);
+          };
+          if (again) scheduler.after(random.fraction() * random.pick([1, 50]), remake);
+        });
       }
       const outcome = await guest.add();
       if (outcome === 'done' && random.percent(20)) await guest.add();
       if (outcome === 'done') await guest.sleep(random.fraction() * 3000);
+      life.isOver = true;
       await guest.destroy();
       // A path is used again when what was there is gone, mostly.
       const end = scheduler.now + (random.percent(85) ? 60_000 : 0);

@@ -29,7 +29,12 @@ export function runScript(
   const since = scheduler.now;
   const before = checks.lookAt(backend);
   let outcome: Outcome = 'killed';
-  const ended = new Promise<Outcome>((resolve) => process.onEnd(() => resolve(outcome)));
+  const ended = new Promise<Outcome>((resolve) =>
+    process.onEnd(() => {
+      if (outcome === 'killed') checks.onKilled(backend);
+      resolve(outcome);
+    }),
+  );
   const end = (how: Outcome, why: string): void => {
     if (!process.isAlive) return;
     outcome = how;
