@@ -1,5 +1,6 @@
 import type { Random } from '../bed/random.js';
 import type { Checks } from './checks.js';
+import type { Daemon } from './daemon.js';
 import type { World } from './process.js';
 import { type Outcome, runScript } from './script.js';
 
@@ -10,8 +11,12 @@ export class Guest {
   readonly #world: World;
   readonly #checks: Checks;
 
-  constructor(world: World, checks: Checks, domid: number) {
+  /** Where there is one, most requests go through it. */
+  readonly #daemon: Daemon | undefined;
+
+  constructor(world: World, checks: Checks, domid: number, daemon?: Daemon) {
     this.#world = world;
+    this.#daemon = daemon;
     this.#checks = checks;
     this.domid = domid;
     this.backend = `backend/vbd/${domid}/51712`;
@@ -59,6 +64,9 @@ export class Guest {
 
   async #script(action: 'add' | 'remove', killed: number): Promise<Outcome> {
     const random = this.#random;
+    if (this.#daemon?.isThere && random.percent(80)) {
+      return await this.#daemon.ask(action, this.backend);
+    }
     const killAfter = random.percent(killed) ? random.between(1, 260) : undefined;
     const timeoutMs = random.pick([2000, 4000, 4000, 30_000]);
     const options = { timeoutMs, killAfter };

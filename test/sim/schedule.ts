@@ -1,6 +1,7 @@
 import { Blkback } from './blkback.js';
 import type { Start } from './bundle.js';
 import { Checks } from './checks.js';
+import { Daemon } from './daemon.js';
 import { Guest } from './guest.js';
 import { Kernel } from './kernel/kernel.js';
 import { KILLED, type World } from './process.js';
@@ -67,11 +68,15 @@ function furnish(kernel: Kernel, { random }: Scheduler): void {
 async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<void> {
   const { scheduler, store } = world;
   const { random } = scheduler;
+  const daemon = new Daemon(world, checks);
   const guests = Array.from(
     { length: random.between(2, 3) },
-    (_, index) => new Guest(world, checks, index + 1),
+    (_, index) => new Guest(world, checks, index + 1, daemon),
   );
   let left = guests.length;
+  if (random.percent(50)) {
+    daemon.start(() => (random.percent(30) ? random.between(1, 3000) : undefined));
+  }
   const targets = [
     ...[HEALTHY, `path=${HEALTHY},autoclear=no`, '/img/b.img', '/dev/sda', '/dev/sda', HUNG],
   ];
@@ -111,6 +116,7 @@ async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<
     scheduler.after(random.fraction() * 9000, () => replug(world, checks, blkback));
   await scheduler.run(() => left === 0 || checks.violations.length > 0, TURMOIL_MS);
   for (const guest of guests) guest.deleteNodes();
+  daemon.stop();
 }
 
 /** Another disk under the number of one that nobody has, and nobody is about to have. */
