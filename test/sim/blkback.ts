@@ -16,8 +16,10 @@ export interface Instance {
   open: OpenDisk | undefined;
   /** Whoever published its device was killed before it was open. */
   isOrphan: boolean;
-  /** Its nodes were gone before its device was open. */
+  /** XenStore did not name its device any more when it was opened. */
   isGhost: boolean;
+  /** The toolstack has deleted its nodes; it may have made them anew since. */
+  isDeleted: boolean;
 }
 
 /** A device that blkback has open, until it has really closed it. */
@@ -66,6 +68,8 @@ export class Blkback {
       const [root, kind, domid, devid] = path.split('/');
       if (root !== 'backend' || kind !== 'vbd' || devid === undefined) return;
       const backend = `${root}/${kind}/${domid}/${devid}`;
+      const instance = this.instances.get(backend);
+      if (instance && this.#node(backend, 'frontend') === undefined) instance.isDeleted = true;
       this.#scheduler.after(this.#delay(200), () => this.#look(backend));
     });
   }
@@ -112,7 +116,14 @@ export class Blkback {
     this.#kernel.vbds.set(name, entry);
     const instance: Instance = {
       ...{ backend, domid: Number(domid), entry, number: undefined, isOpening: false },
-      ...{ isEnding: false, isClosing: false, open: undefined, isOrphan: false, isGhost: false },
+      ...{
+        isEnding: false,
+        isClosing: false,
+        open: undefined,
+        isOrphan: false,
+        isGhost: false,
+        isDeleted: false,
+      },
     };
     this.instances.set(backend, instance);
     this.#listener.onInstance(instance);
@@ -153,7 +164,7 @@ export class Blkback {
       return;
     }
     this.#kernel.openDisk(disk, false);
-    instance.isGhost = this.#node(backend, 'frontend') === undefined;
+    instance.isGhost = this.#node(backend, 'physical-device') === undefined;
     const open = { instance, disk, writable: mode.includes('w'), since: this.#scheduler.now };
     instance.open = open;
     this.opens.add(open);

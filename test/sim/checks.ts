@@ -72,6 +72,7 @@ export class Checks implements BlkbackListener {
   /** XenStore and the kernel tell the same of a device that is open. */
   #checkTold(backend: string): void {
     const instance = this.#blkback?.instances.get(backend);
+    if (instance?.isDeleted) return;
     const told = this.#store.read(`${backend}/physical-device`);
     const open = instance?.entry.physicalDevice;
     if (open === undefined || told === undefined || told === open) return;
@@ -81,7 +82,7 @@ export class Checks implements BlkbackListener {
   /** An add has failed, and nobody has taken anything away since. */
   onFailed(backend: string): void {
     const instance = this.#blkback?.instances.get(backend);
-    if (instance?.open === undefined || instance.isEnding) return;
+    if (instance?.open === undefined || instance.isEnding || instance.isDeleted) return;
     if (this.#store.read(`${backend}/frontend`) === undefined) return;
     if (this.#store.read(`${backend}/physical-device`) !== undefined) {
       this.#checkTold(backend);
@@ -156,8 +157,8 @@ export class Checks implements BlkbackListener {
 }
 
 /**
- * A known limit, which docs/simulator.md tells of: a toolstack has deleted the nodes of a vbd while
- * blkback was opening its disk, so that neither XenStore nor sysfs told of it. A loop device tells.
+ * A known limit, which docs/testing.md tells of: the nodes of a vbd have been deleted, or its device been
+ * withdrawn, while blkback was opening it, so that neither XenStore nor sysfs told of it. A loop device tells.
  */
 function isUnseen({ loop }: Disk, { isGhost }: Instance): boolean {
   return loop === undefined && isGhost;
