@@ -96,10 +96,14 @@ export class Checks implements BlkbackListener {
   /** What a vbd has when a remove of it begins. */
   lookAt(backend: string): { readonly backend: string; readonly open: OpenDisk | undefined } {
     const isThere = this.#store.read(`${backend}/frontend`) !== undefined;
-    // One whose guest has closed its end is closed with its nodes.
-    const isClosed = this.#store.read(`${backend}/state`) === '6';
     const opens = [...(this.#blkback?.opens ?? [])];
-    const open = opens.find(({ instance }) => instance.backend === backend);
+    // A vbd that was there before may not have closed its own yet.
+    const diskseq = this.#store.read(`${backend}/diskseq`);
+    const open = opens.find(
+      ({ instance, disk }) => instance.backend === backend && disk.diskseq.toString(16) === diskseq,
+    );
+    // One whose guest has closed its end is closed with its nodes.
+    const isClosed = this.#store.read(`${backend}/state`) === '6' && open?.instance.entry.isThere;
     return { backend, open: isThere && !isClosed ? open : undefined };
   }
 
@@ -115,8 +119,9 @@ export class Checks implements BlkbackListener {
     const known = opens.map((open) => ({ ...open, bytes: bytesOf(open.disk) }));
     for (const [index, { instance, disk, bytes, writable }] of known.entries()) {
       if (bytes === undefined) continue;
-      // Only a blkback that compares the sequence number is safe from that (docs/design.md).
-      if (instance.isOrphan && this.#blkback?.guise === 'stock') continue;
+      // Nobody knew of it any more: only a blkback that compares the sequence number is safe from that.
+      const isAlone = instance.isOrphan && instance.isGhost;
+      if (isAlone && this.#blkback?.guise === 'stock') continue;
       if (!this.#wanted.get(instance)?.bytes.has(bytes)) {
         this.violate(`${instance.backend} has ${disk.name}, which is ${bytes} and not its own`);
       }

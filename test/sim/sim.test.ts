@@ -12,7 +12,7 @@ const KEPT: readonly { readonly seed: number; readonly fault: string }[] = [
   { seed: 201084, fault: 'nodes were made anew while blkback was opening the device' },
 ];
 
-/** So many schedules find each of these by hand; in CI all mutants are hunted. */
+/** By hand only those are hunted that so many schedules find; in CI all of them. */
 const QUICK = 5;
 
 describe('The program in a simulated world', function () {
@@ -46,10 +46,10 @@ describe('The program in a simulated world', function () {
 describe('The simulated world finds that', function () {
   this.timeout(0);
   for (const mutant of MUTANTS) {
-    const limit = effort(mutant.within, QUICK);
-    if (mutant.foundAfter > limit) continue;
-    it(`${mutant.name}`, async () => {
-      assert.notEqual(await hunt(mutant, 1, limit), undefined, `not within ${limit} schedules`);
+    const { name, within } = mutant;
+    if (within > effort(Number.POSITIVE_INFINITY, QUICK)) continue;
+    it(name, async () => {
+      assert.notEqual(await hunt(mutant, 1, within), undefined, `not within ${within} schedules`);
     });
   }
 });
