@@ -14,9 +14,15 @@ export class Checks implements BlkbackListener {
   readonly #wanted = new Map<Instance, { readonly path: string; readonly bytes: Set<string> }>();
   /** When a device was opened for a vbd last, and not closed before. */
   readonly #opened: OpenDisk[] = [];
+  readonly #strict: boolean;
   #blkback: Blkback | undefined;
 
-  constructor(world: { scheduler: Scheduler; kernel: Kernel; store: SimulatedStore }) {
+  /** @param strict where the known limits count as violations, too. */
+  constructor(
+    world: { scheduler: Scheduler; kernel: Kernel; store: SimulatedStore },
+    strict: boolean,
+  ) {
+    this.#strict = strict;
     this.#scheduler = world.scheduler;
     this.#kernel = world.kernel;
     this.#store = world.store;
@@ -69,6 +75,11 @@ export class Checks implements BlkbackListener {
     if (instance !== undefined && instance.open === undefined) instance.isOrphan = true;
   }
 
+  /** The same for all that a daemon may have prepared. */
+  onDaemonKilled(): void {
+    for (const backend of this.#blkback?.instances.keys() ?? []) this.onKilled(backend);
+  }
+
   /** XenStore and the kernel tell the same of a device that is open. */
   #checkTold(backend: string): void {
     const instance = this.#blkback?.instances.get(backend);
@@ -119,19 +130,23 @@ export class Checks implements BlkbackListener {
     const known = opens.map((open) => ({ ...open, bytes: bytesOf(open.disk) }));
     for (const [index, { instance, disk, bytes, writable }] of known.entries()) {
       if (bytes === undefined) continue;
-      // Nobody knew of it any more: only a blkback that compares the sequence number is safe from that.
-      const isAlone = instance.isOrphan && instance.isGhost;
-      if (isAlone && this.#blkback?.guise === 'stock') continue;
+      if (this.#isAlone(instance)) continue;
       if (!this.#wanted.get(instance)?.bytes.has(bytes)) {
         this.violate(`${instance.backend} has ${disk.name}, which is ${bytes} and not its own`);
       }
       for (const other of known.slice(index + 1)) {
         if (other.bytes !== bytes || other.instance.domid === instance.domid) continue;
-        if (!writable && !other.writable) continue;
-        if (isUnseen(disk, instance) || isUnseen(other.disk, other.instance)) continue;
+        if ((!writable && !other.writable) || this.#isAlone(other.instance)) continue;
+        const isKnown = isUnseen(disk, instance) || isUnseen(other.disk, other.instance);
+        if (isKnown && !this.#strict) continue;
         this.violate(`${instance.backend} and ${other.instance.backend} both have ${bytes}`);
       }
     }
+  }
+
+  /** Nobody knew of its open any more: only a blkback that compares sequence numbers is safe from that. */
+  #isAlone({ isOrphan, isGhost }: Instance): boolean {
+    return isOrphan && isGhost && this.#blkback?.guise === 'stock' && !this.#strict;
   }
 
   /** A write below a backend that is gone brings it back. */

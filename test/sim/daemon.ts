@@ -23,7 +23,7 @@ export class Daemon {
   }
 
   get isThere(): boolean {
-    return this.#process?.isAlive ?? false;
+    return this.#service !== undefined && (this.#process?.isAlive ?? false);
   }
 
   /** @param killAfter so many steps, and again so many after each start. */
@@ -31,7 +31,9 @@ export class Daemon {
     if (this.#isOver) return;
     const process = new SimulatedProcess(this.#world, 'daemon', killAfter());
     this.#process = process;
+    this.#service = undefined;
     process.onEnd(() => {
+      this.#checks.onDaemonKilled();
       this.#world.scheduler.after(100, () => this.start(killAfter));
     });
     process.after(5, () => this.#load(process));
@@ -66,17 +68,17 @@ export class Daemon {
     const since = scheduler.now;
     const before = this.#checks.lookAt(backend);
     return await new Promise<Outcome>((resolve) => {
+      let isOver = false;
       const end = (outcome: Outcome, why = ''): void => {
+        if (isOver) return;
+        isOver = true;
         scheduler.tell(
           'script',
           () => `${action} ${backend} through the daemon: ${outcome} ${why}`,
         );
         resolve(outcome);
       };
-      process.onEnd(() => {
-        this.#checks.onKilled(backend);
-        end('failed', 'the daemon is gone');
-      });
+      process.onEnd(() => end('failed', 'the daemon is gone'));
       const late = scheduler.after(LONGEST_MS, () => {
         if (process.isAlive)
           this.#checks.violate(`the daemon has not answered ${action} ${backend}`);

@@ -12,6 +12,7 @@ async function main(): Promise<void> {
       schedules: { type: 'string', default: '1000' },
       mutants: { type: 'boolean', default: false },
       mutant: { type: 'string', default: '' },
+      strict: { type: 'boolean', default: false },
       story: { type: 'boolean', default: false },
       'keep-going': { type: 'boolean', default: false },
     },
@@ -22,7 +23,7 @@ async function main(): Promise<void> {
   const before = performance.now();
   let [events, ms, failures] = [0, 0, 0];
   for (let at = seed; at < seed + schedules; at++) {
-    const result = await runSchedule(start, at, values.story);
+    const result = await runSchedule(start, at, { tells: values.story, strict: values.strict });
     events += result.events;
     ms += result.ms;
     if (values.story) for (const line of result.story) console.log(line);
@@ -30,7 +31,7 @@ async function main(): Promise<void> {
     failures++;
     console.log(`seed ${at}: ${result.violations[0]}`);
     if (values['keep-going']) continue;
-    const { story } = await runSchedule(start, at, true);
+    const { story } = await runSchedule(start, at, { tells: true, strict: values.strict });
     for (const line of story.slice(-200)) console.log(line);
     break;
   }

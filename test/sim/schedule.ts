@@ -27,14 +27,14 @@ const [TURMOIL_MS, QUIET_MS] = [300_000, 400_000];
 export async function runSchedule(
   start: Start,
   seed: number,
-  tells = false,
+  { tells = false, strict = false }: { readonly tells?: boolean; readonly strict?: boolean } = {},
 ): Promise<ScheduleResult> {
   // Errors are the usual thing here, and a trace for each would take more time than all the rest.
   Error.stackTraceLimit = 0;
   const scheduler = new Scheduler(seed, tells);
   const kernel = new Kernel();
   const store = new SimulatedStore(scheduler);
-  const checks = new Checks({ scheduler, kernel, store });
+  const checks = new Checks({ scheduler, kernel, store }, strict);
   const violate = (what: string): void => checks.violate(what);
   const world: World = { scheduler, kernel, store, start, violate, processes: new Set() };
   const guise = scheduler.random.percent(50) ? 'stock' : 'key';
