@@ -23,7 +23,7 @@ describe('The program in a simulated world', function () {
     assert(first.events > 100);
   });
 
-  const schedules = effort(2000, 60);
+  const schedules = effort(2000, 40);
   it(`holds in ${schedules} schedules`, async () => {
     for (let seed = 1; seed <= schedules; seed++) {
       const { violations } = await runSchedule(start, seed);
@@ -34,21 +34,13 @@ describe('The program in a simulated world', function () {
 
 describe('The simulated world finds that', function () {
   this.timeout(0);
-  let start: Start;
-  before(async () => {
-    start = await bundleEngine();
-  });
-
-  for (const mutant of MUTANTS) {
+  for (const mutant of MUTANTS.filter(({ seed }) => seed > 0)) {
     const { name, seed } = mutant;
     // In CI from the first schedule on, by hand the one that finds it.
     const [first, schedules] = [effort(1, seed), effort(seed, 1)];
     it(name, async () => {
       const found = await hunt(mutant, first, schedules);
       assert.notEqual(found, undefined, `not in ${schedules} schedules from seed ${first} on`);
-    });
-    it(`nothing without that: ${name}`, async () => {
-      assert.deepEqual((await runSchedule(start, seed)).violations, []);
     });
   }
 });
