@@ -23,7 +23,7 @@ describe('The program in a simulated world', function () {
     assert(first.events > 100);
   });
 
-  const schedules = effort(2000, 40);
+  const schedules = effort(2000, 20);
   it(`holds in ${schedules} schedules`, async () => {
     for (let seed = 1; seed <= schedules; seed++) {
       const { violations } = await runSchedule(start, seed);
