@@ -9,14 +9,14 @@ import { awaitInitWait } from '../vbd/init-wait.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
 import { requireClosed } from '../vbd/opened.js';
 import { isUnpublished, publish, toPublication } from '../vbd/publish.js';
-import { removeRecord, writeRecord } from '../vbd/record.js';
+import { placeRecord } from '../vbd/record.js';
 import { VbdInstance } from '../vbd/vbd-instance.js';
-import type { VbdPath } from '../vbd/vbd-path.js';
 import { readVbdUses, type VbdUses } from '../vbd/vbd-uses.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
 import { describeDevice, seeThroughSteps } from './see-through-steps.js';
 import { takeBackPublication } from './take-back.js';
+import { unbindPredecessor } from './unbind-predecessor.js';
 
 /**
  * The steps of attaching a vbd that names no device yet: from the instance, pinned before anything is
@@ -142,6 +142,7 @@ function checkSharing(attachment: Attachment): Step<AttachStep> {
 function recordUndoing(attachment: Attachment): Step<AttachStep> {
   const { vbd, plan, options } = attachment;
   const isNeeded = (): boolean => attachment.device.bottom.ownLoop && !plan.target.autoclear;
+  let takeBack: (() => void) | undefined;
   return {
     name: 'recorded',
     waitsFor: `${options.runDirectory} to take the record`,
@@ -149,22 +150,18 @@ function recordUndoing(attachment: Attachment): Step<AttachStep> {
       if (!isNeeded()) return '';
       const { identity, path } = attachment.device.bottom;
       const { devnum, diskseq } = identity;
-      writeRecord(options.runDirectory, vbd, { devnum, diskseq, path, unbind: true });
+      await unbindPredecessor(options.runDirectory, vbd, diskseq, attachment.signal);
+      takeBack = placeRecord(options.runDirectory, vbd, { devnum, diskseq, path, unbind: true });
       return '';
     },
     undo: async () => {
-      if (isNeeded()) dropRecord(options.runDirectory, vbd);
+      try {
+        takeBack?.();
+      } catch {
+        // There is an error to be told already, and `remove` takes the record away.
+      }
     },
   };
-}
-
-/** There is an error to be told already. */
-function dropRecord(directory: string, vbd: VbdPath): void {
-  try {
-    removeRecord(directory, vbd);
-  } catch {
-    // `remove` takes it away.
-  }
 }
 
 function publishDevice(attachment: Attachment): Step<AttachStep> {

@@ -9,7 +9,7 @@ import { poll } from '../util/poll.js';
 import type { Step } from '../util/steps.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
 import { removeRecord } from '../vbd/record.js';
-import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
+import { backendNode } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { awaitMapperClosed } from './await-mapper-closed.js';
 import type { DetachOptions, DetachStep } from './detach.js';
@@ -73,7 +73,7 @@ export function detachSteps(
       waitsFor: 'XenStore',
       run: async () => {
         // As long as blkback has the device open, XenStore goes on saying so.
-        if (!detachment.closesWithNodes) await removeNodes(store, vbd, signal);
+        if (!detachment.closesWithNodes) await removeNodes(store, detachment, signal);
         removeRecord(options.runDirectory, vbd);
         return vbd.backend;
       },
@@ -171,8 +171,21 @@ async function awaitReleased(
   await awaitMapperClosed(published, new OpenVbds(sysfs), signal);
 }
 
-/** Leaves the directory as the toolstack made it, so that it can be attached to anew. */
-async function removeNodes(store: Xenstore, vbd: VbdPath, signal: AbortSignal): Promise<void> {
+/**
+ * Leaves the directory as the toolstack made it, so that it can be attached to anew. What has been published
+ * since the detach began stays: the vbd was made anew, and blkback may have that device open.
+ */
+async function removeNodes(
+  store: Xenstore,
+  { vbd, backend }: Detachment,
+  signal: AbortSignal,
+): Promise<void> {
+  const names = ['physical-device', 'diskseq'] as const;
+  const paths = names.map((name) => backendNode(vbd, name));
+  const present = await store.readMany(paths, { signal });
+  const isSeen = (value: Buffer | undefined, index: number): boolean =>
+    value === undefined || backend.bytes(names[index] ?? 'diskseq')?.equals(value) === true;
+  if (!present.every(isSeen)) return;
   const nodes = [
     'physical-device',
     'physical-device-path',
@@ -183,6 +196,7 @@ async function removeNodes(store: Xenstore, vbd: VbdPath, signal: AbortSignal): 
   await store.transact(
     [
       { op: 'exists', path: vbd.backend },
+      ...paths.map((path, index) => ({ op: 'expect' as const, path, value: present[index] })),
       ...nodes.map((node) => ({ op: 'remove' as const, path: backendNode(vbd, node) })),
     ],
     { signal },

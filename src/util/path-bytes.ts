@@ -64,6 +64,8 @@ export function showPath(path: string): string {
   const shown = [...path].map((character) => {
     const code = character.codePointAt(0) ?? 0;
     if (isEscape(code)) return `\\x${(code - ESCAPES).toString(16)}`;
+    // JSON leaves those as they are, and to a terminal U+009B begins a command.
+    if (code >= 0x7f && code <= 0x9f) return `\\u00${code.toString(16)}`;
     return JSON.stringify(character).slice(1, -1);
   });
   return `"${shown.join('')}"`;

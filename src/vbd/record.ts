@@ -50,6 +50,21 @@ export function writeRecord(directory: string, vbd: VbdPath, record: VbdRecord):
 }
 
 /**
+ * Writes a record where another add of the same vbd may have written one: the two may run at once, and one
+ * of them comes too late. Returns what takes it back: the record that stood there stands there again, and
+ * one that has been written since stays. Throws `ERECORD`, and so does what it returns.
+ */
+export function placeRecord(directory: string, vbd: VbdPath, record: VbdRecord): () => void {
+  const before = readRecordLeniently(directory, vbd);
+  writeRecord(directory, vbd, record);
+  return () => {
+    if (readRecordLeniently(directory, vbd)?.diskseq !== record.diskseq) return;
+    if (before === undefined) removeRecord(directory, vbd);
+    else writeRecord(directory, vbd, before);
+  };
+}
+
+/**
  * Reads a vbd's record, at once, as the directory is memory; `undefined` if there is none, or none that
  * can be understood. Throws `ERECORD`.
  */

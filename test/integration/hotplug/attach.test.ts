@@ -351,6 +351,24 @@ describe('attach', () => {
         stage.assertNothingLeft();
       }),
     );
+
+    it(
+      'no loop device of a vbd that was there before under the same path, and never removed',
+      on({ guise: 'diskseq' }, async (stage) => {
+        const params = `path=${stage.image()},autoclear=no`;
+        const vbd = await stage.vbd(params, { devid: 51712 });
+        await stage.attach(vbd);
+        await stage.delete(vbd);
+        const left = only(stage.loops());
+        const next = await stage.vbd(params, { devid: 51712 });
+        await stage.attach(next);
+        assert.equal(stage.loops().length, 1);
+        assert.notEqual(only(stage.loops()), left);
+        await stage.delete(next);
+        await stage.detach(next);
+        stage.assertNothingLeft();
+      }),
+    );
   });
 
   it(

@@ -7,7 +7,7 @@ import { HotplugError } from '../../../src/hotplug/hotplug-error.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { setFrontendState, waitState } from '../../bed/toolstack.js';
-import { diskseqOf, failure, on, only, sysfsAttribute } from './stage.js';
+import { beforeWriting, diskseqOf, failure, on, only, sysfsAttribute } from './stage.js';
 
 const OURS = [
   'physical-device',
@@ -175,6 +175,17 @@ describe('detach', () => {
       await stage.close(vbd);
       await stage.detach(vbd);
       stage.assertNothingLeft(loop);
+    }),
+  );
+
+  it(
+    'leaves what another add has published since it began: that vbd was made anew',
+    on({}, async (stage) => {
+      const vbd = await stage.vbd(stage.image());
+      const add = (): Promise<unknown> => stage.attach(vbd);
+      const store = beforeWriting(stage.store, 'physical-device', add, 'remove');
+      await stage.detachThrough(store, vbd);
+      await stage.assertConnected(vbd, only(stage.loops()));
     }),
   );
 

@@ -88,7 +88,16 @@ export class Stage {
   }
 
   detach(vbd: Vbd | string, change: Partial<DetachOptions> = {}): Promise<void> {
-    return detach(this.store, parse(vbd), { ...this.#options(), ...change });
+    return this.detachThrough(this.store, vbd, change);
+  }
+
+  /** Detaches with another client, or with one that something happens to. */
+  detachThrough(
+    store: Xenstore,
+    vbd: Vbd | string,
+    change: Partial<DetachOptions> = {},
+  ): Promise<void> {
+    return detach(store, parse(vbd), { ...this.#options(), ...change });
   }
 
   #options(): Pick<AttachOptions, 'timeoutMs' | 'sysfs' | 'runDirectory'> {
@@ -283,11 +292,12 @@ function detachAll(loops: readonly string[]): void {
   for (const loop of loops) spawnSync('losetup', ['--detach', loop]);
 }
 
-/** `store`, with something that happens just before a transaction that writes a node so called. */
+/** `store`, with something that happens just before a transaction that writes, or removes, a node so called. */
 export function beforeWriting(
   store: Xenstore,
   node: string,
   happen: () => Promise<unknown>,
+  wanted: 'write' | 'remove' = 'write',
 ): Xenstore {
   let happened = false;
   return new Proxy(store, {
@@ -296,10 +306,7 @@ export function beforeWriting(
       if (typeof value !== 'function') return value;
       if (name !== 'transact') return value.bind(target);
       const transact: Xenstore['transact'] = async (steps, options) => {
-        if (
-          !happened &&
-          steps.some(({ op, path }) => op === 'write' && path.endsWith(`/${node}`))
-        ) {
+        if (!happened && steps.some(({ op, path }) => op === wanted && path.endsWith(`/${node}`))) {
           happened = true;
           await happen();
         }

@@ -17,6 +17,9 @@ describe('two adds of one vbd at the same time', function () {
     it(`both succeed with a file, of one loop device, ${ROUNDS} times (${guise} blkback)`, () =>
       race(guise, async (stage) => stage.image()));
 
+    it(`both succeed with a file whose loop device stays, and leave it to remove (${guise} blkback)`, () =>
+      race(guise, async (stage) => `path=${stage.image()},autoclear=no`));
+
     it(`both succeed with a block device, ${ROUNDS} times (${guise} blkback)`, async () => {
       await race(guise, async (stage) => {
         // Elsewhere, so that it is not taken for one of ours.
@@ -47,6 +50,7 @@ async function race(guise: 'stock' | 'diskseq', makeParams: (stage: Contest) => 
       undefined,
     ]);
     await stage.delete(vbd);
+    await stage.detach(vbd);
     assert.deepEqual(await loopsLeft(bed.images), []);
   }
 }

@@ -27,6 +27,7 @@ describe('A path as a string', () => {
     assert.equal(showPath('/a '), '"/a "');
     assert.equal(showPath('/a\n'), '"/a\\n"');
     assert.equal(showPath('/a\tb'), '"/a\\tb"');
+    assert.equal(showPath('/a\u009bb\u007f'), '"/a\\u009bb\\u007f"');
     assert.equal(showPath(decodePath(Buffer.from('/caf\xe9', 'latin1'))), '"/caf\\xe9"');
   });
 });

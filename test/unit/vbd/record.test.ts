@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   parseRecord,
+  placeRecord,
   readRecord,
   removeRecord,
   type VbdRecord,
@@ -65,6 +66,28 @@ describe('A vbd record', () => {
     await writeFile(leftover, 'x'.repeat(10_000));
     removeRecord(directory, vbd);
     assert.deepEqual(await readdir(directory), []);
+  });
+
+  it('of another add of the same vbd stands there again when the later one is taken back', () => {
+    const other = { ...record, diskseq: 7n };
+    placeRecord(directory, vbd, record);
+    const takeBack = placeRecord(directory, vbd, other);
+    assert.deepEqual(readRecord(directory, vbd), other);
+    takeBack();
+    assert.deepEqual(readRecord(directory, vbd), record);
+  });
+
+  it('is not taken back by an add whose record another one has replaced', () => {
+    const takeBack = placeRecord(directory, vbd, record);
+    const other = { ...record, diskseq: 7n };
+    placeRecord(directory, vbd, other);
+    takeBack();
+    assert.deepEqual(readRecord(directory, vbd), other);
+  });
+
+  it('is gone when it is taken back and there was none before', () => {
+    placeRecord(directory, vbd, record)();
+    assert.equal(readRecord(directory, vbd), undefined);
   });
 
   it('can be removed twice', async () => {

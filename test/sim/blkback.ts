@@ -1,0 +1,223 @@
+import type { Kernel } from './kernel/kernel.js';
+import type { Disk, VbdEntry } from './kernel/nodes.js';
+import type { Scheduler } from './scheduler.js';
+import type { SimulatedStore } from './store.js';
+
+/** A vbd as blkback has it: one instance of what may be made again and again under its path. */
+export interface Instance {
+  readonly backend: string;
+  readonly domid: number;
+  readonly entry: VbdEntry;
+  /** What it has read in XenStore, and is about to open. */
+  number: { readonly major: number; readonly minor: number; readonly diskseq: string } | undefined;
+  isOpening: boolean;
+  isEnding: boolean;
+  isClosing: boolean;
+  open: OpenDisk | undefined;
+  /** Whoever published its device was killed before it was open. */
+  isOrphan: boolean;
+  /** XenStore did not name its device any more when it was opened. */
+  isGhost: boolean;
+  /** The toolstack has deleted its nodes; it may have made them anew since. */
+  isDeleted: boolean;
+}
+
+/** A device that blkback has open, until it has really closed it. */
+export interface OpenDisk {
+  readonly instance: Instance;
+  readonly disk: Disk;
+  readonly writable: boolean;
+  readonly since: number;
+}
+
+/** What is told to the checks. */
+export interface BlkbackListener {
+  onInstance(instance: Instance): void;
+  onOpen(open: OpenDisk): void;
+}
+
+/** xen-blkback: `key` compares the sequence number and says what it has opened; `stock` does neither. */
+export type Guise = 'stock' | 'key';
+
+export class Blkback {
+  /** Of all that it has open, also for instances that are gone. */
+  readonly opens = new Set<OpenDisk>();
+  readonly instances = new Map<string, Instance>();
+  readonly guise: Guise;
+  readonly #scheduler: Scheduler;
+  readonly #kernel: Kernel;
+  readonly #store: SimulatedStore;
+  readonly #listener: BlkbackListener;
+  /** Nothing takes its time any more. */
+  isPrompt = false;
+  /** Out of a hundred times, how often it takes its time. */
+  readonly #slow: number;
+
+  constructor(
+    world: { scheduler: Scheduler; kernel: Kernel; store: SimulatedStore },
+    guise: Guise,
+    listener: BlkbackListener,
+  ) {
+    this.#scheduler = world.scheduler;
+    this.#kernel = world.kernel;
+    this.#store = world.store;
+    this.#listener = listener;
+    this.guise = guise;
+    this.#slow = world.scheduler.random.pick([5, 20, 50]);
+    this.#store.onChange((path) => {
+      const [root, kind, domid, devid] = path.split('/');
+      if (root !== 'backend' || kind !== 'vbd' || devid === undefined) return;
+      const backend = `${root}/${kind}/${domid}/${devid}`;
+      const instance = this.instances.get(backend);
+      if (instance && this.#node(backend, 'frontend') === undefined) instance.isDeleted = true;
+      this.#scheduler.after(this.#delay(200), () => this.#look(backend));
+    });
+  }
+
+  /** Mostly at once, sometimes after a while, seldom after a long one. */
+  #delay(longest: number): number {
+    const { random } = this.#scheduler;
+    const share = random.below(100);
+    if (this.isPrompt || share >= this.#slow) return random.fraction() * 0.5;
+    return random.fraction() * (random.percent(75) ? longest / 20 : longest);
+  }
+
+  #node(backend: string, name: string): string | undefined {
+    return this.#store.read(`${backend}/${name}`);
+  }
+
+  /** The driver writes nothing below what is gone. */
+  #write(backend: string, name: string, value: string): void {
+    if (this.#node(backend, 'frontend') === undefined) return;
+    this.#store.write('blkback', { [`${backend}/${name}`]: value });
+  }
+
+  #look(backend: string): void {
+    const exists = this.#node(backend, 'frontend') !== undefined;
+    const instance = this.instances.get(backend);
+    if (instance === undefined) {
+      // xenbus_probe.c, xenbus_probe_node: anything else is not new.
+      if (exists && this.#node(backend, 'state') === '1') this.#probe(backend);
+    } else if (!exists) {
+      this.#end(instance, this.#delay(5000));
+    } else {
+      if (this.#node(backend, 'state') === '5') this.#close(instance);
+      this.#readNumber(instance);
+    }
+  }
+
+  #probe(backend: string): void {
+    const [, , domid = '', devid = ''] = backend.split('/');
+    const name = `vbd-${domid}-${devid}`;
+    const entry: VbdEntry = {
+      ...{ kind: 'vbd', name, ino: this.#kernel.nextIno(), isThere: true },
+      ...{ physicalDevice: undefined, mode: undefined },
+    };
+    this.#kernel.vbds.set(name, entry);
+    const instance: Instance = {
+      ...{ backend, domid: Number(domid), entry, number: undefined, isOpening: false },
+      ...{
+        isEnding: false,
+        isClosing: false,
+        open: undefined,
+        isOrphan: false,
+        isGhost: false,
+        isDeleted: false,
+      },
+    };
+    this.instances.set(backend, instance);
+    this.#listener.onInstance(instance);
+    this.#scheduler.after(this.#delay(3000), () => {
+      if (instance.isEnding) return;
+      if (this.guise === 'key') this.#write(backend, 'opened', '0');
+      this.#write(backend, 'state', '2');
+    });
+  }
+
+  #readNumber(instance: Instance): void {
+    if (instance.number !== undefined || instance.isEnding || instance.isClosing) return;
+    const text = this.#node(instance.backend, 'physical-device') ?? '';
+    const [, major, minor] = /^([0-9a-f]+):([0-9a-f]+)$/.exec(text) ?? [];
+    if (major === undefined || minor === undefined) return;
+    const diskseq = this.#node(instance.backend, 'diskseq') ?? '';
+    const mode = this.#node(instance.backend, 'mode') ?? '';
+    const [high, low] = [major, minor].map((hex) => Number.parseInt(hex, 16));
+    instance.number = { major: high ?? 0, minor: low ?? 0, diskseq };
+    instance.isOpening = true;
+    this.#scheduler.after(this.#delay(40_000), () => this.#open(instance, mode));
+  }
+
+  #open(instance: Instance, mode: string): void {
+    const { backend, number, entry } = instance;
+    instance.isOpening = false;
+    const disk = number && this.#kernel.findDisk(number);
+    const isRight = this.guise === 'stock' || disk?.diskseq.toString(16) === number?.diskseq;
+    if (disk === undefined || !isRight) {
+      this.#scheduler.tell(
+        'blkback',
+        () => `cannot open ${number?.major}:${number?.minor} for ${backend}`,
+      );
+      instance.number = undefined;
+      instance.isClosing = true;
+      this.#store.write('blkback', { [`error/${backend}/error`]: '6 creating vbd structure' });
+      this.#write(backend, 'state', '5');
+      return;
+    }
+    this.#kernel.openDisk(disk, false);
+    instance.isGhost = this.#node(backend, 'physical-device') === undefined;
+    const open = { instance, disk, writable: mode.includes('w'), since: this.#scheduler.now };
+    instance.open = open;
+    this.opens.add(open);
+    this.#scheduler.tell('blkback', () => `opens ${disk.name} for ${backend}`);
+    entry.physicalDevice = `${number?.major.toString(16)}:${number?.minor.toString(16)}`;
+    this.#scheduler.soon(() => {
+      entry.mode = mode;
+      if (this.guise === 'key') this.#write(backend, 'opened', '1');
+    });
+    this.#listener.onOpen(open);
+    this.#scheduler.after(this.#delay(500), () => {
+      if (this.#node(backend, 'state') === '2') this.#write(backend, 'state', '4');
+    });
+  }
+
+  /** The toolstack asks for the end; the guest closes its end first, if it does. */
+  #close(instance: Instance): void {
+    if (instance.isClosing || instance.isEnding) return;
+    instance.isClosing = true;
+    if (!this.isPrompt && this.#scheduler.random.percent(10)) return;
+    this.#scheduler.after(this.#delay(8000), () => {
+      if (instance.isEnding) return;
+      this.#write(instance.backend, 'state', '6');
+      if (this.#node(instance.backend, 'online') !== '1') this.#end(instance, this.#delay(1000));
+    });
+  }
+
+  /** The entry in sysfs goes first, the device is closed after that (xenbus.c, xen_blkbk_remove). */
+  #end(instance: Instance, ms: number): void {
+    if (instance.isEnding) return;
+    instance.isEnding = true;
+    const end = (): void => {
+      if (instance.isOpening) {
+        this.#scheduler.after(1, end);
+        return;
+      }
+      const { entry, open, backend } = instance;
+      entry.isThere = false;
+      entry.physicalDevice = undefined;
+      this.#kernel.vbds.delete(entry.name);
+      this.instances.delete(backend);
+      this.#scheduler.tell('blkback', () => `ends ${backend}`);
+      // What was made anew under the same path meanwhile.
+      this.#scheduler.soon(() => this.#look(backend));
+      if (open === undefined) return;
+      // Nothing at all tells that a disk is open between these two, if it is neither a loop device nor of
+      // the mapper: the program cannot know, and the driver takes no time for it.
+      this.#scheduler.after(open.disk.loop === undefined ? 0 : this.#delay(2000), () => {
+        this.#scheduler.tell('blkback', () => `closes ${open.disk.name}, of ${backend}`);
+        this.opens.delete(open);
+        this.#kernel.closeDisk(open.disk, false);
+      });
+    };
+    this.#scheduler.after(ms, end);
+  }
+}

@@ -1,0 +1,190 @@
+import type { Blkback, BlkbackListener, Instance, OpenDisk } from './blkback.js';
+import type { Kernel } from './kernel/kernel.js';
+import { bytesOf, type Disk } from './kernel/nodes.js';
+import type { Scheduler } from './scheduler.js';
+import type { SimulatedStore } from './store.js';
+
+/** What must hold in every schedule, whatever happens. */
+export class Checks implements BlkbackListener {
+  readonly violations: string[] = [];
+  readonly #scheduler: Scheduler;
+  readonly #kernel: Kernel;
+  readonly #store: SimulatedStore;
+  /** The bytes that each instance may have: what its target has led to since it was made. */
+  readonly #wanted = new Map<Instance, { readonly path: string; readonly bytes: Set<string> }>();
+  /** When a device was opened for a vbd last, and not closed before. */
+  readonly #opened: OpenDisk[] = [];
+  readonly #strict: boolean;
+  #blkback: Blkback | undefined;
+
+  /** @param strict where the known limits count as violations, too. */
+  constructor(
+    world: { scheduler: Scheduler; kernel: Kernel; store: SimulatedStore },
+    strict: boolean,
+  ) {
+    this.#strict = strict;
+    this.#scheduler = world.scheduler;
+    this.#kernel = world.kernel;
+    this.#store = world.store;
+    this.#kernel.onBytes = () => this.#checkBytes();
+    this.#store.onChange((path) => this.#checkRuin(path));
+  }
+
+  watch(blkback: Blkback): void {
+    this.#blkback = blkback;
+  }
+
+  violate(what: string): void {
+    this.violations.push(what);
+    this.#scheduler.tell('VIOLATION', () => what);
+  }
+
+  onInstance(instance: Instance): void {
+    const path = pathOf(this.#store.read(`${instance.backend}/params`) ?? '');
+    const bytes = this.#kernel.bytesAt(path);
+    this.#wanted.set(instance, { path, bytes: new Set(bytes === undefined ? [] : [bytes]) });
+  }
+
+  onOpen(open: OpenDisk): void {
+    this.#opened.push(open);
+    this.#checkBytes();
+  }
+
+  /** Another disk is at this path by now. */
+  onReplaced(path: string): void {
+    const bytes = this.#kernel.bytesAt(path);
+    for (const wanted of this.#wanted.values()) {
+      if (wanted.path === path && bytes !== undefined) wanted.bytes.add(bytes);
+    }
+  }
+
+  /** An add has ended with success. */
+  onAdded(backend: string, since: number): void {
+    const opens = this.#blkback?.opens ?? new Set();
+    const found = this.#opened.some(
+      (open) => open.instance.backend === backend && (open.since >= since || opens.has(open)),
+    );
+    if (!found)
+      this.violate(`an add of ${backend} succeeded, and blkback has not opened its device`);
+    this.#checkTold(backend);
+  }
+
+  /** Whoever publishes and is killed leaves a stock blkback alone with a number. */
+  onKilled(backend: string): void {
+    const instance = this.#blkback?.instances.get(backend);
+    if (instance !== undefined && instance.open === undefined) instance.isOrphan = true;
+  }
+
+  /** The same for all that a daemon may have prepared. */
+  onDaemonKilled(): void {
+    for (const backend of this.#blkback?.instances.keys() ?? []) this.onKilled(backend);
+  }
+
+  /** XenStore and the kernel tell the same of a device that is open. */
+  #checkTold(backend: string): void {
+    const instance = this.#blkback?.instances.get(backend);
+    if (instance?.isDeleted) return;
+    const told = this.#store.read(`${backend}/physical-device`);
+    const open = instance?.entry.physicalDevice;
+    if (open === undefined || told === undefined || told === open) return;
+    this.violate(`${backend} has ${open} open, and XenStore says ${told}`);
+  }
+
+  /** An add has failed, and nobody has taken anything away since. */
+  onFailed(backend: string): void {
+    const instance = this.#blkback?.instances.get(backend);
+    if (instance?.open === undefined || instance.isEnding || instance.isDeleted) return;
+    if (this.#store.read(`${backend}/frontend`) === undefined) return;
+    if (this.#store.read(`${backend}/physical-device`) !== undefined) {
+      this.#checkTold(backend);
+      return;
+    }
+    this.violate(
+      `an add of ${backend} failed, and XenStore names no device although blkback has one`,
+    );
+  }
+
+  /** What a vbd has when a remove of it begins. */
+  lookAt(backend: string): { readonly backend: string; readonly open: OpenDisk | undefined } {
+    const isThere = this.#store.read(`${backend}/frontend`) !== undefined;
+    const opens = [...(this.#blkback?.opens ?? [])];
+    // A vbd that was there before may not have closed its own yet.
+    const diskseq = this.#store.read(`${backend}/diskseq`);
+    const open = opens.find(
+      ({ instance, disk }) => instance.backend === backend && disk.diskseq.toString(16) === diskseq,
+    );
+    // One whose guest has closed its end is closed with its nodes.
+    const isClosed = this.#store.read(`${backend}/state`) === '6' && open?.instance.entry.isThere;
+    return { backend, open: isThere && !isClosed ? open : undefined };
+  }
+
+  /** A remove has ended with success: blkback has closed the loop device that was made for the vbd. */
+  onRemoved({ backend, open }: ReturnType<Checks['lookAt']>): void {
+    if (open?.disk.loop === undefined || !this.#blkback?.opens.has(open)) return;
+    if (this.#store.read(`${backend}/frontend`) === undefined) return;
+    this.violate(`a remove of ${backend} succeeded, and blkback still has ${open.disk.name} open`);
+  }
+
+  #checkBytes(): void {
+    const opens = [...(this.#blkback?.opens ?? [])];
+    const known = opens.map((open) => ({ ...open, bytes: bytesOf(open.disk) }));
+    for (const [index, { instance, disk, bytes, writable }] of known.entries()) {
+      if (bytes === undefined) continue;
+      if (this.#isAlone(instance)) continue;
+      if (!this.#wanted.get(instance)?.bytes.has(bytes)) {
+        this.violate(`${instance.backend} has ${disk.name}, which is ${bytes} and not its own`);
+      }
+      for (const other of known.slice(index + 1)) {
+        if (other.bytes !== bytes || other.instance.domid === instance.domid) continue;
+        if ((!writable && !other.writable) || this.#isAlone(other.instance)) continue;
+        const isKnown = isUnseen(disk, instance) || isUnseen(other.disk, other.instance);
+        if (isKnown && !this.#strict) continue;
+        this.violate(`${instance.backend} and ${other.instance.backend} both have ${bytes}`);
+      }
+    }
+  }
+
+  /** Nobody knew of its open any more: only a blkback that compares sequence numbers is safe from that. */
+  #isAlone({ isOrphan, isGhost }: Instance): boolean {
+    return isOrphan && isGhost && this.#blkback?.guise === 'stock' && !this.#strict;
+  }
+
+  /** A write below a backend that is gone brings it back. */
+  #checkRuin(path: string): void {
+    const [root, kind, domid, devid, node] = path.split('/');
+    if (root !== 'backend' || kind !== 'vbd' || node === undefined) return;
+    const backend = `${root}/${kind}/${domid}/${devid}`;
+    if (this.#store.read(path) === undefined) return;
+    if (this.#store.read(`${backend}/frontend`) !== undefined) return;
+    this.violate(`${path} was written although ${backend} was gone`);
+  }
+
+  /** When all is quiet nothing of ours is left. */
+  checkQuiet(processes: readonly string[]): void {
+    for (const { name, loop, opens } of this.#kernel.disks.values()) {
+      if (loop?.bound !== undefined) this.violate(`${name} is left, bound to ${loop.bound.path}`);
+      if (opens !== 0) this.violate(`${name} is left open ${opens} times`);
+    }
+    for (const path of this.#kernel.files.keys()) {
+      if (/^\/run\/.*\.json/.test(path)) this.violate(`${path} is left`);
+    }
+    for (const name of processes) this.violate(`${name} still runs`);
+    for (const path of this.#store.nodes.keys()) {
+      if (/^\/local\/domain\/0\/backend\/vbd\/\d+\/\d+\//.test(path))
+        this.violate(`${path} is left`);
+    }
+  }
+}
+
+/**
+ * A known limit, which docs/testing.md tells of: the nodes of a vbd have been deleted, or its device been
+ * withdrawn, while blkback was opening it, so that neither XenStore nor sysfs told of it. A loop device tells.
+ */
+function isUnseen({ loop }: Disk, { isGhost }: Instance): boolean {
+  return loop === undefined && isGhost;
+}
+
+/** The path in a target, of those that the schedules have. */
+export function pathOf(params: string): string {
+  return /^path=([^,]+)/.exec(params)?.[1] ?? params;
+}

@@ -1,0 +1,109 @@
+import type { Checks } from './checks.js';
+import { KILLED, SimulatedProcess, type World } from './process.js';
+import type { Action, Outcome } from './script.js';
+
+type Service = InstanceType<import('./bundle.js').Engine['Service']>;
+
+/** How long what is asked of the daemon may take; milliseconds. */
+const TIMEOUT_MS = 10_000;
+/** An add may wait for a remove of the same vbd, and be done twice where the vbd is made anew. */
+const LONGEST_MS = 35_000;
+
+/** A daemon that serves the vbds of this domain, is killed at any step, and started again. */
+export class Daemon {
+  readonly #world: World;
+  readonly #checks: Checks;
+  #process: SimulatedProcess | undefined;
+  #service: Service | undefined;
+  #isOver = false;
+
+  constructor(world: World, checks: Checks) {
+    this.#world = world;
+    this.#checks = checks;
+  }
+
+  get isThere(): boolean {
+    return this.#service !== undefined && (this.#process?.isAlive ?? false);
+  }
+
+  /** @param killAfter so many steps, and again so many after each start. */
+  start(killAfter: () => number | undefined): void {
+    if (this.#isOver) return;
+    const process = new SimulatedProcess(this.#world, 'daemon', killAfter());
+    this.#process = process;
+    this.#service = undefined;
+    process.onEnd(() => {
+      this.#checks.onDaemonKilled();
+      this.#world.scheduler.after(100, () => this.start(killAfter));
+    });
+    process.after(5, () => this.#load(process));
+  }
+
+  #load(process: SimulatedProcess): void {
+    const { scheduler } = this.#world;
+    const { Service, openXenstore } = process.load();
+    const service = new Service({
+      jobs: {
+        ...{ timeoutMs: TIMEOUT_MS, sysfs: '/sys', runDirectory: '/run/xen-blkback', uapi: 'key' },
+        onEvent: ({ vbd, action, step, detail }) =>
+          scheduler.tell('daemon', () => `${action} ${vbd.backend}: ${step} (${detail})`),
+      },
+      connect: (signal) => openXenstore({ signal }),
+      onNotice: (text) => scheduler.tell('daemon', () => text),
+      onReady: () => scheduler.tell('daemon', () => 'is ready'),
+      ...{ scripts: ['block-diskseq'], all: false },
+    });
+    this.#service = service;
+    const never = new AbortController();
+    service.run(never.signal).catch((error) => {
+      if (error !== KILLED) this.#checks.violate(`the daemon ends: ${String(error)}`);
+    });
+  }
+
+  /** Asks as the hotplug script does over the socket. */
+  async ask(action: Action, backend: string): Promise<Outcome> {
+    const { scheduler } = this.#world;
+    const [process, service] = [this.#process, this.#service];
+    if (process === undefined || service === undefined || !process.isAlive) return 'failed';
+    const since = scheduler.now;
+    const before = this.#checks.lookAt(backend);
+    return await new Promise<Outcome>((resolve) => {
+      let isOver = false;
+      const end = (outcome: Outcome, why = ''): void => {
+        if (isOver) return;
+        isOver = true;
+        scheduler.tell(
+          'script',
+          () => `${action} ${backend} through the daemon: ${outcome} ${why}`,
+        );
+        resolve(outcome);
+      };
+      process.onEnd(() => end('failed', 'the daemon is gone'));
+      const late = scheduler.after(LONGEST_MS, () => {
+        if (process.isAlive)
+          this.#checks.violate(`the daemon has not answered ${action} ${backend}`);
+      });
+      process.after(0.1, () => {
+        service.handle({ action, path: backend }).then(
+          () => {
+            late.run = undefined;
+            if (!process.isAlive) return;
+            if (action === 'add') this.#checks.onAdded(backend, since - LONGEST_MS);
+            else this.#checks.onRemoved(before);
+            end('done');
+          },
+          (error) => {
+            late.run = undefined;
+            if (process.isAlive) end('failed', String(error));
+          },
+        );
+      });
+    });
+  }
+
+  /** For good. */
+  stop(): void {
+    this.#isOver = true;
+    this.#process?.kill('is stopped');
+  }
+}

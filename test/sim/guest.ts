@@ -1,0 +1,101 @@
+import type { Random } from '../bed/random.js';
+import type { Checks } from './checks.js';
+import type { Daemon } from './daemon.js';
+import type { World } from './process.js';
+import { type Outcome, runScript } from './script.js';
+
+/** The toolstack's side of one guest's disk. */
+export class Guest {
+  readonly domid: number;
+  readonly backend: string;
+  readonly #world: World;
+  readonly #checks: Checks;
+
+  /** Where there is one, most requests go through it. */
+  readonly #daemon: Daemon | undefined;
+
+  constructor(world: World, checks: Checks, domid: number, daemon?: Daemon) {
+    this.#world = world;
+    this.#daemon = daemon;
+    this.#checks = checks;
+    this.domid = domid;
+    this.backend = `backend/vbd/${domid}/51712`;
+  }
+
+  get #random(): Random {
+    return this.#world.scheduler.random;
+  }
+
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#world.scheduler.after(ms, resolve));
+  }
+
+  /** Makes the nodes of the disk, all at once. */
+  create(params: string, mode: string): void {
+    const { domid } = this;
+    this.#write({
+      frontend: `/local/domain/${domid}/device/vbd/51712`,
+      'frontend-id': String(domid),
+      ...{ online: '1', state: '1', dev: 'xvda', type: 'phy', 'device-type': 'disk' },
+      ...{ script: '/etc/xen/scripts/block-diskseq', mode, params },
+    });
+  }
+
+  #write(nodes: Readonly<Record<string, string>>): void {
+    const entries = Object.entries(nodes).map(([name, value]) => [
+      `${this.backend}/${name}`,
+      value,
+    ]);
+    this.#world.store.write('toolstack', Object.fromEntries(entries));
+  }
+
+  /** One script, or two at once; a script may be killed at any step. */
+  async add(): Promise<Outcome> {
+    const first = this.#script('add', 20);
+    if (!this.#random.percent(12)) return await first;
+    await this.sleep(this.#random.fraction() * 5);
+    const [a, b] = await Promise.all([first, this.#script('add', 20)]);
+    return a === 'done' || b === 'done' ? 'done' : 'failed';
+  }
+
+  async remove(killed = 20): Promise<Outcome> {
+    return await this.#script('remove', killed);
+  }
+
+  async #script(action: 'add' | 'remove', killed: number): Promise<Outcome> {
+    const random = this.#random;
+    if (this.#daemon?.isThere && random.percent(80)) {
+      return await this.#daemon.ask(action, this.backend);
+    }
+    const killAfter = random.percent(killed) ? random.between(1, 260) : undefined;
+    const timeoutMs = random.pick([2000, 4000, 4000, 30_000]);
+    const options = { timeoutMs, killAfter };
+    return await runScript(this.#world, this.#checks, action, this.backend, options).ended;
+  }
+
+  /** Takes the disk away, well-behaved or not. */
+  async destroy(): Promise<void> {
+    const random = this.#random;
+    const how = random.below(10);
+    const isThere = this.#world.store.read(`${this.backend}/frontend`) !== undefined;
+    if (how < 6 && isThere) {
+      this.#write({ online: '0', state: '5' });
+      const end = this.#world.scheduler.now + 10_000;
+      while (this.#world.store.read(`${this.backend}/state`) === '5') {
+        if (this.#world.scheduler.now > end) break;
+        await this.sleep(20 + random.fraction());
+      }
+      await this.remove();
+      this.deleteNodes();
+      return;
+    }
+    this.deleteNodes();
+    if (how < 9) await this.remove();
+  }
+
+  deleteNodes(): void {
+    const { store } = this.#world;
+    if (store.read(`${this.backend}/frontend`) === undefined) return;
+    store.write('toolstack', { [this.backend]: undefined });
+  }
+}

@@ -1,0 +1,21 @@
+import { bundleEngine, type Mutant } from './bundle.js';
+import { runSchedule } from './schedule.js';
+
+export interface Catch {
+  readonly seed: number;
+  readonly violation: string;
+}
+
+/** Runs schedules with a mutant until one fails; `undefined` where none of them does. */
+export async function hunt(
+  mutant: Mutant,
+  seed: number,
+  schedules: number,
+): Promise<Catch | undefined> {
+  const start = await bundleEngine(mutant);
+  for (let at = seed; at < seed + schedules; at++) {
+    const [violation] = (await runSchedule(start, at)).violations;
+    if (violation !== undefined) return { seed: at, violation };
+  }
+  return undefined;
+}

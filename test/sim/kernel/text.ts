@@ -1,0 +1,106 @@
+import type { Kernel } from './kernel.js';
+import type { Disk } from './nodes.js';
+
+/** Texts and links of sysfs and procfs that do not depend on a process. */
+
+const MOUNTS = [
+  '1 0 8:16 / / rw - ext4 /dev/sdz rw',
+  '2 1 0:5 / /dev rw - devtmpfs devtmpfs rw',
+  '3 1 0:20 / /run rw - tmpfs tmpfs rw',
+];
+
+/** The device that a path in sysfs is about, and what of it. */
+function splitPath(kernel: Kernel, path: string): { disk: Disk; rest: string } | undefined {
+  const [, major, minor, tail] = /^\/sys\/dev\/block\/(\d+):(\d+)(?:\/(.*))?$/.exec(path) ?? [];
+  if (major !== undefined) {
+    const disk = kernel.findDisk({ major: Number(major), minor: Number(minor) });
+    return disk && { disk, rest: tail ?? '' };
+  }
+  const [, name = '', rest] =
+    /^\/sys\/(?:block|devices\/(?:virtual|pci0)\/block)\/([^/]+)(?:\/(.*))?$/.exec(path) ?? [];
+  const disk = kernel.disks.get(name);
+  return disk && { disk, rest: rest ?? '' };
+}
+
+function attribute(disk: Disk, name: string): string | undefined {
+  const { devnum, loop } = disk;
+  const bound = loop?.bound;
+  switch (name) {
+    case 'dev':
+      return `${devnum.major}:${devnum.minor}`;
+    case 'diskseq':
+      return String(disk.diskseq);
+    case 'ro':
+      return disk.readOnly ? '1' : '0';
+    case 'size':
+      return String(disk.size / 512n);
+    case 'uevent':
+      return `MAJOR=${devnum.major}\nMINOR=${devnum.minor}\nDEVNAME=${disk.name}\nDEVTYPE=disk`;
+    case 'loop/backing_file':
+      return bound?.path;
+    case 'loop/autoclear':
+      return bound && (bound.flags & 4 ? '1' : '0');
+    case 'loop/offset':
+      return bound && String(bound.offset);
+    case 'loop/sizelimit':
+      return bound && String(bound.sizeLimit);
+    case 'loop/dio':
+      return bound && '0';
+    default:
+      return undefined;
+  }
+}
+
+/** The text of a file; `undefined` where there is none. */
+export function readText(kernel: Kernel, path: string): string | undefined {
+  switch (path) {
+    case '/proc/self/mountinfo':
+      return `${MOUNTS.join('\n')}\n`;
+    case '/proc/swaps':
+      return 'Filename Type Size Used Priority\n';
+    case '/proc/locks':
+      return '';
+    case '/proc/sys/kernel/osrelease':
+      return '6.12.9\n';
+    case '/proc/sys/kernel/version':
+      return '#1 SMP\n';
+    case '/proc/partitions':
+      return partitions(kernel);
+  }
+  const found = splitPath(kernel, path);
+  const text = found && attribute(found.disk, found.rest);
+  return text === undefined ? undefined : `${text}\n`;
+}
+
+function partitions(kernel: Kernel): string {
+  const rows = [...kernel.disks.values()]
+    .filter(({ size }) => size > 0n)
+    .map(({ devnum, size, name }) => `   ${devnum.major} ${devnum.minor} ${size / 1024n} ${name}`);
+  return `major minor  #blocks  name\n\n${rows.join('\n')}\n`;
+}
+
+export function readLink(kernel: Kernel, path: string): string | undefined {
+  const found = splitPath(kernel, path);
+  if (found === undefined || found.rest !== '') return undefined;
+  return found.disk.directory.replace('/sys', path.startsWith('/sys/dev/') ? '../..' : '..');
+}
+
+/** Whether there is a directory of that path in sysfs. */
+export function isDirectory(kernel: Kernel, path: string): boolean {
+  if (['/sys/bus', '/sys/bus/xen-backend/devices', '/sys/block', '/run', '/proc'].includes(path)) {
+    return true;
+  }
+  const found = splitPath(kernel, path);
+  if (found === undefined) return false;
+  if (found.rest === 'loop') return found.disk.loop?.bound !== undefined;
+  return ['', 'holders', 'slaves'].includes(found.rest);
+}
+
+/** The names in a directory; `undefined` where there is none. */
+export function listNames(kernel: Kernel, path: string): string[] | undefined {
+  if (path === '/sys/block') return [...kernel.disks.keys()];
+  if (path === '/sys/bus/xen-backend/devices') return [...kernel.vbds.keys()];
+  if (!isDirectory(kernel, path)) return undefined;
+  const found = splitPath(kernel, path);
+  return found?.rest === '' ? ['dev', 'diskseq', 'holders', 'ro', 'size', 'slaves'] : [];
+}

@@ -1,0 +1,95 @@
+import { constants } from 'node:fs';
+import { errnoName } from '../../src/util/errno.js';
+import { ENOENT, Errno } from './kernel/kernel.js';
+import { listNames } from './kernel/text.js';
+import type { SimulatedProcess } from './process.js';
+import { requireNode, resolve, resolveLink } from './resolve.js';
+
+const O_CREAT = constants.O_CREAT;
+
+/** As Node's own errors look. */
+function nodeError(error: unknown): unknown {
+  if (!(error instanceof Errno)) return error;
+  const code = errnoName(error.errno);
+  return Object.assign(new Error(code), { code, errno: -error.errno });
+}
+
+/** Of `node:fs`, what the program uses, for one process. */
+export function nodeFs(process: SimulatedProcess): object {
+  const { kernel } = process.world;
+  const call =
+    <A extends unknown[], R>(body: (...args: A) => R) =>
+    (...args: A): R => {
+      process.step();
+      try {
+        return body(...args);
+      } catch (error) {
+        throw nodeError(error);
+      }
+    };
+  const readFile = (path: string): string => {
+    const found = resolve(process, path);
+    if (found === undefined) throw new Errno(ENOENT);
+    if ('text' in found) return found.text;
+    if (found.node.kind === 'file') return found.node.content;
+    throw new Errno(ENOENT);
+  };
+  const list = (path: string): string[] => {
+    if (path.startsWith('/run/')) {
+      const below = `${path}/`;
+      const names = [...kernel.files.keys()].filter((name) => name.startsWith(below));
+      return names.map((name) => name.slice(below.length));
+    }
+    const names = listNames(kernel, path);
+    if (names === undefined) throw new Errno(ENOENT);
+    return names;
+  };
+  return {
+    constants,
+    existsSync: (path: string) => path.endsWith('.node') || resolve(process, path) !== undefined,
+    openSync: call((path: string, flags: number) => {
+      if ((flags & O_CREAT) !== 0 && !kernel.files.has(path)) kernel.addFile(path, 0n);
+      const isWritable = (flags & 3) !== 0;
+      const isPath = (flags & 0o10000000) !== 0;
+      const node = requireNode(process, path);
+      return process.addFd(kernel.open(node, { isPath, isWritable, isExclusive: false }));
+    }),
+    closeSync: call((fd: number) => process.closeFd(fd)),
+    readFileSync: call((path: string, encoding?: string) => {
+      const text = readFile(path);
+      return encoding === undefined ? Buffer.from(text) : text;
+    }),
+    writeFileSync: call((path: string, text: string) => {
+      if (path.startsWith('/sys/')) return;
+      const file = kernel.files.get(path) ?? kernel.addFile(path, 0n);
+      file.content = text;
+    }),
+    readdirSync: call((path: string, options?: { withFileTypes?: boolean }) => {
+      const names = list(path);
+      if (!options?.withFileTypes) return names;
+      return names.map((name) => ({ name, isDirectory: () => false }));
+    }),
+    statSync: call((path: string, options?: { throwIfNoEntry?: boolean }) => {
+      if (path === '/sys/devices/virtual/block') return { nlink: kernel.disks.size + 2 };
+      const found = resolve(process, path);
+      if (found !== undefined && 'node' in found) return { ino: found.node.ino, nlink: 2 };
+      if (options?.throwIfNoEntry === false) return undefined;
+      throw new Errno(ENOENT);
+    }),
+    mkdirSync: call(() => undefined),
+    renameSync: call((from: string, to: string) => {
+      const file = kernel.files.get(from);
+      if (file === undefined) throw new Errno(ENOENT);
+      kernel.files.delete(from);
+      kernel.files.set(to, file);
+    }),
+    unlinkSync: call((path: string) => {
+      if (!kernel.files.delete(path)) throw new Errno(ENOENT);
+    }),
+    readlinkSync: call((path: string) => {
+      const target = resolveLink(process, path);
+      if (target === undefined) throw new Errno(ENOENT);
+      return target;
+    }),
+  };
+}

@@ -1,0 +1,79 @@
+import type { Engine } from './bundle.js';
+import type { Checks } from './checks.js';
+import { KILLED, SimulatedProcess, type World } from './process.js';
+
+export type Action = 'add' | 'remove';
+export type Outcome = 'done' | 'failed' | 'killed';
+
+/** How long libxl waits for a script; milliseconds. */
+const SCRIPT_MS = 40_000;
+/** How much later than its deadline a call may end: one last close is waited for so long. */
+const GRACE_MS = 1500;
+
+export interface ScriptOptions {
+  readonly timeoutMs: number;
+  /** After so many steps it is killed. */
+  readonly killAfter?: number | undefined;
+}
+
+/** Runs the hotplug script for a vbd in a process of its own. */
+export function runScript(
+  world: World,
+  checks: Checks,
+  action: Action,
+  backend: string,
+  { timeoutMs, killAfter }: ScriptOptions,
+): { readonly ended: Promise<Outcome>; readonly process: SimulatedProcess } {
+  const { scheduler } = world;
+  const process = new SimulatedProcess(world, `${action} ${backend} `, killAfter);
+  const since = scheduler.now;
+  const before = checks.lookAt(backend);
+  let outcome: Outcome = 'killed';
+  const ended = new Promise<Outcome>((resolve) =>
+    process.onEnd(() => {
+      if (outcome === 'killed') checks.onKilled(backend);
+      resolve(outcome);
+    }),
+  );
+  const end = (how: Outcome, why: string): void => {
+    if (!process.isAlive) return;
+    outcome = how;
+    const took = scheduler.now - since;
+    if (took > timeoutMs + GRACE_MS) {
+      checks.violate(`${action} ${backend} took ${took.toFixed(0)} of ${timeoutMs} ms`);
+    }
+    if (action === 'add' && how === 'done') checks.onAdded(backend, since);
+    if (action === 'remove' && how === 'done') checks.onRemoved(before);
+    if (action === 'add' && how === 'failed') checks.onFailed(backend);
+    process.kill(`exits: ${how} ${why}`);
+  };
+  run(process, action, backend, timeoutMs).then(
+    () => end('done', ''),
+    (error) => end('failed', String(error)),
+  );
+  scheduler.after(SCRIPT_MS, () => {
+    if (!process.isAlive) return;
+    checks.violate(`${action} ${backend} has not ended after ${SCRIPT_MS} ms`);
+    process.kill('is killed by the toolstack');
+  });
+  return { ended, process };
+}
+
+async function run(
+  process: SimulatedProcess,
+  action: Action,
+  backend: string,
+  timeoutMs: number,
+): Promise<void> {
+  // A process takes a moment to start.
+  await new Promise<void>((resolve) => process.after(0.5, resolve));
+  const engine: Engine = process.load();
+  const vbd = engine.parseVbdPath(backend);
+  if (vbd === undefined) throw KILLED;
+  const store = await engine.openXenstore();
+  const place = { timeoutMs, sysfs: '/sys', runDirectory: '/run/xen-blkback' };
+  const onStep = (step: string, detail: string): void =>
+    process.world.scheduler.tell(process.name, () => `${step} (${detail})`);
+  if (action === 'add') await engine.attach(store, vbd, { ...place, uapi: 'key', onStep });
+  else await engine.detach(store, vbd, { ...place, onStep });
+}

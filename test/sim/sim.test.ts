@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { effort } from '../bed/effort.js';
+import { bundleEngine, type Start } from './bundle.js';
+import { hunt } from './hunt.js';
+import { MUTANTS } from './mutants.js';
+import { runSchedule } from './schedule.js';
+
+const TELLS = { tells: true };
+
+describe('The program in a simulated world', function () {
+  this.timeout(0);
+  let start: Start;
+  before(async () => {
+    start = await bundleEngine();
+  });
+
+  it('runs one schedule the same way each time', async () => {
+    const [first, second] = [
+      await runSchedule(start, 7, TELLS),
+      await runSchedule(start, 7, TELLS),
+    ];
+    assert.deepEqual(first, second);
+    assert(first.events > 100);
+  });
+
+  const schedules = effort(2000, 20);
+  it(`holds in ${schedules} schedules`, async () => {
+    for (let seed = 1; seed <= schedules; seed++) {
+      const { violations } = await runSchedule(start, seed);
+      assert.deepEqual(violations, [], `npm run sim -- --seed ${seed} --schedules 1`);
+    }
+  });
+});
+
+describe('The simulated world finds that', function () {
+  this.timeout(0);
+  for (const mutant of MUTANTS.filter(({ seed }) => seed > 0)) {
+    const { name, seed } = mutant;
+    // In CI from the first schedule on, by hand the one that finds it.
+    const [first, schedules] = [effort(1, seed), effort(seed, 1)];
+    it(name, async () => {
+      const found = await hunt(mutant, first, schedules);
+      assert.notEqual(found, undefined, `not in ${schedules} schedules from seed ${first} on`);
+    });
+  }
+});

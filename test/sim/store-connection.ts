@@ -1,0 +1,197 @@
+import { XS } from '../../src/xenstore/packet.js';
+import { MemoryTransaction } from '../store/memory-transaction.js';
+import { type Change, type Records, Refusal } from '../store/memory-tree.js';
+import { absolute, type MemoryWatch, reportedPath } from '../store/memory-watches.js';
+import { answerNode } from '../store/node-requests.js';
+import {
+  cutRequests,
+  makeMessage,
+  OK,
+  type RequestMessage,
+  strings,
+} from '../store/server-messages.js';
+import type { SimulatedProcess } from './process.js';
+import type { SimulatedStore } from './store.js';
+
+/** So many times out of a hundred a commit meets another client that has nothing to do with us. */
+const CONFLICTS = 3;
+
+/** One connection, as native/channel.h has it, and xenstored's end of it: answers come when they come. */
+export class StoreConnection {
+  readonly #store: SimulatedStore;
+  readonly #process: SimulatedProcess;
+  readonly #memory: Buffer;
+  readonly #onRead: (count: number) => void;
+  readonly #requests: RequestMessage[] = [];
+  readonly #watches: MemoryWatch[] = [];
+  readonly #transactions = new Map<number, MemoryTransaction>();
+  #answers: Buffer = Buffer.alloc(0);
+  #lastTransaction = 0;
+  #isOpen = false;
+  #isBusy = false;
+  #isDelivering = false;
+
+  constructor(
+    store: SimulatedStore,
+    process: SimulatedProcess,
+    memory: Buffer,
+    onRead: (count: number) => void,
+  ) {
+    this.#store = store;
+    this.#process = process;
+    this.#memory = memory;
+    this.#onRead = onRead;
+    process.onEnd(() => this.close());
+  }
+
+  open(): number {
+    this.#process.step();
+    this.#isOpen = true;
+    this.#store.connections.add(this);
+    return 0;
+  }
+
+  start(): number {
+    return 0;
+  }
+
+  awaitWritable(): void {}
+
+  write(bytes: Buffer): number {
+    this.#process.step();
+    if (!this.#isOpen) return -32;
+    this.#requests.push(...cutRequests(bytes));
+    this.#serve();
+    return bytes.length;
+  }
+
+  close(): void {
+    this.#isOpen = false;
+    this.#requests.length = 0;
+    this.#watches.length = 0;
+    this.#transactions.clear();
+    this.#store.connections.delete(this);
+  }
+
+  /** xenstored ends. */
+  lose(): void {
+    if (!this.#isOpen) return;
+    this.close();
+    this.#process.after(0, () => this.#onRead(0));
+  }
+
+  announce(changes: readonly Change[]): void {
+    for (const watch of this.#watches) {
+      for (const change of changes) this.#event(watch, reportedPath(watch, change));
+    }
+  }
+
+  /** One request after another, and a moment for each. */
+  #serve(): void {
+    if (this.#isBusy || this.#requests.length === 0) return;
+    this.#isBusy = true;
+    const { random } = this.#store.scheduler;
+    const ms = random.fraction() * (random.percent(2) ? 50 : 0.1);
+    this.#store.scheduler.after(ms, () => {
+      this.#isBusy = false;
+      const request = this.#requests.shift();
+      if (!this.#isOpen || request === undefined) return;
+      this.#answer(request);
+      this.#serve();
+    });
+  }
+
+  #send(message: Buffer): void {
+    this.#answers = Buffer.concat([this.#answers, message]);
+    this.#deliver();
+  }
+
+  /** In pieces that have nothing to do with the messages. */
+  #deliver(): void {
+    if (this.#isDelivering || this.#answers.length === 0) return;
+    this.#isDelivering = true;
+    const { random } = this.#store.scheduler;
+    this.#process.after(random.fraction() * 0.1, () => {
+      this.#isDelivering = false;
+      if (!this.#isOpen) return;
+      const most = random.percent(10) ? random.between(1, 40) : this.#memory.length;
+      const count = Math.min(most, this.#answers.length);
+      this.#memory.set(this.#answers.subarray(0, count));
+      this.#answers = this.#answers.subarray(count);
+      this.#deliver();
+      this.#onRead(count);
+    });
+  }
+
+  #answer(request: RequestMessage): void {
+    const { type, id, tx } = request;
+    try {
+      this.#send(makeMessage(type, id, tx, this.#carryOut(request)));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.#send(makeMessage(XS.error, id, tx, strings(error.code)));
+    }
+  }
+
+  #carryOut(request: RequestMessage): Buffer {
+    const { type, tx, texts } = request;
+    const [path = '', token = ''] = texts;
+    switch (type) {
+      case XS.watch: {
+        const watch = { path, token };
+        this.#watches.push(watch);
+        this.#event(watch, path);
+        return OK;
+      }
+      case XS.unwatch: {
+        const index = this.#watches.findIndex((watch) => watch.token === token);
+        if (index < 0) throw new Refusal('ENOENT');
+        this.#watches.splice(index, 1);
+        return OK;
+      }
+      case XS.transactionStart:
+        this.#transactions.set(++this.#lastTransaction, new MemoryTransaction(this.#store.nodes));
+        return strings(String(this.#lastTransaction));
+      case XS.transactionEnd:
+        return this.#end(tx, path === 'T');
+    }
+    const { body, changes } = answerNode(this.#records(tx), request, absolute(path));
+    const transaction = this.#transactions.get(tx);
+    if (transaction) transaction.changes.push(...changes);
+    else this.#commit(changes);
+    return body;
+  }
+
+  #commit(changes: readonly Change[]): void {
+    for (const { path } of changes) {
+      this.#store.scheduler.tell(this.#process.name, () => {
+        const value = this.#store.nodes.get(path)?.value.toString('latin1');
+        return value === undefined ? `removes ${path}` : `writes ${path} = ${value}`;
+      });
+    }
+    this.#store.announce(changes);
+  }
+
+  #records(tx: number): Records {
+    if (tx === 0) return this.#store.nodes;
+    const transaction = this.#transactions.get(tx);
+    if (!transaction) throw new Refusal('ENOENT');
+    return transaction;
+  }
+
+  #end(tx: number, isCommit: boolean): Buffer {
+    const transaction = this.#transactions.get(tx);
+    this.#transactions.delete(tx);
+    if (!transaction) throw new Refusal('ENOENT');
+    if (!isCommit) return OK;
+    if (this.#store.scheduler.random.percent(CONFLICTS)) throw new Refusal('EAGAIN');
+    transaction.commit();
+    this.#commit(transaction.changes);
+    return OK;
+  }
+
+  #event(watch: MemoryWatch, path: string | undefined): void {
+    if (path === undefined) return;
+    this.#send(makeMessage(XS.watchEvent, 0, 0, strings(path, watch.token)));
+  }
+}

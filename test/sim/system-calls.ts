@@ -1,0 +1,191 @@
+import type { SyscallArgument } from '../../src/linux/addon.js';
+import { blockIoctl, loopStatuses } from './ioctls.js';
+import { EAGAIN, EINVAL, EIO, ENOENT, Errno } from './kernel/kernel.js';
+import { listNames } from './kernel/text.js';
+import type { SimulatedProcess } from './process.js';
+import { requireNode, resolve, resolveLink } from './resolve.js';
+import { fillStatx } from './statx.js';
+
+const NAMES = [
+  ...['close', 'fcntl', 'fstatfs', 'getdents64', 'getrandom', 'ioctl', 'loopStatuses', 'mknodat'],
+  ...[
+    'nanosleep',
+    'openat',
+    'openat2',
+    'read',
+    'readlinkat',
+    'statfs',
+    'statx',
+    'unlinkat',
+    'write',
+  ],
+];
+const AT_FDCWD = -100;
+const [O_EXCL, O_PATH] = [0o200, 0o10000000];
+const [F_SETSIG, F_OFD_SETLK, F_SETLEASE] = [10, 37, 1024];
+const [F_RDLCK, F_WRLCK] = [0, 1];
+const ABSENT = -ENOENT;
+
+/** One call, carried out at once: its result. Throws `Errno`. */
+function carryOut(
+  process: SimulatedProcess,
+  name: string,
+  args: readonly SyscallArgument[],
+): number {
+  const { kernel } = process.world;
+  const [first, second, third, fourth] = args;
+  switch (name) {
+    case 'close':
+      process.closeFd(Number(first));
+      return 0;
+    case 'openat': {
+      if (Number(first) !== AT_FDCWD) throw new Errno(EINVAL);
+      const flags = Number(third);
+      const isPath = (flags & O_PATH) !== 0;
+      const isExclusive = (flags & O_EXCL) !== 0;
+      const node = requireNode(process, String(second));
+      return process.addFd(
+        kernel.open(node, { isPath, isWritable: (flags & 3) !== 0, isExclusive }),
+      );
+    }
+    case 'statx': {
+      const path = String(second);
+      const node = path === '' ? process.file(Number(first)).node : requireNode(process, path);
+      return fillStatx(node, args[4] as Buffer);
+    }
+    case 'ioctl':
+      return blockIoctl(process, Number(first), Number(second), third as Buffer | number);
+    case 'loopStatuses':
+      return loopStatuses(kernel, first as Buffer);
+    case 'fcntl':
+      return control(process, Number(first), Number(second), third as Buffer | number);
+    case 'getrandom':
+      for (let at = 0; at < Number(second); at++) {
+        (first as Buffer)[at] = process.world.scheduler.random.below(256);
+      }
+      return Number(second);
+    case 'getdents64':
+      return listEntries(process, Number(first), second as Buffer);
+    case 'fstatfs':
+    case 'statfs':
+      return 0;
+    default:
+      throw new Error(`the simulated kernel has no ${name}(${String(second ?? fourth)})`);
+  }
+}
+
+function control(
+  process: SimulatedProcess,
+  fd: number,
+  command: number,
+  argument: Buffer | number,
+): number {
+  const file = process.file(fd);
+  if (command === F_SETSIG) return 0;
+  if (file.node.kind !== 'file') throw new Errno(EINVAL);
+  if (command === F_SETLEASE) {
+    const others = [...file.node.openers].filter((one) => one !== file);
+    const isFree =
+      argument === F_RDLCK ? others.every((one) => !one.isWritable) : others.length === 0;
+    if ((argument === F_RDLCK || argument === F_WRLCK) && !isFree) throw new Errno(EAGAIN);
+    return 0;
+  }
+  if (command !== F_OFD_SETLK || typeof argument === 'number') throw new Errno(EINVAL);
+  const exclusive = argument.readInt16LE(0) === F_WRLCK;
+  const position = argument.readBigInt64LE(8);
+  const { locks } = file.node;
+  const others = locks.filter((lock) => lock.position === position && lock.owner !== file);
+  if (others.some((lock) => lock.exclusive || exclusive)) throw new Errno(EAGAIN);
+  locks.push({ position, owner: file, exclusive });
+  return 0;
+}
+
+function listEntries(process: SimulatedProcess, fd: number, buffer: Buffer): number {
+  const file = process.file(fd);
+  if (file.node.kind !== 'directory' || file.read) return 0;
+  file.read = true;
+  let at = 0;
+  for (const name of listNames(process.world.kernel, file.node.path) ?? []) {
+    const length = Math.ceil((20 + name.length) / 8) * 8;
+    const vbd = process.world.kernel.vbds.get(name);
+    buffer.fill(0, at, at + length);
+    buffer.writeBigUInt64LE(vbd?.ino ?? 1n, at);
+    buffer.writeUInt16LE(length, at + 16);
+    buffer.write(name, at + 19, 'latin1');
+    at += length;
+  }
+  return at;
+}
+
+/** Opens and what else a file server or device has to answer take their time, or all of it. */
+function isHung(
+  process: SimulatedProcess,
+  name: string,
+  args: readonly SyscallArgument[],
+): boolean {
+  if (name !== 'openat') return false;
+  const found = resolve(process, String(args[1]));
+  return found !== undefined && 'node' in found && found.node.kind === 'file' && found.node.hung;
+}
+
+/** What native/ is for one process. */
+export function simulatedAddon(process: SimulatedProcess): object {
+  const { scheduler } = process.world;
+  const attempt = (name: string, args: readonly SyscallArgument[]): number => {
+    try {
+      return carryOut(process, name, args);
+    } catch (error) {
+      if (error instanceof Errno) return -error.errno;
+      throw error;
+    }
+  };
+  const now = (number: number, args: readonly SyscallArgument[]): number => {
+    process.step();
+    return attempt(NAMES[number] ?? '', args);
+  };
+  return {
+    syscalls: Object.fromEntries(NAMES.map((name, index) => [name, index])),
+    callNow: now,
+    exitAtOnce: () => process.kill('exits'),
+    readMemoryFile: (path: string): string | number => {
+      process.step();
+      const found = resolve(process, path);
+      if (found === undefined) return ABSENT;
+      if ('text' in found) return found.text;
+      return found.node.kind === 'file' ? found.node.content : -EIO;
+    },
+    readMemoryLink: (path: string) => resolveLink(process, path) ?? ABSENT,
+    memoryFileError: (path: string) => (resolve(process, path) ? 0 : ABSENT),
+    openBlockingCalls: (done: (id: number, result: number, errno: number) => void) => {
+      const abandoned = new Set<number>();
+      let lastId = 0;
+      const run = (id: number, name: string, args: readonly SyscallArgument[]): void => {
+        if (isHung(process, name, args)) {
+          process.after(100, () => run(id, name, args));
+          return;
+        }
+        process.step();
+        // What nobody waits for is not written into its memory any more.
+        const own = (arg: SyscallArgument) => (arg instanceof Uint8Array ? Buffer.from(arg) : arg);
+        const result = attempt(name, abandoned.has(id) ? args.map(own) : args);
+        process.after(scheduler.random.fraction() * 0.1, () => {
+          if (result < 0) done(id, -1, -result);
+          else done(id, result, 0);
+        });
+      };
+      return {
+        start: (number: number, args: readonly SyscallArgument[]) => {
+          process.step();
+          const id = ++lastId;
+          const name = NAMES[number] ?? '';
+          const isSlow = scheduler.random.percent(3);
+          const ms = scheduler.random.fraction() * (isSlow ? 400 : 0.3);
+          process.after(ms, () => run(id, name, args));
+          return id;
+        },
+        abandon: (id: number) => void abandoned.add(id),
+      };
+    },
+    Channel: process.world.store.channelOf(process),
+  };
+}
