@@ -4,7 +4,7 @@ import { Random } from '../bed/random.js';
 /** The first of the seeds; each case has the next one. */
 const SEED = Number(process.env.XEN_BLKBACK_SEED ?? 1);
 /** How many cases each property is tried with. */
-const CASES = Number(process.env.XEN_BLKBACK_CASES ?? effort(50_000, 1500));
+const CASES = Number(process.env.XEN_BLKBACK_CASES ?? effort(10_000, 1500));
 /** No single case may take longer; milliseconds. It is far more than any takes on a busy machine. */
 const LONGEST_MS = 2000;
 

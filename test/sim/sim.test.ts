@@ -23,7 +23,7 @@ describe('The program in a simulated world', function () {
     assert(first.events > 100);
   });
 
-  const schedules = effort(2000, 20);
+  const schedules = effort(300, 20);
   it(`holds in ${schedules} schedules`, async () => {
     for (let seed = 1; seed <= schedules; seed++) {
       const { violations } = await runSchedule(start, seed);
@@ -34,13 +34,13 @@ describe('The program in a simulated world', function () {
 
 describe('The simulated world finds that', function () {
   this.timeout(0);
-  for (const mutant of MUTANTS.filter(({ seed }) => seed > 0)) {
-    const { name, seed } = mutant;
-    // In CI from the first schedule on, by hand the one that finds it.
-    const [first, schedules] = [effort(1, seed), effort(seed, 1)];
-    it(name, async () => {
-      const found = await hunt(mutant, first, schedules);
-      assert.notEqual(found, undefined, `not in ${schedules} schedules from seed ${first} on`);
+  // Which schedule finds one moves with every change of the program: by hand those are tried that are found
+  // early, in CI all of them.
+  const [latest, schedules] = [effort(Infinity, 8), effort(400, 60)];
+  for (const mutant of MUTANTS.filter(({ seed }) => seed > 0 && seed <= latest)) {
+    it(mutant.name, async () => {
+      const found = await hunt(mutant, 1, schedules);
+      assert.notEqual(found, undefined, `not in ${schedules} schedules`);
     });
   }
 });
