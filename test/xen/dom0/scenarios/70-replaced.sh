@@ -19,7 +19,7 @@ replaced_block() {
   detach one xvdj
   nothing_more_than "$with_guest"
   # A file that does not exist is refused by libxl itself here: it looks at disks without a script=.
-  BEFORE=$with_guest refuse 'script: .*domain [0-9]+ \(ex\)' "$(disk xvda w "$IMAGES/e.img")"
+  BEFORE=$with_guest refuse 'xen-blkback: .*domain [0-9]+ \(ex\)' "$(disk xvda w "$IMAGES/e.img")"
   destroy ex
   rm /etc/xen/scripts/block
   mv /etc/xen/scripts/block.xen /etc/xen/scripts/block
