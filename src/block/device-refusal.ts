@@ -1,8 +1,8 @@
-import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { type Devnum, devnumFromStat, formatDevnum } from '../linux/devnum.js';
 import { SystemError } from '../linux/errno.js';
 import type { OwnedFd } from '../linux/fd.js';
+import { readMemoryLink } from '../linux/memory-file.js';
 import { BlockError } from './block-error.js';
 
 const NO_MEDIUM = 'there is no medium in the drive';
@@ -77,7 +77,7 @@ export function explainRefusal(node: OwnedFd, error: unknown): unknown {
 /** What the kernel calls a device; empty where it has none of that number. */
 export function deviceName(devnum: Devnum): string {
   try {
-    return basename(readlinkSync(`/sys/dev/block/${formatDevnum(devnum)}`));
+    return basename(readMemoryLink(`/sys/dev/block/${formatDevnum(devnum)}`) ?? '');
   } catch {
     return '';
   }

@@ -6,7 +6,7 @@ import type { OwnedFd } from '../linux/fd.js';
 import { getLoopStatus, type LoopStatus } from '../linux/loop-ioctl.js';
 import { findBlock, readAttribute, readDevnum, type SysfsBlock } from '../linux/sysfs.js';
 import { BlockError } from './block-error.js';
-import { isUnknownToDevice, oldKernel } from './kernel-version.js';
+import { isUnknownToDevice, oldKernel } from './old-kernel.js';
 
 /**
  * What the kernel says of an open block device. While the descriptor is open the number belongs to

@@ -1,3 +1,4 @@
+import { ERRNO } from '../util/errno.js';
 import { type Devnum, formatDevnum } from './devnum.js';
 import { callMapper } from './dm-control.js';
 import {
@@ -134,7 +135,7 @@ export async function resizeMapper(
     dataSize: USUAL_REPLY,
     signal,
   });
-  if (table === undefined) throw SystemError.fromErrno('resize', describe({ name }), 22);
+  if (table === undefined) throw SystemError.fromErrno('resize', describe({ name }), ERRNO.EINVAL);
   try {
     await loadMapperTable(name, { ...table, sectors }, signal);
   } finally {

@@ -1,3 +1,4 @@
+import { ERRNO } from '../util/errno.js';
 import { blockingCall } from './blocking.js';
 import { DM_FLAG, type DmReply, decodeDmReply } from './dm-ioctl.js';
 import { isSystemError, SystemError } from './errno.js';
@@ -41,7 +42,8 @@ export async function callMapper<T>(call: DmCall<T>): Promise<T> {
       // A table may have a key in it.
       buffer.fill(0);
     }
-    if (size >= LARGEST_REPLY) throw SystemError.fromErrno(call.request.name, call.object, 7);
+    if (size >= LARGEST_REPLY)
+      throw SystemError.fromErrno(call.request.name, call.object, ERRNO.E2BIG);
   }
 }
 
@@ -50,7 +52,7 @@ function encode<T>({ encode, request, object }: DmCall<T>, size: number): Buffer
     return encode(size);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw SystemError.fromErrno(request.name, object, 36);
+    throw SystemError.fromErrno(request.name, object, ERRNO.ENAMETOOLONG);
   }
 }
 

@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync } from 'node:fs';
+import { ERRNO } from '../util/errno.js';
 import { closeDescriptor, isHeldBack } from './blocking.js';
 import { SystemError } from './errno.js';
 import {
@@ -72,7 +73,8 @@ export class OwnedFd implements AsyncDisposable {
 
   /** The number, while it is open. */
   get fd(): number {
-    if (this.#fd < 0) throw SystemError.fromErrno('use', `${this.name} (already closed)`, 9);
+    if (this.#fd < 0)
+      throw SystemError.fromErrno('use', `${this.name} (already closed)`, ERRNO.EBADF);
     return this.#fd;
   }
 

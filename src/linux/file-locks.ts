@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { ERRNO } from '../util/errno.js';
 import { type Devnum, parseDevnum } from './devnum.js';
 import { SystemError } from './errno.js';
+import { readMemoryFile } from './memory-file.js';
 
 /** A record lock (fcntl(2)) that some process has on a file. */
 export interface FileLock {
@@ -21,11 +22,9 @@ export interface FileLock {
  */
 export function readFileLocks(): FileLock[] {
   const path = '/proc/locks';
-  try {
-    return parseFileLocks(readFileSync(path, 'latin1'));
-  } catch (error) {
-    throw SystemError.fromNode('read', path, error);
-  }
+  const text = readMemoryFile(path);
+  if (text === undefined) throw SystemError.fromErrno('read', path, ERRNO.ENOENT);
+  return parseFileLocks(text);
 }
 
 const LINE =

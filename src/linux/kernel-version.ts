@@ -14,8 +14,11 @@ export function tellsLoopsApart(version: string): boolean {
   return major > 6 || (major === 6 && (minor >= 5 || (minor === 1 && patch >= 39)));
 }
 
+/** What the kernel that runs calls itself, as `uname -r` prints it. */
+export const KERNEL_RELEASE: string = readUname('osrelease');
+
 /** The version of the kernel that runs. */
-export const KERNEL_VERSION: string = kernelVersion(readUname('osrelease'), readUname('version'));
+export const KERNEL_VERSION: string = kernelVersion(KERNEL_RELEASE, readUname('version'));
 
 /** What uname(2) says: `release` and `version` there. */
 function readUname(name: 'osrelease' | 'version'): string {

@@ -1,11 +1,12 @@
+import { ERRNO } from '../util/errno.js';
 import { loadAddon } from './addon.js';
 import { SystemError } from './errno.js';
 
 // sysfs and procfs are memory: what is read of them is read at once. Through Node's thread pool each of
 // the calls of a read costs many times its own time, and Node's synchronous functions make six of them.
 
-/** ENOENT, ENXIO, ENODEV, ENOTDIR: of something that is not there, or is just going away. */
-const ABSENT: readonly number[] = [-2, -6, -19, -20];
+/** Of something that is not there, or is just going away; negative, as the addon answers. */
+const ABSENT: readonly number[] = [-ERRNO.ENOENT, -ERRNO.ENXIO, -ERRNO.ENODEV, -ERRNO.ENOTDIR];
 
 /**
  * The text of a file in sysfs or procfs; `undefined` where there is none, or not any more. Throws

@@ -1,3 +1,4 @@
+import { ERRNO } from '../util/errno.js';
 import { type Devnum, parseDevnum } from './devnum.js';
 import { SystemError } from './errno.js';
 import { readMemoryFile } from './memory-file.js';
@@ -84,7 +85,7 @@ export function parseSwaps(text: string): string[] {
 /** At once: it is memory, and a trip through the thread pool for each of its calls would cost more. */
 function readTable(path: string): string {
   const text = readMemoryFile(path);
-  if (text === undefined) throw SystemError.fromErrno('read', path, 2);
+  if (text === undefined) throw SystemError.fromErrno('read', path, ERRNO.ENOENT);
   return text;
 }
 

@@ -1,5 +1,6 @@
 import { constants, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { ERRNO } from '../util/errno.js';
 import { decodePath, encodePath } from '../util/path-bytes.js';
 import type { SyscallArgument } from './addon.js';
 import { blockingCall, closeDescriptor } from './blocking.js';
@@ -45,7 +46,7 @@ export async function walk(
       const link = isEnd ? undefined : await readLinkOrClose(next, place, request);
       if (link !== undefined && request.symlinks === false) {
         await closeDescriptor(next, request.object);
-        throw SystemError.fromErrno('openat2', request.object, 40);
+        throw SystemError.fromErrno('openat2', request.object, ERRNO.ELOOP);
       }
       if (link === undefined) {
         await closeDescriptor(here, request.object);
@@ -53,7 +54,7 @@ export async function walk(
         continue;
       }
       await closeDescriptor(next, request.object);
-      if (++links > MOST_LINKS) throw SystemError.fromErrno('open', request.object, 40);
+      if (++links > MOST_LINKS) throw SystemError.fromErrno('open', request.object, ERRNO.ELOOP);
       rest.unshift(...split(link));
       if (!link.startsWith('/')) continue;
       await closeDescriptor(here, request.object);

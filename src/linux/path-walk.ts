@@ -1,4 +1,5 @@
 import { constants } from 'node:fs';
+import { ERRNO } from '../util/errno.js';
 import { blockingCall, closeDescriptor } from './blocking.js';
 import { SystemError } from './errno.js';
 import { isAnyPlaceClosed } from './hung-calls.js';
@@ -17,7 +18,7 @@ const RESOLVE_NO_SYMLINKS = 4n;
  * does is not taken for it. Throws as `blockingCall` does.
  */
 export async function openPath(path: string, flags: number, request: OpenRequest): Promise<number> {
-  if (path.includes('\0')) throw SystemError.fromErrno('open', request.object, 22);
+  if (path.includes('\0')) throw SystemError.fromErrno('open', request.object, ERRNO.EINVAL);
   if (!isAnyPlaceClosed()) return await openDirectly(path, flags, request);
   const node = await walk(path, flags, request);
   // Of a symbolic link that is not followed there is nothing more to be opened.

@@ -1,5 +1,6 @@
 import { type Dirent, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { ERRNO } from '../util/errno.js';
 import { decodePath } from '../util/path-bytes.js';
 import { type Devnum, formatDevnum, parseDevnum } from './devnum.js';
 import { SystemError, throwShortage } from './errno.js';
@@ -19,7 +20,7 @@ export interface SysfsBlock {
 export function findBlock(devnum: Devnum): SysfsBlock {
   const block = lookUpBlock(devnum);
   if (block !== undefined) return block;
-  throw SystemError.fromErrno('open', blockLink(devnum), 2);
+  throw SystemError.fromErrno('open', blockLink(devnum), ERRNO.ENOENT);
 }
 
 /** The same; `undefined` where the kernel has none. */

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { type Devnum, formatDevnum } from './devnum.js';
+import { readMemoryFile } from './memory-file.js';
 
 /** What udev has recorded of a block device when it last ran its rules for it (sd-device.c, v252). */
 export interface UdevEntry {
@@ -12,7 +12,8 @@ export interface UdevEntry {
 /** Reads udev's entry of a block device, from memory; `undefined` where there is none, or no udev. */
 export function readUdevEntry(devnum: Devnum): UdevEntry | undefined {
   try {
-    return parseUdevEntry(readFileSync(`/run/udev/data/b${formatDevnum(devnum)}`, 'utf8'));
+    const text = readMemoryFile(`/run/udev/data/b${formatDevnum(devnum)}`);
+    return text === undefined ? undefined : parseUdevEntry(text);
   } catch {
     return undefined;
   }

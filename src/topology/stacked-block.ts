@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { type Devnum, devnumKey, formatDevnum, parseDevnum } from '../linux/devnum.js';
 import { SystemError } from '../linux/errno.js';
 import { isInMemory, readMemoryFile, readMemoryLink } from '../linux/memory-file.js';
+import { ERRNO } from '../util/errno.js';
 import { readAttributeText as read, readText } from './attribute-text.js';
 import { readWwid } from './wwid.js';
 
@@ -166,7 +167,7 @@ export function listBoundLoops(readers: boolean): Devnum[] {
 export function readPartitionList(): string {
   const path = '/proc/partitions';
   const text = readMemoryFile(path);
-  if (text === undefined) throw SystemError.fromErrno('read', path, 2);
+  if (text === undefined) throw SystemError.fromErrno('read', path, ERRNO.ENOENT);
   return text;
 }
 

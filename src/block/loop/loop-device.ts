@@ -10,13 +10,14 @@ import {
   type LoopConfig,
 } from '../../linux/loop-ioctl.js';
 import { findBlock, readAttribute, readDevnum } from '../../linux/sysfs.js';
+import { ERRNO } from '../../util/errno.js';
 import { handOver } from '../../util/hand-over.js';
 import { retry } from '../../util/retry.js';
 import { BlockDevice } from '../block-device.js';
 import { BlockError } from '../block-error.js';
 import { openDeviceNode } from '../device-node.js';
 import { type DeviceIdentity, identify } from '../identity.js';
-import { explainUnknown } from '../kernel-version.js';
+import { explainUnknown } from '../old-kernel.js';
 import { type BackingFile, type FileWindow, openBackingFile } from './backing-file.js';
 import { type FreeLoopOptions, FreeLoopSearch, openLoopControl } from './free-loop.js';
 
@@ -127,7 +128,7 @@ async function openLoop(number: number, { writable, signal }: LoopOptions): Prom
   const devnum = readDevnum(`/sys/block/loop${number}`);
   const path = `/dev/loop${number}`;
   // It has been taken away again.
-  if (devnum === undefined) throw SystemError.fromErrno('open', path, 6);
+  if (devnum === undefined) throw SystemError.fromErrno('open', path, ERRNO.ENXIO);
   return await openDeviceNode(path, devnum, writable ? O_RDWR : O_RDONLY, signal);
 }
 

@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { throwShortage } from '../../linux/errno.js';
+import { readdirSync } from 'node:fs';
+import { isInMemory } from '../../linux/memory-file.js';
+import { readAttribute } from '../../linux/sysfs.js';
 
 /** So many are looked at: each costs some calls, and few are tried. */
 const MOST_SPARES = 16;
@@ -30,18 +31,12 @@ export function listSpareLoops(isTaken: (number: number) => boolean): SpareLoop[
 
 /** Whether a loop device is unbound, and has been since it was seen. */
 export function isStillSpare({ number, diskseq }: SpareLoop): boolean {
-  const isBound = existsSync(`/sys/block/loop${number}/loop/backing_file`);
+  const isBound = isInMemory(`/sys/block/loop${number}/loop/backing_file`);
   return !isBound && diskseq !== '' && readDiskseq(number) === diskseq;
 }
 
 function readDiskseq(number: number): string {
-  const path = `/sys/block/loop${number}/diskseq`;
-  try {
-    return readFileSync(path, 'latin1').trimEnd();
-  } catch (error) {
-    throwShortage('open', path, error);
-    return '';
-  }
+  return readAttribute(`/sys/block/loop${number}`, 'diskseq') ?? '';
 }
 
 function shuffle(numbers: number[]): number[] {

@@ -1,14 +1,9 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { basename } from 'node:path';
-import { pause } from '../../../src/util/retry.js';
 import { runClient, startDaemon } from '../../bed/daemon.js';
 import { attachLoop } from '../../bed/images.js';
 import { dmsetup, linear } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
-import { withMapper } from '../mapper/bench.js';
+import { beginHangingWrite, withMapper } from '../mapper/bench.js';
 
 /** The client must not do it itself. */
 const WITHOUT_NODE = { PATH: '/nonexistent' };
@@ -30,15 +25,7 @@ describe('A mapper device that is suspended for good, and another program that w
       await using _resumed = {
         [Symbol.asyncDispose]: async () => void (await dmsetup('resume', bottom.name)),
       };
-      const write = spawn(
-        'dd',
-        ['if=/dev/zero', `of=${top.kernelPath}`, 'oflag=direct', 'count=1'],
-        { stdio: 'ignore' },
-      );
-      const written = once(write, 'exit');
-      const inFlight = (): string =>
-        readFileSync(`/sys/block/${basename(top.kernelPath)}/inflight`, 'utf8');
-      while (/^\s*0\s+0\s*$/.test(inFlight())) await pause(20);
+      const { written } = await beginHangingWrite(top.kernelPath);
       // It waits for the write, and cannot be killed.
       const waiting = dmsetup('suspend', top.name);
       for (const params of [

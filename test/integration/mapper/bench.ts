@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { errorCode } from '../../../src/errors.js';
 import { pause } from '../../../src/util/retry.js';
 import type { BlkbackBehaviour } from '../../bed/blkback.js';
@@ -179,4 +180,20 @@ export function dmsetupNow(...args: string[]): string {
 export function swapTable(name: string, table: string, ...options: string[]): void {
   dmsetupNow('load', name, '--table', table, ...options);
   dmsetupNow('resume', name);
+}
+
+/**
+ * Begins a write to a mapper device that cannot be finished, as a device below is suspended: an exchange of
+ * its table waits for it. Resolves when the write is under way, with its end.
+ */
+export async function beginHangingWrite(
+  path: string,
+): Promise<{ readonly written: Promise<unknown> }> {
+  const write = spawn('dd', ['if=/dev/zero', `of=${path}`, 'oflag=direct', 'count=1'], {
+    stdio: 'ignore',
+  });
+  const written = once(write, 'exit');
+  const inFlight = (): string => readFileSync(`/sys/block/${basename(path)}/inflight`, 'utf8');
+  while (/^\s*0\s+0\s*$/.test(inFlight())) await pause(20);
+  return { written };
 }

@@ -1,8 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { basename } from 'node:path';
 import { openExport } from '../../../src/block/open-export.js';
 import {
   listMappers,
@@ -15,7 +11,7 @@ import { pause } from '../../../src/util/retry.js';
 import { dmsetup, linear } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import { request } from '../block/workshop.js';
-import { withMapper } from './bench.js';
+import { beginHangingWrite, withMapper } from './bench.js';
 
 describe('A mapper device that is suspended for good', () => {
   before(function () {
@@ -32,16 +28,7 @@ describe('A mapper device that is suspended for good', () => {
       await using _resumed = {
         [Symbol.asyncDispose]: async () => void (await dmsetup('resume', bottom.name)),
       };
-      // It takes a write that cannot be finished, which an exchange of its table waits for.
-      const write = spawn(
-        'dd',
-        ['if=/dev/zero', `of=${top.kernelPath}`, 'oflag=direct', 'count=1'],
-        { stdio: 'ignore' },
-      );
-      const written = once(write, 'exit');
-      const inFlight = () =>
-        readFileSync(`/sys/block/${basename(top.kernelPath)}/inflight`, 'utf8');
-      while (/^\s*0\s+0\s*$/.test(inFlight())) await pause(20);
+      const { written } = await beginHangingWrite(top.kernelPath);
       const reason = new Error('the deadline passed');
       const controller = new AbortController();
       const [major, minor] = bottom.devnum.split(':').map((hex) => Number.parseInt(hex, 16));

@@ -1,6 +1,7 @@
 import { getDiskseq } from '../linux/block-ioctl.js';
 import { isIoctlUnknown, isSystemError, type SystemError } from '../linux/errno.js';
 import type { OwnedFd } from '../linux/fd.js';
+import { KERNEL_RELEASE } from '../linux/kernel-version.js';
 import { BlockError } from './block-error.js';
 
 /**
@@ -13,9 +14,8 @@ export function isUnknownToDevice(error: unknown): error is SystemError {
 
 /** The error of a kernel that is too old for this program. */
 export function oldKernel(device: OwnedFd, cause: SystemError): BlockError {
-  const { release } = process.getBuiltinModule('node:os');
   return new BlockError(
-    `Linux 5.15 or later is needed, and this is ${release()}: it does not know ${cause.syscall} (tried on ${device.name})`,
+    `Linux 5.15 or later is needed, and this is ${KERNEL_RELEASE}: it does not know ${cause.syscall} (tried on ${device.name})`,
     { code: 'ENODISKSEQ', errno: cause.errno, syscall: cause.syscall, cause },
   );
 }
