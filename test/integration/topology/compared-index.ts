@@ -12,6 +12,8 @@ import { devnumOfNode } from './changing-storage.js';
 export class EditedEvents implements UeventSource {
   readonly #socket: UeventSource;
   #kept: Uevent[] = [];
+  /** How many of them were kept at the last mark. */
+  #marked = 0;
   #overrun = false;
 
   constructor() {
@@ -20,10 +22,17 @@ export class EditedEvents implements UeventSource {
     this.#socket = socket;
   }
 
-  /** As if the kernel had told nothing of this device since the last call. */
+  /** What the kernel has told up to now stays told. */
+  mark(): void {
+    this.#fetch();
+    this.#marked = this.#kept.length;
+  }
+
+  /** As if the kernel had told nothing of this device since the last mark. */
   suppress(devnum: Devnum): void {
     this.#fetch();
-    this.#kept = this.#kept.filter((event) => devnumKey(event.devnum) !== devnumKey(devnum));
+    const since = this.#kept.splice(this.#marked);
+    this.#kept.push(...since.filter((event) => devnumKey(event.devnum) !== devnumKey(devnum)));
   }
 
   /** As if there had been no room for some. */
@@ -35,6 +44,7 @@ export class EditedEvents implements UeventSource {
     this.#fetch();
     const events = this.#kept;
     this.#kept = [];
+    this.#marked = 0;
     if (!this.#overrun) return events;
     this.#overrun = false;
     return 'overrun';

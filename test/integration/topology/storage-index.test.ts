@@ -170,10 +170,12 @@ describe('StorageIndex over loop devices', function () {
       const kind = dice.choose(['rebind', 'rebind', 'exchange', 'move', 'add', 'resize', 'delete']);
       const number = 1 + dice.below(2);
       let tellsNothing = false;
+      compared.events.mark();
       if (kind === 'rebind') {
         await loop.clear();
         // Devices above keep it open: then it is bound to the old file still.
         if (!(await loop.rebind(target, { readOnly, offset, size }))) {
+          compared.events.mark();
           const other = await ChangingLoop.bind(target, { readOnly, offset, size });
           made.push(other);
           loops[at] = other;

@@ -159,6 +159,7 @@ describe('StorageIndex over mapper devices', function () {
         }
       } else if (kind === 'move') {
         const moved = dice.choose(loops);
+        compared.events.mark();
         await moved.move(dice.below(16) * 4096, 0);
         if (dice.once(2)) compared.events.suppress(moved.devnum);
       } else if (kind === 'part') {
