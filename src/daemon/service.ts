@@ -1,4 +1,4 @@
-import { errorMessage } from '../errors.js';
+import { errorCode, errorMessage } from '../errors.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { otherDiskError } from '../hotplug/other-disk.js';
 import { reportFailure } from '../hotplug/report.js';
@@ -73,9 +73,7 @@ export class Service {
     await this.#start.wait(START_PATIENCE_MS);
     const [jobs, store] = [this.#jobs, this.#store];
     if (jobs === undefined || store === undefined) {
-      throw new HotplugError('the daemon has no connection to xenstored', {
-        code: 'EUNAVAILABLE',
-      });
+      throw unavailable('the daemon has no connection to xenstored');
     }
     await requireOwnDomain(store, named);
     if (vbd === undefined) {
@@ -83,7 +81,11 @@ export class Service {
       await reportFailure(store, named, error, {}).catch(() => undefined);
       throw error;
     }
-    await jobs[action](vbd);
+    try {
+      await jobs[action](vbd);
+    } catch (error) {
+      throw mayBeDoneElsewhere(error) ? unavailable(errorMessage(error), error) : error;
+    }
     await tellXapi(store, vbd, action === 'add', {});
   }
 
@@ -161,6 +163,17 @@ export class Service {
       await atMost(ABANDON_MS, watch.stop());
     }
   }
+}
+
+/** The client does the work itself then. */
+function unavailable(message: string, cause?: unknown): HotplugError {
+  return new HotplugError(message, { code: 'EUNAVAILABLE', cause });
+}
+
+/** The limit of open files is that of this process: another one has its own. */
+function mayBeDoneElsewhere(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return errorCode(error) === 'EMFILE' || mayBeDoneElsewhere(error.cause);
 }
 
 async function drain(jobs: VbdJobs): Promise<void> {
