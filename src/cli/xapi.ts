@@ -1,5 +1,5 @@
 import { HotplugError } from '../hotplug/hotplug-error.js';
-import { tellXapi, writePrefixedStatus } from '../hotplug/xapi.js';
+import { tellingXapi, writePrefixedStatus } from '../hotplug/xapi.js';
 import { syslog } from '../linux/syslog.js';
 import { quote, toOneLine } from '../util/one-line.js';
 import { add } from './add.js';
@@ -11,26 +11,21 @@ const LOG_INFO = 6;
 
 /** `add` of a hotplug script, for every toolstack. */
 export async function addForToolstack(context: Context): Promise<Outcome> {
-  const outcome = prefix() === undefined ? await add(context) : await writeStatus(context, true);
-  if (prefix() === undefined) await tell(context, true);
-  return outcome;
+  if (prefix() !== undefined) return await writeStatus(context, true);
+  const { store, vbd, signal } = context;
+  return await tellingXapi(store, vbd, true, { signal }, () => add(context));
 }
 
 /** `remove` of a hotplug script, for every toolstack. */
 export async function removeForToolstack(context: Context): Promise<Outcome> {
   if (prefix() !== undefined) return await writeStatus(context, false);
-  const outcome = await remove(context);
-  await tell(context, false);
-  return outcome;
+  const { store, vbd, signal } = context;
+  return await tellingXapi(store, vbd, false, { signal }, () => remove(context));
 }
 
 /** `change`, which only xapi calls: it is logged. */
 export function logChange(): void {
   syslog(LOG_INFO, `${toOneLine(process.env.XENBUS_PATH ?? 'no XENBUS_PATH')}: change`);
-}
-
-function tell({ store, vbd, signal }: Context, isAttached: boolean): Promise<void> {
-  return tellXapi(store, vbd, isAttached, { signal });
 }
 
 function prefix(): string | undefined {

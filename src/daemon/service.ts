@@ -2,7 +2,7 @@ import { errorCode, errorMessage } from '../errors.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { otherDiskError } from '../hotplug/other-disk.js';
 import { reportFailure } from '../hotplug/report.js';
-import { tellXapi } from '../hotplug/xapi.js';
+import { tellingXapi } from '../hotplug/xapi.js';
 import { rememberStorage } from '../topology/remember-storage.js';
 import { monotonicMs } from '../util/clock.js';
 import { quote } from '../util/one-line.js';
@@ -82,11 +82,12 @@ export class Service {
       throw error;
     }
     try {
-      await jobs[action](vbd);
+      await tellingXapi(store, vbd, action === 'add', {}, async () => {
+        await jobs[action](vbd);
+      });
     } catch (error) {
       throw mayBeDoneElsewhere(error) ? unavailable(errorMessage(error), error) : error;
     }
-    await tellXapi(store, vbd, action === 'add', {});
   }
 
   /** Whether it has a connection to xenstored that serves. */

@@ -42,16 +42,27 @@ async function readReadable(
   }
 }
 
-/** Tells xapi, if it has made the guest, that a disk is attached or that it is not. */
-export async function tellXapi(
+/**
+ * Attaches or detaches a disk by `work`, and tells xapi of it then, if xapi has made the guest. Whether it
+ * has is looked up meanwhile, so that nobody waits for that. Throws what `work` throws, and as the store
+ * does.
+ */
+export async function tellingXapi<T>(
   store: Xenstore,
   vbd: VbdPath,
   isAttached: boolean,
   options: RequestOptions,
-): Promise<void> {
-  const node = await findXapiNode(store, vbd, options);
-  if (node !== undefined)
+  work: () => Promise<T>,
+): Promise<T> {
+  const looking = findXapiNode(store, vbd, options);
+  // It is awaited below, unless the work fails.
+  looking.catch(() => undefined);
+  const result = await work();
+  const node = await looking;
+  if (node !== undefined) {
     await store.transact([setOrRemove(node, isAttached && 'online')], options);
+  }
+  return result;
 }
 
 /**

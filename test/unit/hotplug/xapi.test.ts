@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { findXapiNode, tellXapi } from '../../../src/hotplug/xapi.js';
+import { findXapiNode, tellingXapi } from '../../../src/hotplug/xapi.js';
 import { vbdPath } from '../../../src/vbd/vbd-path.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { XenstoreError } from '../../../src/xenstore/xenstore-error.js';
@@ -24,9 +24,21 @@ describe('the node of a disk for xapi', () => {
     const store = await guest(made);
     const node = `/xapi/${UUID}/hotplug/7/vbd/51712/hotplug`;
     assert.equal(await findXapiNode(store, VBD, {}), node);
-    await tellXapi(store, VBD, true, {});
+    const done = async (): Promise<string> => {
+      await assert.rejects(store.read(node), { code: 'ENOENT' });
+      return 'done';
+    };
+    assert.equal(await tellingXapi(store, VBD, true, {}, done), 'done');
     assert.equal((await store.read(node)).toString(), 'online');
-    await tellXapi(store, VBD, false, {});
+    await tellingXapi(store, VBD, false, {}, async () => {});
+    await assert.rejects(store.read(node), { code: 'ENOENT' });
+  });
+
+  it('is told nothing where the work fails', async () => {
+    const store = await guest(made);
+    const node = `/xapi/${UUID}/hotplug/7/vbd/51712/hotplug`;
+    const failing = (): Promise<void> => Promise.reject(new Error('no disk'));
+    await assert.rejects(tellingXapi(store, VBD, true, {}, failing), { message: 'no disk' });
     await assert.rejects(store.read(node), { code: 'ENOENT' });
   });
 
