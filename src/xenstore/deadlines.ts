@@ -1,4 +1,5 @@
 import { monotonicMs } from '../util/clock.js';
+import { nextTurn } from '../util/next-turn.js';
 import type { Exchange } from './exchange.js';
 
 /**
@@ -12,6 +13,7 @@ export class Deadlines {
   /** In the order in which they are due. */
   readonly #awaited = new Set<Exchange>();
   #timer: NodeJS.Timeout | undefined;
+  #hasEnded = false;
 
   constructor(timeoutMs: number, onDue: (exchange: Exchange) => void) {
     this.#timeoutMs = timeoutMs;
@@ -21,7 +23,7 @@ export class Deadlines {
   add(exchange: Exchange): void {
     exchange.deadline = monotonicMs() + this.#timeoutMs;
     this.#awaited.add(exchange);
-    this.#timer ??= setTimeout(() => this.#expire(), this.#timeoutMs);
+    this.#timer ??= setTimeout(() => void this.#expire(), this.#timeoutMs);
   }
 
   delete(exchange: Exchange): void {
@@ -31,17 +33,24 @@ export class Deadlines {
   /** Ends the timer, and returns those that were awaited. */
   end(): Exchange[] {
     clearTimeout(this.#timer);
+    this.#hasEnded = true;
     const awaited = [...this.#awaited];
     this.#awaited.clear();
     return awaited;
   }
 
-  #expire(): void {
+  /**
+   * Timers come before what has arrived (libuv, uv_run): after a time in which this process did not run,
+   * suspended or without a processor, the replies are there, and are to be read first.
+   */
+  async #expire(): Promise<void> {
+    await nextTurn();
     this.#timer = undefined;
+    if (this.#hasEnded) return;
     const now = monotonicMs();
     for (const exchange of this.#awaited) {
       if (exchange.deadline > now) {
-        this.#timer ??= setTimeout(() => this.#expire(), exchange.deadline - now);
+        this.#timer = setTimeout(() => void this.#expire(), exchange.deadline - now);
         return;
       }
       this.#onDue(exchange);

@@ -148,6 +148,22 @@ describe('A client of a xenstored that misbehaves', () => {
     assert.equal(String(await store.read('quick')), 'of quick');
   });
 
+  it('takes an answer that came while this process did not run', async () => {
+    const stop = (ms: number): unknown =>
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+    const behave: Behaviour = (socket, requests) => {
+      for (const request of requests) {
+        socket.write(answer(request).subarray(0, 18));
+        stop(TIMEOUT_MS / 3);
+        socket.write(answer(request).subarray(18));
+        stop(TIMEOUT_MS);
+      }
+    };
+    await using xenstored = await startFalseXenstored(behave);
+    await using store = await xenstored.connect({ requestTimeoutMs: TIMEOUT_MS });
+    assert.equal(String(await store.read('a')), 'of a');
+  });
+
   it('rejects everything in time when it says nothing at all', async () => {
     await using xenstored = await startFalseXenstored(() => {});
     await using store = await xenstored.connect({ requestTimeoutMs: TIMEOUT_MS });
