@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { needs } from '../../bed/needs.js';
+import { deleteVbd } from '../../bed/toolstack.js';
+import { assertSpent, logLines, onlyLine, refusedByScript, release, SHORT_MS } from './refusals.js';
+import { beforeWriting, failure, MARKER, on, only } from './stage.js';
+
+describe('bad input', () => {
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  describe('of blkback:', () => {
+    for (const guise of ['stock', 'diskseq'] as const) {
+      it(
+        `a ${guise} one has not opened the device at the deadline: it may yet, and is given the time`,
+        on({ guise, noOpen: true }, async (stage) => {
+          const vbd = await stage.vbd(stage.image());
+          const start = performance.now();
+          const error = await failure('ETIMEDOUT', stage.attach(vbd, { timeoutMs: SHORT_MS }));
+          assertSpent(start);
+          assert.match(error.message, /waiting for blkback to open \/dev\/loop\d+/);
+          await stage.assertKept(vbd, error, only(stage.loops()));
+          // The end of the vbd has been asked for, and that is what the next one meets.
+          const { status, stderr, milliseconds } = await stage.script(vbd, 'add');
+          assert.equal(status, 1);
+          assert.match(stderr, /state 5 \(Closing\)/);
+          assert.ok(milliseconds < 3000, `${milliseconds} ms`);
+          // It is decided by the end of the vbd.
+          await deleteVbd(stage.store, vbd);
+          await stage.logged(vbd, 'removed');
+          stage.assertNothingLeft();
+        }),
+      );
+    }
+
+    it(
+      'its error has 4000 bytes and many lines: hotplug-error is one short line',
+      on({ hold: true }, async (stage) => {
+        const vbd = await stage.vbd(stage.image());
+        const text = `19 ${'creating\nvbd \u0007structure '.repeat(150)}`.slice(0, 4000);
+        const attempt = failure('EBLKBACK', stage.attach(vbd));
+        await stage.logged(vbd, 'physical-device');
+        await stage.store.write(vbd.errorPath, text);
+        const error = await attempt;
+        assert.match(error.message, /19 creating/);
+        assert.ok(error.message.length < 500, `${error.message.length} characters`);
+        assert.doesNotMatch(error.message, /\p{Cc}/u);
+        await stage.assertTakenBack(vbd, error);
+        await release(stage, vbd);
+      }),
+    );
+  });
+
+  describe('a backend that is not there', () => {
+    it(
+      'is an error, and is not made by reporting it',
+      on({}, async (stage) => {
+        const path = 'backend/vbd/99/51712';
+        await failure('EBACKEND', stage.attach(path));
+        const { status, stderr } = await stage.script(path, 'add');
+        assert.equal(status, 1);
+        assert.match(stderr, /^xen-blkback: there is no backend backend\/vbd\/99\/51712 [^\n]*\n$/);
+        assert.equal(onlyLine(stage), stderr.replace('xen-blkback: ', '').trim());
+        assert.equal(await stage.exists('backend/vbd/99'), false);
+      }),
+    );
+
+    it(
+      'because it was removed while the device was being opened: it is not brought back',
+      on({}, async (stage) => {
+        const vbd = await stage.vbd(stage.image());
+        const store = beforeWriting(stage.store, 'physical-device', () => stage.delete(vbd));
+        await failure('EGONE', stage.attachThrough(store, vbd));
+        assert.equal(await stage.exists(vbd.backendPath), false);
+        stage.assertNothingLeft();
+      }),
+    );
+
+    for (const guise of ['stock', 'diskseq'] as const) {
+      it(
+        `because it was removed while a ${guise} blkback opened the device: it is not brought back`,
+        on({ guise, hold: true }, async (stage) => {
+          const vbd = await stage.vbd(stage.image());
+          const attempt = failure('EGONE', stage.attach(vbd));
+          await stage.logged(vbd, 'physical-device');
+          await deleteVbd(stage.store, vbd);
+          await attempt;
+          assert.equal(await stage.exists(vbd.backendPath), false);
+          // The open is under way, and meets the device that was meant.
+          stage.blkback.kill('SIGUSR1');
+          assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
+          await stage.logged(vbd, 'closed');
+          stage.assertNothingLeft();
+        }),
+      );
+    }
+
+    it(
+      'any more when blkback is late to be ready: it is not brought back',
+      on({ noProbe: true }, async (stage) => {
+        const vbd = await stage.create(stage.image());
+        const attempt = stage.attach(vbd, {
+          onStep: (step) => step === 'planned' && void stage.delete(vbd),
+        });
+        await failure('EBACKEND', attempt);
+        assert.equal(await stage.exists(vbd.backendPath), false);
+        stage.assertNothingLeft();
+      }),
+    );
+  });
+
+  describe('of the environment:', () => {
+    const CALLS: readonly (readonly [name: string, env: NodeJS.ProcessEnv, says: RegExp])[] = [
+      ['XENBUS_PATH is missing', { XENBUS_PATH: undefined }, /no vbd is named.*XENBUS_PATH/],
+      ['XENBUS_PATH is empty', { XENBUS_PATH: '' }, /no vbd is named/],
+      ['XENBUS_PATH is nonsense', { XENBUS_PATH: '../../etc\nx' }, /is no backend path of a vbd/],
+      ['XENBUS_PATH is that of a frontend', { XENBUS_PATH: 'device/vbd/1' }, /no backend path/],
+      ['XENBUS_TYPE is vif', { XENBUS_TYPE: 'vif' }, /XENBUS_TYPE is "vif"/],
+      ['XENBUS_BASE_PATH is nonsense', { XENBUS_BASE_PATH: 'x' }, /XENBUS_BASE_PATH is "x"/],
+    ];
+    for (const [name, env, says] of CALLS) {
+      it(
+        name,
+        on({}, async (stage) => {
+          const vbd = await stage.vbd(stage.image());
+          const before = await stage.directory(vbd);
+          for (const action of ['add', 'remove']) {
+            const { status, stdout, stderr } = await stage.script(vbd, action, env);
+            assert.deepEqual([status, stdout], [1, '']);
+            assert.match(stderr, /^xen-blkback: [^\n]+\n$/);
+            assert.match(stderr, says);
+          }
+          assert.equal(logLines(stage).length, 2);
+          assert.deepEqual(await stage.directory(vbd), before);
+          stage.assertNothingLeft();
+        }),
+      );
+    }
+
+    for (const [variable, value] of [
+      ['XEN_BLKBACK_TIMEOUT', 'soon'],
+      ['XEN_BLKBACK_UAPI', 'both'],
+      ['XEN_BLKBACK_RUN_DIR', 'run'],
+    ] as const) {
+      it(
+        `${variable}=${value}: the toolstack is told as well`,
+        on({}, async (stage) => {
+          const vbd = await stage.vbd(stage.image());
+          await refusedByScript(stage, vbd, new RegExp(`"${value}"`), { [variable]: value });
+        }),
+      );
+    }
+  });
+});
