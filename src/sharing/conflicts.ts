@@ -14,6 +14,13 @@ import type { Xenstore } from '../xenstore/xenstore.js';
 import type { ExportUse } from './export-use.js';
 import { findGuestUses, type GuestUse, isStale } from './guest-uses.js';
 import { mayShare } from './matrix.js';
+import {
+  findPendingUses,
+  isOpenFor,
+  listPendingOpens,
+  type PendingOpen,
+  unexplainedOpens,
+} from './pending-opens.js';
 import { compareVms, readDomains, type SameVmRule } from './same-vm.js';
 
 /** A use that forbids the export. */
@@ -24,6 +31,8 @@ export interface SharingContext {
   readonly store: Xenstore;
   readonly uses: VbdUses;
   readonly surroundings: Surroundings;
+  /** Where it is locked what blkback may still open. */
+  readonly runDirectory: string;
   /** The vbd that is being attached: what stands there already is its own. */
   readonly own: VbdPath | undefined;
   readonly sameVm: SameVmRule;
@@ -48,6 +57,8 @@ export async function* findConflicts(
   if (!readers && mayShare(wanted.sharing, wanted.access, 'read-write')) return;
   const clashes = clashesWith(wanted, reach.extents);
   const known = new Set(reach.stack);
+  // Before the uses: what blkback has opened by the time of this look is found among them.
+  const pending = await listPendingOpens(context.runDirectory);
   const uses = await context.uses.list({ signal: context.signal });
   // It takes a moment for each vbd there is.
   await breathe();
@@ -75,6 +86,11 @@ export async function* findConflicts(
     if (!(await isOwnDeviceModel(image, wanted, context))) yield image;
   }
   yield* await findUnexplainedLoops(map, query);
+  const isOurs = (open: PendingOpen): boolean =>
+    (context.own !== undefined && isOpenFor(open, context.own)) ||
+    (open.domid === wanted.domid && !wanted.encrypted);
+  const unexplained = unexplainedOpens(pending, uses).filter((open) => !isOurs(open));
+  yield* await findPendingUses(map, unexplained, query);
   if (wanted.mapper === undefined) return;
   const guests = uses.filter(({ open }) => open).map(({ devnum }) => devnum);
   const opener = await findUnexplainedOpener(map, wanted.mapper, guests);

@@ -1,6 +1,6 @@
 import type { Blkback, BlkbackListener, Instance, OpenDisk } from './blkback.js';
 import type { Kernel } from './kernel/kernel.js';
-import { bytesOf, type Disk } from './kernel/nodes.js';
+import { bytesOf } from './kernel/nodes.js';
 import type { Scheduler } from './scheduler.js';
 import type { SimulatedStore } from './store.js';
 
@@ -137,8 +137,6 @@ export class Checks implements BlkbackListener {
       for (const other of known.slice(index + 1)) {
         if (other.bytes !== bytes || other.instance.domid === instance.domid) continue;
         if ((!writable && !other.writable) || this.#isAlone(other.instance)) continue;
-        const isKnown = isUnseen(disk, instance) || isUnseen(other.disk, other.instance);
-        if (isKnown && !this.#strict) continue;
         this.violate(`${instance.backend} and ${other.instance.backend} both have ${bytes}`);
       }
     }
@@ -174,14 +172,6 @@ export class Checks implements BlkbackListener {
         this.violate(`${path} is left`);
     }
   }
-}
-
-/**
- * A known limit, which docs/testing.md tells of: the nodes of a vbd have been deleted, or its device been
- * withdrawn, while blkback was opening it, so that neither XenStore nor sysfs told of it. A loop device tells.
- */
-function isUnseen({ loop }: Disk, { isGhost }: Instance): boolean {
-  return loop === undefined && isGhost;
 }
 
 /** The path in a target, of those that the schedules have. */

@@ -100,6 +100,13 @@ export const MUTANTS: readonly KnownMutant[] = [
     seed: 0,
   },
   {
+    name: 'what blkback may still open does not count',
+    file: 'sharing/conflicts.ts',
+    find: '  yield* await findPendingUses(map, unexplained, query);\n',
+    replace: '  void unexplained;\n',
+    seed: 785,
+  },
+  {
     name: 'time is never up',
     file: 'hotplug/deadline.ts',
     find: 'this.#timer = setTimeout(expire, timeoutMs - reserve);',

@@ -153,9 +153,9 @@ export class SimulatedProcess {
   #spawn({ stdio }: SpawnOptions): unknown {
     this.step();
     const holder = new SimulatedProcess(this.world, `${this.name}'s holder`);
-    const [device, directory] = stdio.slice(3).map((fd) => this.file(fd as number));
-    for (const file of [device, directory]) {
-      if (file === undefined) continue;
+    const inherited = stdio.slice(3).map((fd) => this.file(fd as number));
+    const directory = inherited[1];
+    for (const file of inherited) {
       file.references++;
       holder.addFd(file);
     }

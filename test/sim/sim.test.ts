@@ -32,6 +32,22 @@ describe('The program in a simulated world', function () {
   });
 });
 
+/** Faults that a schedule has found, and that were mended. */
+const FOUND = [
+  { seed: 785, fault: 'a vbd is deleted while blkback is opening its disk, and its add gives up' },
+  { seed: 796, fault: 'the same, where the daemon has the disk' },
+];
+
+describe('The schedule that has found it holds when', function () {
+  this.timeout(0);
+  for (const { seed, fault } of FOUND) {
+    it(fault, async () => {
+      const { violations } = await runSchedule(await bundleEngine(), seed);
+      assert.deepEqual(violations, []);
+    });
+  }
+});
+
 describe('The simulated world finds that', function () {
   this.timeout(0);
   // Which schedule finds one moves with every change of the program: by hand those are tried that are found
