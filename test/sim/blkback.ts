@@ -20,6 +20,8 @@ export interface Instance {
   isGhost: boolean;
   /** The toolstack has deleted its nodes; it may have made them anew since. */
   isDeleted: boolean;
+  /** What waits for the end of an open. */
+  onOpened: () => void;
 }
 
 /** A device that blkback has open, until it has really closed it. */
@@ -123,6 +125,7 @@ export class Blkback {
         isOrphan: false,
         isGhost: false,
         isDeleted: false,
+        onOpened: () => undefined,
       },
     };
     this.instances.set(backend, instance);
@@ -150,6 +153,7 @@ export class Blkback {
   #open(instance: Instance, mode: string): void {
     const { backend, number, entry } = instance;
     instance.isOpening = false;
+    instance.onOpened();
     const disk = number && this.#kernel.findDisk(number);
     const isRight = this.guise === 'stock' || disk?.diskseq.toString(16) === number?.diskseq;
     if (disk === undefined || !isRight) {
@@ -198,7 +202,8 @@ export class Blkback {
     instance.isEnding = true;
     const end = (): void => {
       if (instance.isOpening) {
-        this.#scheduler.after(1, end);
+        // The thread that ends it is the one that opens the device.
+        instance.onOpened = () => this.#scheduler.soon(end);
         return;
       }
       const { entry, open, backend } = instance;

@@ -19,11 +19,11 @@ async function main(): Promise<void> {
   });
   const [seed, schedules] = [Number(values.seed), Number(values.schedules)];
   if (values.mutants) return await huntAll(seed, schedules, values.mutant);
-  const start = await bundleEngine();
+  const session = await bundleEngine();
   const before = performance.now();
   let [events, ms, failures] = [0, 0, 0];
   for (let at = seed; at < seed + schedules; at++) {
-    const result = await runSchedule(start, at, { tells: values.story, strict: values.strict });
+    const result = await runSchedule(session, at, { tells: values.story, strict: values.strict });
     events += result.events;
     ms += result.ms;
     if (values.story) for (const line of result.story) console.log(line);
@@ -31,7 +31,7 @@ async function main(): Promise<void> {
     failures++;
     console.log(`seed ${at}: ${result.violations[0]}`);
     if (values['keep-going']) continue;
-    const { story } = await runSchedule(start, at, { tells: true, strict: values.strict });
+    const { story } = await runSchedule(session, at, { tells: true, strict: values.strict });
     for (const line of story.slice(-200)) console.log(line);
     break;
   }

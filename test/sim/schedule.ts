@@ -1,7 +1,7 @@
 import { Blkback } from './blkback.js';
-import type { Start } from './bundle.js';
 import { Checks } from './checks.js';
 import { Daemon } from './daemon.js';
+import type { Session } from './globals.js';
 import { Guest } from './guest.js';
 import { Kernel } from './kernel/kernel.js';
 import { KILLED, type World } from './process.js';
@@ -25,7 +25,7 @@ const [TURMOIL_MS, QUIET_MS] = [300_000, 400_000];
 
 /** Runs one schedule, which its seed determines. */
 export async function runSchedule(
-  start: Start,
+  session: Session,
   seed: number,
   { tells = false, strict = false }: { readonly tells?: boolean; readonly strict?: boolean } = {},
 ): Promise<ScheduleResult> {
@@ -36,7 +36,8 @@ export async function runSchedule(
   const store = new SimulatedStore(scheduler);
   const checks = new Checks({ scheduler, kernel, store }, strict);
   const violate = (what: string): void => checks.violate(what);
-  const world: World = { scheduler, kernel, store, start, violate, processes: new Set() };
+  session.current = undefined;
+  const world: World = { scheduler, kernel, store, session, violate, processes: new Set() };
   const guise = scheduler.random.percent(50) ? 'stock' : 'key';
   scheduler.tell('blkback', () => `is ${guise}`);
   const blkback = new Blkback(world, guise, checks);
@@ -111,7 +112,11 @@ async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<
   };
   for (const guest of guests)
     void live(guest).catch((error) => world.violate(`toolstack: ${error}`));
-  if (random.percent(10)) scheduler.after(random.fraction() * 4000, () => store.restart());
+  // Not when all is to be quiet: whoever is told of that would try again.
+  const restart = (): void => {
+    if (left > 0) store.restart();
+  };
+  if (random.percent(10)) scheduler.after(random.fraction() * 4000, restart);
   if (random.percent(30))
     scheduler.after(random.fraction() * 9000, () => replug(world, checks, blkback));
   await scheduler.run(() => left === 0 || checks.violations.length > 0, TURMOIL_MS);
