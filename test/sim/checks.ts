@@ -149,8 +149,9 @@ export class Checks implements BlkbackListener {
 
   /** A write below a backend that is gone brings it back. */
   #checkRuin(path: string): void {
+    if (!path.startsWith('backend/vbd/')) return;
     const [root, kind, domid, devid, node] = path.split('/');
-    if (root !== 'backend' || kind !== 'vbd' || node === undefined) return;
+    if (node === undefined) return;
     const backend = `${root}/${kind}/${domid}/${devid}`;
     if (this.#store.read(path) === undefined) return;
     if (this.#store.read(`${backend}/frontend`) !== undefined) return;
