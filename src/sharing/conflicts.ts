@@ -17,6 +17,7 @@ import { mayShare } from './matrix.js';
 import {
   findPendingUses,
   isOpenFor,
+  isPending,
   listPendingOpens,
   type PendingOpen,
   unexplainedOpens,
@@ -47,6 +48,19 @@ export function isDeparting(conflict: Conflict): boolean {
   return conflict.kind === 'unexplained' || (conflict.kind === 'guest' && conflict.nodesGone);
 }
 
+/**
+ * What vbds have. Where an add waits for blkback to open what it has published, it holds the device: the
+ * number is this device's, also if its sequence number has risen since.
+ */
+async function listUses(
+  pending: readonly PendingOpen[],
+  { uses, signal }: SharingContext,
+): Promise<readonly VbdUse[]> {
+  const all = await uses.list({ signal });
+  if (pending.length === 0) return all;
+  return all.map((use) => (isPending(pending, use) ? { ...use, diskseq: undefined } : use));
+}
+
 /** Finds the uses that forbid an export, guests first. Throws as the store and the kernel do. */
 export async function* findConflicts(
   wanted: ExportUse,
@@ -59,7 +73,7 @@ export async function* findConflicts(
   const known = new Set(reach.stack);
   // Before the uses: what blkback has opened by the time of this look is found among them.
   const pending = await listPendingOpens(context.runDirectory);
-  const uses = await context.uses.list({ signal: context.signal });
+  const uses = await listUses(pending, context);
   // It takes a moment for each vbd there is.
   await breathe();
   const isOwn = ({ vbd }: VbdUse): boolean =>

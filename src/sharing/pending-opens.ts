@@ -91,11 +91,18 @@ export function unexplainedOpens(
   uses: readonly VbdUse[],
 ): PendingOpen[] {
   if (pending.length === 0) return [];
-  const known = uses.map(({ vbd: { domid, devid }, ...use }) =>
-    positionOfOpen({ ...use, domid, devid }),
-  );
-  const explained = new Set(known);
+  const explained = new Set(uses.map(positionOfUse));
   return pending.filter((open) => !explained.has(positionOfOpen(open)));
+}
+
+/** Whether blkback may still open what a vbd names. Pure. */
+export function isPending(pending: readonly PendingOpen[], use: VbdUse): boolean {
+  const position = positionOfUse(use);
+  return pending.some((open) => positionOfOpen(open) === position);
+}
+
+function positionOfUse({ vbd: { domid, devid }, devnum, writable }: VbdUse): bigint {
+  return positionOfOpen({ devnum, domid, writable, devid });
 }
 
 /** Whether it is an open for this very vbd: by another add of it, or for one that was there before. */

@@ -1,5 +1,5 @@
 import type { Kernel } from './kernel/kernel.js';
-import type { Disk, VbdEntry } from './kernel/nodes.js';
+import { type Disk, LO_AUTOCLEAR, type VbdEntry } from './kernel/nodes.js';
 import type { Scheduler } from './scheduler.js';
 import type { SimulatedStore } from './store.js';
 
@@ -215,9 +215,10 @@ export class Blkback {
       // What was made anew under the same path meanwhile.
       this.#scheduler.soon(() => this.#look(backend));
       if (open === undefined) return;
-      // Nothing at all tells that a disk is open between these two, if it is neither a loop device nor of
-      // the mapper: the program cannot know, and the driver takes no time for it.
-      this.#scheduler.after(open.disk.loop === undefined ? 0 : this.#delay(2000), () => {
+      // Nothing at all tells that a disk is open between these two, if it is neither a loop device that
+      // clears itself nor of the mapper: the program cannot know, and the driver takes no time for it.
+      const tells = ((open.disk.loop?.bound?.flags ?? 0) & LO_AUTOCLEAR) !== 0;
+      this.#scheduler.after(tells ? this.#delay(2000) : 0, () => {
         this.#scheduler.tell('blkback', () => `closes ${open.disk.name}, of ${backend}`);
         this.opens.delete(open);
         this.#kernel.closeDisk(open.disk, false);

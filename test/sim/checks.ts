@@ -16,6 +16,8 @@ export class Checks implements BlkbackListener {
   readonly #opened: OpenDisk[] = [];
   readonly #strict: boolean;
   #blkback: Blkback | undefined;
+  /** Vbds that are added and removed at once: which of the two has its way is open. */
+  readonly contradicted = new Set<string>();
 
   /** @param strict where the known limits count as violations, too. */
   constructor(
@@ -48,6 +50,10 @@ export class Checks implements BlkbackListener {
   onOpen(open: OpenDisk): void {
     this.#opened.push(open);
     this.#checkBytes();
+    const { instance, disk } = open;
+    const isAlone = instance.isOrphan && this.#blkback?.guise === 'stock' && !this.#strict;
+    if (bytesOf(disk) !== undefined || isAlone) return;
+    this.violate(`${instance.backend} has ${disk.name}, on which nothing is any more`);
   }
 
   /** Another disk is at this path by now. */
@@ -95,6 +101,7 @@ export class Checks implements BlkbackListener {
     const instance = this.#blkback?.instances.get(backend);
     if (instance?.open === undefined || instance.isEnding || instance.isDeleted) return;
     if (this.#store.read(`${backend}/frontend`) === undefined) return;
+    if (this.contradicted.has(backend)) return;
     if (this.#store.read(`${backend}/physical-device`) !== undefined) {
       this.#checkTold(backend);
       return;
@@ -121,7 +128,7 @@ export class Checks implements BlkbackListener {
   /** A remove has ended with success: blkback has closed the loop device that was made for the vbd. */
   onRemoved({ backend, open }: ReturnType<Checks['lookAt']>): void {
     if (open?.disk.loop === undefined || !this.#blkback?.opens.has(open)) return;
-    if (this.#store.read(`${backend}/frontend`) === undefined) return;
+    if (open.instance.isDeleted) return;
     this.violate(`a remove of ${backend} succeeded, and blkback still has ${open.disk.name} open`);
   }
 

@@ -190,4 +190,19 @@ export const MUTANTS: readonly KnownMutant[] = [
     replace: '',
     seed: 7,
   },
+  {
+    name: 'what is open is stale when its sequence number has risen',
+    file: 'sharing/guest-uses.ts',
+    find: '  if (!open) {\n    // Either',
+    replace:
+      '  if (use.diskseq !== undefined && use.diskseq !== map.diskseq(devnum)) return undefined;\n  if (!open) {\n    // Either',
+    seed: 0,
+  },
+  {
+    name: 'opened is believed whatever it answers',
+    file: 'vbd/opened.ts',
+    find: "        if (open !== undefined) return judge(vbd, open, devnum, 'key');\n",
+    replace: "        return open === undefined ? 'key' : judge(vbd, open, devnum, 'key');\n",
+    seed: 0,
+  },
 ];

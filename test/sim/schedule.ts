@@ -67,7 +67,7 @@ function furnish(kernel: Kernel, { random }: Scheduler): void {
 
 /** Some guests come and go with a few disks that they would share. */
 async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<void> {
-  const { scheduler, store } = world;
+  const { scheduler, store, kernel } = world;
   const { random } = scheduler;
   const daemon = new Daemon(world, checks);
   const guests = Array.from(
@@ -83,10 +83,19 @@ async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<
   ];
   // All at once after the same disk, sometimes.
   const stampede = random.percent(30) ? random.pick(targets) : undefined;
+  // Whoever waits for what a guest gives back, as a guest does that is made anew under another number.
+  const heirs: ((params: string) => void)[] = [];
   const live = async (guest: Guest): Promise<void> => {
+    let params = stampede ?? random.pick(targets);
     for (let lives = random.between(1, 3); lives > 0; lives--) {
-      await guest.sleep(random.fraction() * (stampede ? 3 : random.pick([5, 500, 4000])));
-      const [params, mode] = [stampede ?? random.pick(targets), random.percent(70) ? 'w' : 'r'];
+      if (random.percent(20)) {
+        const late = guest.sleep(random.fraction() * 4000).then(() => params);
+        params = await Promise.race([new Promise<string>((resolve) => heirs.push(resolve)), late]);
+      } else {
+        await guest.sleep(random.fraction() * (stampede ? 3 : random.pick([5, 500, 4000])));
+        if (stampede === undefined && random.percent(60)) params = random.pick(targets);
+      }
+      const mode = random.percent(70) ? 'w' : 'r';
       guest.create(params, mode);
       const life = { isOver: false };
       if (random.percent(15)) {
@@ -103,6 +112,13 @@ async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<
       if (outcome === 'done' && random.percent(20)) await guest.add();
       if (outcome === 'done') await guest.sleep(random.fraction() * 3000);
       life.isOver = true;
+      const given = params;
+      const inherit = (): void => {
+        for (const heir of heirs.splice(0)) heir(given);
+      };
+      if (outcome === 'killed') inherit();
+      scheduler.after(random.fraction() * random.pick([1, 20, 200]), inherit);
+      if (random.percent(8)) await guest.remakeWhileRemoved(params, mode);
       await guest.destroy();
       // A path is used again when what was there is gone, mostly.
       const end = scheduler.now + (random.percent(85) ? 60_000 : 0);
@@ -119,6 +135,12 @@ async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<
   if (random.percent(10)) scheduler.after(random.fraction() * 4000, restart);
   if (random.percent(30))
     scheduler.after(random.fraction() * 9000, () => replug(world, checks, blkback));
+  for (let times = random.percent(20) ? 3 : 0; times > 0; times--) {
+    scheduler.after(random.fraction() * 4000, () => {
+      const disk = kernel.disks.get('sda');
+      if (disk !== undefined) kernel.renumber(disk);
+    });
+  }
   await scheduler.run(() => left === 0 || checks.violations.length > 0, TURMOIL_MS);
   for (const guest of guests) guest.deleteNodes();
   daemon.stop();
