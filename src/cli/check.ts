@@ -20,6 +20,7 @@ export async function check(
     sharing: settings.sharing,
     sameVm: settings.sameVm,
     sysfs: settings.sysfs,
+    runDirectory: settings.runDirectory,
     signal,
   });
   const gap = unreachable === undefined ? undefined : describeGap(unreachable);

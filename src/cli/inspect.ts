@@ -26,8 +26,9 @@ export async function inspect(
   const { kind, stack, holders } = await look(request);
   const refusal = await refusalOf(checkExport(request, signal));
   const domid = parseDomid(given.frontend);
-  const { sharing, sameVm, sysfs } = settings;
-  const options = { target: given.target, writable, domid, sharing, sameVm, sysfs, signal };
+  const { sharing, sameVm, sysfs, runDirectory } = settings;
+  const place = { sysfs, runDirectory, signal };
+  const options = { target: given.target, writable, domid, sharing, sameVm, ...place };
   const conflicts = refusal ? [] : (await checkSharing(store, options)).conflicts;
   const verdict = ((): Verdict => {
     if (refusal) return 'refused';

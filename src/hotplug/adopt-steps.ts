@@ -4,6 +4,7 @@ import { throwIfClosing } from '../vbd/opened.js';
 import { toPublication } from '../vbd/publish.js';
 import type { PublishedDevice } from '../vbd/published-device.js';
 import { VbdInstance } from '../vbd/vbd-instance.js';
+import { announceOpen } from './announce-open.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
 import { openPublished } from './open-published.js';
@@ -19,6 +20,7 @@ export function adoptSteps(attachment: Attachment, published: PublishedDevice): 
   return [
     pinInstance(attachment, published),
     openAgain(attachment, published),
+    announceOpen(attachment),
     adoptPublication(attachment),
     ...seeThroughSteps(attachment),
   ];

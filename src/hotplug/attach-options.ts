@@ -36,6 +36,7 @@ export type AttachStep =
   | 'opened'
   | 'checked'
   | 'recorded'
+  | 'announced'
   | 'published'
   | 'connected'
   | 'kept'

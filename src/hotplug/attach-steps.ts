@@ -12,6 +12,7 @@ import { isUnpublished, publish, toPublication } from '../vbd/publish.js';
 import { placeRecord } from '../vbd/record.js';
 import { VbdInstance } from '../vbd/vbd-instance.js';
 import { readVbdUses, type VbdUses } from '../vbd/vbd-uses.js';
+import { announceOpen } from './announce-open.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
 import { describeDevice, seeThroughSteps } from './see-through-steps.js';
@@ -29,6 +30,7 @@ export function attachSteps(attachment: Attachment): Step<AttachStep>[] {
     openDevice(attachment),
     checkSharing(attachment),
     recordUndoing(attachment),
+    announceOpen(attachment),
     publishDevice(attachment),
     ...seeThroughSteps(attachment),
   ];
@@ -129,6 +131,7 @@ function checkSharing(attachment: Attachment): Step<AttachStep> {
         store,
         uses: usesOf(attachment),
         surroundings: options.surroundings ?? unremembered,
+        runDirectory: options.runDirectory,
         own: vbd,
         sameVm: options.sameVm ?? 'check',
         signal,

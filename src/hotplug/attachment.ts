@@ -1,5 +1,6 @@
 import type { BlockDevice } from '../block/block-device.js';
 import type { PinnedPath } from '../block/open-path.js';
+import type { OwnedFd } from '../linux/fd.js';
 import type { SharingClaim } from '../sharing/claim.js';
 import type { OpenedBy } from '../vbd/opened.js';
 import type { Publication } from '../vbd/publish.js';
@@ -28,6 +29,8 @@ export class Attachment {
   openedBy: OpenedBy | undefined;
   /** blkback has the published device open and the toolstack knows: then nothing is changed. */
   isServed = false;
+  /** Says that blkback may open the device (`markPendingOpen`); a loop device of ours tells it by itself. */
+  mark: OwnedFd | undefined;
   /** What did not go as asked, although the guest has its disk; a sentence each. */
   readonly warnings: string[] = [];
   #instance: VbdInstance | undefined;

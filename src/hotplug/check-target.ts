@@ -31,6 +31,7 @@ export interface CheckOptions {
   readonly sameVm: SameVmRule;
   /** Root of sysfs, below which the xen-backend bus is looked for. */
   readonly sysfs: string;
+  readonly runDirectory: string;
   readonly signal: AbortSignal;
 }
 
@@ -51,8 +52,9 @@ const CHECKED = 'checked';
  */
 export async function checkSharing(
   store: Xenstore,
-  { target: text, writable, domid, sharing, sameVm, sysfs, signal }: CheckOptions,
+  options: CheckOptions,
 ): Promise<SharingVerdict> {
+  const { target: text, writable, domid, sharing, sameVm, runDirectory, signal } = options;
   const target = parseTarget(Buffer.from(text));
   const request = toExportRequest(target, writable, CHECKED);
   const pinned = await pinLocator(request.locator, signal);
@@ -70,9 +72,10 @@ export async function checkSharing(
     // It is not open.
     isAlone: () => false,
   };
-  const uses = readVbdUses(store, new OpenVbds(sysfs));
+  const uses = readVbdUses(store, new OpenVbds(options.sysfs));
   const surroundings = unremembered;
-  const context = { store, uses, surroundings, own: undefined, sameVm, signal };
+  const own = undefined;
+  const context = { store, uses, surroundings, runDirectory, own, sameVm, signal };
   const conflicts: { conflict: Conflict; reason: string }[] = [];
   for await (const found of findConflicts(use, await use.look(signal), context)) {
     // Where nobody can be asked about nodes, none are known to be gone.

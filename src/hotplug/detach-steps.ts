@@ -9,6 +9,7 @@ import { poll } from '../util/poll.js';
 import type { Step } from '../util/steps.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
 import { removeRecord } from '../vbd/record.js';
+import { isMadeAnew } from '../vbd/vbd-directory.js';
 import { backendNode } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { awaitMapperClosed } from './await-mapper-closed.js';
@@ -37,7 +38,7 @@ export function detachSteps(
     {
       name: 'withdrawn',
       waitsFor: 'XenStore',
-      run: () => withdraw(store, detachment, signal),
+      run: () => withdraw(store, detachment, options, signal),
     },
     {
       name: 'unbound',
@@ -73,7 +74,7 @@ export function detachSteps(
       waitsFor: 'XenStore',
       run: async () => {
         // As long as blkback has the device open, XenStore goes on saying so.
-        if (!detachment.closesWithNodes) await removeNodes(store, detachment, signal);
+        if (!detachment.closesWithNodes) await removeNodes(store, detachment, options, signal);
         removeRecord(options.runDirectory, vbd);
         return vbd.backend;
       },
@@ -88,17 +89,20 @@ export function detachSteps(
 async function withdraw(
   store: Xenstore,
   detachment: Detachment,
+  { sysfs }: DetachOptions,
   signal: AbortSignal,
 ): Promise<string> {
   const { vbd, backend, directory, open, published } = detachment;
   const answered = open !== undefined || backend.kernelError !== undefined;
   if (published === undefined || directory === undefined || answered) return '';
+  const path = backendNode(vbd, 'physical-device');
   await store.transact(
     [
-      { op: 'exists', path: vbd.backend },
-      { op: 'remove', path: backendNode(vbd, 'physical-device') },
+      { op: 'expect', path, value: backend.bytes('physical-device') },
+      { op: 'remove', path },
     ],
-    { signal },
+    // What another instance of the vbd names is its own, also if it is the same number.
+    { signal, confirm: () => !isMadeAnew(sysfs, vbd.sysfsName, directory) },
   );
   const late = AbortSignal.any([signal, AbortSignal.timeout(LATE_OPEN_MS)]);
   const resolved = async (): Promise<true | undefined> =>
@@ -177,7 +181,8 @@ async function awaitReleased(
  */
 async function removeNodes(
   store: Xenstore,
-  { vbd, backend }: Detachment,
+  { vbd, backend, directory }: Detachment,
+  { sysfs }: DetachOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const names = ['physical-device', 'diskseq'] as const;
@@ -199,6 +204,6 @@ async function removeNodes(
       ...paths.map((path, index) => ({ op: 'expect' as const, path, value: present[index] })),
       ...nodes.map((node) => ({ op: 'remove' as const, path: backendNode(vbd, node) })),
     ],
-    { signal },
+    { signal, confirm: () => !isMadeAnew(sysfs, vbd.sysfsName, directory) },
   );
 }

@@ -1,14 +1,16 @@
 import type { BlockDevice } from '../block/block-device.js';
 import { HOLDS_FOR_BLKBACK } from '../block/holders.js';
+import type { OwnedFd } from '../linux/fd.js';
 import type { VbdInstance } from '../vbd/vbd-instance.js';
 
 /**
- * Descriptor 3 is the device, 4 the pinned directory of the vbd in sysfs: waits until blkback has opened
+ * Descriptor 3 is the device, 4 the pinned directory of the vbd in sysfs, and 5, if there is one, says that
+ * blkback may open the device: waits until blkback has opened
  * a device for it, or until the kernel has no such vbd any more.
  */
 const HOLD = `
 while [ "$1" -ef /proc/self/fd/4 ] && [ ! -e /proc/self/fd/4/physical_device ]; do
-  sleep 0.2 3<&- 4<&-
+  sleep 0.2 3<&- 4<&- 5<&-
 done`;
 
 /**
@@ -16,14 +18,20 @@ done`;
  * is decided. What was made for the vbd, a loop device or a layer, would else go with the last
  * descriptor of this process, and blkback would open whatever has its number by then. Never throws: if
  * no process can be started, it is as if this one had been killed.
+ *
+ * @param mark keeps others from the device as long (`markPendingOpen`).
  */
-export function holdDevice({ fd, path }: BlockDevice, { vbd, directory }: VbdInstance): void {
+export function holdDevice(
+  { fd, path }: BlockDevice,
+  { vbd, directory }: VbdInstance,
+  mark: OwnedFd | undefined,
+): void {
   // What it is there for, as people see it in a list of processes.
   const name = `${HOLDS_FOR_BLKBACK} ${path} for ${vbd.sysfsName} until blkback has opened it`;
   // Loaded here: an add that succeeds needs no children.
   const { spawn } = process.getBuiltinModule('node:child_process');
   const child = spawn('/bin/sh', ['-c', HOLD, name, directory.path], {
-    stdio: ['ignore', 'ignore', 'ignore', fd.fd, directory.fd],
+    stdio: ['ignore', 'ignore', 'ignore', fd.fd, directory.fd, ...(mark ? [mark.fd] : [])],
     // It must survive whoever ends this process and its group.
     detached: true,
     cwd: '/',

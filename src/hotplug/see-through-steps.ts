@@ -107,6 +107,7 @@ function release(attachment: Attachment): Step<AttachStep> {
     run: async () => {
       const { device, instance } = attachment;
       await device.close();
+      await attachment.mark?.close();
       await instance[Symbol.asyncDispose]();
       return device.path;
     },

@@ -9,13 +9,13 @@ import { readFate, requestEnd } from './publication-fate.js';
  * device is held for blkback as well, and the vbd's end is asked for. Never rejects.
  */
 export async function takeBackPublication(attachment: Attachment): Promise<void> {
-  const { store, vbd, instance, publication, deadline, device } = attachment;
+  const { store, vbd, instance, publication, deadline, device, mark } = attachment;
   const signal = deadline.rollback();
   const fate = await readFate(store, instance, signal);
   if (fate === 'never') {
     await unpublish(store, vbd, publication, { signal });
     return;
   }
-  if (fate === 'pending') holdDevice(device, instance);
+  if (fate === 'pending') holdDevice(device, instance, mark);
   await requestEnd(store, vbd, publication, { signal });
 }

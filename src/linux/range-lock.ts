@@ -3,8 +3,9 @@ import { isSystemError } from './errno.js';
 import type { OwnedFd } from './fd.js';
 
 // asm-generic/fcntl.h; the same on every 64-bit platform.
+const F_OFD_GETLK = { name: 'F_OFD_GETLK', number: 36 };
 const F_OFD_SETLK = { name: 'F_OFD_SETLK', number: 37 };
-const [F_RDLCK, F_WRLCK, SEEK_SET] = [0, 1, 0];
+const [F_RDLCK, F_WRLCK, F_UNLCK, SEEK_SET] = [0, 1, 2, 0];
 // struct flock: short type, short whence, off_t start, off_t len, pid_t pid (0 for this kind of lock).
 const FLOCK_SIZE = 32;
 
@@ -14,11 +15,7 @@ const FLOCK_SIZE = 32;
  * close of it, at the latest with the process, and excludes other descriptions of the same process.
  */
 export function tryLockByte(file: OwnedFd, position: bigint, exclusive: boolean): boolean {
-  const flock = Buffer.alloc(FLOCK_SIZE);
-  flock.writeInt16LE(exclusive ? F_WRLCK : F_RDLCK, 0);
-  flock.writeInt16LE(SEEK_SET, 2);
-  flock.writeBigInt64LE(position, 8);
-  flock.writeBigInt64LE(1n, 16);
+  const flock = makeFlock(exclusive ? F_WRLCK : F_RDLCK, position, 1n);
   try {
     fcntlSync(file.fd, F_OFD_SETLK, flock, file.name);
     return true;
@@ -27,4 +24,35 @@ export function tryLockByte(file: OwnedFd, position: bigint, exclusive: boolean)
     if (isSystemError(error, 'EAGAIN', 'EACCES')) return false;
     throw error;
   }
+}
+
+/**
+ * The bytes from `first` to `last` that other open file descriptions have locked, of which each locks one
+ * byte at a time. The kernel tells of one lock at a time, and in no order (fs/locks.c, posix_test_lock).
+ */
+export function listLockedBytes(file: OwnedFd, first: bigint, last: bigint): bigint[] {
+  const found: bigint[] = [];
+  const ranges = [{ first, last }];
+  for (let range = ranges.pop(); range !== undefined; range = ranges.pop()) {
+    if (range.first > range.last) continue;
+    const flock = makeFlock(F_WRLCK, range.first, range.last - range.first + 1n);
+    fcntlSync(file.fd, F_OFD_GETLK, flock, file.name);
+    if (flock.readInt16LE(0) === F_UNLCK) continue;
+    const position = flock.readBigInt64LE(8);
+    found.push(position);
+    ranges.push(
+      { first: range.first, last: position - 1n },
+      { first: position + 1n, last: range.last },
+    );
+  }
+  return found;
+}
+
+function makeFlock(type: number, start: bigint, length: bigint): Buffer {
+  const flock = Buffer.alloc(FLOCK_SIZE);
+  flock.writeInt16LE(type, 0);
+  flock.writeInt16LE(SEEK_SET, 2);
+  flock.writeBigInt64LE(start, 8);
+  flock.writeBigInt64LE(length, 16);
+  return flock;
 }

@@ -16,8 +16,11 @@ export interface BaseLock {
   readonly exclusive: boolean;
 }
 
-/** One file for all; what is locked is a byte of it for each base. */
-const LOCK_FILE = 'sharing.lock';
+/**
+ * One file for all; what is locked is a byte of it for each base, and one for each open that blkback may
+ * still make (`markPendingOpen`).
+ */
+export const LOCK_FILE = 'sharing.lock';
 
 /**
  * Keeps others from checking and publishing an export of the same bases until it is disposed, or this
@@ -59,7 +62,8 @@ export function locksOf(extents: readonly Extent[], writes: boolean): BaseLock[]
   return [...locks].map(([key, exclusive]) => ({ key, exclusive }));
 }
 
-function openLockFile(runDirectory: string): OwnedFd {
+/** Makes it where it is missing. Throws `ELOCK`. */
+export function openLockFile(runDirectory: string): OwnedFd {
   const path = join(runDirectory, LOCK_FILE);
   try {
     if (!isInMemory(runDirectory)) mkdirSync(runDirectory, { recursive: true, mode: 0o700 });
@@ -72,7 +76,7 @@ function openLockFile(runDirectory: string): OwnedFd {
   }
 }
 
-/** FNV-1a, cut to what an off_t holds. */
+/** FNV-1a, cut to half of what an off_t holds. */
 export function positionOf(key: string): bigint {
   let hash = 0xcbf29ce484222325n;
   for (const byte of Buffer.from(key)) {

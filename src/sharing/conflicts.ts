@@ -14,6 +14,14 @@ import type { Xenstore } from '../xenstore/xenstore.js';
 import type { ExportUse } from './export-use.js';
 import { findGuestUses, type GuestUse, isStale } from './guest-uses.js';
 import { mayShare } from './matrix.js';
+import {
+  findPendingUses,
+  isOpenFor,
+  isPending,
+  listPendingOpens,
+  type PendingOpen,
+  unexplainedOpens,
+} from './pending-opens.js';
 import { compareVms, readDomains, type SameVmRule } from './same-vm.js';
 
 /** A use that forbids the export. */
@@ -24,6 +32,8 @@ export interface SharingContext {
   readonly store: Xenstore;
   readonly uses: VbdUses;
   readonly surroundings: Surroundings;
+  /** Where it is locked what blkback may still open. */
+  readonly runDirectory: string;
   /** The vbd that is being attached: what stands there already is its own. */
   readonly own: VbdPath | undefined;
   readonly sameVm: SameVmRule;
@@ -38,6 +48,19 @@ export function isDeparting(conflict: Conflict): boolean {
   return conflict.kind === 'unexplained' || (conflict.kind === 'guest' && conflict.nodesGone);
 }
 
+/**
+ * What vbds have. Where an add waits for blkback to open what it has published, it holds the device: the
+ * number is this device's, also if its sequence number has risen since.
+ */
+async function listUses(
+  pending: readonly PendingOpen[],
+  { uses, signal }: SharingContext,
+): Promise<readonly VbdUse[]> {
+  const all = await uses.list({ signal });
+  if (pending.length === 0) return all;
+  return all.map((use) => (isPending(pending, use) ? { ...use, diskseq: undefined } : use));
+}
+
 /** Finds the uses that forbid an export, guests first. Throws as the store and the kernel do. */
 export async function* findConflicts(
   wanted: ExportUse,
@@ -48,7 +71,9 @@ export async function* findConflicts(
   if (!readers && mayShare(wanted.sharing, wanted.access, 'read-write')) return;
   const clashes = clashesWith(wanted, reach.extents);
   const known = new Set(reach.stack);
-  const uses = await context.uses.list({ signal: context.signal });
+  // Before the uses: what blkback has opened by the time of this look is found among them.
+  const pending = await listPendingOpens(context.runDirectory);
+  const uses = await listUses(pending, context);
   // It takes a moment for each vbd there is.
   await breathe();
   const isOwn = ({ vbd }: VbdUse): boolean =>
@@ -75,6 +100,11 @@ export async function* findConflicts(
     if (!(await isOwnDeviceModel(image, wanted, context))) yield image;
   }
   yield* await findUnexplainedLoops(map, query);
+  const isOurs = (open: PendingOpen): boolean =>
+    (context.own !== undefined && isOpenFor(open, context.own)) ||
+    (open.domid === wanted.domid && !wanted.encrypted);
+  const unexplained = unexplainedOpens(pending, uses).filter((open) => !isOurs(open));
+  yield* await findPendingUses(map, unexplained, query);
   if (wanted.mapper === undefined) return;
   const guests = uses.filter(({ open }) => open).map(({ devnum }) => devnum);
   const opener = await findUnexplainedOpener(map, wanted.mapper, guests);

@@ -42,6 +42,10 @@ function describeUse(conflict: Conflict, vdev: string | undefined): string {
       return `open ${conflict.access} here in ${who}, which has locked it as a disk image`;
     }
     case 'unexplained': {
+      const { pendingFor } = conflict;
+      if (pendingFor !== undefined) {
+        return `still to be opened ${conflict.access} by blkback for domain ${pendingFor}, by all signs, although XenStore names it no more`;
+      }
       const who =
         conflict.processes.join(', ') || 'the kernel, by all signs for a vbd that has ended';
       return `still held open here by ${who}, through ${withName(conflict.path, conflict.holder)}`;
@@ -74,7 +78,7 @@ function describeGuest(guest: GuestUse, vdev: string | undefined): string {
 
 function advice(wanted: ExportUse, conflict: Conflict): string {
   if (conflict.kind === 'unexplained' || (conflict.kind === 'guest' && conflict.nodesGone)) {
-    return 'it is free as soon as that is closed';
+    return 'it is free as soon as that has ended';
   }
   const end = endOf(conflict);
   return `${end === undefined ? '' : `${end} ends that; `}${allowing(wanted, conflict)}`;

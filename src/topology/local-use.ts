@@ -38,6 +38,8 @@ export interface UnexplainedUse {
   readonly processes: readonly string[];
   /** The device as people know it, where it is not the one that is wanted. */
   readonly holder?: FamiliarDevice | undefined;
+  /** The guest for which blkback may still open the device, although XenStore does not name it any more. */
+  readonly pendingFor?: number | undefined;
 }
 
 /** Whose uses are looked for. */

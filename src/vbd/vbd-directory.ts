@@ -72,6 +72,11 @@ export class VbdDirectory implements AsyncDisposable {
   }
 }
 
+/** Whether the kernel has another instance of a vbd by now than the pinned one, or one where it had none. */
+export function isMadeAnew(sysfs: string, name: string, pinned: VbdDirectory | undefined): boolean {
+  return isInMemory(join(sysfs, XEN_BACKEND_DEVICES, name)) && pinned?.isCurrent() !== true;
+}
+
 /**
  * An attribute of a vbd's directory in sysfs; `undefined` where there is none. It is read at once, as
  * everything in sysfs, which is memory. Throws `SystemError`.

@@ -1,5 +1,5 @@
 import type { Kernel } from './kernel/kernel.js';
-import type { Disk, VbdEntry } from './kernel/nodes.js';
+import { type Disk, LO_AUTOCLEAR, type VbdEntry } from './kernel/nodes.js';
 import type { Scheduler } from './scheduler.js';
 import type { SimulatedStore } from './store.js';
 
@@ -20,6 +20,8 @@ export interface Instance {
   isGhost: boolean;
   /** The toolstack has deleted its nodes; it may have made them anew since. */
   isDeleted: boolean;
+  /** What waits for the end of an open. */
+  onOpened: () => void;
 }
 
 /** A device that blkback has open, until it has really closed it. */
@@ -123,6 +125,7 @@ export class Blkback {
         isOrphan: false,
         isGhost: false,
         isDeleted: false,
+        onOpened: () => undefined,
       },
     };
     this.instances.set(backend, instance);
@@ -150,6 +153,7 @@ export class Blkback {
   #open(instance: Instance, mode: string): void {
     const { backend, number, entry } = instance;
     instance.isOpening = false;
+    instance.onOpened();
     const disk = number && this.#kernel.findDisk(number);
     const isRight = this.guise === 'stock' || disk?.diskseq.toString(16) === number?.diskseq;
     if (disk === undefined || !isRight) {
@@ -198,7 +202,8 @@ export class Blkback {
     instance.isEnding = true;
     const end = (): void => {
       if (instance.isOpening) {
-        this.#scheduler.after(1, end);
+        // The thread that ends it is the one that opens the device.
+        instance.onOpened = () => this.#scheduler.soon(end);
         return;
       }
       const { entry, open, backend } = instance;
@@ -210,9 +215,10 @@ export class Blkback {
       // What was made anew under the same path meanwhile.
       this.#scheduler.soon(() => this.#look(backend));
       if (open === undefined) return;
-      // Nothing at all tells that a disk is open between these two, if it is neither a loop device nor of
-      // the mapper: the program cannot know, and the driver takes no time for it.
-      this.#scheduler.after(open.disk.loop === undefined ? 0 : this.#delay(2000), () => {
+      // Nothing at all tells that a disk is open between these two, if it is neither a loop device that
+      // clears itself nor of the mapper: the program cannot know, and the driver takes no time for it.
+      const tells = ((open.disk.loop?.bound?.flags ?? 0) & LO_AUTOCLEAR) !== 0;
+      this.#scheduler.after(tells ? this.#delay(2000) : 0, () => {
         this.#scheduler.tell('blkback', () => `closes ${open.disk.name}, of ${backend}`);
         this.opens.delete(open);
         this.#kernel.closeDisk(open.disk, false);

@@ -3,6 +3,7 @@ import { join, relative } from 'node:path';
 import { Script } from 'node:vm';
 import { build } from 'esbuild';
 import { projectRoot } from '../bed/paths.js';
+import type { Session } from './globals.js';
 
 export type Engine = typeof import('./engine.js');
 
@@ -33,11 +34,26 @@ const PARAMETERS: readonly (keyof Globals)[] = [
   ...(['queueMicrotask', 'Math'] as const),
 ];
 
-/** Starts the program once more, with nothing in common with the other times. */
-export type Start = (globals: Globals) => Engine;
+/** The program, evaluated once: a process that is to run in it has to enter it first. */
+export interface Program {
+  readonly engine: Engine;
+  /** What the modules remember, as it is when they are loaded. */
+  readonly remembersNothing: () => readonly unknown[];
+  /** What they remember by now. */
+  readonly capture: () => readonly unknown[];
+  /** From now on they remember this, and nothing else. */
+  readonly restore: (memory: readonly unknown[]) => void;
+}
 
-/** Bundles the program from its sources, as they are or with a mutant. */
-export async function bundleEngine(mutant?: Mutant): Promise<Start> {
+/** Evaluates the program in a world. */
+export type Start = (globals: Globals) => Program;
+
+/**
+ * Bundles the program from its sources, as they are or with a mutant. The bundle is evaluated once, and not
+ * for each process: classes that are made anew each time have no code in common that could be optimized. What
+ * differs between processes are the few variables in which modules remember something.
+ */
+export async function bundleEngine(mutant?: Mutant): Promise<Session> {
   let isApplied = mutant === undefined;
   const result = await build({
     entryPoints: [join(projectRoot, 'test/sim/engine.ts')],
@@ -67,12 +83,51 @@ export async function bundleEngine(mutant?: Mutant): Promise<Start> {
   if (!isApplied)
     throw new Error(`no source is ${mutant?.file}, which ${mutant?.name} is to change`);
   const text = result.outputFiles[0]?.text ?? '';
+  const variables = findVariables(text);
+  const names = variables.map(({ name }) => name).join(', ');
   const script = new Script(
-    `(function (module, ${PARAMETERS.join(', ')}) { ${text}\nreturn module.exports; })`,
+    `(function (module, ${PARAMETERS.join(', ')}) { ${text}
+      return {
+        engine: module.exports,
+        remembersNothing: () => [${variables.map(({ initial }) => `(${initial})`).join(', ')}],
+        capture: () => [${names}],
+        restore: (memory) => { [${names}] = memory; },
+      };
+    })`,
     { filename: 'program.cjs' },
   );
-  const start: (...values: unknown[]) => Engine = script.runInThisContext();
-  return (globals) => start({ exports: {} }, ...PARAMETERS.map((name) => globals[name]));
+  const start: (...values: unknown[]) => Program = script.runInThisContext();
+  return {
+    start: (globals) => start({ exports: {} }, ...PARAMETERS.map((name) => globals[name])),
+    program: undefined,
+    current: undefined,
+  };
+}
+
+/** A variable of a module in which it remembers something. */
+interface Variable {
+  readonly name: string;
+  /** Its value when the module is loaded, as an expression. */
+  readonly initial: string;
+}
+
+/** Something that can be filled. */
+const EMPTY =
+  /^(?:\/\* @__PURE__ \*\/ )?(?:new (?:Map|Set|WeakMap|WeakSet)\(\)|\[\]|Array\.from\(.*|new Turns\(.*)$/;
+
+/** The variables of all modules that are assigned to later, or that can be filled. esbuild names each differently. */
+export function findVariables(text: string): Variable[] {
+  const declarations = text.matchAll(/^var ([\w$]+)(?: = (.*))?;$/gm);
+  return [...declarations].flatMap(([, name = '', initial]) => {
+    const own = `(?<![\\w$.#])${name.replaceAll('$', '\\$')}`;
+    const writes = new RegExp(
+      `${own} *(?:=(?![=>])|[-+?|]+=|\\+\\+|--)|(?:\\+\\+|--)${own}\\b`,
+      'g',
+    );
+    const isWritten = [...text.matchAll(writes)].length > (initial === undefined ? 0 : 1);
+    if (!isWritten && !EMPTY.test(initial ?? '')) return [];
+    return [{ name, initial: initial ?? 'undefined' }];
+  });
 }
 
 function mutate(text: string, { name, find, replace }: Mutant): string {

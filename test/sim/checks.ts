@@ -1,6 +1,6 @@
 import type { Blkback, BlkbackListener, Instance, OpenDisk } from './blkback.js';
 import type { Kernel } from './kernel/kernel.js';
-import { bytesOf, type Disk } from './kernel/nodes.js';
+import { bytesOf } from './kernel/nodes.js';
 import type { Scheduler } from './scheduler.js';
 import type { SimulatedStore } from './store.js';
 
@@ -16,6 +16,8 @@ export class Checks implements BlkbackListener {
   readonly #opened: OpenDisk[] = [];
   readonly #strict: boolean;
   #blkback: Blkback | undefined;
+  /** Vbds that are added and removed at once: which of the two has its way is open. */
+  readonly contradicted = new Set<string>();
 
   /** @param strict where the known limits count as violations, too. */
   constructor(
@@ -48,6 +50,10 @@ export class Checks implements BlkbackListener {
   onOpen(open: OpenDisk): void {
     this.#opened.push(open);
     this.#checkBytes();
+    const { instance, disk } = open;
+    const isAlone = instance.isOrphan && this.#blkback?.guise === 'stock' && !this.#strict;
+    if (bytesOf(disk) !== undefined || isAlone) return;
+    this.violate(`${instance.backend} has ${disk.name}, on which nothing is any more`);
   }
 
   /** Another disk is at this path by now. */
@@ -95,6 +101,7 @@ export class Checks implements BlkbackListener {
     const instance = this.#blkback?.instances.get(backend);
     if (instance?.open === undefined || instance.isEnding || instance.isDeleted) return;
     if (this.#store.read(`${backend}/frontend`) === undefined) return;
+    if (this.contradicted.has(backend)) return;
     if (this.#store.read(`${backend}/physical-device`) !== undefined) {
       this.#checkTold(backend);
       return;
@@ -121,7 +128,7 @@ export class Checks implements BlkbackListener {
   /** A remove has ended with success: blkback has closed the loop device that was made for the vbd. */
   onRemoved({ backend, open }: ReturnType<Checks['lookAt']>): void {
     if (open?.disk.loop === undefined || !this.#blkback?.opens.has(open)) return;
-    if (this.#store.read(`${backend}/frontend`) === undefined) return;
+    if (open.instance.isDeleted) return;
     this.violate(`a remove of ${backend} succeeded, and blkback still has ${open.disk.name} open`);
   }
 
@@ -137,8 +144,6 @@ export class Checks implements BlkbackListener {
       for (const other of known.slice(index + 1)) {
         if (other.bytes !== bytes || other.instance.domid === instance.domid) continue;
         if ((!writable && !other.writable) || this.#isAlone(other.instance)) continue;
-        const isKnown = isUnseen(disk, instance) || isUnseen(other.disk, other.instance);
-        if (isKnown && !this.#strict) continue;
         this.violate(`${instance.backend} and ${other.instance.backend} both have ${bytes}`);
       }
     }
@@ -151,8 +156,9 @@ export class Checks implements BlkbackListener {
 
   /** A write below a backend that is gone brings it back. */
   #checkRuin(path: string): void {
+    if (!path.startsWith('backend/vbd/')) return;
     const [root, kind, domid, devid, node] = path.split('/');
-    if (root !== 'backend' || kind !== 'vbd' || node === undefined) return;
+    if (node === undefined) return;
     const backend = `${root}/${kind}/${domid}/${devid}`;
     if (this.#store.read(path) === undefined) return;
     if (this.#store.read(`${backend}/frontend`) !== undefined) return;
@@ -174,14 +180,6 @@ export class Checks implements BlkbackListener {
         this.violate(`${path} is left`);
     }
   }
-}
-
-/**
- * A known limit, which docs/testing.md tells of: the nodes of a vbd have been deleted, or its device been
- * withdrawn, while blkback was opening it, so that neither XenStore nor sysfs told of it. A loop device tells.
- */
-function isUnseen({ loop }: Disk, { isGhost }: Instance): boolean {
-  return loop === undefined && isGhost;
 }
 
 /** The path in a target, of those that the schedules have. */

@@ -93,6 +93,18 @@ export class Guest {
     if (how < 9) await this.remove();
   }
 
+  /** A remove still runs when the vbd is made anew and attached. */
+  async remakeWhileRemoved(params: string, mode: string): Promise<void> {
+    this.#checks.contradicted.add(this.backend);
+    const removing = this.remove(0);
+    await this.sleep(this.#random.fraction() * this.#random.pick([2, 100]));
+    this.deleteNodes();
+    await this.sleep(this.#random.fraction());
+    this.create(params, mode);
+    await Promise.all([removing, this.add()]);
+    this.#checks.contradicted.delete(this.backend);
+  }
+
   deleteNodes(): void {
     const { store } = this.#world;
     if (store.read(`${this.backend}/frontend`) === undefined) return;

@@ -12,9 +12,9 @@ export async function hunt(
   seed: number,
   schedules: number,
 ): Promise<Catch | undefined> {
-  const start = await bundleEngine(mutant);
+  const session = await bundleEngine(mutant);
   for (let at = seed; at < seed + schedules; at++) {
-    const [violation] = (await runSchedule(start, at)).violations;
+    const [violation] = (await runSchedule(session, at)).violations;
     if (violation !== undefined) return { seed: at, violation };
   }
   return undefined;

@@ -1,6 +1,8 @@
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { bundleEngine } from './bundle.js';
 import { hunt } from './hunt.js';
+import { type LotResult, runLot, runLotBeside } from './lot.js';
 import { MUTANTS } from './mutants.js';
 import { runSchedule } from './schedule.js';
 
@@ -10,6 +12,7 @@ async function main(): Promise<void> {
     options: {
       seed: { type: 'string', default: '1' },
       schedules: { type: 'string', default: '1000' },
+      jobs: { type: 'string', default: String(availableParallelism()) },
       mutants: { type: 'boolean', default: false },
       mutant: { type: 'string', default: '' },
       strict: { type: 'boolean', default: false },
@@ -19,27 +22,30 @@ async function main(): Promise<void> {
   });
   const [seed, schedules] = [Number(values.seed), Number(values.schedules)];
   if (values.mutants) return await huntAll(seed, schedules, values.mutant);
-  const start = await bundleEngine();
+  const options = { strict: values.strict, keepGoing: values['keep-going'] };
+  const jobs = values.story ? 1 : Math.min(Number(values.jobs), schedules);
   const before = performance.now();
-  let [events, ms, failures] = [0, 0, 0];
-  for (let at = seed; at < seed + schedules; at++) {
-    const result = await runSchedule(start, at, { tells: values.story, strict: values.strict });
-    events += result.events;
-    ms += result.ms;
-    if (values.story) for (const line of result.story) console.log(line);
-    if (result.violations.length === 0) continue;
-    failures++;
-    console.log(`seed ${at}: ${result.violations[0]}`);
-    if (values['keep-going']) continue;
-    const { story } = await runSchedule(start, at, { tells: true, strict: values.strict });
-    for (const line of story.slice(-200)) console.log(line);
-    break;
-  }
-  const seconds = (performance.now() - before) / 1000;
-  console.log(
-    `${schedules} schedules from seed ${seed} on, ${failures} of them failed: ${(schedules / seconds).toFixed(0)} a second, ${(events / schedules).toFixed(0)} events and ${(ms / schedules / 1000).toFixed(1)} s of virtual time each`,
+  const all = await Promise.all(
+    Array.from({ length: jobs }, (_, job) => {
+      const lot = { first: seed + job, step: jobs, end: seed + schedules, ...options };
+      return jobs === 1 ? runLot(lot, values.story) : runLotBeside(lot);
+    }),
   );
-  if (failures > 0) process.exitCode = 1;
+  const sum = (of: (result: LotResult) => number): number =>
+    all.reduce((total, result) => total + of(result), 0);
+  const [count, failed] = [sum((one) => one.count), all.flatMap(({ failures }) => failures)];
+  const seconds = (performance.now() - before) / 1000;
+  if (failed[0] !== undefined && !options.keepGoing)
+    await tellStory(failed[0].seed, options.strict);
+  console.log(
+    `${count} schedules from seed ${seed} on, ${failed.length} of them failed: ${(count / seconds).toFixed(0)} a second in ${jobs} processes, ${(sum((one) => one.events) / count).toFixed(0)} events and ${(sum((one) => one.ms) / count / 1000).toFixed(1)} s of virtual time each`,
+  );
+  if (failed.length > 0) process.exitCode = 1;
+}
+
+async function tellStory(seed: number, strict: boolean): Promise<void> {
+  const { story } = await runSchedule(await bundleEngine(), seed, { tells: true, strict });
+  for (const line of story.slice(-200)) console.log(line);
 }
 
 /** How many schedules it takes to find each mutant. */

@@ -100,6 +100,13 @@ export const MUTANTS: readonly KnownMutant[] = [
     seed: 0,
   },
   {
+    name: 'what blkback may still open does not count',
+    file: 'sharing/conflicts.ts',
+    find: '  yield* await findPendingUses(map, unexplained, query);\n',
+    replace: '  void unexplained;\n',
+    seed: 785,
+  },
+  {
     name: 'time is never up',
     file: 'hotplug/deadline.ts',
     find: 'this.#timer = setTimeout(expire, timeoutMs - reserve);',
@@ -182,5 +189,20 @@ export const MUTANTS: readonly KnownMutant[] = [
     find: 'if (loop !== undefined) await waitLoopUnbound(loop, signal);',
     replace: '',
     seed: 7,
+  },
+  {
+    name: 'what is open is stale when its sequence number has risen',
+    file: 'sharing/guest-uses.ts',
+    find: '  if (!open) {\n    // Either',
+    replace:
+      '  if (use.diskseq !== undefined && use.diskseq !== map.diskseq(devnum)) return undefined;\n  if (!open) {\n    // Either',
+    seed: 0,
+  },
+  {
+    name: 'opened is believed whatever it answers',
+    file: 'vbd/opened.ts',
+    find: "        if (open !== undefined) return judge(vbd, open, devnum, 'key');\n",
+    replace: "        return open === undefined ? 'key' : judge(vbd, open, devnum, 'key');\n",
+    seed: 0,
   },
 ];

@@ -15,7 +15,7 @@ function nodeError(error: unknown): unknown {
 }
 
 /** Of `node:fs`, what the program uses, for one process. */
-export function nodeFs(process: SimulatedProcess): object {
+export function nodeFs(process: SimulatedProcess): Readonly<Record<string, unknown>> {
   const { kernel } = process.world;
   const call =
     <A extends unknown[], R>(body: (...args: A) => R) =>

@@ -1,4 +1,5 @@
-import type { Engine, Globals, Start } from './bundle.js';
+import type { Engine } from './bundle.js';
+import { globalsOf, type Session } from './globals.js';
 import { EBADF, Errno, type Kernel } from './kernel/kernel.js';
 import type { OpenFile } from './kernel/nodes.js';
 import { nodeFs } from './node-fs.js';
@@ -13,7 +14,7 @@ export interface World {
   readonly scheduler: Scheduler;
   readonly kernel: Kernel;
   readonly store: SimulatedStore;
-  readonly start: Start;
+  readonly session: Session;
   /** What must not have happened has. */
   readonly violate: (what: string) => void;
   readonly processes: Set<SimulatedProcess>;
@@ -30,7 +31,12 @@ export class SimulatedProcess {
   readonly world: World;
   readonly pid: number;
   readonly fds = new Map<number, OpenFile>();
+  /** Of `node:fs`, what it may use. */
+  readonly fs: Readonly<Record<string, unknown>>;
+  readonly addon: object;
   readonly #onEnd: (() => void)[] = [];
+  /** What the modules of the program remember of this process, while another one runs. */
+  #memory: readonly unknown[] | undefined;
   #nextFd = 3;
   /** So many steps are left before it is killed. */
   #stepsLeft: number;
@@ -41,6 +47,8 @@ export class SimulatedProcess {
     this.name = name;
     this.pid = lastPid++;
     this.#stepsLeft = killAfter;
+    this.fs = nodeFs(this);
+    this.addon = simulatedAddon(this);
     world.processes.add(this);
   }
 
@@ -50,11 +58,23 @@ export class SimulatedProcess {
 
   /** Loads the program. */
   load(): Engine {
-    return this.world.start(this.#globals());
+    const { session } = this.world;
+    this.#enter();
+    if (session.program === undefined) {
+      // That is once for many schedules, and counts for none of them.
+      const left = this.#stepsLeft;
+      this.#stepsLeft = Number.POSITIVE_INFINITY;
+      session.program = session.start(globalsOf(session));
+      this.#stepsLeft = left;
+    }
+    this.#memory = session.program.remembersNothing();
+    session.program.restore(this.#memory);
+    return session.program.engine;
   }
 
   /** Between any two steps it may end. */
   step(): void {
+    if (this.world.session.current !== this) throw new Error(`${this.name} runs beside another`);
     if (this.#isAlive && --this.#stepsLeft <= 0) this.kill('killed');
     if (!this.#isAlive) throw KILLED;
   }
@@ -76,12 +96,13 @@ export class SimulatedProcess {
   /** Runs something in it later, if it is still there. */
   after(ms: number, run: () => void) {
     return this.world.scheduler.after(ms, () => {
-      if (this.#isAlive) this.#guard(run);
+      if (this.#isAlive) this.guard(run);
     });
   }
 
   /** What nobody catches ends a real process. */
-  #guard(run: () => void): void {
+  guard(run: () => void): void {
+    this.#enter();
     try {
       run();
     } catch (error) {
@@ -107,55 +128,25 @@ export class SimulatedProcess {
     this.world.kernel.release(file);
   }
 
-  #globals(): Globals {
-    const { scheduler } = this.world;
-    const timer = (ms: number, run: () => void) => {
-      this.step();
-      const event = this.after(ms, run);
-      const handle = { event, unref: () => handle, ref: () => handle };
-      return handle;
-    };
-    const addon = simulatedAddon(this);
-    const modules: Readonly<Record<string, unknown>> = {
-      'node:fs': nodeFs(this),
-      'node:module': { createRequire: () => () => addon },
-    };
-    return {
-      require: (name) => modules[name] ?? process.getBuiltinModule(name),
-      process: {
-        env: {},
-        pid: this.pid,
-        hrtime: () => [Math.floor(scheduler.now / 1000), (scheduler.now % 1000) * 1e6],
-        getBuiltinModule: (name: string) =>
-          name === 'node:child_process'
-            ? { spawn: (_: string, __: unknown, options: SpawnOptions) => this.#spawn(options) }
-            : process.getBuiltinModule(name),
-      },
-      setTimeout: (run: () => void, ms: number) => timer(ms, run),
-      clearTimeout: (handle?: { event: { run: unknown } }) => {
-        if (handle) handle.event.run = undefined;
-      },
-      setImmediate: (run: () => void) => timer(scheduler.random.fraction() * 0.05, run),
-      queueMicrotask: (run: () => void) => queueMicrotask(() => this.#guard(run)),
-      AbortSignal: {
-        any: (signals: AbortSignal[]) => AbortSignal.any(signals),
-        timeout: (ms: number) => {
-          const controller = new AbortController();
-          timer(ms, () => controller.abort(new DOMException('timed out', 'TimeoutError')));
-          return controller.signal;
-        },
-      },
-      Math: Object.create(Math, { random: { value: () => scheduler.random.fraction() } }),
-    };
+  /** Makes all that happens from now on happen in this process. */
+  #enter(): void {
+    const { session } = this.world;
+    const before = session.current;
+    if (before === this) return;
+    if (before !== undefined && before.#memory !== undefined) {
+      before.#memory = session.program?.capture();
+    }
+    session.current = this;
+    if (this.#memory !== undefined) session.program?.restore(this.#memory);
   }
 
   /** The one child that the program has: it holds descriptors for blkback (hold-device.ts). */
-  #spawn({ stdio }: SpawnOptions): unknown {
+  spawn({ stdio }: SpawnOptions): unknown {
     this.step();
     const holder = new SimulatedProcess(this.world, `${this.name}'s holder`);
-    const [device, directory] = stdio.slice(3).map((fd) => this.file(fd as number));
-    for (const file of [device, directory]) {
-      if (file === undefined) continue;
+    const inherited = stdio.slice(3).map((fd) => this.file(fd as number));
+    const directory = inherited[1];
+    for (const file of inherited) {
       file.references++;
       holder.addFd(file);
     }
@@ -170,6 +161,6 @@ export class SimulatedProcess {
   }
 }
 
-interface SpawnOptions {
+export interface SpawnOptions {
   readonly stdio: readonly unknown[];
 }

@@ -1,7 +1,7 @@
 import { Blkback } from './blkback.js';
-import type { Start } from './bundle.js';
 import { Checks } from './checks.js';
 import { Daemon } from './daemon.js';
+import type { Session } from './globals.js';
 import { Guest } from './guest.js';
 import { Kernel } from './kernel/kernel.js';
 import { KILLED, type World } from './process.js';
@@ -25,7 +25,7 @@ const [TURMOIL_MS, QUIET_MS] = [300_000, 400_000];
 
 /** Runs one schedule, which its seed determines. */
 export async function runSchedule(
-  start: Start,
+  session: Session,
   seed: number,
   { tells = false, strict = false }: { readonly tells?: boolean; readonly strict?: boolean } = {},
 ): Promise<ScheduleResult> {
@@ -36,7 +36,8 @@ export async function runSchedule(
   const store = new SimulatedStore(scheduler);
   const checks = new Checks({ scheduler, kernel, store }, strict);
   const violate = (what: string): void => checks.violate(what);
-  const world: World = { scheduler, kernel, store, start, violate, processes: new Set() };
+  session.current = undefined;
+  const world: World = { scheduler, kernel, store, session, violate, processes: new Set() };
   const guise = scheduler.random.percent(50) ? 'stock' : 'key';
   scheduler.tell('blkback', () => `is ${guise}`);
   const blkback = new Blkback(world, guise, checks);
@@ -66,7 +67,7 @@ function furnish(kernel: Kernel, { random }: Scheduler): void {
 
 /** Some guests come and go with a few disks that they would share. */
 async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<void> {
-  const { scheduler, store } = world;
+  const { scheduler, store, kernel } = world;
   const { random } = scheduler;
   const daemon = new Daemon(world, checks);
   const guests = Array.from(
@@ -82,10 +83,19 @@ async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<
   ];
   // All at once after the same disk, sometimes.
   const stampede = random.percent(30) ? random.pick(targets) : undefined;
+  // Whoever waits for what a guest gives back, as a guest does that is made anew under another number.
+  const heirs: ((params: string) => void)[] = [];
   const live = async (guest: Guest): Promise<void> => {
+    let params = stampede ?? random.pick(targets);
     for (let lives = random.between(1, 3); lives > 0; lives--) {
-      await guest.sleep(random.fraction() * (stampede ? 3 : random.pick([5, 500, 4000])));
-      const [params, mode] = [stampede ?? random.pick(targets), random.percent(70) ? 'w' : 'r'];
+      if (random.percent(20)) {
+        const late = guest.sleep(random.fraction() * 4000).then(() => params);
+        params = await Promise.race([new Promise<string>((resolve) => heirs.push(resolve)), late]);
+      } else {
+        await guest.sleep(random.fraction() * (stampede ? 3 : random.pick([5, 500, 4000])));
+        if (stampede === undefined && random.percent(60)) params = random.pick(targets);
+      }
+      const mode = random.percent(70) ? 'w' : 'r';
       guest.create(params, mode);
       const life = { isOver: false };
       if (random.percent(15)) {
@@ -102,6 +112,13 @@ async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<
       if (outcome === 'done' && random.percent(20)) await guest.add();
       if (outcome === 'done') await guest.sleep(random.fraction() * 3000);
       life.isOver = true;
+      const given = params;
+      const inherit = (): void => {
+        for (const heir of heirs.splice(0)) heir(given);
+      };
+      if (outcome === 'killed') inherit();
+      scheduler.after(random.fraction() * random.pick([1, 20, 200]), inherit);
+      if (random.percent(8)) await guest.remakeWhileRemoved(params, mode);
       await guest.destroy();
       // A path is used again when what was there is gone, mostly.
       const end = scheduler.now + (random.percent(85) ? 60_000 : 0);
@@ -111,9 +128,19 @@ async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<
   };
   for (const guest of guests)
     void live(guest).catch((error) => world.violate(`toolstack: ${error}`));
-  if (random.percent(10)) scheduler.after(random.fraction() * 4000, () => store.restart());
+  // Not when all is to be quiet: whoever is told of that would try again.
+  const restart = (): void => {
+    if (left > 0) store.restart();
+  };
+  if (random.percent(10)) scheduler.after(random.fraction() * 4000, restart);
   if (random.percent(30))
     scheduler.after(random.fraction() * 9000, () => replug(world, checks, blkback));
+  for (let times = random.percent(20) ? 3 : 0; times > 0; times--) {
+    scheduler.after(random.fraction() * 4000, () => {
+      const disk = kernel.disks.get('sda');
+      if (disk !== undefined) kernel.renumber(disk);
+    });
+  }
   await scheduler.run(() => left === 0 || checks.violations.length > 0, TURMOIL_MS);
   for (const guest of guests) guest.deleteNodes();
   daemon.stop();

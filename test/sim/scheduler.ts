@@ -51,6 +51,20 @@ export class Scheduler {
 
   /** Runs until nothing is left to happen, `isOver`, or time is up. */
   async run(isOver: () => boolean, until = Number.POSITIVE_INFINITY): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      // Promises can be settled at once only where none is being settled.
+      setImmediate(() => {
+        try {
+          this.#runNow(isOver, until);
+          resolve();
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+
+  #runNow(isOver: () => boolean, until: number): void {
     while (!isOver()) {
       const event = this.#pop();
       if (event === undefined) return;
@@ -62,8 +76,7 @@ export class Scheduler {
       if (++this.#count > MOST_EVENTS) throw new Error('the schedule does not come to an end');
       this.now = event.time;
       event.run();
-      // What is due at once is done before this resolves.
-      await new Promise<void>((resolve) => setImmediate(resolve));
+      settle();
     }
   }
 
@@ -98,6 +111,9 @@ export class Scheduler {
     return first;
   }
 }
+
+/** Runs all that promises bring about by now. Node's own loop does it after each callback, by this call. */
+const settle = (process as unknown as { readonly _tickCallback: () => void })._tickCallback;
 
 function isBefore(a: Event, b: Event): boolean {
   return a.time < b.time || (a.time === b.time && a.order < b.order);

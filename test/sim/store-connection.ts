@@ -102,7 +102,7 @@ export class StoreConnection {
   }
 
   #send(message: Buffer): void {
-    this.#answers = Buffer.concat([this.#answers, message]);
+    this.#answers = this.#answers.length === 0 ? message : Buffer.concat([this.#answers, message]);
     this.#deliver();
   }
 

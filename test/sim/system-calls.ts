@@ -22,8 +22,8 @@ const NAMES = [
 ];
 const AT_FDCWD = -100;
 const [O_EXCL, O_PATH] = [0o200, 0o10000000];
-const [F_SETSIG, F_OFD_SETLK, F_SETLEASE] = [10, 37, 1024];
-const [F_RDLCK, F_WRLCK] = [0, 1];
+const [F_SETSIG, F_OFD_GETLK, F_OFD_SETLK, F_SETLEASE] = [10, 36, 37, 1024];
+const [F_RDLCK, F_WRLCK, F_UNLCK] = [0, 1, 2];
 const ABSENT = -ENOENT;
 
 /** One call, carried out at once: its result. Throws `Errno`. */
@@ -90,10 +90,21 @@ function control(
     if ((argument === F_RDLCK || argument === F_WRLCK) && !isFree) throw new Errno(EAGAIN);
     return 0;
   }
-  if (command !== F_OFD_SETLK || typeof argument === 'number') throw new Errno(EINVAL);
+  if (typeof argument === 'number') throw new Errno(EINVAL);
   const exclusive = argument.readInt16LE(0) === F_WRLCK;
   const position = argument.readBigInt64LE(8);
   const { locks } = file.node;
+  if (command === F_OFD_GETLK) {
+    const end = position + argument.readBigInt64LE(16);
+    const found = locks.find(
+      (lock) => lock.owner !== file && lock.position >= position && lock.position < end,
+    );
+    argument.writeInt16LE(found ? Number(found.exclusive) : F_UNLCK, 0);
+    argument.writeBigInt64LE(found?.position ?? position, 8);
+    argument.writeBigInt64LE(found ? 1n : end - position, 16);
+    return 0;
+  }
+  if (command !== F_OFD_SETLK) throw new Errno(EINVAL);
   const others = locks.filter((lock) => lock.position === position && lock.owner !== file);
   if (others.some((lock) => lock.exclusive || exclusive)) throw new Errno(EAGAIN);
   locks.push({ position, owner: file, exclusive });

@@ -36,6 +36,9 @@ export class Refusal extends Error {
   }
 }
 
+/** The most frequent one by far. Where it was thrown is told by whoever catches it. */
+const ABSENT = new Refusal('ENOENT');
+
 const EMPTY = Buffer.alloc(0);
 
 /** The root, owned by domain 0 and closed to all others. */
@@ -43,7 +46,7 @@ export const ROOT: TreeNode = { value: EMPTY, children: [], permissions: ['n0'],
 
 export function getNode(records: Records, path: string): TreeNode {
   const node = records.get(path);
-  if (!node) throw new Refusal('ENOENT');
+  if (!node) throw ABSENT;
   return node;
 }
 

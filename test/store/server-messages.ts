@@ -19,12 +19,11 @@ export const OK = strings('OK');
 /** Cuts whole packets; a client writes no others. */
 export function cutRequests(bytes: Buffer): RequestMessage[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const number = (at: number): number => view.getUint32(at, LITTLE);
   const requests: RequestMessage[] = [];
   for (let at = 0; at < bytes.length; ) {
-    const [type = 0, id = 0, tx = 0, length = 0] = [0, 4, 8, 12].map((offset) =>
-      view.getUint32(at + offset, LITTLE),
-    );
-    const end = at + HEADER_SIZE + length;
+    const [type, id, tx] = [number(at), number(at + 4), number(at + 8)];
+    const end = at + HEADER_SIZE + number(at + 12);
     if (end > bytes.length) throw new Error('a packet was not written as a whole');
     const body = Buffer.from(bytes.subarray(at + HEADER_SIZE, end));
     requests.push({ type, id, tx, body, texts: body.toString('latin1').split('\0').slice(0, -1) });
@@ -34,11 +33,15 @@ export function cutRequests(bytes: Buffer): RequestMessage[] {
 }
 
 export function makeMessage(type: number, id: number, tx: number, body: Buffer): Buffer {
-  const header = new DataView(new ArrayBuffer(HEADER_SIZE));
-  for (const [index, value] of [type, id, tx, body.length].entries()) {
-    header.setUint32(4 * index, value, LITTLE);
-  }
-  return Buffer.concat([Buffer.from(header.buffer), body]);
+  const message = Buffer.alloc(HEADER_SIZE + body.length);
+  const write = (value: number, at: number): number =>
+    LITTLE ? message.writeUInt32LE(value, at) : message.writeUInt32BE(value, at);
+  write(type, 0);
+  write(id, 4);
+  write(tx, 8);
+  write(body.length, 12);
+  message.set(body, HEADER_SIZE);
+  return message;
 }
 
 /** Terminated strings, one after another. */

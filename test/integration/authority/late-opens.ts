@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { HotplugError } from '../../../src/hotplug/hotplug-error.js';
 import type { Held } from '../../bed/blkback.js';
-import type { Vbd } from '../../bed/toolstack.js';
+import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
 import { failure, MARKER, type Stage } from '../hotplug/stage.js';
 import { GUISES, type Kind, withGround } from './ground.js';
-import { assertBusy, assertTruthStays } from './guests.js';
+import { assertBusy, assertTruthStays, assertWaitsFor, secondVbd } from './guests.js';
 
 /**
  * An add that gives up while blkback is about to open the device (`open`), or has heard nothing of it yet
@@ -42,14 +42,28 @@ export function defineLateOpens(kind: Kind): void {
     );
 
     it(
+      `the vbd is deleted while blkback is about to open the device: that counts until it is gone (${guise})`,
+      withGround(kind, { guise }, async (stage, ground) => {
+        const vbd = await addInVain(stage, ground.path);
+        await stage.blkback.hold('events', vbd.key);
+        await deleteVbd(stage.store, vbd);
+        await assertBusy(stage, ground);
+        await stage.blkback.release('open', vbd.key);
+        assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
+        await assertBusy(stage, ground);
+        const other = await secondVbd(stage, ground);
+        await assertWaitsFor(stage, other, vbd, () => stage.blkback.release('events', vbd.key));
+      }),
+    );
+
+    it(
       `the nodes are taken back while blkback is about to open the device: that counts, and what it has open (${guise})`,
       withGround(kind, { guise }, async (stage, ground) => {
         const vbd = await addInVain(stage, ground.path);
         for (const node of ['physical-device', 'physical-device-path', 'diskseq']) {
           await stage.store.remove(`${vbd.backendPath}/${node}`);
         }
-        // Who has a plain disk open, or is to open it, nobody can tell.
-        if (kind !== 'disk') await assertBusy(stage, ground);
+        await assertBusy(stage, ground);
         await stage.blkback.release('open', vbd.key);
         assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
         await assertBusy(stage, ground);

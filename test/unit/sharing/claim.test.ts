@@ -55,6 +55,7 @@ describe('SharingClaim', () => {
       store,
       uses: { list },
       surroundings: unremembered,
+      runDirectory: directory,
       own: undefined,
       sameVm: 'check',
       signal,

@@ -1,0 +1,59 @@
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { bundleEngine } from './bundle.js';
+import { runSchedule } from './schedule.js';
+
+/** Some of the schedules, for one process. */
+export interface Lot {
+  readonly first: number;
+  readonly step: number;
+  readonly end: number;
+  /** Where the known limits count as violations, too. */
+  readonly strict: boolean;
+  /** After a violation. */
+  readonly keepGoing: boolean;
+}
+
+export interface LotResult {
+  readonly count: number;
+  readonly events: number;
+  /** Of virtual time. */
+  readonly ms: number;
+  readonly failures: readonly { readonly seed: number; readonly violation: string }[];
+}
+
+/** Runs schedules in this process. */
+export async function runLot(lot: Lot, tells = false): Promise<LotResult> {
+  const session = await bundleEngine();
+  let [count, events, ms] = [0, 0, 0];
+  const failures: { seed: number; violation: string }[] = [];
+  for (let seed = lot.first; seed < lot.end; seed += lot.step) {
+    const result = await runSchedule(session, seed, { tells, strict: lot.strict });
+    count++;
+    events += result.events;
+    ms += result.ms;
+    for (const line of result.story) console.log(line);
+    const [violation] = result.violations;
+    if (violation === undefined) continue;
+    console.log(`seed ${seed}: ${violation}`);
+    failures.push({ seed, violation });
+    if (!lot.keepGoing) break;
+  }
+  return { count, events, ms, failures };
+}
+
+/** Runs them in a process of their own. */
+export async function runLotBeside(lot: Lot): Promise<LotResult> {
+  const child = fork(fileURLToPath(import.meta.url), [JSON.stringify(lot)]);
+  return await new Promise((resolve, reject) => {
+    child.on('message', (result) => resolve(result as LotResult));
+    child.on('exit', (code) =>
+      reject(new Error(`a process with schedules has ended with ${code}`)),
+    );
+  });
+}
+
+if (process.send !== undefined && process.argv[1] === fileURLToPath(import.meta.url)) {
+  const result = await runLot(JSON.parse(process.argv[2] ?? ''));
+  process.send(result, () => process.disconnect());
+}
