@@ -24,6 +24,8 @@ export interface Command {
   /** More for its own help. */
   readonly details?: string;
   readonly options: readonly OptionName[];
+  /** What an option means here, where that is another thing than for most commands. */
+  readonly meanings?: Readonly<Partial<Record<OptionName, string>>>;
   /** Runs it, and returns the exit status. */
   readonly run: (words: ParsedWords) => Promise<number>;
 }
@@ -56,22 +58,23 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: 'list the vbds of this domain, whoever attached them',
     details:
       'DOMAIN is the number or the name of a guest. In a terminal lines are cut to its\nwidth.',
-    options: [...STORE, 'columns', 'no-header', 'errors'],
+    options: [...STORE, 'columns', 'no-header', 'errors', 'all', 'backend-domain'],
+    meanings: { all: 'of all backend domains, driver domains included' },
     run: onStore(async () => (await import('./list.js')).list),
   },
   show: {
     operand: VBD,
     summary: 'tell everything about a vbd',
     details: VBD_DETAILS,
-    options: STORE,
-    run: onVbd(async () => (await import('./show.js')).show),
+    options: [...STORE, 'backend-domain'],
+    run: onVbd(async () => (await import('./show.js')).show, { remote: true }),
   },
   wait: {
     operand: VBD,
     summary: 'wait until blkback has opened the device of a vbd, or has closed it',
     details: VBD_DETAILS,
-    options: [...STORE, 'opened', 'closed', 'verbose'],
-    run: onVbd(async () => (await import('./wait.js')).waitFor),
+    options: [...STORE, 'opened', 'closed', 'backend-domain', 'verbose'],
+    run: onVbd(async () => (await import('./wait.js')).waitFor, { remote: true }),
   },
   resize: {
     operand: VBD,
@@ -157,10 +160,13 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
-function onVbd(load: () => Promise<(context: Context) => Promise<Outcome>>): Command['run'] {
+function onVbd(
+  load: () => Promise<(context: Context) => Promise<Outcome>>,
+  { remote = false } = {},
+): Command['run'] {
   return async (words) => {
     const action = await load();
-    return await run(toInvocation(words), action);
+    return await run({ ...toInvocation(words), remote }, action);
   };
 }
 

@@ -46,7 +46,11 @@ export const OPTIONS = {
     letter: 'o',
     value: 'COLUMNS',
     describe:
-      'columns with commas between: vbd, domain, vdev, mode, state, opened, device, diskseq, target, backend, devnum, size, block-size, online, error',
+      'columns with commas between: vbd, domain, vdev, mode, state, opened, device, diskseq, target, backend, backend-domain, hotplug-status, devnum, size, block-size, online, error',
+  },
+  'backend-domain': {
+    value: 'DOMID',
+    describe: 'of this backend domain, such as a driver domain, as XenStore shows it from here',
   },
   'no-header': { letter: 'n', describe: 'no line with the names of the columns' },
   errors: { describe: 'only vbds with an error' },

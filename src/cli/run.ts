@@ -27,6 +27,8 @@ export interface Invocation {
   readonly dryRun?: boolean | undefined;
   /** All options of the command line. */
   readonly options?: ParsedWords['options'] | undefined;
+  /** The vbd may be another backend domain's. */
+  readonly remote?: boolean | undefined;
   /** A toolstack waits for the answer, and looks for it in XenStore and in the logs. */
   readonly hotplug?: boolean | undefined;
   /** Reads the settings; it throws for those that make no sense. */
@@ -87,7 +89,7 @@ export async function run(
       vbd = 'backend' in named ? named : undefined;
       const settings = await readSettings(invocation, vbd);
       await using context = await open(invocation, settings, signal);
-      const found = 'backend' in named ? named : await find(context, named);
+      const found = await locate(context, named);
       vbd = found;
       return await action({ ...context, vbd: found });
     },
@@ -95,10 +97,17 @@ export async function run(
   );
 }
 
-/** Loaded when used: a hotplug script never names a disk so. */
-async function find({ store, settings, signal }: StoreContext, disk: GuestDisk): Promise<VbdPath> {
+/** What a hotplug script never names is loaded when used. */
+async function locate(context: StoreContext, named: VbdPath | GuestDisk): Promise<VbdPath> {
+  const { store, settings, signal, invocation } = context;
+  if (invocation.remote) {
+    const { locateRemote } = await import('./backend-domain.js');
+    const remote = await locateRemote(context, named);
+    if (remote !== undefined) return remote;
+  }
+  if ('backend' in named) return named;
   const { findVbd } = await import('../vbd/find-vbd.js');
-  return await findVbd(store, disk, settings.sysfs, { signal });
+  return await findVbd(store, named, settings.sysfs, { signal });
 }
 
 /** The same for an action that is not about one vbd. */

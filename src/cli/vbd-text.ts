@@ -26,10 +26,11 @@ export function describeOpened({ opened }: VbdSummary): string {
 }
 
 /** The published number, and the present one where that is another. */
-export function describeDiskseq({ diskseq, presentDiskseq, devnum }: VbdSummary): string {
+export function describeDiskseq(summary: VbdSummary): string {
+  const { diskseq, presentDiskseq, devnum, isRemote } = summary;
   if (devnum === undefined) return '-';
   const published = diskseq === undefined ? 'none' : String(diskseq);
-  if (diskseq === undefined || diskseq === presentDiskseq) return published;
+  if (isRemote || diskseq === undefined || diskseq === presentDiskseq) return published;
   return `${published} (now ${presentDiskseq ?? 'no device'})`;
 }
 
@@ -40,6 +41,7 @@ export function toJson(summary: VbdSummary): Record<string, unknown> {
     value === undefined ? null : String(value);
   return {
     backend: vbd.backend,
+    'backend-domid': summary.isRemote ? (vbd.backendDomid ?? null) : null,
     domid: vbd.domid,
     domain: summary.domainName ?? null,
     devid: vbd.devid,
@@ -55,6 +57,7 @@ export function toJson(summary: VbdSummary): Record<string, unknown> {
     'opened-by': opened.by ?? null,
     state: summary.state ?? null,
     online: summary.online,
+    'hotplug-status': summary.hotplugStatus ?? null,
     error: summary.error ?? null,
   };
 }

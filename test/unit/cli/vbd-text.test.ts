@@ -12,6 +12,7 @@ import type { VbdSummary } from '../../../src/vbd/vbd-summary.js';
 const vbd = parseVbdPath('backend/vbd/7/51712') as VbdPath;
 const attached: VbdSummary = {
   vbd,
+  isRemote: false,
   nodesGone: false,
   openDevnum: undefined,
   domainName: 'work',
@@ -25,6 +26,7 @@ const attached: VbdSummary = {
   diskseq: 0xffff_ffff_ffff_ffffn,
   presentDiskseq: 0xffff_ffff_ffff_ffffn,
   opened: { by: 'sysfs', open: true },
+  hotplugStatus: 'connected',
   error: undefined,
 };
 
