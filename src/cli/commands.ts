@@ -77,10 +77,13 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     run: onVbd(async () => (await import('./wait.js')).waitFor, { remote: true }),
   },
   resize: {
-    operand: VBD,
-    summary: 'make the disk of a vbd as large as its file or disk is by now',
-    details: VBD_DETAILS,
-    options: STORE,
+    operand: 'VBD [SIZE]',
+    summary: 'make the disk of a vbd as large as its file or disk is by now, or its file too',
+    details: `${VBD_DETAILS}
+SIZE is what its file is to have, in bytes, or with K, M, G or T behind the number
+(powers of 1024). It is refused while others use the file. Without SIZE the disk
+follows what it stands on. The guest is told by its block driver.`,
+    options: [...STORE, 'shrink', 'same-vm'],
     run: onVbd(async () => (await import('./resize.js')).resize),
   },
   check: {
@@ -201,6 +204,7 @@ function toInvocation({ options, operands }: ParsedWords): Invocation {
   );
   return {
     vbd: operands[0],
+    operands,
     options,
     json: options.json !== undefined,
     dryRun: options['dry-run'] !== undefined,

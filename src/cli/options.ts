@@ -54,6 +54,7 @@ export const OPTIONS = {
   },
   'no-header': { letter: 'n', describe: 'no line with the names of the columns' },
   errors: { describe: 'only vbds with an error' },
+  shrink: { describe: 'the size may be smaller: what lies behind it in the file is lost' },
   undo: { describe: 'bring the scripts of these names back' },
   yes: { describe: 'do it; without this nothing is changed' },
   check: { describe: 'say nothing but what is wrong; the exit status tells' },

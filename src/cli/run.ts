@@ -1,11 +1,9 @@
 import { HotplugError } from '../hotplug/hotplug-error.js';
-import { reportFailure } from '../hotplug/report.js';
 import type { GuestDisk } from '../vbd/find-vbd.js';
-import { requireOwnDomain } from '../vbd/own-domain.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
-import type { OpenOptions } from '../xenstore/open.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { XenstoreError } from '../xenstore/xenstore-error.js';
+import { connect, tellToolstack } from './connect.js';
 import { statusOf, statusOfQuestion } from './exit-status.js';
 import { logFailure } from './log.js';
 import { complain, print } from './output.js';
@@ -15,9 +13,6 @@ import { loadSettings } from './setting-sources.js';
 import { SETTINGS, type Settings } from './settings.js';
 import { otherDisk, parseGuestDisk, resolveVbd } from './vbd-argument.js';
 
-/** For XenStore, where the settings that say how long it may take cannot be read. */
-const UNREADABLE_SETTINGS_MS = 2000;
-
 /** What a command is called with. */
 export interface Invocation {
   /** The backend path given on the command line, if one was. */
@@ -25,6 +20,8 @@ export interface Invocation {
   readonly json?: boolean | undefined;
   readonly verbose?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
+  /** All that stands on the command line beside the options, the vbd included. */
+  readonly operands?: readonly string[] | undefined;
   /** All options of the command line. */
   readonly options?: ParsedWords['options'] | undefined;
   /** The vbd may be another backend domain's. */
@@ -216,18 +213,6 @@ async function readSettings(invocation: Invocation, vbd: VbdPath | undefined): P
   }
 }
 
-/** Reports a failure before the settings are known. */
-async function tellToolstack(vbd: VbdPath, error: unknown): Promise<void> {
-  const signal = AbortSignal.timeout(UNREADABLE_SETTINGS_MS);
-  try {
-    await using store = await connect({ signal });
-    await requireOwnDomain(store, vbd, { signal });
-    await reportFailure(store, vbd, error, { signal });
-  } catch {
-    // It is told on stderr all the same.
-  }
-}
-
 /** Where failures are logged, also when it is another setting that cannot be read. */
 function logFile(invocation: Invocation): string {
   try {
@@ -235,11 +220,6 @@ function logFile(invocation: Invocation): string {
   } catch {
     return process.env[SETTINGS.log.env] || SETTINGS.log.fallback;
   }
-}
-
-async function connect(options: OpenOptions): Promise<Xenstore> {
-  const { openXenstore } = await import('../xenstore/open.js');
-  return await openXenstore(options);
 }
 
 function stepPrinter(verbose: boolean): Context['onStep'] {
