@@ -12,7 +12,7 @@ import {
   runQuestion,
   type StoreContext,
 } from './run.js';
-import { type GivenOptions, loadDaemonSettings, loadSettings, NAMES } from './setting-sources.js';
+import { type GivenOptions, loadSettings, NAMES } from './setting-sources.js';
 
 export interface Command {
   /**
@@ -101,13 +101,12 @@ follows what it stands on. The guest is told by its block driver.`,
     run: onTarget(async () => (await import('./inspect.js')).inspect),
   },
   events: {
-    summary: 'tell each step of each vbd as the daemon does it, until interrupted',
-    options: ['json', 'verbose', 'socket'],
-    run: async ({ options }) => {
-      const { socket } = loadDaemonSettings(process.env, options);
-      const { json, verbose } = toInvocation({ options, operands: [] });
-      return await (await import('./events.js')).runEvents({ socket, json, verbose });
-    },
+    summary: 'tell how each vbd is, and then each step as the daemon does it, until interrupted',
+    details: `Of other backend domains it tells what they write to XenStore, for which no daemon is
+needed here.`,
+    options: ['json', 'verbose', 'socket', 'reconnect', 'all', 'backend-domain'],
+    meanings: { all: 'of all backend domains, driver domains included' },
+    run: async (words) => (await import('./events.js')).runEvents(words),
   },
   status: {
     summary: 'tell what the daemon is doing, and what it has done',

@@ -3,8 +3,9 @@ import { readAttribute } from '../linux/sysfs.js';
 import { didYouMean } from '../util/did-you-mean.js';
 import { quote } from '../util/one-line.js';
 import type { VbdSummary } from '../vbd/vbd-summary.js';
+import { describeXenbusState } from '../vbd/xenbus-state.js';
 import { UsageError } from './usage-error.js';
-import { describeDiskseq, describeOpened, describeState } from './vbd-text.js';
+import { describeDiskseq, describeOpened } from './vbd-text.js';
 
 /** What `list` can print of a vbd, by the names of `-o`. A cell that is empty is shown as `-`. */
 const COLUMNS = {
@@ -12,7 +13,7 @@ const COLUMNS = {
   domain: ({ domainName }: VbdSummary) => domainName,
   vdev: ({ vdev }: VbdSummary) => vdev,
   mode: ({ mode }: VbdSummary) => mode,
-  state: ({ state }: VbdSummary) => describeState(state),
+  state: ({ state }: VbdSummary) => describeXenbusState(state),
   opened: (summary: VbdSummary) => describeOpened(summary),
   device: ({ device }: VbdSummary) => device,
   diskseq: (summary: VbdSummary) => describeDiskseq(summary),

@@ -39,6 +39,7 @@ export const OPTIONS = {
   opened: { describe: 'until blkback has the device open, which is the default' },
   closed: { describe: 'until blkback has closed the device, or has none' },
   socket: { value: 'PATH', ...DAEMON_SETTINGS.socket },
+  reconnect: { describe: 'go on when the daemon has ended and is back; nothing is missed' },
   scripts: { value: 'NAMES', ...DAEMON_SETTINGS.scripts },
   all: { describe: 'prepare every vbd, whatever its script', env: DAEMON_SETTINGS.all.env },
   output: { value: 'FILE', ...DAEMON_SETTINGS.output },

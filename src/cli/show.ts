@@ -5,16 +5,11 @@ import { readRecord } from '../vbd/record.js';
 import { surveyRemoteVbd } from '../vbd/remote-vbds.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import { surveyVbd, type VbdSummary } from '../vbd/vbd-summary.js';
+import { describeXenbusState } from '../vbd/xenbus-state.js';
 import { isRemote } from './backend-domain.js';
 import { stackToJson } from './device-json.js';
 import type { Context, Outcome } from './run.js';
-import {
-  alignColumns,
-  describeDiskseq,
-  describeOpened,
-  describeState,
-  toJson,
-} from './vbd-text.js';
+import { alignColumns, describeDiskseq, describeOpened, toJson } from './vbd-text.js';
 
 /** `show`: everything that can be told of one vbd. */
 export async function show({ store, vbd, settings, signal }: Context): Promise<Outcome> {
@@ -74,7 +69,7 @@ function describeSummary(summary: VbdSummary): string[][] {
     ['vdev', summary.vdev ?? '-'],
     ['mode', summary.mode ?? '-'],
     ['target', summary.target ?? '-'],
-    ['state', describeState(summary.state)],
+    ['state', describeXenbusState(summary.state)],
     ['online', summary.online ? 'yes' : 'no'],
     ['hotplug status', summary.hotplugStatus ?? '-'],
     ['device', devnum === undefined ? '-' : `${device ?? '-'} (${formatDevnum(devnum)})`],

@@ -2,24 +2,6 @@ import { formatDevnum } from '../linux/devnum.js';
 import { toOneLine } from '../util/one-line.js';
 import type { VbdSummary } from '../vbd/vbd-summary.js';
 
-const STATES = [
-  'Unknown',
-  'Initialising',
-  'InitWait',
-  'Initialised',
-  'Connected',
-  'Closing',
-  'Closed',
-  'Reconfiguring',
-  'Reconfigured',
-];
-
-/** `2 (InitWait)`; the bare text where it is no state of xenbus. */
-export function describeState(state: string | undefined): string {
-  const name = STATES[Number(state)];
-  return name === undefined ? (state ?? '-') : `${state} (${name})`;
-}
-
 /** `yes (sysfs)`, `no (key)`, or `unknown`. */
 export function describeOpened({ opened }: VbdSummary): string {
   return opened.open === undefined ? 'unknown' : `${opened.open ? 'yes' : 'no'} (${opened.by})`;

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { pause } from '../../../src/util/retry.js';
+import { startDaemon } from '../../bed/daemon.js';
+import { within } from '../../bed/deadline.js';
 import { assertSchema } from '../../bed/json-schema.js';
 import { needs } from '../../bed/needs.js';
-import type { Run } from '../../bed/script.js';
+import { CLI, type Run, startProgram } from '../../bed/script.js';
 import type { Stage } from '../hotplug/stage.js';
 import { onStage } from './cli-bed.js';
 
@@ -204,6 +206,77 @@ describe('The vbds of a driver domain, seen from here', function () {
       assert.equal(closed.status, 0, closed.stderr);
       await stage.store.remove(ROOT);
       assert.equal((await stage.cli(words)).status, 0);
+    }));
+
+  it('are followed by events, with a snapshot first, and no daemon here', () =>
+    onStage(async (stage) => {
+      await stage.store.write('/local/domain/9/name', 'work');
+      await create(stage, '8/51712', ATTACHED);
+      const program = [CLI, 'events', '--backend-domain', '5', '--json', '-v'];
+      const running = startProgram(process.execPath, program, stage.bed.env);
+      await new Promise((resolve) => running.process.stderr?.once('data', resolve));
+      await create(stage, '9/51712');
+      await pause(300);
+      await write(stage, '9/51712', FAILED);
+      await pause(300);
+      await write(stage, '8/51712', { state: '5' });
+      await pause(300);
+      await stage.store.remove(`${ROOT}/8`);
+      await pause(300);
+      running.process.kill('SIGINT');
+      const { status, stdout, stderr } = await running.ended;
+      assert.equal(status, 0, stderr);
+      const events = stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => assertSchema('event', line) as Record<string, unknown>);
+      assert.deepEqual(
+        events.map(({ seq, backend, action, step, detail }) => [
+          seq,
+          backend,
+          action,
+          step,
+          detail,
+        ]),
+        [
+          [0, `${ROOT}/8/51712`, 'snapshot', 'attached', 'state 4 (Connected)'],
+          [0, null, 'snapshot', 'complete', '1 vbds'],
+          [1, `${ROOT}/9/51712`, 'add', 'planned', '/srv/a.img'],
+          [2, `${ROOT}/9/51712`, 'add', 'failed', SENTENCE],
+          [3, `${ROOT}/8/51712`, 'guest', 'state', '5 (Closing)'],
+          [4, `${ROOT}/8/51712`, 'remove', 'removed', 'its nodes are gone'],
+        ],
+      );
+      assert.deepEqual(
+        [events[3]?.code, events[3]?.domain, events[3]?.['backend-domid']],
+        ['EATTACH', 'work', 5],
+      );
+    }));
+
+  it('are followed by events --all, beside those of this domain', () =>
+    onStage(async (stage) => {
+      await stage.store.write('/local/domain/5/name', 'disks');
+      await using daemon = await startDaemon(stage.bed);
+      const running = startProgram(process.execPath, [CLI, 'events', '--all', '-v'], daemon.env);
+      const said = { stdout: '', stderr: '' };
+      for (const name of ['stdout', 'stderr'] as const) {
+        running.process[name]?.on('data', (text) => {
+          said[name] += text;
+        });
+      }
+      await within(10_000, 'it to follow both', async () => {
+        while (said.stderr.split('following').length < 3) await pause(20);
+      });
+      // Its first disk makes its backend directory.
+      await create(stage, '8/51712', FAILED);
+      await stage.vbd(stage.image());
+      await within(10_000, 'both to be told', async () => {
+        while (!/ attached/.test(said.stdout) || !/ failed/.test(said.stdout)) await pause(20);
+      });
+      running.process.kill('SIGINT');
+      assert.equal((await running.ended).status, 0);
+      assert.match(said.stdout, /Z {2}7\/51712 +add +attached +\/dev\/loop/);
+      assert.match(said.stdout, /Z {2}5:8\/51712 +add +failed +open \/srv\/missing\.img/);
     }));
 
   it('are left to their own domain by all else', () =>

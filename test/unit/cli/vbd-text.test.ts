@@ -3,11 +3,11 @@ import {
   alignColumns,
   describeDiskseq,
   describeOpened,
-  describeState,
   toJson,
 } from '../../../src/cli/vbd-text.js';
 import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
 import type { VbdSummary } from '../../../src/vbd/vbd-summary.js';
+import { describeXenbusState } from '../../../src/vbd/xenbus-state.js';
 
 const vbd = parseVbdPath('backend/vbd/7/51712') as VbdPath;
 const attached: VbdSummary = {
@@ -30,7 +30,7 @@ const attached: VbdSummary = {
   error: undefined,
 };
 
-describe('describeState', () => {
+describe('describeXenbusState', () => {
   for (const [state, text] of [
     ['2', '2 (InitWait)'],
     ['6', '6 (Closed)'],
@@ -38,7 +38,7 @@ describe('describeState', () => {
     ['x', 'x'],
     [undefined, '-'],
   ] as const) {
-    it(`of ${state} is ${text}`, () => assert.equal(describeState(state), text));
+    it(`of ${state} is ${text}`, () => assert.equal(describeXenbusState(state), text));
   }
 });
 
