@@ -80,9 +80,9 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     operand: 'VBD [SIZE]',
     summary: 'make the disk of a vbd as large as its file or disk is by now, or its file too',
     details: `${VBD_DETAILS}
-SIZE is what its file is to have, in bytes, or with K, M, G or T behind the number
-(powers of 1024). It is refused while others use the file. Without SIZE the disk
-follows what it stands on. The guest is told by its block driver.`,
+SIZE is what its file is to have, in bytes, or with K, M, G or T behind the
+number (powers of 1024). It is refused while others use the file. Without SIZE
+the disk follows what it stands on. The guest is told by its block driver.`,
     options: [...STORE, 'shrink', 'same-vm'],
     run: onVbd(async () => (await import('./resize.js')).resize),
   },
@@ -102,8 +102,8 @@ follows what it stands on. The guest is told by its block driver.`,
   },
   events: {
     summary: 'tell how each vbd is, and then each step as the daemon does it, until interrupted',
-    details: `Of other backend domains it tells what they write to XenStore, for which no daemon is
-needed here.`,
+    details:
+      'Of other backend domains it tells what they write to XenStore, for which no\ndaemon is needed here.',
     options: ['json', 'verbose', 'socket', 'reconnect', 'all', 'backend-domain'],
     meanings: { all: 'of all backend domains, driver domains included' },
     run: async (words) => (await import('./events.js')).runEvents(words),
@@ -115,7 +115,10 @@ needed here.`,
   },
   metrics: {
     summary: 'print what the daemon has done as OpenMetrics text',
-    options: ['socket'],
+    options: ['socket', 'output'],
+    meanings: {
+      output: "put it into this file at once, as node-exporter's textfile collector reads it",
+    },
     run: async ({ options }) => (await import('./status.js')).runMetrics(options),
   },
   audit: {

@@ -93,7 +93,7 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
     jobs: {
       ...settings,
       onEvent: (event) => {
-        logEvent(log, event, options.verbose);
+        logEvent(log, event, settings.verbose);
         statistics.note(event);
         feed.publish(event);
         if (event.action === 'remove' || event.step === 'planned') states.forget(event.vbd);

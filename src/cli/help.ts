@@ -27,7 +27,7 @@ Options:
 ${table(
   [
     ['-h, --help', 'what this prints, or the help of a command'],
-    ['--version', 'the version of this program'],
+    ['--version', 'the version of this program, and the commit that it was built from'],
   ],
   width,
 )}

@@ -6,11 +6,12 @@ import { XenstoreError } from '../xenstore/xenstore-error.js';
 import { connect, tellToolstack } from './connect.js';
 import { statusOf, statusOfQuestion } from './exit-status.js';
 import { logFailure } from './log.js';
-import { complain, print } from './output.js';
+import { print } from './output.js';
 import type { ParsedWords } from './parse-words.js';
 import { printFailure, printJson, withRemedy } from './result.js';
 import { loadSettings } from './setting-sources.js';
 import { SETTINGS, type Settings } from './settings.js';
+import { Steps } from './steps.js';
 import { otherDisk, parseGuestDisk, resolveVbd } from './vbd-argument.js';
 
 /** What a command is called with. */
@@ -187,8 +188,13 @@ async function open(
 ): Promise<StoreContext & AsyncDisposable> {
   const requestTimeoutMs = Math.ceil(settings.timeoutMs / 3);
   const store = await connect({ requestTimeoutMs, signal });
-  const onStep = stepPrinter(invocation.verbose ?? false);
-  const close = (): Promise<void> => store.close();
+  const isLogged = invocation.hotplug === true && settings.verbose;
+  const steps = new Steps(isLogged || invocation.verbose === true);
+  const close = async (): Promise<void> => {
+    await store.close();
+    if (isLogged) await steps.log(settings.log);
+  };
+  const { onStep } = steps;
   return { store, settings, signal, invocation, onStep, [Symbol.asyncDispose]: close };
 }
 
@@ -220,15 +226,6 @@ function logFile(invocation: Invocation): string {
   } catch {
     return process.env[SETTINGS.log.env] || SETTINGS.log.fallback;
   }
-}
-
-function stepPrinter(verbose: boolean): Context['onStep'] {
-  if (!verbose) return () => undefined;
-  return (step, detail) => {
-    // Since the process started, so that loading the program counts as well.
-    const ms = performance.now().toFixed(1).padStart(8);
-    complain(`${ms} ms  ${step.padEnd(10)} ${detail}\n`);
-  };
 }
 
 function report(invocation: Invocation, outcome: Outcome): void {
