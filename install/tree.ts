@@ -109,6 +109,8 @@ async function planUnits(read: (name: string) => Promise<Buffer>): Promise<Entry
   const services = ['xen-blkback.service', 'xen-blkback-driverdomain.service'];
   return await Promise.all([
     unit('xen-blkback.socket'),
+    unit('xen-blkback-metrics.service'),
+    unit('xen-blkback-metrics.timer'),
     ...services.flatMap((name) => [unit(name), unit('common.conf', `${name}.d/50-common.conf`)]),
   ]);
 }

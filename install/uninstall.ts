@@ -21,6 +21,7 @@ export interface UninstallOptions {
 const ENABLED = [
   '/etc/systemd/system/multi-user.target.wants/xen-blkback.service',
   '/etc/systemd/system/sockets.target.wants/xen-blkback.socket',
+  '/etc/systemd/system/timers.target.wants/xen-blkback-metrics.timer',
   '/etc/systemd/system/xendriverdomain.service.wants/xen-blkback-driverdomain.service',
 ];
 

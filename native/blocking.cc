@@ -212,6 +212,7 @@ void define_blocking(Napi::Env env, Napi::Object exports) {
   for (auto [name, number] : {
            std::pair{"close", SYS_close},
            {"fcntl", SYS_fcntl},
+           {"ftruncate", SYS_ftruncate},
            {"getdents64", SYS_getdents64},
            {"getrandom", SYS_getrandom},
            {"ioctl", SYS_ioctl},

@@ -155,7 +155,7 @@ describe('The outside world is met in few places', () => {
     );
   });
 
-  it('the addon in one file of src/linux, which is all that XenStore takes from there, with errnos', () => {
+  it('the addon in one file of src/linux, which is all that XenStore takes from there, with errnos and the trace', () => {
     const files = namesWhere(
       ({ code, text }) =>
         (/createRequire|\bdlopen\b/.test(code) && !/'koffi'/.test(text)) || /\.node'/.test(text),
@@ -165,7 +165,7 @@ describe('The outside world is met in few places', () => {
     const taken = sources
       .filter(({ layer }) => layer === 'xenstore')
       .flatMap(({ imports }) => imports.filter((target) => layerOf(target) === 'linux'));
-    assert.deepEqual([...new Set(taken)].sort(), ['linux/addon', 'linux/errno']);
+    assert.deepEqual([...new Set(taken)].sort(), ['linux/addon', 'linux/errno', 'linux/trace']);
   });
 
   it('yargs in src/cli', () => {

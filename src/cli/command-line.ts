@@ -18,7 +18,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     if (name === undefined) throw new UsageError('a command is needed');
     const command = requireCommand(name);
     const { operand, options, run } = command;
-    const operands = operand === undefined ? 0 : operand.includes('…') ? Infinity : 1;
+    const operands = operand === undefined ? 0 : mostOperands(operand);
     const parsed = parseWords(rest, { name, options, operands });
     if (operand?.startsWith('[') === false && parsed.operands.length === 0) {
       throw new UsageError(`${name} needs an argument: xen-blkback ${name} ${operand}`);
@@ -28,6 +28,11 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     const about = name !== undefined && Object.hasOwn(COMMANDS, name) ? `help ${name}` : 'help';
     return printUsageError({ json }, error, `xen-blkback ${about}`);
   }
+}
+
+/** `[SCRIPT…]` stands for any number, `VBD [SIZE]` for two. */
+function mostOperands(operand: string): number {
+  return operand.includes('…') ? Infinity : operand.split(' ').length;
 }
 
 function asksForHelp(name: string | undefined, rest: readonly string[]): boolean {

@@ -12,7 +12,7 @@ import {
   runQuestion,
   type StoreContext,
 } from './run.js';
-import { type GivenOptions, loadDaemonSettings, loadSettings, NAMES } from './setting-sources.js';
+import { type GivenOptions, loadSettings, NAMES } from './setting-sources.js';
 
 export interface Command {
   /**
@@ -24,6 +24,8 @@ export interface Command {
   /** More for its own help. */
   readonly details?: string;
   readonly options: readonly OptionName[];
+  /** What an option means here, where that is another thing than for most commands. */
+  readonly meanings?: Readonly<Partial<Record<OptionName, string>>>;
   /** Runs it, and returns the exit status. */
   readonly run: (words: ParsedWords) => Promise<number>;
 }
@@ -56,28 +58,32 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: 'list the vbds of this domain, whoever attached them',
     details:
       'DOMAIN is the number or the name of a guest. In a terminal lines are cut to its\nwidth.',
-    options: [...STORE, 'columns', 'no-header', 'errors'],
+    options: [...STORE, 'columns', 'no-header', 'errors', 'all', 'backend-domain'],
+    meanings: { all: 'of all backend domains, driver domains included' },
     run: onStore(async () => (await import('./list.js')).list),
   },
   show: {
     operand: VBD,
     summary: 'tell everything about a vbd',
     details: VBD_DETAILS,
-    options: STORE,
-    run: onVbd(async () => (await import('./show.js')).show),
+    options: [...STORE, 'backend-domain'],
+    run: onVbd(async () => (await import('./show.js')).show, { remote: true }),
   },
   wait: {
     operand: VBD,
     summary: 'wait until blkback has opened the device of a vbd, or has closed it',
     details: VBD_DETAILS,
-    options: [...STORE, 'opened', 'closed', 'verbose'],
-    run: onVbd(async () => (await import('./wait.js')).waitFor),
+    options: [...STORE, 'opened', 'closed', 'backend-domain', 'verbose'],
+    run: onVbd(async () => (await import('./wait.js')).waitFor, { remote: true }),
   },
   resize: {
-    operand: VBD,
-    summary: 'make the disk of a vbd as large as its file or disk is by now',
-    details: VBD_DETAILS,
-    options: STORE,
+    operand: 'VBD [SIZE]',
+    summary: 'make the disk of a vbd as large as its file or disk is by now, or its file too',
+    details: `${VBD_DETAILS}
+SIZE is what its file is to have, in bytes, or with K, M, G or T behind the
+number (powers of 1024). It is refused while others use the file. Without SIZE
+the disk follows what it stands on. The guest is told by its block driver.`,
+    options: [...STORE, 'shrink', 'same-vm'],
     run: onVbd(async () => (await import('./resize.js')).resize),
   },
   check: {
@@ -95,13 +101,12 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     run: onTarget(async () => (await import('./inspect.js')).inspect),
   },
   events: {
-    summary: 'tell each step of each vbd as the daemon does it, until interrupted',
-    options: ['json', 'verbose', 'socket'],
-    run: async ({ options }) => {
-      const { socket } = loadDaemonSettings(process.env, options);
-      const { json, verbose } = toInvocation({ options, operands: [] });
-      return await (await import('./events.js')).runEvents({ socket, json, verbose });
-    },
+    summary: 'tell how each vbd is, and then each step as the daemon does it, until interrupted',
+    details:
+      'Of other backend domains it tells what they write to XenStore, for which no\ndaemon is needed here.',
+    options: ['json', 'verbose', 'socket', 'reconnect', 'all', 'backend-domain'],
+    meanings: { all: 'of all backend domains, driver domains included' },
+    run: async (words) => (await import('./events.js')).runEvents(words),
   },
   status: {
     summary: 'tell what the daemon is doing, and what it has done',
@@ -110,7 +115,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   metrics: {
     summary: 'print what the daemon has done as OpenMetrics text',
-    options: ['socket'],
+    options: ['socket', 'output'],
+    meanings: {
+      output: "put it into this file at once, as node-exporter's textfile collector reads it",
+    },
     run: async ({ options }) => (await import('./status.js')).runMetrics(options),
   },
   audit: {
@@ -157,10 +165,13 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
-function onVbd(load: () => Promise<(context: Context) => Promise<Outcome>>): Command['run'] {
+function onVbd(
+  load: () => Promise<(context: Context) => Promise<Outcome>>,
+  { remote = false } = {},
+): Command['run'] {
   return async (words) => {
     const action = await load();
-    return await run(toInvocation(words), action);
+    return await run({ ...toInvocation(words), remote }, action);
   };
 }
 
@@ -195,6 +206,7 @@ function toInvocation({ options, operands }: ParsedWords): Invocation {
   );
   return {
     vbd: operands[0],
+    operands,
     options,
     json: options.json !== undefined,
     dryRun: options['dry-run'] !== undefined,

@@ -1,6 +1,6 @@
 import { takeActivatedSocket } from '../daemon/activation.js';
 import { type ControlHandler, ControlSocket } from '../daemon/control-socket.js';
-import { EventFeed } from '../daemon/event-feed.js';
+import { GuestStates } from '../daemon/guest-states.js';
 import { DaemonLog, Priority } from '../daemon/log.js';
 import { favourMemory } from '../daemon/memory.js';
 import { Service } from '../daemon/service.js';
@@ -13,6 +13,7 @@ import { HotplugError } from '../hotplug/hotplug-error.js';
 import { readSocketPath } from '../linux/listening-socket.js';
 import { toOneLine } from '../util/one-line.js';
 import { openXenstore } from '../xenstore/open.js';
+import { followService } from './daemon-feed.js';
 import { reporter } from './daemon-report.js';
 import { exitAtOnce } from './exit.js';
 import { statusOf } from './exit-status.js';
@@ -83,17 +84,19 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
     );
   }
   const place = activated === undefined ? options.socket : (passed ?? 'the socket that was passed');
-  const feed = new EventFeed();
   const statistics = new Statistics();
-  const service = new Service({
+  const states = new GuestStates((event) => feed.publish(event));
+  const service: Service = new Service({
     scripts: options.scripts,
     all: options.all,
+    onState: (vbd, state) => states.note(vbd, state),
     jobs: {
       ...settings,
       onEvent: (event) => {
-        logEvent(log, event, options.verbose);
+        logEvent(log, event, settings.verbose);
         statistics.note(event);
         feed.publish(event);
+        if (event.action === 'remove' || event.step === 'planned') states.forget(event.vbd);
       },
     },
     connect: (signal) =>
@@ -108,6 +111,7 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
       supervisor.ready('Serving the vbds of this domain');
     },
   });
+  const feed = followService(service, settings.sysfs);
   const stop = heedSignals(log, supervisor);
   const handler = loggingHandler(service, settings.log, log);
   const report = reporter({ service, statistics, feed, sysfs: settings.sysfs });

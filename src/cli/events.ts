@@ -1,47 +1,122 @@
+import { DaemonError } from '../daemon/daemon-error.js';
 import { followEvents } from '../daemon/follow-events.js';
+import type { EventsStart } from '../daemon/protocol.js';
+import { errorMessage } from '../errors.js';
 import { toOneLine } from '../util/one-line.js';
+import { pause } from '../util/retry.js';
+import { parseBackendDomain } from './backend-domain.js';
 import { statusOf } from './exit-status.js';
+import { complain } from './output.js';
+import type { ParsedWords } from './parse-words.js';
 import { printFailure } from './result.js';
+import { loadDaemonSettings, loadSettings } from './setting-sources.js';
+import { UsageError } from './usage-error.js';
 
-export interface EventsOptions {
-  readonly socket: string;
-  readonly json?: boolean | undefined;
-  readonly verbose?: boolean | undefined;
-}
+/** Between two attempts to reach a daemon again; milliseconds. */
+const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [50, 2000];
 
 /**
- * `events`: prints a line for each step of each vbd as the daemon tells of it. Interrupted it ends with
- * status 0; with another when there is no daemon, or none any more.
+ * `events`: prints a line for how each vbd is, and then one for each step of each vbd as the daemon tells of it.
+ * Interrupted it ends with status 0; with another when there is no daemon, or none any more.
  */
-export async function runEvents(options: EventsOptions): Promise<number> {
+export async function runEvents({ options }: Pick<ParsedWords, 'options'>): Promise<number> {
+  const backendDomid = parseBackendDomain(options['backend-domain']);
+  if (options.all !== undefined && backendDomid !== undefined) {
+    throw new UsageError('--all and --backend-domain exclude each other: give one of them');
+  }
   const enough = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => enough.abort());
   }
   // Who reads this, head for one, has seen enough.
   process.stdout.on('error', () => enough.abort());
-  const onFollowing = (): void => {
-    if (options.verbose) process.stderr.write(`xen-blkback: following ${options.socket}\n`);
-  };
+  const { signal } = enough;
   try {
-    const events = followEvents(options.socket, { signal: enough.signal, onFollowing });
-    for await (const json of events) {
-      process.stdout.write(`${options.json ? json : describe(json)}\n`);
+    const sources: Promise<void>[] = [];
+    if (backendDomid === undefined) sources.push(followDaemon(options, signal));
+    if (options.all !== undefined || backendDomid !== undefined) {
+      sources.push(followOthers(options, backendDomid, signal));
     }
+    await Promise.all(sources);
     return 0;
   } catch (error) {
-    printFailure(options, error);
+    if (signal.aborted) return 0;
+    enough.abort();
+    printFailure({ json: options.json !== undefined }, error);
     return statusOf(error);
   }
 }
 
-/** `2026-11-21T07:16:39.123Z  7/51712    add     published  7:0` */
-function describe(json: string): string {
-  const { time, domid, devid, action, step, detail } = JSON.parse(json) as Record<string, unknown>;
+type Options = ParsedWords['options'];
+
+/** With --reconnect it goes on, with what has been missed or a new snapshot, when the daemon is back. */
+async function followDaemon(options: Options, signal: AbortSignal): Promise<void> {
+  const { socket } = loadDaemonSettings(process.env, options);
+  let after: EventsStart['after'];
+  let bound = FIRST_PAUSE_MS;
+  const onFollowing = (): void => {
+    bound = FIRST_PAUSE_MS;
+    sayFollowing(options, socket);
+  };
+  while (!signal.aborted) {
+    try {
+      for await (const json of followEvents(socket, { signal, onFollowing, after })) {
+        printEvent(options, json);
+        after = placeOf(json) ?? after;
+      }
+      return;
+    } catch (error) {
+      const mayReturn = error instanceof DaemonError && error.code !== 'EPROTOCOL';
+      if (options.reconnect === undefined || !mayReturn) throw error;
+      if (bound === FIRST_PAUSE_MS)
+        complain(`xen-blkback: ${errorMessage(error)}; connecting again\n`);
+      await pause(bound / 2 + (Math.random() * bound) / 2, signal).catch(() => undefined);
+      bound = Math.min(bound * 2, LONGEST_PAUSE_MS);
+    }
+  }
+}
+
+/** Where to go on; half a snapshot is none. */
+function placeOf(json: string): EventsStart['after'] {
+  const { action, step, run, seq } = JSON.parse(json) as Record<string, unknown>;
+  if (action === 'snapshot' && step !== 'complete') return undefined;
+  return { run: String(run), seq: Number(seq) };
+}
+
+/** What other backend domains write, which is all that they tell here. */
+async function followOthers(
+  options: Options,
+  backendDomid: number | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const { openXenstore } = await import('../xenstore/open.js');
+  const { followDomains } = await import('../daemon/follow-domains.js');
+  const { timeoutMs } = loadSettings(process.env, {});
+  await using store = await openXenstore({ signal, requestTimeoutMs: timeoutMs });
+  const onFollowing = (): void => sayFollowing(options, 'XenStore');
+  const onEvent = (json: string): void => printEvent(options, json);
+  await followDomains(store, { backendDomid, onEvent, onFollowing, signal });
+}
+
+function sayFollowing({ verbose }: Options, what: string): void {
+  if (verbose !== undefined) process.stderr.write(`xen-blkback: following ${what}\n`);
+}
+
+function printEvent({ json: asJson }: Options, json: string): void {
+  const text = asJson === undefined ? describe(json) : json;
+  if (text !== undefined) process.stdout.write(`${text}\n`);
+}
+
+/** `2026-11-21T07:16:39.123Z  7/51712    add     published  7:0`; people need no end of a snapshot. */
+function describe(json: string): string | undefined {
+  const event = JSON.parse(json) as Record<string, unknown>;
+  const { time, domid, devid, action, step, detail } = event;
+  if (devid === null) return undefined;
+  const where = event['backend-domid'] === null ? '' : `${event['backend-domid']}:`;
   const columns: [unknown, number][] = [
     [time, 24],
-    [`${domid}/${devid}`, 9],
-    [action, 6],
+    [`${where}${domid}/${devid}`, 9],
+    [action === 'snapshot' ? 'is' : action, 6],
     [step, 9],
     [detail, 0],
   ];

@@ -27,7 +27,7 @@ Options:
 ${table(
   [
     ['-h, --help', 'what this prints, or the help of a command'],
-    ['--version', 'the version of this program'],
+    ['--version', 'the version of this program, and the commit that it was built from'],
   ],
   width,
 )}
@@ -42,9 +42,12 @@ Exit status: 0 done, 1 failed, 2 wrong use or configuration, 3 in use by others,
 }
 
 export function describeCommand(name: string, command: Command, width: number): string {
-  const { operand, summary, details, options } = command;
+  const { operand, summary, details, options, meanings } = command;
   const usage = ['xen-blkback', name, operand, '[OPTION…]'].filter((word) => word !== undefined);
-  const rows = [...options.map(describeOption), ['-h, --help', 'this text'] as const];
+  const rows = [
+    ...options.map((option) => describeOption(option, meanings?.[option])),
+    ['-h, --help', 'this text'] as const,
+  ];
   return `Usage: ${usage.join(' ')}
 
 ${wrap(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`, USUAL_WIDTH).join('\n')}
@@ -54,16 +57,18 @@ ${table(rows, width)}
 `;
 }
 
-function describeOption(name: OptionName): readonly [string, string] {
+function describeOption(name: OptionName, meaning?: string): readonly [string, string] {
   const { letter, value, describe, fallback, env } = optionOf(name);
   const start = letter === undefined ? '' : `-${letter}, `;
-  const notes = [
+  const setting = [
     ...(fallback === undefined ? [] : [`by default ${fallback}`]),
     ...(env === undefined ? [] : [`also ${env}`]),
   ];
+  // Of another meaning there is no setting.
+  const notes = meaning === undefined ? setting : [];
   return [
     `${start}--${name}${value === undefined ? '' : ` ${value}`}`,
-    notes.length === 0 ? describe : `${describe} (${notes.join('; ')})`,
+    notes.length === 0 ? (meaning ?? describe) : `${describe} (${notes.join('; ')})`,
   ];
 }
 

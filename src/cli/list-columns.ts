@@ -3,21 +3,25 @@ import { readAttribute } from '../linux/sysfs.js';
 import { didYouMean } from '../util/did-you-mean.js';
 import { quote } from '../util/one-line.js';
 import type { VbdSummary } from '../vbd/vbd-summary.js';
+import { describeXenbusState } from '../vbd/xenbus-state.js';
 import { UsageError } from './usage-error.js';
-import { describeDiskseq, describeOpened, describeState } from './vbd-text.js';
+import { describeDiskseq, describeOpened } from './vbd-text.js';
 
 /** What `list` can print of a vbd, by the names of `-o`. A cell that is empty is shown as `-`. */
 const COLUMNS = {
-  vbd: ({ vbd }: VbdSummary) => vbd.backend.replace(/^backend\/(vbd\/)?/, ''),
+  vbd: ({ vbd }: VbdSummary) => vbd.backend.replace(/^.*\bbackend\/(vbd\/)?/, ''),
   domain: ({ domainName }: VbdSummary) => domainName,
   vdev: ({ vdev }: VbdSummary) => vdev,
   mode: ({ mode }: VbdSummary) => mode,
-  state: ({ state }: VbdSummary) => describeState(state),
+  state: ({ state }: VbdSummary) => describeXenbusState(state),
   opened: (summary: VbdSummary) => describeOpened(summary),
   device: ({ device }: VbdSummary) => device,
   diskseq: (summary: VbdSummary) => describeDiskseq(summary),
   target: ({ target }: VbdSummary) => target,
   backend: ({ vbd }: VbdSummary) => vbd.backend,
+  'backend-domain': ({ vbd, isRemote }: VbdSummary) =>
+    isRemote ? String(vbd.backendDomid) : undefined,
+  'hotplug-status': ({ hotplugStatus }: VbdSummary) => hotplugStatus,
   devnum: ({ devnum }: VbdSummary) => devnum && formatDevnum(devnum),
   size: (summary: VbdSummary) => readSize(summary),
   'block-size': (summary: VbdSummary) => readQueue(summary, 'queue/logical_block_size'),
@@ -29,6 +33,12 @@ export type ColumnName = keyof typeof COLUMNS;
 
 export const USUAL_COLUMNS: readonly ColumnName[] = [
   ...(['vbd', 'domain', 'vdev', 'mode', 'state', 'opened', 'device', 'diskseq', 'target'] as const),
+];
+
+/** Of other backend domains as well: what they write, and nothing that only the kernel here would tell. */
+export const REMOTE_COLUMNS: readonly ColumnName[] = [
+  ...(['backend-domain', 'vbd', 'domain', 'vdev', 'mode', 'state', 'hotplug-status'] as const),
+  ...(['opened', 'device', 'target'] as const),
 ];
 
 /** Reads `vbd,size`. Throws `UsageError`. */
@@ -56,8 +66,8 @@ function readSize(summary: VbdSummary): string | undefined {
 
 /** What sysfs says of the device, while it is still the one that was published. */
 function readQueue(summary: VbdSummary, attribute: string): string | undefined {
-  const { devnum, diskseq, presentDiskseq } = summary;
-  if (devnum === undefined || (diskseq !== undefined && diskseq !== presentDiskseq))
+  const { devnum, diskseq, presentDiskseq, isRemote } = summary;
+  if (isRemote || devnum === undefined || (diskseq !== undefined && diskseq !== presentDiskseq))
     return undefined;
   return readAttribute(`/sys/dev/block/${formatDevnum(devnum)}`, attribute);
 }

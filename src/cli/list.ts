@@ -1,6 +1,10 @@
+import { readOwnDomid } from '../vbd/own-domain.js';
+import { listBackendDomains, surveyRemoteVbds } from '../vbd/remote-vbds.js';
 import { surveyVbds, type VbdSummary } from '../vbd/vbd-summary.js';
-import { cellOf, parseColumns, USUAL_COLUMNS } from './list-columns.js';
+import { parseBackendDomain } from './backend-domain.js';
+import { cellOf, parseColumns, REMOTE_COLUMNS, USUAL_COLUMNS } from './list-columns.js';
 import type { Outcome, StoreContext } from './run.js';
+import { UsageError } from './usage-error.js';
 import { alignColumns, clipLines, toJson } from './vbd-text.js';
 
 /**
@@ -9,9 +13,17 @@ import { alignColumns, clipLines, toJson } from './vbd-text.js';
  */
 export async function list(context: StoreContext): Promise<Outcome> {
   const { store, settings, signal, invocation } = context;
-  const { columns, errors, 'no-header': noHeader } = invocation.options ?? {};
-  const wanted = columns === undefined ? USUAL_COLUMNS : parseColumns(columns);
-  const all = await surveyVbds(store, settings.sysfs, { signal });
+  const { columns, errors, 'no-header': noHeader, ...where } = invocation.options ?? {};
+  const backendDomain = parseBackendDomain(where['backend-domain']);
+  if (where.all !== undefined && backendDomain !== undefined) {
+    throw new UsageError('--all and --backend-domain exclude each other: give one of them');
+  }
+  const isWide = where.all !== undefined || backendDomain !== undefined;
+  const usual = isWide ? REMOTE_COLUMNS : USUAL_COLUMNS;
+  const wanted = columns === undefined ? usual : parseColumns(columns);
+  const all = isWide
+    ? await surveyDomains(context, backendDomain)
+    : await surveyVbds(store, settings.sysfs, { signal });
   const shown = all.filter(
     (summary) =>
       isOf(summary, invocation.vbd) && (errors === undefined || summary.error !== undefined),
@@ -27,6 +39,26 @@ export async function list(context: StoreContext): Promise<Outcome> {
     quiet: lines.length === 0,
     json: { vbds: shown.map(toJson) },
   };
+}
+
+/** The vbds of one backend domain, or of all of them. */
+async function surveyDomains(
+  { store, settings, signal }: StoreContext,
+  backendDomain: number | undefined,
+): Promise<VbdSummary[]> {
+  const own = await readOwnDomid(store, { signal });
+  const mine =
+    backendDomain === undefined || backendDomain === own
+      ? await surveyVbds(store, settings.sysfs, { signal })
+      : [];
+  const others =
+    backendDomain === undefined
+      ? await listBackendDomains(store, { signal })
+      : [backendDomain].filter((domid) => domid !== own);
+  const remote = await Promise.all(
+    others.map((domid) => surveyRemoteVbds(store, domid, { signal })),
+  );
+  return [...mine, ...remote.flat()];
 }
 
 /** Whether a vbd is of the guest that is named, by number or name. */

@@ -5,8 +5,8 @@ import { endProcess, print } from './output.js';
 
 const words = process.argv.slice(2);
 if (words.length === 1 && words[0] === '--version') {
-  import('./version.js').then(({ readVersion }) => {
-    print(`${readVersion()}\n`);
+  import('./describe-version.js').then(({ describeVersion }) => {
+    print(describeVersion());
     return endProcess(0);
   });
 } else {

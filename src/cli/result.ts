@@ -11,7 +11,7 @@ export interface ResultFormat {
 }
 
 /** Of the JSON that is printed: a program that knows a version can read it. docs/json.md. */
-const JSON_VERSION = 1;
+export const JSON_VERSION = 1;
 
 export function printJson(value: object): void {
   print(`${JSON.stringify({ version: JSON_VERSION, ...value })}\n`);

@@ -1,22 +1,18 @@
 import { HotplugError } from '../hotplug/hotplug-error.js';
-import { reportFailure } from '../hotplug/report.js';
 import type { GuestDisk } from '../vbd/find-vbd.js';
-import { requireOwnDomain } from '../vbd/own-domain.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
-import type { OpenOptions } from '../xenstore/open.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { XenstoreError } from '../xenstore/xenstore-error.js';
+import { connect, tellToolstack } from './connect.js';
 import { statusOf, statusOfQuestion } from './exit-status.js';
 import { logFailure } from './log.js';
-import { complain, print } from './output.js';
+import { print } from './output.js';
 import type { ParsedWords } from './parse-words.js';
 import { printFailure, printJson, withRemedy } from './result.js';
 import { loadSettings } from './setting-sources.js';
 import { SETTINGS, type Settings } from './settings.js';
+import { Steps } from './steps.js';
 import { otherDisk, parseGuestDisk, resolveVbd } from './vbd-argument.js';
-
-/** For XenStore, where the settings that say how long it may take cannot be read. */
-const UNREADABLE_SETTINGS_MS = 2000;
 
 /** What a command is called with. */
 export interface Invocation {
@@ -25,8 +21,12 @@ export interface Invocation {
   readonly json?: boolean | undefined;
   readonly verbose?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
+  /** All that stands on the command line beside the options, the vbd included. */
+  readonly operands?: readonly string[] | undefined;
   /** All options of the command line. */
   readonly options?: ParsedWords['options'] | undefined;
+  /** The vbd may be another backend domain's. */
+  readonly remote?: boolean | undefined;
   /** A toolstack waits for the answer, and looks for it in XenStore and in the logs. */
   readonly hotplug?: boolean | undefined;
   /** Reads the settings; it throws for those that make no sense. */
@@ -87,7 +87,7 @@ export async function run(
       vbd = 'backend' in named ? named : undefined;
       const settings = await readSettings(invocation, vbd);
       await using context = await open(invocation, settings, signal);
-      const found = 'backend' in named ? named : await find(context, named);
+      const found = await locate(context, named);
       vbd = found;
       return await action({ ...context, vbd: found });
     },
@@ -95,10 +95,17 @@ export async function run(
   );
 }
 
-/** Loaded when used: a hotplug script never names a disk so. */
-async function find({ store, settings, signal }: StoreContext, disk: GuestDisk): Promise<VbdPath> {
+/** What a hotplug script never names is loaded when used. */
+async function locate(context: StoreContext, named: VbdPath | GuestDisk): Promise<VbdPath> {
+  const { store, settings, signal, invocation } = context;
+  if (invocation.remote) {
+    const { locateRemote } = await import('./backend-domain.js');
+    const remote = await locateRemote(context, named);
+    if (remote !== undefined) return remote;
+  }
+  if ('backend' in named) return named;
   const { findVbd } = await import('../vbd/find-vbd.js');
-  return await findVbd(store, disk, settings.sysfs, { signal });
+  return await findVbd(store, named, settings.sysfs, { signal });
 }
 
 /** The same for an action that is not about one vbd. */
@@ -181,8 +188,13 @@ async function open(
 ): Promise<StoreContext & AsyncDisposable> {
   const requestTimeoutMs = Math.ceil(settings.timeoutMs / 3);
   const store = await connect({ requestTimeoutMs, signal });
-  const onStep = stepPrinter(invocation.verbose ?? false);
-  const close = (): Promise<void> => store.close();
+  const isLogged = invocation.hotplug === true && settings.verbose;
+  const steps = new Steps(isLogged || invocation.verbose === true);
+  const close = async (): Promise<void> => {
+    await store.close();
+    if (isLogged) await steps.log(settings.log);
+  };
+  const { onStep } = steps;
   return { store, settings, signal, invocation, onStep, [Symbol.asyncDispose]: close };
 }
 
@@ -207,18 +219,6 @@ async function readSettings(invocation: Invocation, vbd: VbdPath | undefined): P
   }
 }
 
-/** Reports a failure before the settings are known. */
-async function tellToolstack(vbd: VbdPath, error: unknown): Promise<void> {
-  const signal = AbortSignal.timeout(UNREADABLE_SETTINGS_MS);
-  try {
-    await using store = await connect({ signal });
-    await requireOwnDomain(store, vbd, { signal });
-    await reportFailure(store, vbd, error, { signal });
-  } catch {
-    // It is told on stderr all the same.
-  }
-}
-
 /** Where failures are logged, also when it is another setting that cannot be read. */
 function logFile(invocation: Invocation): string {
   try {
@@ -226,20 +226,6 @@ function logFile(invocation: Invocation): string {
   } catch {
     return process.env[SETTINGS.log.env] || SETTINGS.log.fallback;
   }
-}
-
-async function connect(options: OpenOptions): Promise<Xenstore> {
-  const { openXenstore } = await import('../xenstore/open.js');
-  return await openXenstore(options);
-}
-
-function stepPrinter(verbose: boolean): Context['onStep'] {
-  if (!verbose) return () => undefined;
-  return (step, detail) => {
-    // Since the process started, so that loading the program counts as well.
-    const ms = performance.now().toFixed(1).padStart(8);
-    complain(`${ms} ms  ${step.padEnd(10)} ${detail}\n`);
-  };
 }
 
 function report(invocation: Invocation, outcome: Outcome): void {

@@ -14,6 +14,7 @@ export interface Settings {
   readonly sysfs: string;
   readonly runDirectory: string;
   readonly log: string;
+  readonly verbose: boolean;
 }
 
 /** libxl kills a hotplug script after 40 s (LIBXL_HOTPLUG_TIMEOUT) and tells nobody why. */
@@ -65,6 +66,11 @@ export const SETTINGS = {
     fallback: '/var/log/xen/xen-hotplug.log',
     describe: 'file that failures are added to, if its directory exists',
   },
+  verbose: {
+    env: 'XEN_BLKBACK_VERBOSE',
+    fallback: 'no',
+    describe: 'yes has daemon and hotplug script log each step',
+  },
 } as const;
 
 /** The same for what the daemon, and those who ask it, need beside. */
@@ -84,11 +90,6 @@ export const DAEMON_SETTINGS = {
     fallback: 'no',
     describe: 'yes prepares every vbd, whatever its script',
   },
-  verbose: {
-    env: 'XEN_BLKBACK_VERBOSE',
-    fallback: 'no',
-    describe: 'yes has the daemon log each step',
-  },
   output: {
     env: 'XEN_BLKBACK_OUTPUT',
     fallback: 'stderr',
@@ -100,7 +101,6 @@ export interface DaemonSettings {
   readonly socket: string;
   readonly scripts: readonly string[];
   readonly all: boolean;
-  readonly verbose: boolean;
   /** `undefined`: stderr. */
   readonly output: string | undefined;
 }
@@ -137,6 +137,7 @@ export function parseSettings(texts: Readonly<Record<SettingName, string>>): Set
     sysfs: READ_SETTING.sysfs(texts.sysfs),
     runDirectory: READ_SETTING['run-dir'](texts['run-dir']),
     log: READ_SETTING.log(texts.log),
+    verbose: READ_SETTING.verbose(texts.verbose),
   };
 }
 
@@ -148,7 +149,6 @@ export function parseDaemonSettings(
     socket: READ_SETTING.socket(texts.socket),
     scripts: READ_SETTING.scripts(texts.scripts),
     all: READ_SETTING.all(texts.all),
-    verbose: READ_SETTING.verbose(texts.verbose),
     output: READ_SETTING.output(texts.output),
   };
 }

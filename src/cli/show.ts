@@ -2,19 +2,18 @@ import { HotplugError } from '../hotplug/hotplug-error.js';
 import { formatDevnum } from '../linux/devnum.js';
 import { formatStack, readStack } from '../topology/stack.js';
 import { readRecord } from '../vbd/record.js';
+import { surveyRemoteVbd } from '../vbd/remote-vbds.js';
+import type { VbdPath } from '../vbd/vbd-path.js';
 import { surveyVbd, type VbdSummary } from '../vbd/vbd-summary.js';
+import { describeXenbusState } from '../vbd/xenbus-state.js';
+import { isRemote } from './backend-domain.js';
 import { stackToJson } from './device-json.js';
 import type { Context, Outcome } from './run.js';
-import {
-  alignColumns,
-  describeDiskseq,
-  describeOpened,
-  describeState,
-  toJson,
-} from './vbd-text.js';
+import { alignColumns, describeDiskseq, describeOpened, toJson } from './vbd-text.js';
 
 /** `show`: everything that can be told of one vbd. */
 export async function show({ store, vbd, settings, signal }: Context): Promise<Outcome> {
+  if (isRemote(vbd)) return showRemote(await surveyRemoteVbd(store, vbd, { signal }), vbd);
   const summary = await surveyVbd(store, vbd, settings.sysfs, { signal });
   if (summary === undefined) {
     throw new HotplugError(
@@ -26,19 +25,11 @@ export async function show({ store, vbd, settings, signal }: Context): Promise<O
   const undo = record?.unbind
     ? `unbind ${record.path}`
     : record && `udev refresh of ${record.path}`;
-  const { devnum, device } = summary;
+  const { devnum } = summary;
   const present = devnum && isPresent(summary) ? await readStack(devnum) : undefined;
   const stack = present ? formatStack(present) : [];
   const rows = [
-    ['backend', summary.nodesGone ? `${vbd.backend} (gone from XenStore)` : vbd.backend],
-    ['domain', `${vbd.domid} (${summary.domainName ?? 'no name'})`],
-    ['vdev', summary.vdev ?? '-'],
-    ['mode', summary.mode ?? '-'],
-    ['target', summary.target ?? '-'],
-    ['state', describeState(summary.state)],
-    ['online', summary.online ? 'yes' : 'no'],
-    ['device', devnum === undefined ? '-' : `${device ?? '-'} (${formatDevnum(devnum)})`],
-    ['diskseq', describeDiskseq(summary)],
+    ...describeSummary(summary),
     ...stack.map((line, index) => [index === 0 ? 'stack' : '', line]),
     ['opened by blkback', describeOpened(summary)],
     ['on remove', undo ?? '-'],
@@ -52,6 +43,38 @@ export async function show({ store, vbd, settings, signal }: Context): Promise<O
       'on-remove': undo ?? null,
     },
   };
+}
+
+/** What another backend domain's daemon, and its blkback, have written. */
+function showRemote(summary: VbdSummary | undefined, { backend }: VbdPath): Outcome {
+  if (summary === undefined) {
+    throw new HotplugError(`there is no backend ${backend} in XenStore`, { code: 'EBACKEND' });
+  }
+  const rows = [
+    ...describeSummary(summary),
+    ['opened by blkback', describeOpened(summary)],
+    ['error', summary.error ?? '-'],
+  ];
+  return {
+    text: alignColumns(rows),
+    json: { ...toJson(summary), stack: null, 'on-remove': null },
+  };
+}
+
+function describeSummary(summary: VbdSummary): string[][] {
+  const { vbd, device, devnum } = summary;
+  return [
+    ['backend', summary.nodesGone ? `${vbd.backend} (gone from XenStore)` : vbd.backend],
+    ['domain', `${vbd.domid} (${summary.domainName ?? 'no name'})`],
+    ['vdev', summary.vdev ?? '-'],
+    ['mode', summary.mode ?? '-'],
+    ['target', summary.target ?? '-'],
+    ['state', describeXenbusState(summary.state)],
+    ['online', summary.online ? 'yes' : 'no'],
+    ['hotplug status', summary.hotplugStatus ?? '-'],
+    ['device', devnum === undefined ? '-' : `${device ?? '-'} (${formatDevnum(devnum)})`],
+    ['diskseq', describeDiskseq(summary)],
+  ];
 }
 
 /** Whether the number still belongs to the device that was published. */

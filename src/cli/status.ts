@@ -1,6 +1,9 @@
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { askDaemon } from '../daemon/ask-daemon.js';
 import { DaemonError } from '../daemon/daemon-error.js';
 import { METRICS_END } from '../daemon/metrics.js';
+import { toPrometheusText } from '../daemon/prometheus-text.js';
+import { SystemError } from '../linux/errno.js';
 import { ExitStatus, statusOf } from './exit-status.js';
 import { print } from './output.js';
 import type { ParsedWords } from './parse-words.js';
@@ -75,7 +78,7 @@ function describe(status: DaemonStatus, socket: string): string {
   return alignColumns(rows);
 }
 
-/** `metrics`: what the daemon has done, as OpenMetrics text. */
+/** `metrics`: what the daemon has done, as OpenMetrics text; into a file as node-exporter reads it. */
 export async function runMetrics(options: ParsedWords['options']): Promise<number> {
   const { socket } = loadDaemonSettings(process.env, options);
   try {
@@ -83,10 +86,23 @@ export async function runMetrics(options: ParsedWords['options']): Promise<numbe
     if (!text.endsWith(METRICS_END)) {
       throw new DaemonError(`the daemon at ${socket} has ended in the middle`, { code: 'EENDED' });
     }
-    print(text);
+    if (options.output === undefined) print(text);
+    else writeWhole(options.output, toPrometheusText(text));
     return ExitStatus.done;
   } catch (error) {
     printFailure({}, error);
     return statusOf(error);
+  }
+}
+
+/** Whoever reads the file meanwhile has the one before. */
+function writeWhole(file: string, text: string): void {
+  const fresh = `${file}.${process.pid}.new`;
+  try {
+    writeFileSync(fresh, text, { mode: 0o644 });
+    renameSync(fresh, file);
+  } catch (error) {
+    rmSync(fresh, { force: true });
+    throw SystemError.fromNode('write', file, error);
   }
 }

@@ -2,34 +2,17 @@ import { formatDevnum } from '../linux/devnum.js';
 import { toOneLine } from '../util/one-line.js';
 import type { VbdSummary } from '../vbd/vbd-summary.js';
 
-const STATES = [
-  'Unknown',
-  'Initialising',
-  'InitWait',
-  'Initialised',
-  'Connected',
-  'Closing',
-  'Closed',
-  'Reconfiguring',
-  'Reconfigured',
-];
-
-/** `2 (InitWait)`; the bare text where it is no state of xenbus. */
-export function describeState(state: string | undefined): string {
-  const name = STATES[Number(state)];
-  return name === undefined ? (state ?? '-') : `${state} (${name})`;
-}
-
 /** `yes (sysfs)`, `no (key)`, or `unknown`. */
 export function describeOpened({ opened }: VbdSummary): string {
   return opened.open === undefined ? 'unknown' : `${opened.open ? 'yes' : 'no'} (${opened.by})`;
 }
 
 /** The published number, and the present one where that is another. */
-export function describeDiskseq({ diskseq, presentDiskseq, devnum }: VbdSummary): string {
+export function describeDiskseq(summary: VbdSummary): string {
+  const { diskseq, presentDiskseq, devnum, isRemote } = summary;
   if (devnum === undefined) return '-';
   const published = diskseq === undefined ? 'none' : String(diskseq);
-  if (diskseq === undefined || diskseq === presentDiskseq) return published;
+  if (isRemote || diskseq === undefined || diskseq === presentDiskseq) return published;
   return `${published} (now ${presentDiskseq ?? 'no device'})`;
 }
 
@@ -40,6 +23,7 @@ export function toJson(summary: VbdSummary): Record<string, unknown> {
     value === undefined ? null : String(value);
   return {
     backend: vbd.backend,
+    'backend-domid': summary.isRemote ? (vbd.backendDomid ?? null) : null,
     domid: vbd.domid,
     domain: summary.domainName ?? null,
     devid: vbd.devid,
@@ -55,6 +39,7 @@ export function toJson(summary: VbdSummary): Record<string, unknown> {
     'opened-by': opened.by ?? null,
     state: summary.state ?? null,
     online: summary.online,
+    'hotplug-status': summary.hotplugStatus ?? null,
     error: summary.error ?? null,
   };
 }

@@ -1,5 +1,7 @@
 import { awaitClosed } from '../vbd/await-closed.js';
 import { awaitOpened } from '../vbd/await-opened.js';
+import { awaitRemoteClosed, awaitRemoteOpened } from '../vbd/await-remote.js';
+import { isRemote } from './backend-domain.js';
 import type { Context, Outcome } from './run.js';
 import { UsageError } from './usage-error.js';
 
@@ -14,6 +16,7 @@ export async function waitFor(context: Context): Promise<Outcome> {
     throw new UsageError('--opened and --closed exclude each other: give one of them');
   }
   const { sysfs, timeoutMs } = settings;
+  if (isRemote(vbd)) return await waitForRemote(context, closed !== undefined);
   if (closed !== undefined) {
     await awaitClosed(vbd, { sysfs, timeoutMs, signal });
     return {
@@ -28,4 +31,20 @@ export async function waitFor(context: Context): Promise<Outcome> {
     quiet: true,
     json: { backend: vbd.backend, opened: true, 'opened-by': by },
   };
+}
+
+/** The same of a vbd of another backend domain, of which only XenStore tells here. */
+async function waitForRemote(
+  { store, vbd, settings, signal }: Context,
+  untilClosed: boolean,
+): Promise<Outcome> {
+  const { timeoutMs } = settings;
+  const json = { backend: vbd.backend, opened: !untilClosed };
+  if (untilClosed) {
+    await awaitRemoteClosed(store, vbd, { timeoutMs, signal });
+    return { text: `${vbd.backend}: it is closed`, quiet: true, json };
+  }
+  const by = await awaitRemoteOpened(store, vbd, { timeoutMs, signal });
+  const text = `${vbd.backend}: domain ${vbd.backendDomid} has attached its device (${by})`;
+  return { text, quiet: true, json: { ...json, 'opened-by': by } };
 }

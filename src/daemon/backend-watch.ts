@@ -19,6 +19,8 @@ export interface WatchOptions {
   readonly scripts: readonly string[];
   /** Prepare every vbd, whatever its script, also where the toolstack names none. */
   readonly all: boolean;
+  /** Told the state of a vbd that is served, each time that something may have changed. */
+  readonly onState?: ((vbd: VbdPath, state: string | undefined) => void) | undefined;
 }
 
 /** A vbd that is being compared with its nodes. */
@@ -171,6 +173,7 @@ export class BackendWatch {
   /** Whether a vbd that was attached is there and does not wait for a device. */
   async #isServed(vbd: VbdPath): Promise<boolean> {
     const backend = await readVbdBackend(this.#store, vbd, { nodes: STATE_NODES });
+    if (backend.exists) this.#options.onState?.(vbd, backend.text('state'));
     return backend.exists && !isEarly(backend);
   }
 

@@ -145,8 +145,8 @@ export class ControlSocket implements AsyncDisposable {
     }
     const { request } = parsed;
     if (request.action === 'events') {
-      if (this.#feed.add(socket)) socket.write(ACCEPTED);
-      else socket.end(failedReply('EBUSY', 'too many others read events already'));
+      if (this.#feed.add(socket, ACCEPTED, request.start)) return;
+      socket.end(failedReply('EBUSY', 'too many others read events already'));
       return;
     }
     if (!('path' in request)) {

@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { errorMessage } from '../errors.js';
 import { DaemonError } from './daemon-error.js';
-import { ACCEPTED, ENDED, EVENTS_REQUEST } from './protocol.js';
+import { ACCEPTED, ENDED, type EventsStart, eventsRequest } from './protocol.js';
 
 /** A daemon that lives says within this time that it has understood. */
 const ACCEPT_MS = 2000;
@@ -11,6 +11,8 @@ export interface FollowOptions {
   readonly signal: AbortSignal;
   /** From now on nothing is missed. */
   readonly onFollowing: () => void;
+  /** The event to go on behind; without it a snapshot comes first. */
+  readonly after?: EventsStart['after'];
 }
 
 /**
@@ -19,7 +21,7 @@ export interface FollowOptions {
  */
 export async function* followEvents(
   path: string,
-  { signal, onFollowing }: FollowOptions,
+  { signal, onFollowing, after }: FollowOptions,
 ): AsyncGenerator<string> {
   const socket = connect(path);
   const end = (): void => void socket.destroy();
@@ -29,9 +31,9 @@ export async function* followEvents(
   let accepted = false;
   try {
     if (signal.aborted) return;
-    socket.write(EVENTS_REQUEST);
+    socket.write(eventsRequest({ after }));
     for await (const line of readLines(socket)) {
-      if (!accepted) {
+      if (!accepted || line.startsWith('failed ')) {
         checkAccepted(path, line);
         accepted = true;
         clearTimeout(late);

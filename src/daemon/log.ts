@@ -56,8 +56,10 @@ export class DaemonLog {
       // A journal that is being restarted still reads the stream.
       if (sendDatagram(JOURNAL_SOCKET, entry)) return;
     }
-    if (this.#path === undefined) this.#lines.write(`xen-blkback daemon: ${line}\n`);
-    else this.#lines.write(`${new Date().toISOString()} xen-blkback[${process.pid}]: ${line}\n`);
+    const who = this.#path === undefined ? 'xen-blkback daemon' : `xen-blkback[${process.pid}]`;
+    // A journal that does not take the fields has times of its own.
+    const time = this.#toJournal ? '' : `${new Date().toISOString()} `;
+    this.#lines.write(`${time}${who}: ${line}\n`);
   }
 
   /** Opens the file again, for whoever has renamed it. If that fails the old one is written on. */

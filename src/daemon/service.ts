@@ -95,6 +95,12 @@ export class Service {
     return this.#store !== undefined;
   }
 
+  /** Asks the store of the present connection. Throws `EUNAVAILABLE` where there is none. */
+  async ask<T>(question: (store: Xenstore) => Promise<T>): Promise<T> {
+    if (this.#store === undefined) throw unavailable('the daemon has no connection to xenstored');
+    return await question(this.#store);
+  }
+
   /** Whether xenstored answers; without a connection, whether there was one not long ago. */
   async isWell(signal: AbortSignal): Promise<boolean> {
     const store = this.#store;

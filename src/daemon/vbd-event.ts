@@ -1,5 +1,6 @@
 import { BlkbackError, errorCode, errorMessage } from '../errors.js';
 import type { AttachResult, AttachStep } from '../hotplug/attach.js';
+import type { AttachedDisk } from '../hotplug/attach-options.js';
 import type { DetachStep } from '../hotplug/detach.js';
 import { shorten, toOneLine } from '../util/one-line.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
@@ -12,12 +13,22 @@ export interface VbdEvent {
   readonly step: AttachStep | DetachStep | 'warned' | 'attached' | 'failed';
   /** For people; one line. */
   readonly detail: string;
-  /** A path of the device, where it is certain. */
+  /** What the vbd was to get. */
+  readonly target?: string | undefined;
+  /** A path of the device, where it is certain: from `opened` on. */
   readonly device?: string | undefined;
   readonly diskseq?: bigint | undefined;
   /** Of a failure. */
   readonly code?: string | undefined;
   readonly errno?: number | undefined;
+}
+
+/** What readers of events are told: steps, what a guest does by itself in between, and how a vbd is. */
+export interface FeedEvent extends Omit<VbdEvent, 'action' | 'step'> {
+  readonly action: VbdEvent['action'] | 'guest' | 'snapshot';
+  readonly step: string;
+  /** Of xenbus, as a digit. */
+  readonly state?: string | undefined;
 }
 
 /** Told of events as they happen. */
@@ -28,6 +39,7 @@ export class VbdSteps {
   readonly #vbd: VbdPath;
   readonly #action: VbdEvent['action'];
   readonly #listener: VbdListener | undefined;
+  #disk: AttachedDisk = {};
 
   constructor(vbd: VbdPath, action: VbdEvent['action'], listener: VbdListener | undefined) {
     this.#vbd = vbd;
@@ -35,7 +47,8 @@ export class VbdSteps {
     this.#listener = listener;
   }
 
-  step(step: VbdEvent['step'], detail: string): void {
+  step(step: VbdEvent['step'], detail: string, disk?: AttachedDisk): void {
+    this.#disk = disk ?? this.#disk;
     this.#tell({ step, detail });
   }
 
@@ -58,7 +71,8 @@ export class VbdSteps {
   }
 
   #tell(what: Omit<VbdEvent, 'time' | 'vbd' | 'action'>): void {
-    this.#listener?.({ time: new Date(), vbd: this.#vbd, action: this.#action, ...what });
+    const vbd = this.#vbd;
+    this.#listener?.({ time: new Date(), vbd, action: this.#action, ...this.#disk, ...what });
   }
 }
 

@@ -24,8 +24,16 @@ export interface AttachOptions {
   readonly signal?: AbortSignal | undefined;
   /** The backend as it was a moment ago, which need not be read again: the publication checks it. */
   readonly seen?: VbdBackend | undefined;
-  /** Told of each step as it is done. */
-  readonly onStep?: ((step: AttachStep, detail: string) => void) | undefined;
+  /** Told of each step as it is done, and what is known of the disk by then. */
+  readonly onStep?: ((step: AttachStep, detail: string, known: AttachedDisk) => void) | undefined;
+}
+
+/** A disk that is being attached, as far as it is known. */
+export interface AttachedDisk {
+  readonly target?: string | undefined;
+  /** The path of the device. */
+  readonly device?: string | undefined;
+  readonly diskseq?: bigint | undefined;
 }
 
 /** The steps of an attach, in their order. Some have nothing to tell, and are not told of. */

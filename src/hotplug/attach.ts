@@ -119,7 +119,7 @@ class AttachRun {
       },
       onDone: ({ name }, detail) => {
         if (name === 'published') this.#published = true;
-        this.#tell(name, detail);
+        this.#tell(name, detail, attachment);
       },
     });
     const { publication, openedBy = 'sysfs', warnings } = attachment;
@@ -148,7 +148,7 @@ class AttachRun {
   }
 
   /** Steps without a detail are of no interest to anybody who follows an attach. */
-  #tell(step: AttachStep, detail: string): void {
-    if (detail !== '') this.#options.onStep?.(step, detail);
+  #tell(step: AttachStep, detail: string, attachment?: Attachment): void {
+    if (detail !== '') this.#options.onStep?.(step, detail, attachment?.disk ?? {});
   }
 }

@@ -9,7 +9,7 @@ import type { VbdBackend } from '../vbd/vbd-backend.js';
 import type { VbdInstance } from '../vbd/vbd-instance.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
-import type { AttachOptions } from './attach-options.js';
+import type { AttachedDisk, AttachOptions } from './attach-options.js';
 import type { Deadline } from './deadline.js';
 import type { AttachPlan } from './plan.js';
 
@@ -89,6 +89,15 @@ export class Attachment {
 
   set device(device: BlockDevice) {
     this.#device = device;
+  }
+
+  /** For those who follow the attach. */
+  get disk(): AttachedDisk {
+    return {
+      target: this.backend.text('params'),
+      device: this.#device?.path ?? this.published?.path,
+      diskseq: this.#device?.identity.diskseq ?? this.published?.diskseq,
+    };
   }
 
   get publication(): Publication {

@@ -3,12 +3,14 @@ import { layerBase } from '../block/mapper/release-layer.js';
 import { type MapperState, resizeMapper } from '../linux/device-mapper.js';
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
 import { readAttribute } from '../linux/sysfs.js';
+import type { SameVmRule } from '../sharing/same-vm.js';
 import { requireOwnDomain } from '../vbd/own-domain.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { Deadline } from './deadline.js';
 import { lookAtDetachment } from './detachment.js';
 import { HotplugError } from './hotplug-error.js';
+import { type NewSize, resizeFile } from './resize-file.js';
 
 export interface ResizeOptions {
   /** Everything included; milliseconds. */
@@ -16,6 +18,9 @@ export interface ResizeOptions {
   /** Root of sysfs, below which the xen-backend bus is looked for. */
   readonly sysfs: string;
   readonly runDirectory: string;
+  /** What the disk is to have, if its file is to get another size; else it follows what it stands on. */
+  readonly size?: NewSize | undefined;
+  readonly sameVm?: SameVmRule | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -29,8 +34,9 @@ const SECTOR = 512n;
 
 /**
  * Makes the disk of an attached vbd as large as what it stands on is by now: first the loop device that
- * was made for it, as large as its file, then its layer. blkback tells the guest. The kernel does
- * neither by itself. Throws `ENOTOPEN` where blkback has no device open for the vbd.
+ * was made for it, as large as its file, then its layer. The kernel does neither by itself. With a size its
+ * file gets that first. blkback notices within 100 ms and tells the guest (xen_vbd_resize). Throws `ENOTOPEN`
+ * where blkback has no device open for the vbd; as `resizeFile` does.
  */
 export async function resize(
   store: Xenstore,
@@ -40,19 +46,29 @@ export async function resize(
   using deadline = new Deadline(options.timeoutMs, options.signal);
   const { signal } = deadline;
   await requireOwnDomain(store, vbd, { signal });
-  const { directory, open, layers, loop } = await lookAtDetachment(store, vbd, options, { signal });
+  const detachment = await lookAtDetachment(store, vbd, options, { signal });
+  const { directory, open, layers, loop } = detachment;
   await using _directory = directory;
   if (open === undefined) {
     throw new HotplugError(`blkback has no device open for ${vbd.sysfsName}: there is no disk`, {
       code: 'ENOTOPEN',
     });
   }
-  if (loop !== undefined) await resizeLoop(loop, signal);
-  for (const layer of layers) await resizeLayer(layer, signal);
+  if (options.size !== undefined) {
+    const shrinkLayers = async (bytes: bigint): Promise<void> => {
+      for (const layer of [...layers].reverse()) {
+        await resizeMapper(layer.name, bytes / SECTOR, signal);
+      }
+    };
+    const sameVm = options.sameVm ?? 'check';
+    const file = { store, detachment, place: options, sameVm, shrinkLayers, signal };
+    await resizeFile(file, options.size);
+  } else if (loop !== undefined) await resizeLoop(loop, signal);
+  for (const layer of layers) await followBase(layer, signal);
   return { backend: vbd.backend, bytes: readSectors(open) * SECTOR };
 }
 
-async function resizeLayer(layer: MapperState, signal: AbortSignal): Promise<void> {
+async function followBase(layer: MapperState, signal: AbortSignal): Promise<void> {
   const base = layerBase(layer);
   if (base === undefined) return;
   const sectors = readSectors(base);

@@ -40,6 +40,7 @@ export type Syscall =
   | 'close'
   | 'fcntl'
   | 'fstatfs'
+  | 'ftruncate'
   | 'getdents64'
   | 'getrandom'
   | 'ioctl'

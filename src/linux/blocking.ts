@@ -4,6 +4,7 @@ import { type BlockingCalls, loadAddon, type Syscall, type SyscallArgument } fro
 import { SystemError } from './errno.js';
 import { type HungEntry, isAnyPlaceClosed, noteHungCall, refuseWhereHung } from './hung-calls.js';
 import type { Place } from './place.js';
+import { traceCall } from './trace.js';
 
 /** A system call that may wait for a file system, a device or a driver for as long as it likes. */
 export interface BlockingCall {
@@ -43,6 +44,7 @@ export async function blockingCall(request: BlockingCall): Promise<number> {
   const name = request.name ?? request.call;
   if (isAnyPlaceClosed()) refuseWhereHung(name, request.object, request.place());
   const started = startCall(request);
+  traceCall(name, request.object, started.result);
   if (signal === undefined) return await started.result;
   allowListeners(signal);
   return await new Promise((resolve, reject) => {

@@ -2,6 +2,7 @@ import { loadAddon, type Syscall, type SyscallArgument } from './addon.js';
 import { type BlockingCall, blockingCall } from './blocking.js';
 import { SystemError } from './errno.js';
 import { placeOfFd } from './place.js';
+import { traceResult } from './trace.js';
 
 /** An ioctl's number, and its name for messages. */
 export interface IoctlRequest {
@@ -116,6 +117,7 @@ function callNow(call: Syscall, args: readonly SyscallArgument[]): number {
 }
 
 function requireDone(result: number, name: string, object: string): number {
+  traceResult(name, object, result);
   if (result < 0) throw SystemError.fromErrno(name, object, -result);
   return result;
 }

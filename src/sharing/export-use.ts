@@ -15,6 +15,8 @@ export interface ExportUse {
   /** As people call it: the path that was asked for. */
   readonly subject: string;
   readonly access: Access;
+  /** What the bytes are wanted for, if not for a guest. */
+  readonly purpose?: 'resize' | undefined;
   readonly sharing: Sharing;
   readonly domid: number | undefined;
   /** The device, `major:minor`; `undefined` for a file that is none yet. */

@@ -15,6 +15,9 @@ export function describeConflict(
   const { subject, access, domid } = wanted;
   const who = domid === undefined ? 'nobody else can' : `domain ${domid} cannot`;
   const use = toOneLine(`${subject} ${relate(wanted, conflict)}${describeUse(conflict, vdev)}`);
+  if (wanted.purpose === 'resize') {
+    return `${use}; so it cannot be given another size (${endOf(conflict) ?? 'detach it there'} first)`;
+  }
   return `${use}; so ${who} have it ${access} (${advice(wanted, conflict)})`;
 }
 

@@ -1,6 +1,7 @@
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { listDomainVbds } from './list-vbds.js';
 import { OpenVbds } from './open-vbds.js';
+import { listRemoteVbds } from './remote-vbds.js';
 import { VbdError } from './vbd-error.js';
 import { backendNode, parseVbdPath, type VbdPath } from './vbd-path.js';
 
@@ -17,15 +18,36 @@ export interface GuestDisk {
  */
 export async function findVbd(
   store: Xenstore,
-  { domid, vdev }: GuestDisk,
+  disk: GuestDisk,
   sysfs: string,
   options: RequestOptions,
 ): Promise<VbdPath> {
-  const listed = (await listDomainVbds(store, String(domid), options)).map(parseVbdPath);
+  const listed = (await listDomainVbds(store, String(disk.domid), options)).map(parseVbdPath);
   const open = (await new OpenVbds(sysfs).list()).map(({ vbd }) => vbd);
   const vbds = new Map<string, VbdPath>();
-  for (const vbd of [...listed, ...open]) if (vbd?.domid === domid) vbds.set(vbd.backend, vbd);
-  const all = [...vbds.values()];
+  for (const vbd of [...listed, ...open]) if (vbd?.domid === disk.domid) vbds.set(vbd.backend, vbd);
+  return await pickDisk(store, disk, [...vbds.values()], options);
+}
+
+/** The same at another backend domain, where XenStore is all that can be asked from here. */
+export async function findRemoteVbd(
+  store: Xenstore,
+  disk: GuestDisk,
+  backendDomid: number,
+  options: RequestOptions,
+): Promise<VbdPath> {
+  const all = await listRemoteVbds(store, backendDomid, options);
+  const ofGuest = all.filter(({ domid }) => domid === disk.domid);
+  return await pickDisk(store, disk, ofGuest, options, `domain ${backendDomid}`);
+}
+
+async function pickDisk(
+  store: Xenstore,
+  { domid, vdev }: GuestDisk,
+  all: readonly VbdPath[],
+  options: RequestOptions,
+  backendDomain = 'this domain',
+): Promise<VbdPath> {
   const values = await store.readMany(
     all.map((vbd) => backendNode(vbd, 'dev')),
     options,
@@ -37,10 +59,10 @@ export async function findVbd(
   const list = disks
     .map(({ vbd, name }) => `${name ?? 'a disk without nodes'} (${domid}/${vbd.devid})`)
     .join(', ');
-  if (disks.length === 0) throw vbdError(`guest ${domid} has no vbd of this domain`);
+  if (disks.length === 0) throw vbdError(`guest ${domid} has no vbd of ${backendDomain}`);
   if (vdev === undefined)
     throw vbdError(`guest ${domid} has ${disks.length} vbds, name one: ${list}`);
-  throw vbdError(`guest ${domid} has no vbd ${vdev} of this domain: it has ${list}`);
+  throw vbdError(`guest ${domid} has no vbd ${vdev} of ${backendDomain}: it has ${list}`);
 }
 
 function vbdError(message: string): VbdError {

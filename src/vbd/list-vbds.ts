@@ -44,7 +44,7 @@ export async function listDomainVbds(
 }
 
 /** Children of a node in the order of their numbers; none where there is no such node. */
-async function listNumbers(
+export async function listNumbers(
   store: Xenstore,
   path: string,
   options?: RequestOptions,

@@ -7,8 +7,7 @@ const OWN_DOMID = 'domid';
 
 /**
  * Makes sure that a vbd, if it was named by an absolute path, is one of this domain's backends: its
- * nodes are read and written by their relative path. A domain that was told no number is domain 0.
- * Throws `EVBD`.
+ * nodes are read and written by their relative path. Throws `EVBD`.
  */
 export async function requireOwnDomain(
   store: Xenstore,
@@ -17,11 +16,16 @@ export async function requireOwnDomain(
 ): Promise<void> {
   const named = vbd.backendDomid;
   if (named === undefined) return;
-  const [value] = await store.readMany([OWN_DOMID], options);
-  const own = value?.toString('utf8') || '0';
-  if (own === String(named)) return;
+  const own = await readOwnDomid(store, options);
+  if (own === named) return;
   throw new VbdError(
     `/local/domain/${named}/${vbd.backend} is a backend of domain ${named}, and this is domain ${own}: run this in domain ${named}, where the device is`,
     { code: 'EVBD' },
   );
+}
+
+/** A domain that was told no number is domain 0. */
+export async function readOwnDomid(store: Xenstore, options: RequestOptions = {}): Promise<number> {
+  const [value] = await store.readMany([OWN_DOMID], options);
+  return Number(value?.toString('utf8') || '0');
 }

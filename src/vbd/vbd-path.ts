@@ -65,6 +65,20 @@ export function vbdPath(domid: number, devid: number, kind: BackendKind = 'vbd')
   };
 }
 
+/**
+ * The same vbd number at another backend domain. Its nodes are named by absolute paths: from here they can be
+ * read and watched, and the devices that they name are that domain's.
+ */
+export function inBackendDomain(vbd: VbdPath, backendDomid: number): VbdPath {
+  const home = `/local/domain/${backendDomid}`;
+  return {
+    ...vbd,
+    backend: `${home}/${vbd.backend}`,
+    error: `${home}/${vbd.error}`,
+    backendDomid,
+  };
+}
+
 /** Whether two paths name the same disk. */
 export function sameVbd(a: VbdPath, b: VbdPath): boolean {
   return a.backend === b.backend;

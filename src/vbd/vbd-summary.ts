@@ -12,6 +12,8 @@ import type { VbdPath } from './vbd-path.js';
 /** What can be told of a vbd from XenStore and sysfs, whoever attached it. */
 export interface VbdSummary {
   readonly vbd: VbdPath;
+  /** Of another backend domain: its device is none of this one's. */
+  readonly isRemote: boolean;
   /** XenStore knows it no more; the kernel still does. */
   readonly nodesGone: boolean;
   /** Name of the guest; `undefined` where it has none. */
@@ -31,6 +33,7 @@ export interface VbdSummary {
   /** The one that the device number has now; another one means that the device is another. */
   readonly presentDiskseq: bigint | undefined;
   readonly opened: Opened;
+  readonly hotplugStatus: string | undefined;
   /** `hotplug-error`, or what the kernel says. */
   readonly error: string | undefined;
 }
@@ -69,7 +72,7 @@ export async function surveyVbds(
 }
 
 /** All that a summary tells. Hundreds of vbds are read at once, so no more than that. */
-const SUMMARY_NODES = [
+export const SUMMARY_NODES = [
   'frontend',
   'dev',
   'mode',
@@ -80,11 +83,12 @@ const SUMMARY_NODES = [
   'physical-device-path',
   'diskseq',
   'opened',
+  'hotplug-status',
   'hotplug-error',
   'error',
 ] as const;
 
-async function readDomainNames(
+export async function readDomainNames(
   store: Xenstore,
   domids: ReadonlySet<number>,
   options: RequestOptions,
@@ -126,6 +130,7 @@ async function summarize(
   const devnum = published?.devnum ?? openDevnum;
   return {
     vbd,
+    isRemote: false,
     nodesGone: !backend.exists,
     domainName,
     vdev: backend.text('dev'),
@@ -139,6 +144,7 @@ async function summarize(
     diskseq: published?.diskseq,
     presentDiskseq: devnum && readPresentDiskseq(devnum),
     opened: tellOpened(backend, directory),
+    hotplugStatus: backend.text('hotplug-status'),
     error:
       describeProblem(vbd, backend, openDevnum) ??
       backend.text('hotplug-error') ??

@@ -1,3 +1,4 @@
+import { traceLine } from '../linux/trace.js';
 import { monotonicMs } from '../util/clock.js';
 import { ERRNO } from '../util/errno.js';
 import { pause } from '../util/retry.js';
@@ -6,6 +7,7 @@ import type { Channel } from './channel.js';
 import { type ClientOptions, DEFAULT_TIMEOUT_MS, XenstoreClient } from './client.js';
 import { openFailure, timeoutFailure } from './failure.js';
 import { xenstoredPlaces } from './places.js';
+import { TracedChannel } from './traced-channel.js';
 import type { Xenstore } from './xenstore.js';
 
 export interface OpenOptions extends ClientOptions {
@@ -24,7 +26,9 @@ const MAX_PAUSE_MS = 32;
  */
 export async function openXenstore(options: OpenOptions = {}): Promise<Xenstore> {
   options.signal?.throwIfAborted();
-  return new XenstoreClient(await connect(options), options);
+  const channel = await connect(options);
+  const traced = traceLine === undefined ? channel : new TracedChannel(channel);
+  return new XenstoreClient(traced, options);
 }
 
 async function connect({ signal, requestTimeoutMs }: OpenOptions): Promise<Channel> {

@@ -2,6 +2,7 @@ import { getDiskseq } from '../../linux/block-ioctl.js';
 import { devnumFromStat, formatDevnum, sameDevnum } from '../../linux/devnum.js';
 import { O_RDONLY, OwnedFd } from '../../linux/fd.js';
 import { updateLoopSize } from '../../linux/loop-ioctl.js';
+import { handOver } from '../../util/hand-over.js';
 import { BlockError } from '../block-error.js';
 import type { LoopInstance } from './release-loop.js';
 
@@ -10,13 +11,21 @@ export async function resizeLoop(
   loop: LoopInstance & { readonly path: string },
   signal?: AbortSignal,
 ): Promise<void> {
-  await using fd = await OwnedFd.open(loop.path, O_RDONLY, { signal });
-  const isIt = sameDevnum(devnumFromStat(fd.inode.rdev), loop.devnum);
-  if (!isIt || (await getDiskseq(fd)) !== loop.diskseq) {
+  await using fd = await openLoop(loop, signal);
+  await updateLoopSize(fd, signal);
+}
+
+/** Opens a loop device for reading. Throws `EIDENTITY` where it is another by now. */
+export async function openLoop(
+  loop: LoopInstance & { readonly path: string },
+  signal?: AbortSignal,
+): Promise<OwnedFd> {
+  return await handOver(await OwnedFd.open(loop.path, O_RDONLY, { signal }), async (fd) => {
+    const isIt = sameDevnum(devnumFromStat(fd.inode.rdev), loop.devnum);
+    if (isIt && (await getDiskseq(fd)) === loop.diskseq) return fd;
     throw new BlockError(
       `${loop.path} is not loop device ${formatDevnum(loop.devnum)} (diskseq ${loop.diskseq}) any more`,
       { code: 'EIDENTITY' },
     );
-  }
-  await updateLoopSize(fd, signal);
+  });
 }

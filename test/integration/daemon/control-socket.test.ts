@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ControlSocket } from '../../../src/daemon/control-socket.js';
-import { EventFeed } from '../../../src/daemon/event-feed.js';
+import { EventFeed, type FeedOptions } from '../../../src/daemon/event-feed.js';
+import { GuestNames } from '../../../src/daemon/guest-names.js';
 import type { ControlRequest } from '../../../src/daemon/protocol.js';
 import { parseVbdPath } from '../../../src/vbd/vbd-path.js';
 import { within } from '../../bed/deadline.js';
@@ -20,6 +21,7 @@ describe('the control socket', function () {
   let path: string;
   let socket: ControlSocket;
   let feed: EventFeed;
+  let snapshot: Awaited<ReturnType<FeedOptions['snapshot']>> = [];
   const asked: ControlRequest[] = [];
   let answer: () => Promise<void>;
 
@@ -34,7 +36,11 @@ describe('the control socket', function () {
     path = join(directory, 'control.sock');
     asked.length = 0;
     answer = async () => {};
-    feed = new EventFeed(MOST_UNREAD);
+    feed = new EventFeed({
+      names: new GuestNames(async () => 'work'),
+      snapshot: async () => snapshot,
+      mostUnread: MOST_UNREAD,
+    });
     const handler = async (request: ControlRequest) => {
       asked.push(request);
       await answer();
@@ -181,6 +187,72 @@ s.sendall(b'xen-blkback 1 remove backend/vbd/7/51712\\n')
         assert.match(second ?? '', /^event \{.*"detail":"three"/);
         assert.deepEqual([last, ...more], ['ended', '']);
       }
+    });
+
+    /** Objects of what comes after a request, up to a detail. */
+    async function listen(request: string, last: string): Promise<Record<string, unknown>[]> {
+      const client = connect(path);
+      client.on('error', () => {});
+      client.write(request);
+      let said = '';
+      client.setEncoding('utf8').on('data', (data: string) => {
+        said += data;
+      });
+      await within(5000, last, async () => {
+        while (!said.includes(`"${last}"`)) await once(client, 'data');
+      });
+      client.destroy();
+      return said
+        .split('\n')
+        .filter((line) => line.startsWith('event '))
+        .map((line) => JSON.parse(line.slice('event '.length)));
+    }
+
+    it('numbers them, names the guest, and tells first how everything is where that is asked for', async () => {
+      publish('before');
+      const event = { time: new Date(), vbd, action: 'snapshot', step: 'attached', detail: 'it' };
+      snapshot = [{ event: { ...event, action: 'snapshot' }, domain: 'work' }];
+      const heard = listen('xen-blkback 1 events snapshot\n', 'last');
+      await within(5000, 'the reader', async () => {
+        while (feed.readers === 0) await new Promise((resolve) => setImmediate(resolve));
+      });
+      publish('first');
+      publish('last');
+      const told = (await heard).map(({ run, seq, action, detail, domain }) => [
+        run === feed.run,
+        ...[seq, action, detail, domain],
+      ]);
+      assert.deepEqual(told, [
+        [true, 1, 'snapshot', 'it', 'work'],
+        [true, 1, 'snapshot', '1 vbds', null],
+        [true, 2, 'add', 'first', 'work'],
+        [true, 3, 'add', 'last', 'work'],
+      ]);
+    });
+
+    it('goes on behind an event that it remembers, and begins anew behind others', async () => {
+      snapshot = [];
+      for (const detail of ['one', 'two', 'three']) publish(detail);
+      const since = (run: string, seq: number, last: string) =>
+        listen(`xen-blkback 1 events after ${run} ${seq}\n`, last);
+      const missed = await since(feed.run, 1, 'three');
+      assert.deepEqual(
+        missed.map(({ seq, detail }) => [seq, detail]),
+        [
+          [2, 'two'],
+          [3, 'three'],
+        ],
+      );
+      for (const [run, seq] of [
+        ['another', 1],
+        [feed.run, 4],
+      ] as const) {
+        const [begin] = await since(run, seq, '0 vbds');
+        assert.equal(begin?.step, 'complete');
+      }
+      // More has happened than is remembered.
+      for (let more = 0; more < 1100; more++) publish('more');
+      assert.equal((await since(feed.run, 1, '0 vbds')).length, 1);
     });
 
     it('cuts off the one who does not read, and nobody else', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { pause } from '../../../src/util/retry.js';
 import { type Bed, startBed } from '../../bed/bed.js';
 import { type Daemon, runClient, startDaemon } from '../../bed/daemon.js';
 import { within } from '../../bed/deadline.js';
@@ -48,17 +49,27 @@ describe('xen-blkback events', function () {
 
   it('tells each step of an attach and a detach, in order and with times, until interrupted', () =>
     onStage(async (stage, daemon) => {
+      await stage.store.write('/local/domain/7/name', 'work');
       const running = await follow(daemon, '--json');
       const vbd = await attachAndDetach(stage, daemon);
       running.process.kill('SIGINT');
       const { status, stdout } = await running.ended;
       assert.equal(status, 0);
-      const events = stdout
+      const [start, ...events] = stdout
         .trimEnd()
         .split('\n')
         .map((line) => JSON.parse(line));
       assert.deepEqual(
-        events.map(({ backend, action, step }) => `${backend} ${action} ${step}`),
+        [start.action, start.step, start.detail],
+        ['snapshot', 'complete', '0 vbds'],
+      );
+      assert.deepEqual(
+        events.map(({ run, seq }) => [run, seq]),
+        events.map((_, index) => [start.run, index + 1]),
+      );
+      const steps = events.filter(({ action }) => action !== 'guest');
+      assert.deepEqual(
+        steps.map(({ backend, action, step }) => `${backend} ${action} ${step}`),
         [
           ...['planned', 'ready', 'opened', 'published', 'connected', 'released', 'attached'].map(
             (step) => `${vbd.backendPath} add ${step}`,
@@ -73,9 +84,57 @@ describe('xen-blkback events', function () {
         times,
         [...times].sort((a, b) => a - b),
       );
-      const attached = events.find(({ step }) => step === 'attached');
-      assert.match(attached.device, /^\/dev\/loop\d+$/);
-      assert.match(attached.diskseq, /^\d+$/);
+      const from = events.findIndex(({ step }) => step === 'opened');
+      for (const event of events.slice(from, from + 5)) {
+        assert.equal(event.domain, 'work', event.step);
+        assert.ok(event.target.startsWith(stage.bed.images), event.target);
+        assert.match(event.device, /^\/dev\/loop\d+$/);
+        assert.match(event.diskseq, /^\d+$/);
+      }
+    }));
+
+  it('tells first how every vbd is, and what a guest does by itself', () =>
+    onStage(async (stage, daemon) => {
+      const vbd = await stage.vbd(stage.image());
+      assert.equal((await runClient(daemon.env, vbd, 'add')).status, 0);
+      const bad = await stage.vbd('/nonexistent');
+      assert.equal((await runClient(daemon.env, bad, 'add')).status, 1);
+      const running = await follow(daemon, '--json');
+      await stage.store.write(`${vbd.backendPath}/state`, '5');
+      await pause(300);
+      running.process.kill('SIGINT');
+      const told = (await running.ended).stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line))
+        .map(({ devid, action, step, state }) => [devid, action, step, state]);
+      assert.deepEqual(told.slice(0, 3), [
+        [51712, 'snapshot', 'attached', '2'],
+        [51728, 'snapshot', 'failed', '2'],
+        [null, 'snapshot', 'complete', null],
+      ]);
+      assert.deepEqual(told[3], [51712, 'guest', 'state', '5']);
+    }));
+
+  it('goes on with --reconnect when the daemon is back', () =>
+    onStage(async (stage, daemon, bed) => {
+      const running = await follow(daemon, '--json', '--reconnect');
+      let said = '';
+      running.process.stdout?.on('data', (text: string) => {
+        said += text;
+      });
+      daemon.kill('SIGKILL');
+      await daemon.child.ended;
+      await using second = await startDaemon(bed);
+      const vbd = await stage.vbd(stage.image());
+      assert.equal((await runClient(second.env, vbd, 'add')).status, 0);
+      await within(10_000, 'it to be back', async () => {
+        while (!said.includes('"attached"')) await pause(20);
+      });
+      running.process.kill('SIGINT');
+      const { status, stderr } = await running.ended;
+      assert.equal(status, 0);
+      assert.match(stderr, /; connecting again\n/);
     }));
 
   it('tells of a failure, with its code', () =>

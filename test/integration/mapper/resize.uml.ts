@@ -6,10 +6,12 @@ import {
   openSync,
   readFileSync,
   readSync,
+  statSync,
   truncateSync,
   writeSync,
 } from 'node:fs';
 import { resize } from '../../../src/hotplug/resize.js';
+import type { NewSize } from '../../../src/hotplug/resize-file.js';
 import { needs } from '../../bed/needs.js';
 import type { Vbd } from '../../bed/toolstack.js';
 import { failure, only, parse, type Stage } from '../hotplug/stage.js';
@@ -18,10 +20,10 @@ import { layers, withMapper } from './bench.js';
 const MIB = 1024 * 1024;
 const TEXT = 'what the guest has written';
 
-function resizeVbd(stage: Stage, vbd: Vbd) {
+function resizeVbd(stage: Stage, vbd: Vbd, size?: NewSize) {
   const { sysfs } = stage.blkback;
   const { runDirectory } = stage.bed;
-  return resize(stage.store, parse(vbd), { timeoutMs: 8000, sysfs, runDirectory });
+  return resize(stage.store, parse(vbd), { timeoutMs: 8000, sysfs, runDirectory, size });
 }
 
 function sizeOf(path: string): number {
@@ -75,6 +77,26 @@ describe('resize', () => {
       }),
     );
   }
+
+  it(
+    'gives the file of a layer another size, and the layer with it, without cutting what it keeps',
+    withMapper({}, async (stage) => {
+      const image = stage.image('x', { size: MIB });
+      const vbd = await stage.vbd(`path=${image},layer=linear`);
+      await stage.attach(vbd);
+      const { kernelPath } = only(await layers());
+      writeText(kernelPath);
+      for (const size of [3 * MIB, 2 * MIB]) {
+        const wanted = { bytes: BigInt(size), shrink: true };
+        assert.equal((await resizeVbd(stage, vbd, wanted)).bytes, BigInt(size));
+        assert.deepEqual([statSync(image).size, sizeOf(kernelPath)], [size, size]);
+        assert.equal(readText(kernelPath), TEXT);
+      }
+      const smaller = { bytes: BigInt(MIB), shrink: false };
+      await failure('EWINDOW', resizeVbd(stage, vbd, smaller));
+      assert.deepEqual([statSync(image).size, sizeOf(kernelPath)], [2 * MIB, 2 * MIB]);
+    }),
+  );
 
   it(
     'makes a loop device as large as its file, without a layer too, and leaves one that is so',

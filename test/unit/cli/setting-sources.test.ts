@@ -27,12 +27,12 @@ describe('loadSettings', () => {
       sysfs: '/sys',
       runDirectory: '/run/xen-blkback',
       log: '/var/log/xen/xen-hotplug.log',
+      verbose: false,
     });
     assert.deepEqual(loadDaemonSettings({}, {}, none), {
       socket: '/run/xen-blkback/control.sock',
       scripts: ['block-diskseq'],
       all: false,
-      verbose: false,
       output: undefined,
     });
   });
@@ -57,8 +57,8 @@ describe('loadSettings', () => {
   it('reads each setting from a key of its name, and from a variable of its name', () => {
     const texts: Record<string, string> = {
       ...{ timeout: '7', uapi: 'inline', sharing: 'read-only', 'same-vm': 'assume' },
-      ...{ 'udev-refresh': 'yes', sysfs: '/s', 'run-dir': '/r', log: '/l', socket: '/c' },
-      ...{ scripts: 'a,b', all: 'yes', verbose: 'yes', output: '/o' },
+      ...{ 'udev-refresh': 'yes', sysfs: '/s', 'run-dir': '/r', log: '/l', verbose: 'yes' },
+      ...{ socket: '/c', scripts: 'a,b', all: 'yes', output: '/o' },
     };
     assert.deepEqual(Object.keys(texts), NAMES);
     const text = NAMES.map((name) => `${name}=${texts[name]}\n`).join('');
@@ -70,7 +70,7 @@ describe('loadSettings', () => {
     assert.deepEqual(byFile, Object.values(texts));
     assert.deepEqual(byVariable, Object.values(texts));
     assert.deepEqual(loadDaemonSettings({}, {}, filesOf(text)), {
-      ...{ socket: '/c', scripts: ['a', 'b'], all: true, verbose: true, output: '/o' },
+      ...{ socket: '/c', scripts: ['a', 'b'], all: true, output: '/o' },
     });
   });
 
@@ -131,8 +131,9 @@ describe('The old file', () => {
 
   it('gives its options of the daemon to settings of the same meaning', () => {
     const files = read('XEN_BLKBACK_OPTIONS="-v --all --scripts a,b --timeout=9"\n');
-    assert.equal(loadSettings({}, {}, files).timeoutMs, 9000);
-    const { all, verbose, scripts } = loadDaemonSettings({}, {}, files);
+    const { timeoutMs, verbose } = loadSettings({}, {}, files);
+    assert.equal(timeoutMs, 9000);
+    const { all, scripts } = loadDaemonSettings({}, {}, files);
     assert.deepEqual([all, verbose, scripts], [true, true, ['a', 'b']]);
   });
 

@@ -10,6 +10,7 @@ const TEXTS = {
   sysfs: '/sys',
   'run-dir': '/run/xen-blkback',
   log: '/var/log/xen/xen-hotplug.log',
+  verbose: 'no',
 };
 
 const parse = (name: SettingName, text: string) => parseSettings({ ...TEXTS, [name]: text });
@@ -26,6 +27,7 @@ describe('parseSettings', () => {
         sysfs: '/s',
         'run-dir': '/r',
         log: '/l',
+        verbose: 'yes',
       }),
       {
         timeoutMs: 1500,
@@ -36,6 +38,7 @@ describe('parseSettings', () => {
         sysfs: '/s',
         runDirectory: '/r',
         log: '/l',
+        verbose: true,
       },
     );
   });

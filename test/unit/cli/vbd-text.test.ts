@@ -3,15 +3,16 @@ import {
   alignColumns,
   describeDiskseq,
   describeOpened,
-  describeState,
   toJson,
 } from '../../../src/cli/vbd-text.js';
 import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
 import type { VbdSummary } from '../../../src/vbd/vbd-summary.js';
+import { describeXenbusState } from '../../../src/vbd/xenbus-state.js';
 
 const vbd = parseVbdPath('backend/vbd/7/51712') as VbdPath;
 const attached: VbdSummary = {
   vbd,
+  isRemote: false,
   nodesGone: false,
   openDevnum: undefined,
   domainName: 'work',
@@ -25,10 +26,11 @@ const attached: VbdSummary = {
   diskseq: 0xffff_ffff_ffff_ffffn,
   presentDiskseq: 0xffff_ffff_ffff_ffffn,
   opened: { by: 'sysfs', open: true },
+  hotplugStatus: 'connected',
   error: undefined,
 };
 
-describe('describeState', () => {
+describe('describeXenbusState', () => {
   for (const [state, text] of [
     ['2', '2 (InitWait)'],
     ['6', '6 (Closed)'],
@@ -36,7 +38,7 @@ describe('describeState', () => {
     ['x', 'x'],
     [undefined, '-'],
   ] as const) {
-    it(`of ${state} is ${text}`, () => assert.equal(describeState(state), text));
+    it(`of ${state} is ${text}`, () => assert.equal(describeXenbusState(state), text));
   }
 });
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { formatMetrics } from '../../../src/daemon/metrics.js';
+import { toPrometheusText } from '../../../src/daemon/prometheus-text.js';
 import { Statistics } from '../../../src/daemon/statistics.js';
 import type { VbdEvent } from '../../../src/daemon/vbd-event.js';
 import { vbdPath } from '../../../src/vbd/vbd-path.js';
@@ -74,5 +75,27 @@ describe('formatMetrics', () => {
     const text = formatMetrics({ ...STATE, openVbds: undefined }, new Statistics());
     assert.doesNotMatch(text, /open_vbds/);
     check(text);
+  });
+});
+
+describe('toPrometheusText', () => {
+  it('names counters and infos as their samples, and leaves out what node-exporter does not know', () => {
+    const statistics = new Statistics();
+    note(statistics, ['planned', 1000], ['attached', 1020], ['failed', 1500, 'EBUSY']);
+    const text = toPrometheusText(formatMetrics(STATE, statistics));
+    assert.ok(text.endsWith('\n'));
+    // What the older format asks for: a type of it, and samples of the family that was named last.
+    let [family, type] = ['', ''];
+    for (const line of text.split('\n').slice(0, -1)) {
+      const head = /^# TYPE (\w+) (gauge|counter|histogram)$/.exec(line);
+      if (head) [, family = '', type = ''] = head;
+      else if (line.startsWith('#')) assert.ok(line.startsWith(`# HELP ${family} `), line);
+      else {
+        const suffix = type === 'histogram' ? '_(bucket|sum|count)' : '';
+        assert.match(line, new RegExp(`^${family}${suffix}[{ ]`));
+      }
+    }
+    assert.match(text, /^xen_blkback_failures_total\{action="add",code="EBUSY"\} 1$/m);
+    assert.match(text, /^# TYPE xen_blkback_build_info gauge$/m);
   });
 });

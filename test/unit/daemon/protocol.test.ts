@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { eventLine, parseRequest } from '../../../src/daemon/protocol.js';
+import { eventLine, eventsRequest, parseRequest } from '../../../src/daemon/protocol.js';
 import { parseVbdPath } from '../../../src/vbd/vbd-path.js';
 
 describe('parseRequest', () => {
@@ -18,6 +18,17 @@ describe('parseRequest', () => {
       request: { action: 'events' },
     }));
 
+  for (const [text, start] of [
+    ['snapshot', { after: undefined }],
+    ['after 1f 12', { after: { run: '1f', seq: 12 } }],
+  ] as const) {
+    it(`reads a request for events with ${text}`, () => {
+      const request = { action: 'events', start };
+      assert.deepEqual(parseRequest(`xen-blkback 1 events ${text}`), { ok: true, request });
+      assert.equal(eventsRequest(start), `xen-blkback 1 events ${text}\n`);
+    });
+  }
+
   for (const version of ['0', '2', '65535']) {
     it(`tells a client of version ${version} which one it speaks`, () => {
       const parsed = parseRequest(`xen-blkback ${version} add backend/vbd/7/51712`);
@@ -35,6 +46,10 @@ describe('parseRequest', () => {
     'xen-blkback 1 add',
     'xen-blkback 1 add a b',
     'xen-blkback 1 events backend/vbd/7/51712',
+    'xen-blkback 1 events snapshot x',
+    'xen-blkback 1 events after 1f',
+    'xen-blkback 1 events after 1f x',
+    'xen-blkback 1 events after 1f 1 2',
   ]) {
     it(`refuses "${line}" with one line`, () => {
       const parsed = parseRequest(line);
@@ -49,26 +64,35 @@ describe('eventLine', () => {
     const vbd = parseVbdPath('backend/vbd/7/51712');
     assert.ok(vbd);
     const time = new Date(0);
-    const line = eventLine({
-      time,
-      vbd,
-      action: 'add',
-      step: 'attached',
-      detail: 'a\nb',
-      diskseq: 7n,
-    });
+    const line = eventLine(
+      {
+        time,
+        vbd,
+        action: 'add',
+        step: 'attached',
+        detail: 'a\nb',
+        diskseq: 7n,
+      },
+      { run: 'a1', seq: 3, domain: 'work' },
+    );
     const [, json = ''] = /^event (.*)\n$/.exec(line) ?? [];
     assert.deepEqual(JSON.parse(json), {
       version: 1,
+      run: 'a1',
+      seq: 3,
       time: '1970-01-01T00:00:00.000Z',
       backend: 'backend/vbd/7/51712',
+      'backend-domid': null,
       domid: 7,
+      domain: 'work',
       devid: 51712,
       action: 'add',
       step: 'attached',
       detail: 'a\nb',
+      target: null,
       device: null,
       diskseq: '7',
+      state: null,
       code: null,
       errno: null,
     });

@@ -1,0 +1,39 @@
+import { quote } from '../util/one-line.js';
+import { findRemoteVbd, type GuestDisk } from '../vbd/find-vbd.js';
+import { readOwnDomid } from '../vbd/own-domain.js';
+import { inBackendDomain, type VbdPath } from '../vbd/vbd-path.js';
+import type { StoreContext } from './run.js';
+import { UsageError } from './usage-error.js';
+
+/** The number that --backend-domain gives, if it is given. Throws `UsageError`. */
+export function parseBackendDomain(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^(0|[1-9]\d{0,4})$/.test(text)) return Number(text);
+  throw new UsageError(`backend-domain ${quote(text)}: the number of a domain is needed`);
+}
+
+/**
+ * The vbd of another backend domain that is meant, by --backend-domain or by an absolute path; `undefined`
+ * where it is one of this domain's.
+ */
+export async function locateRemote(
+  { store, signal, invocation }: StoreContext,
+  named: VbdPath | GuestDisk,
+): Promise<VbdPath | undefined> {
+  const given = parseBackendDomain(invocation.options?.['backend-domain']);
+  const inPath = 'backend' in named ? named.backendDomid : undefined;
+  if (given !== undefined && inPath !== undefined && given !== inPath) {
+    throw new UsageError(
+      `the path is one of domain ${inPath}, and --backend-domain is ${given}: leave one of them out`,
+    );
+  }
+  const domid = given ?? inPath;
+  if (domid === undefined || domid === (await readOwnDomid(store, { signal }))) return undefined;
+  if ('backend' in named) return inBackendDomain(named, domid);
+  return await findRemoteVbd(store, named, domid, { signal });
+}
+
+/** Whether a vbd is another backend domain's, as `locateRemote` gives it. */
+export function isRemote({ backend }: VbdPath): boolean {
+  return backend.startsWith('/');
+}

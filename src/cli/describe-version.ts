@@ -1,0 +1,15 @@
+import { PROTOCOL_VERSION } from '../daemon/protocol.js';
+import { KERNEL_VERSION } from '../linux/kernel-version.js';
+import { JSON_VERSION } from './result.js';
+import { readVersion } from './version.js';
+
+/** The commit that this was built from; .ci/build puts it in, and knows none outside of a checkout. */
+declare const __COMMIT__: string | undefined;
+
+/** What `--version` prints. */
+export function describeVersion(): string {
+  const commit = typeof __COMMIT__ === 'undefined' ? '' : __COMMIT__;
+  return `xen-blkback ${readVersion()}${commit === '' ? '' : ` (${commit})`}
+socket protocol ${PROTOCOL_VERSION}, JSON ${JSON_VERSION}, Linux ${KERNEL_VERSION}
+`;
+}

@@ -1,0 +1,147 @@
+import { randomHex } from '../linux/calls.js';
+import { listNumbers } from '../vbd/list-vbds.js';
+import { readOwnDomid } from '../vbd/own-domain.js';
+import { listRemoteVbds, surveyRemoteVbd } from '../vbd/remote-vbds.js';
+import { inBackendDomain, parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
+import type { VbdSummary } from '../vbd/vbd-summary.js';
+import { waitFor } from '../xenstore/wait-for.js';
+import type { Watch, Xenstore } from '../xenstore/xenstore.js';
+import { eventJson, snapshotEndJson } from './protocol.js';
+import { remoteEvents } from './remote-events.js';
+import type { FeedEvent } from './vbd-event.js';
+import { snapshotEvent } from './vbd-snapshot.js';
+
+/** Told when a domain appears, and when one is gone (docs/misc/xenstore.txt). */
+const DOMAIN_EVENTS = ['@introduceDomain', '@releaseDomain'] as const;
+
+export interface FollowDomainsOptions {
+  /** `undefined`: all but this one. */
+  readonly backendDomid: number | undefined;
+  readonly onEvent: (json: string) => void;
+  readonly onFollowing: () => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Tells what happens to the vbds of other backend domains, as their nodes show it, with a snapshot first, until
+ * the signal is aborted. Rejects with its reason, or when the connection is lost.
+ */
+export async function followDomains(
+  store: Xenstore,
+  options: FollowDomainsOptions,
+): Promise<never> {
+  const { signal, onFollowing, backendDomid } = options;
+  const follower = new DomainFollower(store, options);
+  try {
+    if (backendDomid !== undefined) await follower.watch(backendDomid);
+    else await follower.watchAll();
+    follower.tellSnapshot();
+    onFollowing();
+    const paths = backendDomid === undefined ? DOMAIN_EVENTS : ['domid'];
+    const watchFresh = async (): Promise<undefined> => {
+      if (backendDomid === undefined) await follower.watchAll();
+    };
+    return await waitFor<never>(store, paths, watchFresh, { signal });
+  } finally {
+    follower.close();
+  }
+}
+
+class DomainFollower {
+  readonly #store: Xenstore;
+  readonly #options: FollowDomainsOptions;
+  readonly #watches = new Map<number, Watch>();
+  readonly #seen = new Map<string, VbdSummary>();
+  /** Vbds that are being looked at; `true`: once more. */
+  readonly #looks = new Map<string, boolean>();
+  readonly #run = randomHex(8);
+  #seq = 0;
+  #isTelling = false;
+
+  constructor(store: Xenstore, options: FollowDomainsOptions) {
+    this.#store = store;
+    this.#options = options;
+  }
+
+  /** Those that exist by now. A domain gets its backend directory with its first disk. */
+  async watchAll(): Promise<void> {
+    const { signal } = this.#options;
+    const own = await readOwnDomid(this.#store, { signal });
+    const domids = (await listNumbers(this.#store, '/local/domain', { signal })).map(Number);
+    for (const [domid, watch] of this.#watches) {
+      if (domids.includes(domid)) continue;
+      this.#watches.delete(domid);
+      void watch.close();
+    }
+    const fresh = domids.filter((domid) => domid !== own && !this.#watches.has(domid));
+    await Promise.all(fresh.map((domid) => this.watch(domid)));
+  }
+
+  async watch(domid: number): Promise<void> {
+    const { signal } = this.#options;
+    const listener = {
+      onEvent: (path: string) => this.#onWatchEvent(domid, path),
+      onLost: () => undefined,
+    };
+    const path = `/local/domain/${domid}/backend/vbd`;
+    this.#watches.set(domid, await this.#store.watch(path, listener, { signal }));
+    const vbds = await listRemoteVbds(this.#store, domid, { signal });
+    await Promise.all(vbds.map((vbd) => this.#look(vbd)));
+  }
+
+  /** From here on changes are told. */
+  tellSnapshot(): void {
+    const time = new Date();
+    for (const summary of this.#seen.values()) this.#tell(snapshotEvent(summary, time), summary);
+    const end = snapshotEndJson({ run: this.#run, seq: this.#seq }, this.#seen.size);
+    this.#options.onEvent(end);
+    this.#isTelling = true;
+  }
+
+  close(): void {
+    for (const watch of this.#watches.values()) void watch.close();
+  }
+
+  /** What has gone with a directory above is told by the directory only. */
+  #onWatchEvent(domid: number, path: string): void {
+    const [, own] = /^(\/local\/domain\/\d+\/backend\/vbd\/\d+\/\d+)(?:\/|$)/.exec(path) ?? [];
+    const vbd = own === undefined ? undefined : parseVbdPath(own);
+    const gone = [...this.#seen.values()].filter(({ vbd }) => vbd.backend.startsWith(`${path}/`));
+    const concerned = vbd ? [inBackendDomain(vbd, domid)] : gone.map(({ vbd }) => vbd);
+    // A connection that is lost is told by other means.
+    for (const one of concerned) this.#look(one).catch(() => undefined);
+  }
+
+  /** Once at a time for each vbd; what happens meanwhile is looked at afterwards. */
+  async #look(vbd: VbdPath): Promise<void> {
+    const { backend } = vbd;
+    if (this.#looks.has(backend)) {
+      this.#looks.set(backend, true);
+      return;
+    }
+    try {
+      do {
+        this.#looks.set(backend, false);
+        await this.#compare(vbd);
+      } while (this.#looks.get(backend));
+    } finally {
+      this.#looks.delete(backend);
+    }
+  }
+
+  async #compare(vbd: VbdPath): Promise<void> {
+    const { signal } = this.#options;
+    const now = await surveyRemoteVbd(this.#store, vbd, { signal });
+    const before = this.#seen.get(vbd.backend);
+    if (now === undefined) this.#seen.delete(vbd.backend);
+    else this.#seen.set(vbd.backend, now);
+    if (!this.#isTelling) return;
+    for (const event of remoteEvents(before, now, new Date())) this.#tell(event, now ?? before);
+  }
+
+  #tell(event: FeedEvent, summary: VbdSummary | undefined): void {
+    const seq = event.action === 'snapshot' ? this.#seq : ++this.#seq;
+    const place = { run: this.#run, seq, domain: summary?.domainName };
+    this.#options.onEvent(eventJson(event, place));
+  }
+}

@@ -1,0 +1,17 @@
+/**
+ * OpenMetrics text in Prometheus' older format, which node-exporter reads from files: it knows no infos and no
+ * units, and a counter has the name of its samples. Pure.
+ */
+export function toPrometheusText(openMetrics: string): string {
+  const types = new Map<string, string>();
+  const lines = openMetrics.split('\n').flatMap((line) => {
+    const [, keyword, family = '', rest = ''] = /^# (\w+) ?(\S*) ?(.*)$/.exec(line) ?? [];
+    if (keyword === undefined) return [line];
+    if (keyword === 'EOF' || keyword === 'UNIT') return [];
+    if (keyword === 'TYPE') types.set(family, rest);
+    const type = types.get(family);
+    const suffix = type === 'counter' ? '_total' : type === 'info' ? '_info' : '';
+    return [`# ${keyword} ${family}${suffix} ${rest === 'info' ? 'gauge' : rest}`];
+  });
+  return lines.join('\n');
+}

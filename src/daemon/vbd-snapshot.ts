@@ -1,0 +1,17 @@
+import { toOneLine } from '../util/one-line.js';
+import type { VbdSummary } from '../vbd/vbd-summary.js';
+import { describeXenbusState } from '../vbd/xenbus-state.js';
+import type { FeedEvent } from './vbd-event.js';
+
+/** How a vbd is, as an event: `attached`, `failed`, or `waiting`. Pure. */
+export function snapshotEvent(summary: VbdSummary, time: Date): FeedEvent {
+  const { vbd, target, device, diskseq, state, error } = summary;
+  const step = isServed(summary) ? 'attached' : error === undefined ? 'waiting' : 'failed';
+  const detail = toOneLine(error ?? `state ${describeXenbusState(state)}`);
+  return { time, vbd, action: 'snapshot', step, detail, target, device, diskseq, state };
+}
+
+/** Whether the guest has its disk. Of another backend domain only what it writes is known. */
+export function isServed({ isRemote, hotplugStatus, opened }: VbdSummary): boolean {
+  return isRemote ? hotplugStatus === 'connected' && opened.open !== false : opened.open === true;
+}

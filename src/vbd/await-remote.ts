@@ -1,0 +1,93 @@
+import { waitFor } from '../xenstore/wait-for.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
+import { readVbdBackend, type VbdBackend, XenbusState } from './vbd-backend.js';
+import { VbdError } from './vbd-error.js';
+import type { VbdPath } from './vbd-path.js';
+
+/** How it is known that a vbd of another backend domain is served. */
+export type RemoteOpenedBy = 'key' | 'hotplug-status';
+
+/**
+ * Waits until a vbd of another backend domain has its device, as that domain writes it: `opened`, or where its
+ * blkback keeps none `hotplug-status`. Throws `EATTACH` or `EBUSY` with that domain's own sentence where its
+ * add has failed, `EGONE`, `EBLKBACK`, `ETIMEDOUT`.
+ */
+export function awaitRemoteOpened(
+  store: Xenstore,
+  vbd: VbdPath,
+  options: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined },
+): Promise<RemoteOpenedBy> {
+  return awaitBackend(store, vbd, options, {
+    judge: (backend) => {
+      throwIfRemoteFailed(vbd, backend);
+      const key = backend.text('opened');
+      if (key !== undefined) return key === '1' ? 'key' : undefined;
+      return backend.text('hotplug-status') === 'connected' ? 'hotplug-status' : undefined;
+    },
+    late: (seconds) =>
+      `${vbd.backend} is not open after ${seconds} s: neither its device nor an error has been written there; is the hotplug daemon of domain ${vbd.backendDomid} running?`,
+  });
+}
+
+/** Waits until XenStore says that a vbd of another backend domain is closed, or has it no more. */
+export async function awaitRemoteClosed(
+  store: Xenstore,
+  vbd: VbdPath,
+  options: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined },
+): Promise<void> {
+  await awaitBackend(store, vbd, options, {
+    judge: (backend) =>
+      !backend.exists || backend.text('state') === XenbusState.Closed ? true : undefined,
+    late: (seconds) =>
+      `${vbd.backend} is not closed after ${seconds} s: the guest has not let go of it`,
+  });
+}
+
+async function awaitBackend<T>(
+  store: Xenstore,
+  vbd: VbdPath,
+  options: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined },
+  {
+    judge,
+    late,
+  }: {
+    readonly judge: (backend: VbdBackend) => T | undefined;
+    readonly late: (seconds: number) => string;
+  },
+): Promise<T> {
+  const { timeoutMs } = options;
+  const deadline = AbortSignal.timeout(timeoutMs);
+  const signal = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline;
+  const evaluate = async (): Promise<T | undefined> =>
+    judge(await readVbdBackend(store, vbd, { signal }));
+  try {
+    return await waitFor(store, [vbd.backend, vbd.error], evaluate, { signal });
+  } catch (error) {
+    if (error !== deadline.reason) throw error;
+    throw new VbdError(late(timeoutMs / 1000), { code: 'ETIMEDOUT', cause: error });
+  }
+}
+
+function throwIfRemoteFailed(vbd: VbdPath, backend: VbdBackend): void {
+  if (!backend.exists) {
+    throw new VbdError(
+      `there is no ${vbd.backend} in XenStore, or no more: has the toolstack removed it?`,
+      { code: 'EGONE' },
+    );
+  }
+  const status = backend.text('hotplug-status');
+  if (status === 'error' || status === 'busy') {
+    const reason = backend.text('hotplug-error') ?? `hotplug-status is ${status}`;
+    throw new VbdError(
+      `domain ${vbd.backendDomid} could not attach ${vbd.domid}/${vbd.devid}: ${reason}`,
+      { code: status === 'busy' ? 'EBUSY' : 'EATTACH' },
+    );
+  }
+  const state = backend.text('state');
+  if (state !== XenbusState.Closing && state !== XenbusState.Closed) return;
+  // Without such a state the error may be that of a predecessor.
+  const reason = backend.kernelError ?? 'it is closing';
+  throw new VbdError(`blkback of domain ${vbd.backendDomid} serves no ${vbd.backend}: ${reason}`, {
+    code: backend.kernelError === undefined ? 'ESTATE' : 'EBLKBACK',
+  });
+}

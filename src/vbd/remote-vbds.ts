@@ -1,0 +1,89 @@
+// The vbds of other backend domains, as XenStore shows them from here. libxl reports success before the script
+// of a driver domain has run, and does not look again.
+
+import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+import { listNumbers, VBD_ROOT } from './list-vbds.js';
+import { readOwnDomid } from './own-domain.js';
+import { readPublishedLeniently } from './published-device.js';
+import { readVbdBackend } from './vbd-backend.js';
+import { inBackendDomain, type VbdPath, vbdPath } from './vbd-path.js';
+import { readDomainNames, SUMMARY_NODES, type VbdSummary } from './vbd-summary.js';
+
+/** The other domains that have vbd backends, by number. */
+export async function listBackendDomains(
+  store: Xenstore,
+  options?: RequestOptions,
+): Promise<number[]> {
+  const [own, domids] = await Promise.all([
+    readOwnDomid(store, options),
+    listNumbers(store, '/local/domain', options),
+  ]);
+  const others = domids.map(Number).filter((domid) => domid !== own);
+  const vbds = await Promise.all(
+    others.map((domid) => listNumbers(store, `/local/domain/${domid}/${VBD_ROOT}`, options)),
+  );
+  return others.filter((_, index) => vbds[index]?.length !== 0);
+}
+
+/** The vbds of one other backend domain, by guest and device number. */
+export async function listRemoteVbds(
+  store: Xenstore,
+  backendDomid: number,
+  options?: RequestOptions,
+): Promise<VbdPath[]> {
+  const root = `/local/domain/${backendDomid}/${VBD_ROOT}`;
+  const domids = await listNumbers(store, root, options);
+  const groups = domids.map(async (domid) => {
+    const devids = await listNumbers(store, `${root}/${domid}`, options);
+    return devids.map((devid) =>
+      inBackendDomain(vbdPath(Number(domid), Number(devid)), backendDomid),
+    );
+  });
+  return (await Promise.all(groups)).flat();
+}
+
+/** What XenStore tells of all vbds of one other backend domain. */
+export async function surveyRemoteVbds(
+  store: Xenstore,
+  backendDomid: number,
+  options: RequestOptions,
+): Promise<VbdSummary[]> {
+  const vbds = await listRemoteVbds(store, backendDomid, options);
+  const summaries = await Promise.all(vbds.map((vbd) => surveyRemoteVbd(store, vbd, options)));
+  return summaries.filter((summary) => summary !== undefined);
+}
+
+/** What XenStore tells of a vbd of another backend domain; `undefined` where it has none. */
+export async function surveyRemoteVbd(
+  store: Xenstore,
+  vbd: VbdPath,
+  options: RequestOptions,
+): Promise<VbdSummary | undefined> {
+  const [backend, names] = await Promise.all([
+    readVbdBackend(store, vbd, { nodes: SUMMARY_NODES, ...options }),
+    readDomainNames(store, new Set([vbd.domid]), options),
+  ]);
+  if (!backend.exists) return undefined;
+  const published = readPublishedLeniently(vbd, backend);
+  const key = backend.text('opened');
+  return {
+    vbd,
+    isRemote: true,
+    nodesGone: false,
+    domainName: names.get(vbd.domid),
+    vdev: backend.text('dev'),
+    mode: backend.text('mode'),
+    target: backend.text('params'),
+    state: backend.text('state'),
+    online: backend.text('online') === '1',
+    device: backend.text('physical-device-path'),
+    devnum: published?.devnum,
+    openDevnum: undefined,
+    diskseq: published?.diskseq,
+    presentDiskseq: undefined,
+    opened:
+      key === undefined ? { by: undefined, open: undefined } : { by: 'key', open: key === '1' },
+    hotplugStatus: backend.text('hotplug-status'),
+    error: backend.text('hotplug-error') ?? backend.kernelError,
+  };
+}

@@ -1,0 +1,294 @@
+import assert from 'node:assert/strict';
+import { pause } from '../../../src/util/retry.js';
+import { startDaemon } from '../../bed/daemon.js';
+import { within } from '../../bed/deadline.js';
+import { assertSchema } from '../../bed/json-schema.js';
+import { needs } from '../../bed/needs.js';
+import { CLI, type Run, startProgram } from '../../bed/script.js';
+import type { Stage } from '../hotplug/stage.js';
+import { onStage } from './cli-bed.js';
+
+const ROOT = '/local/domain/5/backend/vbd';
+const SENTENCE = 'open /srv/missing.img: no such file or directory';
+/** What a toolstack may lose after a failure in a driver domain. */
+const A_SECOND = 1000;
+
+/** What libxl writes for a disk that domain 5 is to serve. */
+async function create(stage: Stage, key: string, nodes: Record<string, string> = {}) {
+  const [domid] = key.split('/');
+  const usual = {
+    frontend: `/local/domain/${domid}/device/vbd/${key}`,
+    'frontend-id': String(domid),
+    params: '/srv/a.img',
+    mode: 'w',
+    dev: 'xvda',
+    online: '1',
+    state: '2',
+  };
+  await write(stage, key, { ...usual, ...nodes });
+}
+
+/** What blkback and the daemon of domain 5 write. */
+async function write(stage: Stage, key: string, nodes: Record<string, string>) {
+  await stage.store.transact(
+    Object.entries(nodes).map(([name, value]) => ({
+      op: 'write',
+      path: `${ROOT}/${key}/${name}`,
+      value,
+    })),
+  );
+}
+
+const ATTACHED = {
+  'physical-device': '7:3',
+  'physical-device-path': '/dev/loop3',
+  diskseq: '1f',
+  'hotplug-status': 'connected',
+  state: '4',
+};
+const FAILED = { 'hotplug-error': SENTENCE, 'hotplug-status': 'error' };
+
+/** Runs `happen` while a command waits, and tells how long it then went on. */
+async function meanwhile(
+  running: Promise<Run>,
+  happen: () => Promise<unknown>,
+): Promise<Run & { readonly after: number }> {
+  // Longer than the program takes to come to its watch.
+  await pause(1500);
+  await happen();
+  const since = performance.now();
+  return { ...(await running), after: performance.now() - since };
+}
+
+describe('The vbds of a driver domain, seen from here', function () {
+  this.timeout(60_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  it('are listed beside those of this domain, or alone, with what that domain has written', () =>
+    onStage(async (stage) => {
+      await stage.attach(await stage.vbd(stage.image()));
+      await create(stage, '8/51712', ATTACHED);
+      await create(stage, '9/51712', { ...FAILED, params: '/srv/missing.img' });
+      const json = async (...words: string[]) => {
+        const { status, stdout, stderr } = await stage.cli(['list', '--json', ...words]);
+        assert.equal(status, 0, stderr);
+        return (assertSchema('list', stdout) as { vbds: Record<string, unknown>[] }).vbds;
+      };
+      assert.deepEqual(
+        (await json()).map(({ backend }) => backend),
+        ['backend/vbd/7/51712'],
+      );
+      const all = await json('--all');
+      assert.deepEqual(
+        all.map((vbd) => [vbd.backend, vbd['backend-domid'], vbd['hotplug-status'], vbd.error]),
+        [
+          ['backend/vbd/7/51712', null, 'connected', null],
+          [`${ROOT}/8/51712`, 5, 'connected', null],
+          [`${ROOT}/9/51712`, 5, 'error', SENTENCE],
+        ],
+      );
+      // Its device numbers are no devices of this machine.
+      const [, attached] = all;
+      assert.deepEqual(
+        [attached?.device, attached?.devnum, attached?.diskseq, attached?.['present-diskseq']],
+        ['/dev/loop3', '7:3', '31', null],
+      );
+      assert.equal((await json('--backend-domain', '5')).length, 2);
+      assert.equal((await json('--backend-domain', '0')).length, 1);
+      assert.equal((await json('--backend-domain', '6')).length, 0);
+      const table = (await stage.cli(['list', '--all', '--errors'])).stdout.split('\n');
+      assert.match(table[0] ?? '', /^BACKEND-DOMAIN +VBD +DOMAIN/);
+      assert.match(table[1] ?? '', /^5 +9\/51712 .* error +unknown /);
+      assert.equal(table[2], `9/51712: ${SENTENCE}`);
+      const sizes = await stage.cli(['list', '--backend-domain', '5', '-n', '-o', 'size,diskseq']);
+      assert.equal(sizes.stdout, '-  31\n-  -\n');
+      const both = await stage.cli(['list', '--all', '--backend-domain', '5']);
+      assert.equal(both.status, 2);
+      assert.match(both.stderr, /--all and --backend-domain exclude each other/);
+    }));
+
+  it('are shown one by one, by number, by name in the guest, and by their whole path', () =>
+    onStage(async (stage) => {
+      await create(stage, '9/51712', FAILED);
+      const there = ['--backend-domain', '5'];
+      for (const words of [
+        ['9/51712', ...there],
+        ['9/xvda', ...there],
+        ['9', ...there],
+      ]) {
+        const { status, stdout } = await stage.cli(['show', ...words]);
+        assert.equal(status, 0, words.join(' '));
+        assert.match(stdout, new RegExp(`^backend +${ROOT}/9/51712$`, 'm'));
+        assert.match(stdout, new RegExp(`^error +${SENTENCE}$`, 'm'));
+      }
+      const whole = await stage.cli(['show', `${ROOT}/9/51712`, '--json']);
+      assert.equal((assertSchema('show', whole.stdout) as Record<string, unknown>).error, SENTENCE);
+      for (const [status, words, sentence] of [
+        [
+          1,
+          ['9/1', ...there],
+          /there is no backend \/local\/domain\/5\/backend\/vbd\/9\/1 in XenSt/,
+        ],
+        [2, ['9/xvdb', ...there], /guest 9 has no vbd xvdb of domain 5: it has xvda \(9\/51712\)/],
+        [2, [`${ROOT}/9/51712`, '--backend-domain', '6'], /the path is one of domain 5/],
+        [2, ['9/1', '--backend-domain', 'five'], /backend-domain "five": the number of a domain/],
+      ] as const) {
+        const run = await stage.cli(['show', ...words]);
+        assert.equal(run.status, status, run.stderr);
+        assert.match(run.stderr, sentence);
+      }
+    }));
+
+  it('are waited for, and the wait ends with the sentence of that domain within a second', () =>
+    onStage(async (stage) => {
+      const wait = (key: string, ...words: string[]) =>
+        stage.cli(['wait', key, '--backend-domain', '5', '--json', ...words]);
+      await create(stage, '8/51712');
+      const failed = await meanwhile(wait('8/51712', '--opened'), () =>
+        write(stage, '8/51712', FAILED),
+      );
+      assert.equal(failed.status, 1);
+      assert.match(failed.stderr, new RegExp(`domain 5 could not attach 8/51712: ${SENTENCE}`));
+      assert.equal(JSON.parse(failed.stdout).error.code, 'EATTACH');
+      assert.ok(failed.after < A_SECOND, `${failed.after} ms`);
+      // A failure that is there already.
+      assert.equal((await wait('8/xvda')).status, 1);
+
+      await create(stage, '9/51712');
+      const attached = await meanwhile(wait('9/51712'), () => write(stage, '9/51712', ATTACHED));
+      assert.equal(attached.status, 0, attached.stderr);
+      assert.deepEqual(
+        [(assertSchema('wait', attached.stdout) as Record<string, unknown>)['opened-by']],
+        ['hotplug-status'],
+      );
+      assert.ok(attached.after < A_SECOND, `${attached.after} ms`);
+      // That its script is done is not that its blkback has the device.
+      await write(stage, '9/51712', { opened: '0' });
+      assert.equal((await wait('9/51712', '--timeout', '1.5')).status, 1);
+      await write(stage, '9/51712', { opened: '1' });
+      assert.equal(JSON.parse((await wait('9/51712')).stdout)['opened-by'], 'key');
+    }));
+
+  it('are waited for in vain where that blkback refuses, they go away, or nobody serves them', () =>
+    onStage(async (stage) => {
+      const wait = (key: string, ...words: string[]) =>
+        stage.cli(['wait', key, '--backend-domain', '5', ...words]);
+      await create(stage, '8/51712');
+      const refused = await meanwhile(wait('8/51712'), async () => {
+        const error = '/local/domain/5/error/backend/vbd/8/51712/error';
+        await stage.store.write(error, '2 creating vbd structure');
+        await write(stage, '8/51712', { state: '5' });
+      });
+      assert.equal(refused.status, 1);
+      assert.match(refused.stderr, /blkback of domain 5 serves no .*: 2 creating vbd structure/);
+      await create(stage, '9/51712');
+      const gone = await meanwhile(wait('9/51712'), () => stage.store.remove(`${ROOT}/9`));
+      assert.equal(gone.status, 1);
+      assert.match(gone.stderr, /there is no .*9\/51712 in XenStore, or no more/);
+      assert.ok(gone.after < A_SECOND, `${gone.after} ms`);
+      await create(stage, '9/51728');
+      const late = await wait('9/51728', '--timeout', '1.5');
+      assert.equal(late.status, 1);
+      assert.match(late.stderr, /is the hotplug daemon of domain 5 running\?/);
+    }));
+
+  it('are waited for with --closed until they are closed, or gone', () =>
+    onStage(async (stage) => {
+      await create(stage, '8/51712', ATTACHED);
+      const words = ['wait', '8/51712', '--backend-domain', '5', '--closed'];
+      const late = await stage.cli([...words, '--timeout', '1.5']);
+      assert.match(late.stderr, /is not closed after 1\.5 s: the guest has not let go of it/);
+      const closed = await meanwhile(stage.cli(words), () =>
+        write(stage, '8/51712', { state: '6' }),
+      );
+      assert.equal(closed.status, 0, closed.stderr);
+      await stage.store.remove(ROOT);
+      assert.equal((await stage.cli(words)).status, 0);
+    }));
+
+  it('are followed by events, with a snapshot first, and no daemon here', () =>
+    onStage(async (stage) => {
+      await stage.store.write('/local/domain/9/name', 'work');
+      await create(stage, '8/51712', ATTACHED);
+      const program = [CLI, 'events', '--backend-domain', '5', '--json', '-v'];
+      const running = startProgram(process.execPath, program, stage.bed.env);
+      await new Promise((resolve) => running.process.stderr?.once('data', resolve));
+      await create(stage, '9/51712');
+      await pause(300);
+      await write(stage, '9/51712', FAILED);
+      await pause(300);
+      await write(stage, '8/51712', { state: '5' });
+      await pause(300);
+      await stage.store.remove(`${ROOT}/8`);
+      await pause(300);
+      running.process.kill('SIGINT');
+      const { status, stdout, stderr } = await running.ended;
+      assert.equal(status, 0, stderr);
+      const events = stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => assertSchema('event', line) as Record<string, unknown>);
+      assert.deepEqual(
+        events.map(({ seq, backend, action, step, detail }) => [
+          seq,
+          backend,
+          action,
+          step,
+          detail,
+        ]),
+        [
+          [0, `${ROOT}/8/51712`, 'snapshot', 'attached', 'state 4 (Connected)'],
+          [0, null, 'snapshot', 'complete', '1 vbds'],
+          [1, `${ROOT}/9/51712`, 'add', 'planned', '/srv/a.img'],
+          [2, `${ROOT}/9/51712`, 'add', 'failed', SENTENCE],
+          [3, `${ROOT}/8/51712`, 'guest', 'state', '5 (Closing)'],
+          [4, `${ROOT}/8/51712`, 'remove', 'removed', 'its nodes are gone'],
+        ],
+      );
+      assert.deepEqual(
+        [events[3]?.code, events[3]?.domain, events[3]?.['backend-domid']],
+        ['EATTACH', 'work', 5],
+      );
+    }));
+
+  it('are followed by events --all, beside those of this domain', () =>
+    onStage(async (stage) => {
+      await stage.store.write('/local/domain/5/name', 'disks');
+      await using daemon = await startDaemon(stage.bed);
+      const running = startProgram(process.execPath, [CLI, 'events', '--all', '-v'], daemon.env);
+      const said = { stdout: '', stderr: '' };
+      for (const name of ['stdout', 'stderr'] as const) {
+        running.process[name]?.on('data', (text) => {
+          said[name] += text;
+        });
+      }
+      await within(10_000, 'it to follow both', async () => {
+        while (said.stderr.split('following').length < 3) await pause(20);
+      });
+      // Its first disk makes its backend directory.
+      await create(stage, '8/51712', FAILED);
+      await stage.vbd(stage.image());
+      await within(10_000, 'both to be told', async () => {
+        while (!/ attached/.test(said.stdout) || !/ failed/.test(said.stdout)) await pause(20);
+      });
+      running.process.kill('SIGINT');
+      assert.equal((await running.ended).status, 0);
+      assert.match(said.stdout, /Z {2}7\/51712 +add +attached +\/dev\/loop/);
+      assert.match(said.stdout, /Z {2}5:8\/51712 +add +failed +open \/srv\/missing\.img/);
+    }));
+
+  it('are left to their own domain by all else', () =>
+    onStage(async (stage) => {
+      await create(stage, '8/51712', ATTACHED);
+      for (const command of ['add', 'remove', 'resize']) {
+        const { status, stderr } = await stage.cli([command, `${ROOT}/8/51712`]);
+        assert.equal(status, 2, command);
+        assert.match(
+          stderr,
+          /is a backend of domain 5, and this is domain 0: run this in domain 5/,
+        );
+      }
+    }));
+});
