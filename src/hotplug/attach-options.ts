@@ -1,3 +1,4 @@
+import type { Devnum } from '../linux/devnum.js';
 import type { Sharing } from '../sharing/matrix.js';
 import type { SameVmRule } from '../sharing/same-vm.js';
 import type { Surroundings } from '../topology/nearby.js';
@@ -24,8 +25,16 @@ export interface AttachOptions {
   readonly signal?: AbortSignal | undefined;
   /** The backend as it was a moment ago, which need not be read again: the publication checks it. */
   readonly seen?: VbdBackend | undefined;
-  /** Told of each step as it is done. */
-  readonly onStep?: ((step: AttachStep, detail: string) => void) | undefined;
+  /** Told of each step as it is done; from `opened` on with the device. `detail` is for people. */
+  readonly onStep?: ((step: AttachStep, detail: string, device?: StepDevice) => void) | undefined;
+}
+
+/** The device that an attach has open. */
+export interface StepDevice {
+  /** The kernel's name of it, e.g. `/dev/loop3`. */
+  readonly path: string;
+  readonly devnum: Devnum;
+  readonly diskseq: bigint;
 }
 
 /** The steps of an attach, in their order. Some have nothing to tell, and are not told of. */
@@ -43,6 +52,7 @@ export type AttachStep =
   | 'marked'
   | 'released';
 
+/** What has come of an attach. */
 export interface AttachResult {
   readonly backend: string;
   /** `undefined` for a CD-ROM drive without a medium: there is no device then. */

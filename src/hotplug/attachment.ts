@@ -88,6 +88,11 @@ export class Attachment {
     this.#device = device;
   }
 
+  /** The same; `undefined` before it has been opened. */
+  get opened(): BlockDevice | undefined {
+    return this.#device;
+  }
+
   get publication(): Publication {
     return held('publication', this.#publication);
   }

@@ -31,6 +31,7 @@ export interface Target {
   readonly keys: readonly string[];
 }
 
+/** By what a target names its device. */
 export type Locator =
   | {
       readonly by: 'path';

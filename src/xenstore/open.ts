@@ -8,6 +8,7 @@ import { openFailure, timeoutFailure } from './failure.js';
 import { xenstoredPlaces } from './places.js';
 import type { Xenstore } from './xenstore.js';
 
+/** What `openXenstore` can be told. */
 export interface OpenOptions extends ClientOptions {
   readonly signal?: AbortSignal | undefined;
 }
