@@ -8,5 +8,5 @@ await serve({
   onReady: () => console.log('ready'),
   onNotice: (text) => console.error(text),
   onEvent: ({ vbd, action, step, device, diskseq }) =>
-    console.log(vbd.backend, action, step, device ?? '-', diskseq ?? '-'),
+    console.log(`${vbd.backend} ${action} ${step} ${device ?? '-'} ${diskseq ?? '-'}`),
 });

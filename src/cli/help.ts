@@ -1,6 +1,6 @@
 // The texts of `help`. They are English whatever the locale, as is everything that this program says.
 
-import { COMMANDS, type Command } from './commands.js';
+import { COMMANDS, type Command, OPERANDS } from './commands.js';
 import { type OptionName, optionOf } from './options.js';
 import { CONFIG_FILE } from './setting-sources.js';
 
@@ -45,10 +45,14 @@ export function describeCommand(name: string, command: Command, width: number): 
   const { operand, summary, details, options } = command;
   const usage = ['xen-blkback', name, operand, '[OPTION…]'].filter((word) => word !== undefined);
   const rows = [...options.map(describeOption), ['-h, --help', 'this text'] as const];
+  const paragraphs = [
+    `${summary[0]?.toUpperCase()}${summary.slice(1)}.`,
+    ...(details === undefined ? [] : [details]),
+    ...(operand === undefined ? [] : (OPERANDS[operand] ?? '').split('\n')),
+  ].filter((text) => text !== '');
   return `Usage: ${usage.join(' ')}
 
-${wrap(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`, USUAL_WIDTH).join('\n')}
-${details === undefined ? '' : `\n${details}\n`}
+${paragraphs.map((text) => `${wrap(text, USUAL_WIDTH).join('\n')}\n`).join('\n')}
 Options:
 ${table(rows, width)}
 `;

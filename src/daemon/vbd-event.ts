@@ -1,5 +1,5 @@
 import { BlkbackError, errorCode, errorMessage } from '../errors.js';
-import type { AttachResult, AttachStep } from '../hotplug/attach.js';
+import type { AttachResult, AttachStep, StepDevice } from '../hotplug/attach.js';
 import type { DetachStep } from '../hotplug/detach.js';
 import { shorten, toOneLine } from '../util/one-line.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
@@ -35,8 +35,8 @@ export class VbdSteps {
     this.#listener = listener;
   }
 
-  step(step: VbdEvent['step'], detail: string): void {
-    this.#tell({ step, detail });
+  step(step: VbdEvent['step'], detail: string, device?: StepDevice): void {
+    this.#tell({ step, detail, device: device?.path, diskseq: device?.diskseq });
   }
 
   attached({ publication, openedBy, already, warnings }: AttachResult): void {

@@ -31,7 +31,7 @@ export interface AttachOptions {
 
 /** The device that an attach has open. */
 export interface StepDevice {
-  /** The kernel's name of it, e.g. `/dev/loop3`. */
+  /** A path of it, e.g. `/dev/loop3`. */
   readonly path: string;
   readonly devnum: Devnum;
   readonly diskseq: bigint;

@@ -48,7 +48,8 @@ export type Locator =
       readonly partition: number | undefined;
     };
 
-const KEYS = [
+/** All keys of a list. */
+export const KEYS: readonly string[] = [
   'path',
   'dm-name',
   'dm-uuid',
