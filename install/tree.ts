@@ -4,6 +4,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { CONFIG_FILE } from '../src/cli/setting-sources.js';
 import { writeCopyright } from './copyright.js';
+import { planCompletion } from './manual/completion.js';
+import { planManual } from './manual/pages.js';
 import { listLoadedFiles } from './packages.js';
 
 /** Everything that is not somewhere else for a reason. */
@@ -19,6 +21,11 @@ export const SCRIPTS = '/etc/xen/scripts';
 export const HOTPLUG_SCRIPT: string = `${SCRIPTS}/block-diskseq`;
 
 export const UNITS = '/usr/lib/systemd/system';
+/** Where shells look; zsh of Debian has a directory of its own for packages. */
+export const COMPLETION = {
+  bash: '/usr/share/bash-completion/completions/xen-blkback',
+  zsh: '/usr/share/zsh/vendor-completions/_xen-blkback',
+} as const;
 export const DOCUMENTS = '/usr/share/doc/xen-blkback';
 /** In the checkout, and below LIBRARY. */
 export const ADDON = 'native/build/Release/blkback.node';
@@ -80,12 +87,14 @@ export async function planTree(
       ),
     )),
     ...(await planUnits(read)),
-    file('/usr/share/man/man8/xen-blkback.8', await read('install/man/xen-blkback.8')),
-    file('/usr/share/man/man8/block-diskseq.8', await read('install/man/block-diskseq.8')),
-    file(
-      '/usr/share/bash-completion/completions/xen-blkback',
-      await read('install/completion/xen-blkback'),
+    ...(await planManual(project)).map(({ name, section, text }) =>
+      file(`/usr/share/man/man${section}/${name}.${section}`, Buffer.from(text)),
     ),
+    ...(await Promise.all(
+      (['bash', 'zsh'] as const).map(async (shell) =>
+        file(COMPLETION[shell], Buffer.from(await planCompletion(project, shell))),
+      ),
+    )),
     file(`${DOCUMENTS}/CHANGELOG.md`, await read('CHANGELOG.md')),
     file(`${DOCUMENTS}/copyright`, Buffer.from(writeCopyright(project))),
     file(`${DOCUMENTS}/LICENSE`, await read('LICENSE')),

@@ -1,7 +1,7 @@
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DOCUMENTS, type Entry, LIBRARY, PROGRAMS, UNITS } from '../tree.js';
+import { COMPLETION, DOCUMENTS, type Entry, LIBRARY, PROGRAMS, UNITS } from '../tree.js';
 import { run } from './run.js';
 import { type PackageSource, stageTree, writeFilled } from './stage.js';
 
@@ -16,7 +16,8 @@ const OWN = [
 
 /** Builds the rpm package; returns its path. */
 export async function buildRpm(source: PackageSource): Promise<string> {
-  const { project, version, date, output, tree } = source;
+  const { project, version, date, output } = source;
+  const tree = source.tree.map(toRpmPlace);
   const directory = await mkdtemp(join(tmpdir(), 'xen-blkback-rpm-'));
   try {
     const at = (name: string): string => join(directory, name);
@@ -54,6 +55,12 @@ export async function buildRpm(source: PackageSource): Promise<string> {
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** Where zsh looks on systems that have rpm. */
+function toRpmPlace(entry: Entry): Entry {
+  if (entry.path !== COMPLETION.zsh) return entry;
+  return { ...entry, path: '/usr/share/zsh/site-functions/_xen-blkback' };
 }
 
 /** `Thu Nov 26 2026` */

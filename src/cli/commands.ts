@@ -21,7 +21,7 @@ export interface Command {
    */
   readonly operand?: string;
   readonly summary: string;
-  /** More for its own help. */
+  /** More sentences, for its own help and for the manual. */
   readonly details?: string;
   readonly options: readonly OptionName[];
   /** What an option means here, where that is another thing than for most commands. */
@@ -32,24 +32,27 @@ export interface Command {
 
 const STORE: readonly OptionName[] = ['json', 'timeout', 'sysfs'];
 const VBD = '[VBD]';
-const VBD_DETAILS = `VBD is a backend path (backend/vbd/7/51712), or its end: 7/51712, 7/xvda, or
-7 where guest 7 has one disk. By default it is $XENBUS_PATH, as libxl sets it.`;
-const TARGET_DETAILS =
-  'TARGET is what params would be: a path, or KEY=VALUE,… as in docs/targets.md.';
-const TARGET: readonly OptionName[] = [...STORE, 'mode', 'frontend', 'sharing', 'same-vm'];
+const TARGET = 'TARGET';
+const TARGET_OPTIONS: readonly OptionName[] = [...STORE, 'mode', 'frontend', 'sharing', 'same-vm'];
+
+/** What the words for arguments mean; the manual has a text of its own for it. */
+export const OPERANDS: Readonly<Record<string, string>> = {
+  [VBD]:
+    'VBD is a backend path (backend/vbd/7/51712), or its end: 7/51712, 7/xvda, or 7 where guest 7 has one disk. By default it is $XENBUS_PATH, as libxl sets it.',
+  [TARGET]:
+    'TARGET is what params would be: a path, or KEY=VALUE,… as xen-blkback-targets(7) has it.',
+};
 
 export const COMMANDS: Readonly<Record<string, Command>> = {
   add: {
     operand: VBD,
     summary: 'attach a vbd: open its device, hand it to blkback',
-    details: VBD_DETAILS,
     options: [...STORE, 'dry-run', 'verbose', 'uapi', 'sharing', 'same-vm', 'udev-refresh'],
     run: onVbd(async () => (await import('./add.js')).add),
   },
   remove: {
     operand: VBD,
     summary: 'detach a vbd: wait for blkback to close it, clean up',
-    details: VBD_DETAILS,
     options: [...STORE, 'dry-run', 'verbose', 'udev-refresh'],
     run: onVbd(async () => (await import('./remove.js')).remove),
   },
@@ -57,7 +60,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     operand: '[DOMAIN]',
     summary: 'list the vbds of this domain, whoever attached them',
     details:
-      'DOMAIN is the number or the name of a guest. In a terminal lines are cut to its\nwidth.',
+      'DOMAIN is the number or the name of a guest. In a terminal lines are cut to its width.',
     options: [...STORE, 'columns', 'no-header', 'errors', 'all', 'backend-domain'],
     meanings: { all: 'of all backend domains, driver domains included' },
     run: onStore(async () => (await import('./list.js')).list),
@@ -65,39 +68,33 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   show: {
     operand: VBD,
     summary: 'tell everything about a vbd',
-    details: VBD_DETAILS,
     options: [...STORE, 'backend-domain'],
     run: onVbd(async () => (await import('./show.js')).show, { remote: true }),
   },
   wait: {
     operand: VBD,
     summary: 'wait until blkback has opened the device of a vbd, or has closed it',
-    details: VBD_DETAILS,
     options: [...STORE, 'opened', 'closed', 'backend-domain', 'verbose'],
     run: onVbd(async () => (await import('./wait.js')).waitFor, { remote: true }),
   },
   resize: {
     operand: 'VBD [SIZE]',
     summary: 'make the disk of a vbd as large as its file or disk is by now, or its file too',
-    details: `${VBD_DETAILS}
-SIZE is what its file is to have, in bytes, or with K, M, G or T behind the
-number (powers of 1024). It is refused while others use the file. Without SIZE
-the disk follows what it stands on. The guest is told by its block driver.`,
+    details:
+      'SIZE is what its file is to have, in bytes, or with K, M, G or T behind the number (powers of 1024). It is refused while others use the file. Without SIZE the disk follows what it stands on. The guest is told by its block driver.',
     options: [...STORE, 'shrink', 'same-vm'],
     run: onVbd(async () => (await import('./resize.js')).resize),
   },
   check: {
-    operand: 'TARGET',
+    operand: TARGET,
     summary: 'tell whether a target could be attached, and if not, who uses it',
-    details: TARGET_DETAILS,
-    options: TARGET,
+    options: TARGET_OPTIONS,
     run: onTarget(async () => (await import('./check.js')).check),
   },
   inspect: {
-    operand: 'TARGET',
+    operand: TARGET,
     summary: 'tell what add would find: the devices below a target, who uses them, the verdict',
-    details: TARGET_DETAILS,
-    options: TARGET,
+    options: TARGET_OPTIONS,
     run: onTarget(async () => (await import('./inspect.js')).inspect),
   },
   events: {
@@ -124,7 +121,7 @@ the disk follows what it stands on. The guest is told by its block driver.`,
   audit: {
     summary: 'find loop devices, records, nodes and vbds that do not fit together',
     details:
-      'It tells what each means, and the command that ends it. The exit status is 1 if\nthere is any. docs/audit.md has the list.',
+      'It tells what each means, and the command that ends it. The exit status is 1 if there is any.',
     options: STORE,
     run: onStore(async () => (await import('./audit.js')).audit),
   },
@@ -142,7 +139,8 @@ the disk follows what it stands on. The guest is told by its block driver.`,
     operand: '[SCRIPT…]',
     summary:
       'put our hotplug script in the place of others, or list those that it is in the place of',
-    details: 'SCRIPT is a name in /etc/xen/scripts, such as block or qubes-block.',
+    details:
+      'SCRIPT is a name in /etc/xen/scripts, such as block or qubes-block. It is for toolstacks that can name no other script. What was there stays beside it as SCRIPT.distrib.',
     options: ['undo'],
     run: async ({ options, operands }) =>
       (await import('./divert.js')).runDivert(operands, options.undo === 'yes'),
@@ -156,7 +154,7 @@ the disk follows what it stands on. The guest is told by its block driver.`,
   daemon: {
     summary: 'serve hotplug scripts from one process',
     details:
-      'The run directory and the socket, on which the daemon and the hotplug script\nhave to agree, are set in the configuration file, or in the environment of both.',
+      'The run directory and the socket, on which the daemon and the hotplug script have to agree, are set in the configuration file, or in the environment of both.',
     options: [
       ...(['timeout', 'uapi', 'sharing', 'same-vm', 'udev-refresh', 'sysfs', 'log'] as const),
       ...(['scripts', 'all', 'output', 'verbose'] as const),

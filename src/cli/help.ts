@@ -1,6 +1,6 @@
 // The texts of `help`. They are English whatever the locale, as is everything that this program says.
 
-import { COMMANDS, type Command } from './commands.js';
+import { COMMANDS, type Command, OPERANDS } from './commands.js';
 import { type OptionName, optionOf } from './options.js';
 import { CONFIG_FILE } from './setting-sources.js';
 
@@ -48,10 +48,14 @@ export function describeCommand(name: string, command: Command, width: number): 
     ...options.map((option) => describeOption(option, meanings?.[option])),
     ['-h, --help', 'this text'] as const,
   ];
+  const paragraphs = [
+    `${summary[0]?.toUpperCase()}${summary.slice(1)}.`,
+    ...(details === undefined ? [] : [details]),
+    ...(operand === undefined ? [] : (OPERANDS[operand] ?? '').split('\n')),
+  ].filter((text) => text !== '');
   return `Usage: ${usage.join(' ')}
 
-${wrap(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`, USUAL_WIDTH).join('\n')}
-${details === undefined ? '' : `\n${details}\n`}
+${paragraphs.map((text) => `${wrap(text, USUAL_WIDTH).join('\n')}\n`).join('\n')}
 Options:
 ${table(rows, width)}
 `;

@@ -3,7 +3,9 @@ import { DAEMON_SETTINGS, SETTINGS } from './settings.js';
 /** An option of one or several commands. */
 export interface Option {
   readonly describe: string;
-  /** What stands for its value in the help; without it the option is a switch. */
+  /**
+   * What stands for its value in the help, or all values that there are; without it the option is a switch.
+   */
   readonly value?: string;
   readonly letter?: string;
   readonly choices?: readonly string[];
@@ -20,9 +22,9 @@ export const OPTIONS = {
   verbose: { letter: 'v', describe: 'print each step with its time' },
   'dry-run': { describe: 'print what would be done; touch nothing' },
   timeout: { value: 'SECONDS', ...timeout },
-  uapi: { value: 'DIALECT', ...uapi },
-  sharing: { value: 'RULE', ...sharing },
-  'same-vm': { value: 'RULE', ...SETTINGS['same-vm'] },
+  uapi: { value: 'key|inline', ...uapi },
+  sharing: { value: 'deny|read-only|allow', ...sharing },
+  'same-vm': { value: 'check|assume', ...SETTINGS['same-vm'] },
   'udev-refresh': { value: 'yes|no', ...SETTINGS['udev-refresh'] },
   sysfs: { value: 'DIR', ...sysfs },
   log: { value: 'FILE', ...log },

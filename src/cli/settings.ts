@@ -1,3 +1,4 @@
+import { DAEMON_SOCKET } from '../daemon/daemon-socket.js';
 import { SHARINGS, type Sharing } from '../sharing/matrix.js';
 import { SAME_VM_RULES, type SameVmRule } from '../sharing/same-vm.js';
 import type { Uapi } from '../vbd/publish.js';
@@ -77,7 +78,7 @@ export const SETTINGS = {
 export const DAEMON_SETTINGS = {
   socket: {
     env: 'XEN_BLKBACK_SOCKET',
-    fallback: '/run/xen-blkback/control.sock',
+    fallback: DAEMON_SOCKET,
     describe: 'control socket of the daemon, where hotplug scripts ask',
   },
   scripts: {

@@ -1,6 +1,5 @@
 import { BlkbackError, errorCode, errorMessage } from '../errors.js';
-import type { AttachResult, AttachStep } from '../hotplug/attach.js';
-import type { AttachedDisk } from '../hotplug/attach-options.js';
+import type { AttachResult, AttachStep, StepDevice } from '../hotplug/attach.js';
 import type { DetachStep } from '../hotplug/detach.js';
 import { shorten, toOneLine } from '../util/one-line.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
@@ -39,7 +38,7 @@ export class VbdSteps {
   readonly #vbd: VbdPath;
   readonly #action: VbdEvent['action'];
   readonly #listener: VbdListener | undefined;
-  #disk: AttachedDisk = {};
+  #disk: Pick<VbdEvent, 'target' | 'device' | 'diskseq'> = {};
 
   constructor(vbd: VbdPath, action: VbdEvent['action'], listener: VbdListener | undefined) {
     this.#vbd = vbd;
@@ -47,8 +46,10 @@ export class VbdSteps {
     this.#listener = listener;
   }
 
-  step(step: VbdEvent['step'], detail: string, disk?: AttachedDisk): void {
-    this.#disk = disk ?? this.#disk;
+  step(step: VbdEvent['step'], detail: string, device?: StepDevice): void {
+    if (device !== undefined) {
+      this.#disk = { target: device.target, device: device.path, diskseq: device.diskseq };
+    }
     this.#tell({ step, detail });
   }
 

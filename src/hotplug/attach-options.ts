@@ -1,3 +1,4 @@
+import type { Devnum } from '../linux/devnum.js';
 import type { Sharing } from '../sharing/matrix.js';
 import type { SameVmRule } from '../sharing/same-vm.js';
 import type { Surroundings } from '../topology/nearby.js';
@@ -24,16 +25,21 @@ export interface AttachOptions {
   readonly signal?: AbortSignal | undefined;
   /** The backend as it was a moment ago, which need not be read again: the publication checks it. */
   readonly seen?: VbdBackend | undefined;
-  /** Told of each step as it is done, and what is known of the disk by then. */
-  readonly onStep?: ((step: AttachStep, detail: string, known: AttachedDisk) => void) | undefined;
+  /**
+   * Told of each step as it is done; with the device as soon as it is open, or found to be published.
+   * `detail` is for people.
+   */
+  readonly onStep?: ((step: AttachStep, detail: string, device?: StepDevice) => void) | undefined;
 }
 
-/** A disk that is being attached, as far as it is known. */
-export interface AttachedDisk {
-  readonly target?: string | undefined;
-  /** The path of the device. */
-  readonly device?: string | undefined;
-  readonly diskseq?: bigint | undefined;
+/** The device of a vbd that is being attached. */
+export interface StepDevice {
+  /** `params` of the vbd. */
+  readonly target: string | undefined;
+  /** A path of it, e.g. `/dev/loop3`. */
+  readonly path: string;
+  readonly devnum: Devnum;
+  readonly diskseq: bigint;
 }
 
 /** The steps of an attach, in their order. Some have nothing to tell, and are not told of. */
@@ -52,6 +58,7 @@ export type AttachStep =
   | 'marked'
   | 'released';
 
+/** What has come of an attach. */
 export interface AttachResult {
   readonly backend: string;
   /** `undefined` for a CD-ROM drive without a medium: there is no device then. */

@@ -9,7 +9,7 @@ import { VbdError } from '../vbd/vbd-error.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { adoptSteps } from './adopt-steps.js';
-import type { AttachOptions, AttachResult, AttachStep } from './attach-options.js';
+import type { AttachOptions, AttachResult, AttachStep, StepDevice } from './attach-options.js';
 import { attachSteps } from './attach-steps.js';
 import { Attachment } from './attachment.js';
 import { Deadline } from './deadline.js';
@@ -18,7 +18,7 @@ import { HotplugError } from './hotplug-error.js';
 import { planAttach } from './plan.js';
 import { reportAttachFailure } from './report.js';
 
-export type { AttachOptions, AttachResult, AttachStep };
+export type { AttachOptions, AttachResult, AttachStep, StepDevice };
 
 /** Somebody else has published in between, or has made the vbd anew. */
 const RACED: readonly string[] = ['ERACE', 'EOPEN'];
@@ -119,7 +119,7 @@ class AttachRun {
       },
       onDone: ({ name }, detail) => {
         if (name === 'published') this.#published = true;
-        this.#tell(name, detail, attachment);
+        this.#tell(name, detail, attachment.stepDevice);
       },
     });
     const { publication, openedBy = 'sysfs', warnings } = attachment;
@@ -148,7 +148,7 @@ class AttachRun {
   }
 
   /** Steps without a detail are of no interest to anybody who follows an attach. */
-  #tell(step: AttachStep, detail: string, attachment?: Attachment): void {
-    if (detail !== '') this.#options.onStep?.(step, detail, attachment?.disk ?? {});
+  #tell(step: AttachStep, detail: string, device?: StepDevice): void {
+    if (detail !== '') this.#options.onStep?.(step, detail, device);
   }
 }

@@ -9,7 +9,7 @@ import type { VbdBackend } from '../vbd/vbd-backend.js';
 import type { VbdInstance } from '../vbd/vbd-instance.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
-import type { AttachedDisk, AttachOptions } from './attach-options.js';
+import type { AttachOptions, StepDevice } from './attach-options.js';
 import type { Deadline } from './deadline.js';
 import type { AttachPlan } from './plan.js';
 
@@ -91,13 +91,16 @@ export class Attachment {
     this.#device = device;
   }
 
-  /** For those who follow the attach. */
-  get disk(): AttachedDisk {
-    return {
-      target: this.backend.text('params'),
-      device: this.#device?.path ?? this.published?.path,
-      diskseq: this.#device?.identity.diskseq ?? this.published?.diskseq,
-    };
+  /** For those who follow the attach; `undefined` before a device is open, or found to be published. */
+  get stepDevice(): StepDevice | undefined {
+    const target = this.backend.text('params');
+    if (this.#device !== undefined) {
+      const { path, identity } = this.#device;
+      return { target, path, devnum: identity.devnum, diskseq: identity.diskseq };
+    }
+    const { path, devnum, diskseq } = this.published ?? {};
+    if (path === undefined || devnum === undefined || diskseq === undefined) return undefined;
+    return { target, path, devnum, diskseq };
   }
 
   get publication(): Publication {

@@ -67,6 +67,7 @@ export async function resizeFile(resize: FileResize, { bytes, shrink }: NewSize)
   await requireBacking(backing.fd, loop, window.offset, signal);
   await claim.requireFree(useOf(pinned, whole, vbd.domid), {
     store,
+    runDirectory: place.runDirectory,
     uses: readVbdUses(store, new OpenVbds(place.sysfs)),
     surroundings: unremembered,
     own: vbd,

@@ -24,6 +24,7 @@ export interface ResizeOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What has come of a resize. */
 export interface ResizeResult {
   readonly backend: string;
   /** What the guest's disk has now. */

@@ -31,6 +31,7 @@ export interface Target {
   readonly keys: readonly string[];
 }
 
+/** By what a target names its device. */
 export type Locator =
   | {
       readonly by: 'path';
@@ -47,7 +48,8 @@ export type Locator =
       readonly partition: number | undefined;
     };
 
-const KEYS = [
+/** All keys of a list. */
+export const KEYS: readonly string[] = [
   'path',
   'dm-name',
   'dm-uuid',

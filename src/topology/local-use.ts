@@ -3,6 +3,7 @@ import type { Extent } from './extent.js';
 import type { FamiliarDevice } from './familiar-name.js';
 import type { Nearby } from './nearby.js';
 
+/** What is done with some bytes. */
 export type Access = 'read-only' | 'read-write';
 
 /** A use that this domain itself makes of some bytes. */

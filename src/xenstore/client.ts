@@ -16,6 +16,7 @@ import type {
   Xenstore,
 } from './xenstore.js';
 
+/** What a client of xenstored can be told. */
 export interface ClientOptions {
   /** How long a request may take, waiting for earlier ones included. Default 10 000. */
   readonly requestTimeoutMs?: number | undefined;

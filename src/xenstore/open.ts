@@ -10,6 +10,7 @@ import { xenstoredPlaces } from './places.js';
 import { TracedChannel } from './traced-channel.js';
 import type { Xenstore } from './xenstore.js';
 
+/** What `openXenstore` can be told. */
 export interface OpenOptions extends ClientOptions {
   readonly signal?: AbortSignal | undefined;
 }

@@ -77,16 +77,20 @@ export type Transaction = Pick<
   | 'setPermissions'
 >;
 
+/** What a node can be given; a text is written as UTF-8. */
 export type Value = Uint8Array | string;
 
+/** What every request can be told. */
 export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What a transaction can be told. */
 export interface TransactionOptions extends RequestOptions {
   readonly attempts?: number;
 }
 
+/** What `transact` can be told. */
 export interface TransactOptions extends TransactionOptions {
   /**
    * Asked in each attempt when all steps hold, just before the commit is sent: for what XenStore does not
@@ -96,6 +100,7 @@ export interface TransactOptions extends TransactionOptions {
   readonly confirm?: (() => boolean) | undefined;
 }
 
+/** What a watch can be told. */
 export interface WatchOptions extends RequestOptions {
   /**
    * Later watches of this client below `path` are served from the events of this one: they cost
@@ -105,6 +110,7 @@ export interface WatchOptions extends RequestOptions {
   readonly covering?: boolean | undefined;
 }
 
+/** One step of `transact`. */
 export type TransactionStep =
   /** Goes on only if the node has exactly this value; `undefined`: only if it does not exist. */
   | { readonly op: 'expect'; readonly path: string; readonly value: Value | undefined }
@@ -114,6 +120,7 @@ export type TransactionStep =
   /** A node that does not exist is fine. */
   | { readonly op: 'remove'; readonly path: string };
 
+/** What has come of `transact`. */
 export type TransactionOutcome =
   | { readonly committed: true }
   /** `failed` is the index of the step that did not hold, `found` what stood there instead. */
@@ -125,6 +132,7 @@ export interface Permission {
   readonly access: 'n' | 'r' | 'w' | 'b';
 }
 
+/** Who is told of what a watch sees. */
 export interface WatchListener {
   onEvent(path: string): void;
   /**
@@ -134,6 +142,7 @@ export interface WatchListener {
   onLost(error: Error): void;
 }
 
+/** A watch that xenstored has taken. */
 export interface Watch extends AsyncDisposable {
   readonly path: string;
   /** No event is delivered after this was called. Idempotent; never rejects. */

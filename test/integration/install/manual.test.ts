@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { planCompletion } from '../../../install/manual/completion.js';
+import { type ManualPage, planManual } from '../../../install/manual/pages.js';
+import { DAEMON_SETTINGS, SETTINGS } from '../../../src/cli/settings.js';
+import { KEYS } from '../../../src/target/target.js';
 import { projectRoot } from '../../bed/paths.js';
-import { CLI, type Run, startProgram } from '../../bed/script.js';
-
-const MANUAL = readFileSync(join(projectRoot, 'install/man/xen-blkback.8'), 'utf8');
-const COMPLETION = join(projectRoot, 'install/completion/xen-blkback');
+import { CLI, startProgram } from '../../bed/script.js';
 
 const help = async (...words: string[]): Promise<string> =>
   (await startProgram(process.execPath, [CLI, ...words, '--help'], {}).ended).stdout;
@@ -14,12 +15,33 @@ const help = async (...words: string[]): Promise<string> =>
 const optionsOf = (text: string): string[] =>
   [...text.matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm)].map((match) => match[1] ?? '');
 
-/** Words that completion offers where these have been typed. */
-async function complete(
-  env: Readonly<Record<string, string>>,
-  ...words: string[]
-): Promise<string[]> {
-  const script = `
+const hasCommand = async (name: string): Promise<boolean> =>
+  (await startProgram('sh', ['-c', `command -v ${name}`], {}).ended).status === 0;
+
+describe('the manual pages and the completion', function () {
+  this.timeout(60_000);
+  let directory: string;
+  let commands: string[];
+  let pages: ManualPage[];
+  const options = new Map<string, string[]>();
+  before(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'xen-manual-'));
+    for (const shell of ['bash', 'zsh'] as const) {
+      writeFileSync(join(directory, shell), await planCompletion(projectRoot, shell));
+    }
+    pages = await planManual(projectRoot);
+    const text = (await help()).split('\nOptions:')[0] ?? '';
+    commands = [...text.matchAll(/^ {2}(\w+)/gm)].map(([, name = '']) => name);
+    assert.ok(commands.length > 5);
+    await Promise.all(
+      commands.map(async (name) => options.set(name, optionsOf(await help(name)).sort())),
+    );
+  });
+  after(() => rmSync(directory, { recursive: true, force: true }));
+
+  /** Words that bash offers where these have been typed, as readline takes them apart. */
+  async function complete(...words: string[]): Promise<string[]> {
+    const script = `
 source "$1"
 shift
 COMP_WORDS=("$@")
@@ -27,69 +49,130 @@ COMP_CWORD=$(($# - 1))
 _xen_blkback
 printf '%s\\n' "\${COMPREPLY[@]}"
 `;
-  const args = ['-c', script, 'bash', COMPLETION, 'xen-blkback', ...words];
-  const { status, stdout, stderr }: Run = await startProgram('bash', args, env).ended;
-  assert.deepEqual([status, stderr], [0, '']);
-  return stdout.split('\n').filter((word) => word !== '');
-}
+    const args = ['-c', script, 'bash', join(directory, 'bash'), 'xen-blkback', ...words];
+    const env = { XEN_BLKBACK_SYSFS: directory };
+    const { status, stdout, stderr } = await startProgram('bash', args, env).ended;
+    assert.deepEqual([status, stderr], [0, '']);
+    return stdout.split('\n').filter((word) => word !== '');
+  }
 
-describe('the manual page and the completion', function () {
-  this.timeout(60_000);
-  let commands: string[];
-  before(async () => {
-    const text = (await help()).split('\nOptions:')[0] ?? '';
-    commands = [...text.matchAll(/^ {2}(\w+)/gm)].map(([, name = '']) => name);
-    assert.ok(commands.length > 5);
-  });
+  const page = (name: string): string => {
+    const found = pages.find((other) => other.name === name);
+    return found?.text.replaceAll('\\-', '-').replace(/\\f[BIR]/g, '') ?? assert.fail(name);
+  };
 
-  it('have all commands and no other one', async () => {
-    const section = MANUAL.slice(MANUAL.indexOf('.SH COMMANDS'), MANUAL.indexOf('.SH OPTIONS'));
-    const described = [...section.matchAll(/^\.TP\n\.BI?R? (\w+)/gm)].map(([, name]) => name);
+  it('have all commands of the help and no other one', async () => {
+    const [, section = ''] = /^\.SH COMMANDS\n([\s\S]*?)^\.SH /m.exec(page('xen-blkback')) ?? [];
+    const described = [...section.matchAll(/^\.TP\n(\w+)/gm)].map(([, name]) => name);
     assert.deepEqual(described.sort(), [...commands].sort());
-    const offered = await complete({}, '');
+    const offered = await complete('');
     assert.deepEqual(offered.filter((word) => !word.startsWith('-')).sort(), [...commands].sort());
   });
 
-  it('have all options of all commands and no other one', async () => {
-    const all = new Set<string>();
-    for (const command of commands) {
-      const options = optionsOf(await help(command));
-      const offered = await complete({}, command, '--');
-      assert.deepEqual(offered.sort(), options.sort(), command);
-      for (const option of options) all.add(option);
+  it('have all options of the help of each command and no other one', async () => {
+    const [, section = ''] = /^\.SH OPTIONS\n([\s\S]*?)^\.SH /m.exec(page('xen-blkback')) ?? [];
+    const users = new Map<string, string[]>();
+    for (const [, name = '', list = ''] of section.matchAll(
+      /^\.TP\n(?:-\w, )?(--[a-z-]+)[\s\S]*?^Commands: (.*)\.$/gm,
+    )) {
+      users.set(name, list.split(', '));
     }
-    const section = MANUAL.slice(MANUAL.indexOf('.SH OPTIONS'), MANUAL.indexOf('.SH EXIT STATUS'));
-    const plain = section.replaceAll('\\-', '-');
-    const described = [...plain.matchAll(/^\.TP\n\.B.* (--[a-z-]+)/gm)].map(([, name]) => name);
-    assert.deepEqual(described.sort(), [...all].sort());
+    for (const command of commands.filter((name) => name !== 'help')) {
+      const mine = options.get(command) ?? [];
+      assert.deepEqual((await complete(command, '--')).sort(), mine, command);
+      const told = [...users].filter(([, list]) => list.includes(command)).map(([name]) => name);
+      assert.deepEqual([...told, '--help'].sort(), mine, command);
+    }
+  });
+
+  it('have all settings, with what is built in and the variable', () => {
+    const document = readFileSync(join(projectRoot, 'docs/configuration.md'), 'utf8');
+    const settings = { ...SETTINGS, ...DAEMON_SETTINGS };
+    const rows = [...document.matchAll(/^\| `([a-z-]+)` \| `([^`]+)` \| `([A-Z_]+)` \|/gm)];
+    assert.deepEqual(
+      rows.map(([, ...cells]) => cells),
+      Object.entries(settings).map(([name, { env, fallback }]) => [name, fallback, env]),
+    );
+    for (const name of Object.keys(settings)) {
+      assert.match(page('xen-blkback.conf'), new RegExp(`^\\.TP\\n${name}\\n`, 'm'));
+    }
+  });
+
+  it('have all keys of a target', () => {
+    const names = [...page('xen-blkback-targets').matchAll(/^\.TP\n(.*)\n/gm)].flatMap(
+      ([, list = '']) => list.split(', '),
+    );
+    assert.deepEqual(names.sort(), [...KEYS].sort());
   });
 
   it('read without a complaint of the formatter, in 80 columns', async function () {
-    const found = await startProgram('sh', ['-c', 'command -v groff'], {}).ended;
-    if (found.status !== 0) {
+    if (!(await hasCommand('groff'))) {
       console.log(`SKIPPED: ${this.test?.fullTitle()}: groff is not installed`);
       return this.skip();
     }
-    for (const name of ['xen-blkback', 'block-diskseq']) {
-      const file = join(projectRoot, `install/man/${name}.8`);
-      const args = ['-man', '-Tutf8', '-P-cbou', '-rLL=80n', '-ww', file];
+    for (const { name, section, text } of pages) {
+      const file = join(directory, `${name}.${section}`);
+      writeFileSync(file, text);
+      const args = ['-man', '-Tutf8', '-Kutf8', '-P-cbou', '-rLL=80n', '-ww', file];
       const { status, stdout, stderr } = await startProgram('groff', args, {}).ended;
       assert.deepEqual([status, stderr], [0, ''], name);
-      assert.deepEqual(
-        stdout.split('\n').filter((line) => line.length > 80),
-        [],
-        name,
-      );
+      // What is shown as it is printed is not broken: messages, and a rule of udev.
+      const long = stdout
+        .split('\n')
+        .filter((line) => line.length > 80 && !/==|^ *xen-blkback: /.test(line));
+      assert.deepEqual(long, [], name);
+      assert.doesNotMatch(stdout, /\]\(|`|\\f/, name);
     }
   });
 
-  it('offers the vbds that the kernel has', async () => {
-    const sysfs = mkdtempSync(join(tmpdir(), 'xen-completion-'));
-    try {
-      mkdirSync(join(sysfs, 'bus/xen-backend/devices/vbd-7-51712'), { recursive: true });
-      assert.deepEqual(await complete({ XEN_BLKBACK_SYSFS: sysfs }, 'show', '7'), ['7/51712']);
-    } finally {
-      rmSync(sysfs, { recursive: true });
+  it('offer what the kernel has: vbds, guests and mapper devices; and values', async () => {
+    mkdirSync(join(directory, 'bus/xen-backend/devices/vbd-7-51712'), { recursive: true });
+    mkdirSync(join(directory, 'bus/xen-backend/devices/vbd-7-51728'), { recursive: true });
+    mkdirSync(join(directory, 'block/dm-3/dm'), { recursive: true });
+    writeFileSync(join(directory, 'block/dm-3/dm/name'), 'vg0-root\n');
+    assert.deepEqual(await complete('show', '7'), ['7/51712', '7/51728']);
+    assert.deepEqual(await complete('list', ''), ['7']);
+    assert.deepEqual(await complete('check', 'dm-name', '=', 'vg'), ['vg0-root']);
+    assert.deepEqual(await complete('check', 'dm-name', '='), ['vg0-root']);
+    assert.deepEqual(await complete('check', 'dm'), ['dm-name=', 'dm-uuid=']);
+    assert.deepEqual(await complete('check', `${directory}/block/d`), [`${directory}/block/dm-3`]);
+    assert.deepEqual(await complete('add', '--uapi', ''), ['key', 'inline']);
+    assert.deepEqual(await complete('check', '--mode', '=', 'r'), ['r']);
+  });
+
+  it('work in zsh as well', async function () {
+    if (!(await hasCommand('zsh'))) {
+      console.log(`SKIPPED: ${this.test?.fullTitle()}: zsh is not installed`);
+      return this.skip();
     }
+    writeFileSync(join(directory, '_xen-blkback'), readFileSync(join(directory, 'zsh')));
+    mkdirSync(join(directory, 'bus/xen-backend/devices/vbd-7-51712'), { recursive: true });
+    // What is offered is printed instead of shown.
+    const script = `
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell 'stty columns 200; PS1=; unsetopt beep; fpath=("$DIR" $fpath); autoload -Uz compinit; compinit -u -D'
+zpty -w shell 'zstyle ":completion:*" list-prompt ""; LISTMAX=0'
+zpty -w shell 'echo ready'
+zpty -r -m shell line '*ready*ready*'
+zpty -n -w shell "xen-blkback $WORDS"$'\\t'
+sleep 1
+zpty -n -w shell $'\\t'
+sleep 1
+while zpty -r -t shell line; do print -rn -- $line; done
+zpty -d shell
+`;
+    const ask = async (words: string): Promise<string> => {
+      const env = { DIR: directory, XEN_BLKBACK_SYSFS: directory, WORDS: words, TERM: 'dumb' };
+      const { stdout } = await startProgram('zsh', ['-fc', script], env).ended;
+      return stdout;
+    };
+    const [first, vbd, option, value] = await Promise.all(
+      ['', 'show 7/517', 'daemon --', 'add --uapi='].map(ask),
+    );
+    for (const name of commands) assert.match(first ?? '', new RegExp(`\\b${name}\\b`));
+    assert.match(vbd ?? '', /7\/51712/);
+    for (const name of options.get('daemon') ?? []) assert.match(option ?? '', new RegExp(name));
+    assert.match(value ?? '', /inline +key|key +inline/);
   });
 });

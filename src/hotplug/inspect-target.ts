@@ -1,0 +1,56 @@
+import { listHolders } from '../block/holders.js';
+import { checkExport, type ExportRequest, pinLocator } from '../block/open-export.js';
+import { devnumFromStat } from '../linux/devnum.js';
+import { parseTarget, type Target } from '../target/target.js';
+import { type DeviceStack, readStack } from '../topology/stack.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
+import { type CheckOptions, checkSharing, type SharingVerdict } from './check-target.js';
+import { toExportRequest } from './plan.js';
+
+/** What an add of a target would find. */
+export interface TargetInspection {
+  readonly target: Target;
+  readonly kind: 'block' | 'file';
+  /** The device and what it stands on; `undefined` for a file. */
+  readonly stack: DeviceStack | undefined;
+  /** Who has the device open, as far as it can be seen. */
+  readonly holders: readonly string[];
+  /** Why it cannot be attached, whoever else uses it. */
+  readonly refusal: unknown;
+  readonly conflicts: SharingVerdict['conflicts'];
+}
+
+/** Nothing is made, so no layer needs a name. */
+const INSPECTED = 'inspected';
+
+/** Looks at a target and at all that uses it. It makes, locks and writes nothing. */
+export async function inspectTarget(
+  store: Xenstore,
+  options: CheckOptions,
+): Promise<TargetInspection> {
+  const target = parseTarget(Buffer.from(options.target));
+  const request = toExportRequest(target, options.writable, INSPECTED);
+  const found = await look(request);
+  const refusal = await refusalOf(checkExport(request, options.signal));
+  const conflicts = refusal === undefined ? (await checkSharing(store, options)).conflicts : [];
+  return { target, ...found, refusal, conflicts };
+}
+
+async function refusalOf(checked: Promise<void>): Promise<unknown> {
+  return await checked.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+}
+
+/** What a target leads to, whether or not it can be attached. */
+async function look({
+  locator,
+}: ExportRequest): Promise<Pick<TargetInspection, 'kind' | 'stack' | 'holders'>> {
+  const { fd, kind } = await pinLocator(locator);
+  await using node = fd;
+  if (kind === 'file') return { kind, stack: undefined, holders: [] };
+  const devnum = devnumFromStat(node.inode.rdev);
+  const [stack, holders] = await Promise.all([readStack(devnum), listHolders(devnum)]);
+  return { kind, stack, holders: holders.map(({ name }) => name) };
+}

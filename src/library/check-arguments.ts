@@ -1,0 +1,118 @@
+// Programs in JavaScript have no compiler that checks what they pass. A wrong value is refused here, with
+// its name, before anything is opened or written.
+
+import { inspect } from 'node:util';
+import { didYouMean } from '../util/did-you-mean.js';
+import { shorten } from '../util/one-line.js';
+import { parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
+import { ArgumentError } from './argument-error.js';
+
+/** Tells whether a value may stand for an option, and what is expected in its place. */
+export interface Check {
+  readonly expected: string;
+  readonly holds: (value: unknown) => boolean;
+}
+
+/** Node.js fires a timer with a longer time at once. */
+const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
+const LARGEST_DOMID = 0x7ff0;
+
+export const TIMEOUT: Check = {
+  expected: `milliseconds from 1 to ${LONGEST_TIMEOUT_MS}`,
+  holds: (value) => typeof value === 'number' && value >= 1 && value <= LONGEST_TIMEOUT_MS,
+};
+export const ABSOLUTE_PATH: Check = {
+  expected: 'an absolute path',
+  holds: (value) => typeof value === 'string' && value.startsWith('/') && !value.includes('\0'),
+};
+export const YES_OR_NO: Check = {
+  expected: 'true or false',
+  holds: (value) => typeof value === 'boolean',
+};
+export const SIGNAL: Check = {
+  expected: 'an AbortSignal',
+  holds: (value) => value instanceof AbortSignal,
+};
+export const CALLBACK: Check = {
+  expected: 'a function',
+  holds: (value) => typeof value === 'function',
+};
+export const DOMID: Check = {
+  expected: `the number of a domain, from 0 to ${LARGEST_DOMID - 1}`,
+  holds: (value) =>
+    typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < LARGEST_DOMID,
+};
+export const FILE_NAMES: Check = {
+  expected: 'a list of file names without directories',
+  holds: (value) =>
+    Array.isArray(value) &&
+    value.every((name) => typeof name === 'string' && /^[^\s/]+$/.test(name)),
+};
+
+export function oneOf(choices: readonly string[]): Check {
+  return {
+    expected: `one of ${choices.join(', ')}`,
+    holds: (value) => choices.some((choice) => choice === value),
+  };
+}
+
+/**
+ * Checks the options of a function. An option that is `undefined` counts as left out. Throws
+ * `ArgumentError` for one that there is not, and for a value that makes no sense.
+ */
+export function checkOptions<Options extends object>(
+  caller: string,
+  options: Options,
+  checks: Readonly<Record<keyof Options & string, Check>>,
+): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new ArgumentError(`${caller}: options is ${show(options)}: an object is needed`);
+  }
+  const known = new Map<string, Check>(Object.entries(checks));
+  for (const [name, value] of Object.entries(options)) {
+    const check = known.get(name);
+    if (check === undefined) {
+      const names = [...known.keys()];
+      const nearest = didYouMean(name, names) || `: there are ${names.join(', ')}`;
+      throw new ArgumentError(`${caller}: there is no option ${name}${nearest}`);
+    }
+    if (value === undefined || check.holds(value)) continue;
+    throw new ArgumentError(`${caller}: ${name} is ${show(value)}: ${check.expected} is needed`);
+  }
+}
+
+/** `given` over `defaults`; an option that is `undefined` counts as left out. */
+export function withDefaults<Defaults extends object, Given extends object>(
+  defaults: Defaults,
+  given: Given,
+): Defaults & Given {
+  const entries = Object.entries(given).filter(([, value]) => value !== undefined);
+  return { ...defaults, ...(Object.fromEntries(entries) as Given) };
+}
+
+/** Throws `ArgumentError` for anything that is no connection to XenStore. */
+export function checkStore(caller: string, store: Xenstore): void {
+  const isStore =
+    typeof store === 'object' && store !== null && typeof store.transact === 'function';
+  if (isStore) return;
+  throw new ArgumentError(
+    `${caller}: store is ${show(store)}: what openXenstore() resolves with is needed`,
+  );
+}
+
+/** The vbd that is meant. Throws `ArgumentError` for anything that names none. */
+export function requireVbd(caller: string, vbd: VbdPath | string): VbdPath {
+  const backend: unknown = typeof vbd === 'string' ? vbd : Object(vbd).backend;
+  const parsed = typeof backend === 'string' ? parseVbdPath(backend) : undefined;
+  if (parsed === undefined) {
+    throw new ArgumentError(
+      `${caller}: vbd is ${show(vbd)}: a backend path such as backend/vbd/7/51712 is needed`,
+    );
+  }
+  return typeof vbd === 'string' ? parsed : vbd;
+}
+
+export function show(value: unknown): string {
+  return shorten(inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY }));
+}

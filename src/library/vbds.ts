@@ -1,0 +1,120 @@
+import { isEmptyDrive } from '../hotplug/empty-drive.js';
+import { planAttach } from '../hotplug/plan.js';
+import type { Sharing } from '../sharing/matrix.js';
+import type { Target } from '../target/target.js';
+import { awaitClosed } from '../vbd/await-closed.js';
+import { awaitOpened } from '../vbd/await-opened.js';
+import type { OpenedBy } from '../vbd/opened.js';
+import { requireOwnDomain } from '../vbd/own-domain.js';
+import { readVbdBackend } from '../vbd/vbd-backend.js';
+import type { VbdPath } from '../vbd/vbd-path.js';
+import { surveyVbd, surveyVbds, type VbdSummary } from '../vbd/vbd-summary.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
+import {
+  ABSOLUTE_PATH,
+  type Check,
+  checkOptions,
+  checkStore,
+  DOMID,
+  requireVbd,
+  SIGNAL,
+  TIMEOUT,
+  withDefaults,
+} from './check-arguments.js';
+import { DEFAULT_OPTIONS } from './defaults.js';
+
+/** What every function that only looks can be told. */
+export interface LookOptions {
+  /** Root of sysfs, below which the xen-backend bus is looked for. */
+  readonly sysfs?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What `list` can be told; every option may be left out. */
+export interface ListOptions extends LookOptions {
+  /** Only the vbds of this guest. */
+  readonly domid?: number | undefined;
+}
+
+/** What `waitOpened` and `waitClosed` can be told; every option may be left out. */
+export interface WaitOptions extends LookOptions {
+  readonly timeoutMs?: number | undefined;
+}
+
+/** What an attach would do. */
+export interface AttachPlan {
+  readonly target: Target;
+  readonly writable: boolean;
+  /** What the target or the mode say; `undefined` where they say nothing. */
+  readonly sharing: Sharing | undefined;
+}
+
+const LOOK_CHECKS: Readonly<Record<keyof LookOptions, Check>> = {
+  sysfs: ABSOLUTE_PATH,
+  signal: SIGNAL,
+};
+const WAIT_CHECKS: Readonly<Record<keyof WaitOptions, Check>> = {
+  ...LOOK_CHECKS,
+  timeoutMs: TIMEOUT,
+};
+const { sysfs, timeoutMs } = DEFAULT_OPTIONS;
+
+/** Lists the vbds of this domain: those that XenStore knows, and those that only the kernel knows. */
+export async function list(store: Xenstore, options: ListOptions = {}): Promise<VbdSummary[]> {
+  checkStore('list', store);
+  checkOptions('list', options, { ...LOOK_CHECKS, domid: DOMID });
+  const { domid, ...rest } = withDefaults({ sysfs }, options);
+  const all = await surveyVbds(store, rest.sysfs, rest);
+  return all.filter(({ vbd }) => domid === undefined || vbd.domid === domid);
+}
+
+/** Tells everything about one vbd; `undefined` where neither XenStore nor the kernel has it. */
+export async function show(
+  store: Xenstore,
+  vbd: VbdPath | string,
+  options: LookOptions = {},
+): Promise<VbdSummary | undefined> {
+  checkStore('show', store);
+  const path = requireVbd('show', vbd);
+  checkOptions('show', options, LOOK_CHECKS);
+  const whole = withDefaults({ sysfs }, options);
+  return await surveyVbd(store, path, whole.sysfs, whole);
+}
+
+/**
+ * Tells what an attach would do; `undefined` for a CD-ROM drive without a medium. It opens nothing. It throws
+ * what the attach would throw for a target or a mode that makes no sense.
+ */
+export async function plan(
+  store: Xenstore,
+  vbd: VbdPath | string,
+  options: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<AttachPlan | undefined> {
+  checkStore('plan', store);
+  const path = requireVbd('plan', vbd);
+  checkOptions('plan', options, { signal: SIGNAL });
+  await requireOwnDomain(store, path, options);
+  const backend = await readVbdBackend(store, path, options);
+  if (isEmptyDrive(backend)) return undefined;
+  const { target, request, sharing } = planAttach(path, backend);
+  return { target, writable: request.writable, sharing };
+}
+
+/** Waits until blkback has opened the device of a vbd, whoever attaches it. */
+export async function waitOpened(
+  store: Xenstore,
+  vbd: VbdPath | string,
+  options: WaitOptions = {},
+): Promise<OpenedBy> {
+  checkStore('waitOpened', store);
+  const path = requireVbd('waitOpened', vbd);
+  checkOptions('waitOpened', options, WAIT_CHECKS);
+  return await awaitOpened(store, path, withDefaults({ sysfs, timeoutMs }, options));
+}
+
+/** Waits until blkback has no device open for a vbd, whoever detaches it. Only the kernel is asked. */
+export async function waitClosed(vbd: VbdPath | string, options: WaitOptions = {}): Promise<void> {
+  const path = requireVbd('waitClosed', vbd);
+  checkOptions('waitClosed', options, WAIT_CHECKS);
+  await awaitClosed(path, withDefaults({ sysfs, timeoutMs }, options));
+}
