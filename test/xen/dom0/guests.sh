@@ -108,6 +108,7 @@ take_away() { # BELONGINGS
   unbind_mounts
   remove_nodes "$BACKENDS/900" "$BACKENDS/901" /local/domain/900 /local/domain/901
   new_since "$1" | while read -r kind name; do [ "$kind" != domain ] || xl destroy "$name"; done
+  for name in $(xenstore-list "$BACKENDS/0"); do xl block-detach 0 "$name" --force; done
   nap 1
   new_since "$1" | while read -r kind name; do [ "$kind" != mapper ] || dmsetup remove --retry "$name"; done
   new_since "$1" | while read -r kind name; do

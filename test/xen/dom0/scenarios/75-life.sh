@@ -1,8 +1,7 @@
 # A guest's whole life: saved, restored, migrated, paused, its disks grown; booted by a loader that reads
-# the disk in dom0 first. SPOILED_BY is run at the moment that a scenario is about: controls set it.
+# the disk in dom0 first. Controls set SPOILED_BY, which is run in the place of what a scenario is about,
+# or at that moment.
 # shellcheck shell=bash
-
-spoil() { ${SPOILED_BY:-true} "$@"; }
 
 shared_life() {
   gone life || return 0
@@ -28,7 +27,7 @@ save_restore() {
   expect 'the guest writes' written "$(ask life write xvda 'before it is saved')"
   xl save life "$RUN/life.save"
   nothing_more_than "$(<"$RUN/life.before")"
-  spoil life.img
+  ${SPOILED_BY:-true} life.img
   xl restore "$RUN/life.save"
   rm "$RUN/life.save"
   still_life "$old"
@@ -48,16 +47,18 @@ migrate() {
   device=$(losetup --show -f "$IMAGES/base.img")
   make_mapper passing LVM-bed-0003 'volume that goes'
   attach life xvdb w "path=$device,layer=linear" 'below a layer'
-  attach life xvdc w 'dm-name=passing,deferred-remove=yes' 'volume that goes'
+  attach life xvdc w "dm-name=passing${DEFERRED-,deferred-remove=yes}" 'volume that goes'
   expect 'the guest writes' written "$(ask life write xvda 'before it moves')"
   # Instead of ssh, the receiver itself.
-  xl migrate -s '' life 'xl migrate-receive'
+  xl -vv migrate -s '' life 'xl -vv migrate-receive' 2>"$RUN/migration" || {
+    cat "$RUN/migration" >&2
+    exit_with_reason "xl migrate: $(tail -n 3 "$RUN/migration" | tr '\n' ' ')"
+  }
   still_life "$old"
   expect 'what the guest reads' 'disk of guest life' "$(ask life head xvda)"
   expect 'what it had written' 'before it moves' "$(ask life note xvda)"
   expect 'what it reads through the layer' 'below a layer' "$(ask life head xvdb)"
   expect 'what it reads of the volume' 'volume that goes' "$(ask life head xvdc)"
-  spoil xvdc
   expect 'the guest writes' written "$(ask life write xvdc 'after it moved')"
   expect 'what the volume has then' 'after it moved' "$(note_in "$IMAGES/passing.img")"
   detach life xvdb
@@ -87,11 +88,10 @@ scenario pause
 pause_needs() { shared_life; }
 pause() {
   image asleep.img 'while it slept'
-  xl pause life
+  ${SPOILED_BY:-xl pause} life
   xl block-attach life "$(disk xvde w "$IMAGES/asleep.img")"
   if xl block-detach life xvde; then exit_with_reason 'a guest that sleeps has let go of a disk'; fi
   expect_loop_of asleep.img
-  spoil life
   xl unpause life
   eventually 60 'xvde disappears again' lacks_disk life xvde
   xl block-detach life xvde || true
@@ -122,7 +122,7 @@ destroy_while_attaching() {
   wait "$attachment" || true
 }
 
-# A drive without a medium: the guest starts, and nothing is named to the driver.
+# A drive without a medium: the guest starts. libxl names no file, or one of no bytes.
 scenario empty-drive
 empty_drive() {
   local path
@@ -132,9 +132,19 @@ empty_drive() {
   create driven
   path=$BACKENDS/$(domid_of driven)
   expect 'hotplug-status' connected "$(xenstore-read "$path/51744/hotplug-status")"
-  expect 'physical-device' '' "$(xenstore-read "$path/51744/physical-device" 2>/dev/null || true)"
+  if [ -z "$(xenstore-read "$path/51744/params")" ]; then
+    expect 'physical-device' '' "$(xenstore-read "$path/51744/physical-device" 2>/dev/null || true)"
+  else
+    expect 'size in sectors' 0 "$(<"/sys/dev/block/$(decimal "$path/51744")/size")"
+  fi
   expect_vbd "$(domid_of driven)" 51712
   destroy driven
+}
+
+decimal() { # PATH: of a published number, as sysfs has it
+  local number
+  number=$(xenstore-read "$1/physical-device")
+  echo "$((16#${number%:*})):$((16#${number#*:}))"
 }
 
 # dom0 as its own guest.
@@ -145,15 +155,14 @@ scenario dom0-itself
 dom0_itself_needs() { blkfront; }
 dom0_itself() {
   image own.img 'for dom0 itself'
-  xl block-attach 0 "$(disk xvdx w "$IMAGES/own.img")"
-  eventually 60 'xvdx appears' test -b /dev/xvdx
-  expect 'what dom0 reads' 'for dom0 itself' "$(first_line_of /dev/xvdx)"
-  # 51712 is xvda; each disk has 16 numbers.
-  expect_vbd 0 $((51712 + 16 * 23))
+  xl block-attach 0 "$(disk xvdp w "$IMAGES/own.img")"
+  eventually 60 'xvdp appears' test -b /dev/xvdp
+  expect 'what dom0 reads' 'for dom0 itself' "$(first_line_of /dev/xvdp)"
+  expect_vbd 0 51952
   configure refused idle "$(disk xvda w "$IMAGES/own.img")"
   if create refused; then exit_with_reason 'a guest may write what dom0 has'; fi
   eventually 60 'end of the domain' gone refused
-  xl block-detach 0 xvdx
+  xl block-detach 0 xvdp
 }
 
 # The loader reads the disk in dom0; then the same disk becomes the guest's.
@@ -197,6 +206,35 @@ bootloader_times_out() {
   expect 'what the loader read' 'the disk of a loader' "$(cat "$RUN/loader")"
   destroy loaded
 }
+
+# A guest that reboots and is kept as it was: its disk is not yet anybody else's.
+scenario reboot-preserve
+reboot_preserve() {
+  image kept.img 'disk of a guest that is kept'
+  GUEST_EXTRA="on_reboot = 'preserve'" start_guest kept "$(disk xvda w "$IMAGES/kept.img")"
+  expect 'the guest writes' written "$(ask kept write xvda 'before the reboot')"
+  tell kept reboot
+  eventually 60 'the guest is shut down' is_shut_down kept
+  BEFORE=$(belongings) refuse 'xen-blkback: .*domain [0-9]+ \(kept\)' "$(disk xvda w "$IMAGES/kept.img")"
+  expect_vbd "$(domid_of kept)" 51712
+  destroy kept
+  expect 'what the file has then' 'before the reboot' "$(note_in "$IMAGES/kept.img")"
+}
+is_shut_down() { [[ $(xl list "$1") == *' ---s'* ]]; }
+
+# The old domain is kept under another name and as another virtual machine, with its disks: the new one
+# cannot have them.
+scenario reboot-rename-restart
+reboot_rename_restart() {
+  image renamed.img 'disk of a guest that is renamed'
+  GUEST_EXTRA="on_reboot = 'rename-restart'" start_guest renamed "$(disk xvda w "$IMAGES/renamed.img")"
+  tell renamed reboot
+  eventually 60 'the old domain is renamed' old_domain
+  eventually 60 'xl says why there is no new one' grep -q 'others use the same bytes' /var/log/xen/xl-renamed.log
+  eventually 60 'the new domain is gone' gone renamed
+  destroy "$(old_domain)"
+}
+old_domain() { xl list | grep -o '^renamed-[^ ]*'; }
 
 # Six guests come and go at once.
 scenario many-destroyed
