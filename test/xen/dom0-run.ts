@@ -2,17 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { PARTS } from './image.js';
+import { partsOf } from './image.js';
+import type { Run } from './plan.js';
 
-/** Which xen-blkback dom0 has: Debian's, or the same with xen-blkback-diskseq.patch. */
-export type Driver = 'stock' | 'diskseq';
-
-export interface Boot {
-  readonly driver: Driver;
+export interface Boot extends Run {
   /** dom0's initial root. */
   readonly image: string;
-  /** Scenarios to run; none for all. */
-  readonly scenarios: readonly string[];
   /** Instead of them, a shell on this terminal. */
   readonly shell: boolean;
   /** Where console output and dom0's logs go. */
@@ -65,7 +60,8 @@ export class Dom0 {
   }
 }
 
-function machine({ driver, image, scenarios, shell }: Boot): string[] {
+function machine({ driver, generation, image, scenarios, shell }: Boot): string[] {
+  const parts = partsOf(generation);
   const settings = [
     'console=hvc0',
     // Nothing here is to be kept from anybody, and emulation is slow enough.
@@ -77,10 +73,13 @@ function machine({ driver, image, scenarios, shell }: Boot): string[] {
     ...(shell ? ['BED_SHELL=1'] : []),
   ];
   return [
+    // Time is counted in instructions, and passes at once while nobody runs: no toolstack's patience
+    // ends because this machine is busy.
+    ...['-icount', 'shift=1,sleep=off'],
     ...['-accel', 'tcg', '-cpu', 'Nehalem,+rdrand', '-smp', '1', '-m', String(MEMORY)],
     // With the drives of the default machine Xen's boot code waits 30 s for their BIOS to answer.
     ...['-nodefaults', '-no-reboot', '-display', 'none'],
-    ...['-kernel', join(PARTS, 'xen')],
+    ...['-kernel', join(parts, 'xen')],
     '-append',
     [
       'console=com1 com1=115200 vga=none',
@@ -88,7 +87,7 @@ function machine({ driver, image, scenarios, shell }: Boot): string[] {
       'spec-ctrl=no xpti=no pv-l1tf=no',
       `dom0_mem=${DOM0_MEMORY}M,max:${DOM0_MEMORY}M`,
     ].join(' '),
-    ...['-initrd', `${join(PARTS, 'vmlinux')} ${settings.join(' ')},${image}`],
+    ...['-initrd', `${join(parts, 'vmlinux')} ${settings.join(' ')},${image}`],
   ];
 }
 

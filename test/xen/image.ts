@@ -1,7 +1,7 @@
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { built, findXenstored, projectRoot } from '../bed/paths.js';
+import { built, projectRoot } from '../bed/paths.js';
 import { Cpio } from './cpio.js';
+import type { Generation } from './plan.js';
 import { Userland } from './userland.js';
 
 const SOURCES = join(projectRoot, 'test/xen/dom0');
@@ -15,23 +15,23 @@ const CONTRACT = [
 /** The library, of which an installation has only the bundles. */
 const LIBRARY = '/usr/lib/xen-blkback/dist/src';
 const BESIDE_LIBRARY = '/usr/lib/xen-blkback/dist/test/contract';
-/** What test/xen/setup has made: hypervisor, kernel, modules, busybox. */
-export const PARTS: string = join(projectRoot, 'test/xen/cache/current');
+
+/** What test/xen/setup has made for a generation: hypervisor, kernel, modules, programs. */
+export function partsOf(generation: Generation): string {
+  return join(projectRoot, 'test/xen/cache', generation);
+}
 
 /**
  * Writes dom0's initial root: programs of Debian, Xen's tools, the modules, a guest to start, the
  * scenarios, and the project as `npm run install:dom0` has put it below `installed`.
  */
-export function writeDom0Image(file: string, installed: string): void {
+export function writeDom0Image(file: string, installed: string, generation: Generation): void {
+  const parts = partsOf(generation);
   const archive = new Cpio();
-  const userland = new Userland(archive);
-  const xenstored = findXenstored();
-  if (xenstored === undefined) throw new Error('no /usr/lib/xen-*/bin/xenstored is installed');
-  userland.addDebian(join(xenstored, '..'));
-  archive.file('/usr/bin/busybox', join(PARTS, 'busybox'), 0o755);
-  for (const module of readdirSync(join(PARTS, 'modules'))) {
-    archive.file(`/usr/lib/modules/${module}`, join(PARTS, 'modules', module));
-  }
+  const userland = new Userland(archive, join(parts, 'root'));
+  userland.addDebian();
+  archive.file('/usr/bin/busybox', join(parts, 'root/usr/bin/busybox'), 0o755);
+  userland.tree(join(parts, 'modules'), '/usr/lib/modules');
   userland.tree(installed, '/');
   userland.tree(join(projectRoot, 'dist/src'), LIBRARY);
   for (const name of CONTRACT) archive.file(`${BESIDE_LIBRARY}/${name}`, join(CONTRACTS, name));
@@ -49,9 +49,9 @@ export function writeDom0Image(file: string, installed: string): void {
   ]) {
     archive.directory(directory);
   }
-  archive.file('/boot/vmlinux', join(PARTS, 'vmlinux'));
-  archive.file('/boot/idle-guest', join(PARTS, 'idle-guest'));
-  archive.file('/boot/guest.cpio', guestImage());
+  archive.file('/boot/vmlinux', join(parts, 'vmlinux'));
+  archive.file('/boot/idle-guest', join(parts, 'idle-guest'));
+  archive.file('/boot/guest.cpio', guestImage(parts));
   userland.tree(SOURCES, '/bed');
   userland.tree(INSIDE, '/bed/inside');
   archive.file('/bed/package.json', Buffer.from('{ "type": "module" }'));
@@ -61,10 +61,10 @@ export function writeDom0Image(file: string, installed: string): void {
 }
 
 /** The guest's initial root: one program, one module, one script. */
-function guestImage(): Buffer {
+function guestImage(parts: string): Buffer {
   const archive = new Cpio();
-  archive.file('/busybox', join(PARTS, 'busybox'), 0o755);
-  archive.file('/xen-blkfront.ko', join(PARTS, 'modules/xen-blkfront.ko'));
+  archive.file('/busybox', join(parts, 'root/usr/bin/busybox'), 0o755);
+  archive.file('/xen-blkfront.ko', join(parts, 'modules/xen-blkfront.ko'));
   archive.file('/init', join(SOURCES, 'guest-init'), 0o755);
   return archive.bytes();
 }

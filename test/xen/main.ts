@@ -4,62 +4,72 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { projectRoot } from '../bed/paths.js';
-import { Dom0, type Driver, unpackLogs } from './dom0-run.js';
+import { Dom0, unpackLogs } from './dom0-run.js';
 import { writeDom0Image } from './image.js';
+import { type Generation, planRuns, type Run } from './plan.js';
 import { type Outcome, parseReportLine, summarise } from './report.js';
 
-// `npm run test:xen`: boots the real Xen in an emulated machine, once for each xen-blkback, and runs
-// the scenarios of test/xen/dom0 in its dom0, which has the project as `install:dom0` installs it.
+// `npm run test:xen`: boots the real Xen in an emulated machine, for each generation and each
+// xen-blkback, and runs the scenarios of test/xen/dom0 in its dom0, which has the project as
+// `install:dom0` installs it.
 
-const DRIVERS: readonly Driver[] = ['stock', 'diskseq'];
 /** After so long without a word a machine is given up: no scenario has so much time. */
 const SILENCE_MS = 900_000;
+/** Each emulates one processor. */
+const AT_A_TIME = 2;
 const LOGS = join(projectRoot, 'test/xen/logs');
 
 const { values } = parseArgs({
   options: {
-    scenario: { type: 'string', multiple: true, default: [] },
+    generation: { type: 'string', multiple: true, default: [] },
     driver: { type: 'string', multiple: true, default: [] },
+    scenario: { type: 'string', multiple: true, default: [] },
     shell: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
 });
 
-const USAGE = `usage: npm run test:xen -- [--driver stock|diskseq] [--scenario NAME]… [--shell]
+const USAGE = `usage: npm run test:xen -- [OPTION]…
 
-  --driver NAME    only this xen-blkback: Debian's (stock), or the one with the diskseq patch
-  --scenario NAME  only this scenario; may be given several times
-  --shell          no scenarios, but a shell in dom0; leave it with exit, or with Ctrl-A X`;
+  --generation NAME  Debian's Xen and Linux: bookworm (4.17, 6.1), trixie (4.20, 6.12), or backports
+                     (trixie with a newer Linux); without this, trixie
+  --driver NAME      only this xen-blkback: Debian's (stock), or the one with the diskseq patch
+  --scenario NAME    only this scenario
+  --shell            no scenarios, but a shell in dom0; leave it with exit, or with Ctrl-A X
+
+The first three may be given several times. Without any of them: all scenarios on trixie with both
+drivers, and a sample on the other generations.`;
 
 const notes: string[] = [];
 const outcomes = new Map<string, Outcome[]>();
+const installed = mkdtempSync(join(tmpdir(), 'xen-dom0-'));
+const images = new Map<Generation, string>();
 
-function chosenDrivers(): Driver[] {
-  const unknown = values.driver.find((name) => !DRIVERS.some((driver) => driver === name));
-  if (unknown !== undefined) throw new Error(`--driver ${unknown}: stock or diskseq is needed`);
-  const chosen = DRIVERS.filter((driver) => values.driver.includes(driver));
-  if (values.shell) return [chosen[0] ?? 'stock'];
-  return chosen.length > 0 ? chosen : [...DRIVERS];
-}
-
-/** Installs the project below a directory, and makes an image with that in it. */
-function makeImage(directory: string): string {
-  const installed = join(directory, 'installed');
-  const args = ['run', '--silent', 'install:dom0', '--', '--destdir', installed];
-  execFileSync('npm', args, { cwd: projectRoot, stdio: ['ignore', 'ignore', 'inherit'] });
-  const image = join(directory, 'dom0.cpio');
-  writeDom0Image(image, installed);
+/** The image that a generation's dom0 boots, with the project installed in it. */
+function imageOf({ generation }: Run): string {
+  const made = images.get(generation);
+  if (made !== undefined) return made;
+  const destination = join(installed, 'installed');
+  if (images.size === 0) {
+    const args = ['run', '--silent', 'install:dom0', '--', '--destdir', destination];
+    execFileSync('npm', args, { cwd: projectRoot, stdio: ['ignore', 'ignore', 'inherit'] });
+  }
+  const image = join(installed, `${generation}.cpio`);
+  writeDom0Image(image, destination, generation);
+  images.set(generation, image);
   return image;
 }
 
-/** Runs the scenarios on one driver; false unless all were run and passed. */
-async function runDriver(driver: Driver, image: string): Promise<boolean> {
-  const logs = join(LOGS, driver);
-  const { scenario: scenarios, shell } = values;
-  const dom0 = new Dom0({ driver, image, scenarios, shell, logs });
-  const say = (text: string): void => console.log(`${driver.padEnd(8)} ${text}`);
+/** Runs the scenarios of one boot; false unless all were run and passed. */
+async function carryOut(run: Run): Promise<boolean> {
+  const { generation, driver, scenarios } = run;
+  const machine = `${generation}/${driver}`;
+  const logs = join(LOGS, generation, driver);
+  const image = imageOf(run);
+  const dom0 = new Dom0({ generation, driver, image, scenarios, shell: values.shell, logs });
+  const say = (text: string): void => console.log(`${machine.padEnd(17)} ${text}`);
   const found: Outcome[] = [];
-  outcomes.set(driver, found);
+  outcomes.set(machine, found);
   let current: string | undefined;
   let archive: string[] | undefined;
   let done = false;
@@ -67,7 +77,7 @@ async function runDriver(driver: Driver, image: string): Promise<boolean> {
     say(`nothing was heard for ${SILENCE_MS / 1000} s: the machine is given up`);
     dom0.kill();
   }, SILENCE_MS);
-  if (shell) clearTimeout(silence);
+  if (values.shell) clearTimeout(silence);
   for await (const text of dom0.lines()) {
     silence.refresh();
     const line = parseReportLine(text);
@@ -78,7 +88,7 @@ async function runDriver(driver: Driver, image: string): Promise<boolean> {
       const { scenario, passed, seconds, reason } = line.outcome;
       say(`${passed ? 'ok    ' : 'FAILED'} ${seconds.toFixed(1).padStart(6)} s  ${scenario}`);
       if (reason) say(`       ${reason}`);
-    } else if (line.kind === 'note') notes.push(`  ${driver}: ${line.scenario}: ${line.text}`);
+    } else if (line.kind === 'note') notes.push(`  ${machine}: ${line.scenario}: ${line.text}`);
     else if (line.kind === 'logs') archive = [];
     else if (line.kind === 'done') done = true;
     else if (archive !== undefined) archive.push(line.text);
@@ -86,7 +96,7 @@ async function runDriver(driver: Driver, image: string): Promise<boolean> {
   }
   clearTimeout(silence);
   const how = await dom0.ended;
-  if (shell) return true;
+  if (values.shell) return true;
   await unpackLogs((archive ?? []).join(''), logs);
   if (!done) {
     say(`the machine ended ${how} before its report did: see ${join(logs, 'console.log')}`);
@@ -95,19 +105,33 @@ async function runDriver(driver: Driver, image: string): Promise<boolean> {
   return done && found.length > 0 && found.every(({ passed }) => passed);
 }
 
+function setUp(runs: readonly Run[]): void {
+  for (const { generation, driver } of runs) {
+    const args = [generation, ...(driver === 'diskseq' ? [driver] : [])];
+    const stdio = ['ignore', 'inherit', 'inherit'] as const;
+    execFileSync(join(projectRoot, 'test/xen/setup'), args, { stdio: [...stdio] });
+  }
+}
+
 async function main(): Promise<number> {
   const start = performance.now();
-  const drivers = chosenDrivers();
-  const directory = mkdtempSync(join(tmpdir(), 'xen-dom0-'));
-  process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
+  process.on('exit', () => rmSync(installed, { recursive: true, force: true }));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => process.exit(1));
   }
-  const image = makeImage(directory);
-  const results = await Promise.all(drivers.map((driver) => runDriver(driver, image)));
+  const planned = planRuns(values);
+  const runs = values.shell ? planned.slice(0, 1) : planned;
+  setUp(runs);
+  const waiting = [...runs];
+  let passed = true;
+  const carryOutInTurn = async (): Promise<void> => {
+    for (let run = waiting.shift(); run !== undefined; run = waiting.shift()) {
+      passed = (await carryOut(run)) && passed;
+    }
+  };
+  await Promise.all(Array.from({ length: AT_A_TIME }, carryOutInTurn));
   if (values.shell) return 0;
   console.log(summarise(outcomes, notes));
-  const passed = results.every((result) => result);
   const minutes = ((performance.now() - start) / 60_000).toFixed(1);
   console.log(`\n${passed ? 'All passed' : 'FAILED'} in ${minutes} minutes; logs are in ${LOGS}`);
   return passed ? 0 : 1;

@@ -38,9 +38,9 @@ describe('the report of dom0', () => {
     ]);
     assert.deepEqual(summarise(outcomes, ['a note']).split('\n'), [
       '',
-      '  scenario   stock           diskseq',
-      '  file-disk  ok 12.5 s       ok 12.5 s',
-      '  two-disks  FAILED 3.0 s    -',
+      '  scenario   stock             diskseq',
+      '  file-disk  ok 12.5 s         ok 12.5 s',
+      '  two-disks  FAILED 3.0 s      -',
       '',
       'a note',
     ]);

@@ -39,25 +39,25 @@ export function parseReportLine(line: string): ReportLine {
   }
 }
 
-/** The last words: a line for each scenario, a column for each driver; then the notes. */
+/** The last words: a line for each scenario, a column for each machine; then the notes. */
 export function summarise(
   outcomes: ReadonlyMap<string, readonly Outcome[]>,
   notes: readonly string[],
 ): string {
   const names = [...new Set([...outcomes.values()].flat().map(({ scenario }) => scenario))];
-  const drivers = [...outcomes.keys()];
+  const machines = [...outcomes.keys()];
   const width = Math.max(8, ...names.map((name) => name.length));
   const cell = (found: Outcome | undefined): string =>
     found === undefined ? '-' : `${found.passed ? 'ok' : 'FAILED'} ${found.seconds.toFixed(1)} s`;
   const row = (name: string, cells: readonly string[]): string =>
-    `  ${name.padEnd(width)}  ${cells.map((text) => text.padEnd(16)).join('')}`.trimEnd();
+    `  ${name.padEnd(width)}  ${cells.map((text) => text.padEnd(18)).join('')}`.trimEnd();
   const lines = names.map((name) => {
-    const found = drivers.map((driver) =>
-      outcomes.get(driver)?.find(({ scenario }) => scenario === name),
+    const found = machines.map((machine) =>
+      outcomes.get(machine)?.find(({ scenario }) => scenario === name),
     );
     return row(name, found.map(cell));
   });
-  return ['', row('scenario', drivers), ...lines, ...(notes.length ? ['', ...notes] : [])].join(
+  return ['', row('scenario', machines), ...lines, ...(notes.length ? ['', ...notes] : [])].join(
     '\n',
   );
 }

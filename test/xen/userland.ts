@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import {
   closeSync,
   lstatSync,
@@ -12,10 +12,14 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import type { Cpio } from './cpio.js';
 
-/** The directories that are links on a Debian machine; files lie in what they point to. */
+/** The directories that are links in a merged /usr; files lie in what they point to. */
 const MERGED = ['bin', 'sbin', 'lib', 'lib64'];
 
-/** Programs of this machine's Debian packages that dom0 has, as in `dpkg -L`, by package. */
+const NODE_PARTS = '/usr/share/nodejs';
+/** Where libraries are. */
+const LIBRARIES = '/usr/lib/x86_64-linux-gnu';
+
+/** Programs of Debian's packages that dom0 has, as in `dpkg -L`, by package. */
 const PROGRAMS: Readonly<Record<string, string>> = {
   bash: 'bash',
   dash: 'sh dash',
@@ -31,43 +35,59 @@ const PROGRAMS: Readonly<Record<string, string>> = {
 /** Where programs are looked for. */
 const PATH = ['/usr/bin', '/usr/sbin'];
 
-/** Puts programs, and the libraries that they are linked with, into an archive. */
+/** Xen's own, which lie in a directory for its version. */
+const XEN_PROGRAMS =
+  'xl xenstored xenconsoled xen-init-dom0 xenstore-control libxl-save-helper'.split(' ');
+
+/** Where Xen's tools are, one directory for each version. */
+const XEN_TOOLS = /^xen-\d/;
+
+/**
+ * Puts programs, and the libraries that they are linked with, into an archive. They come from a root
+ * that has a generation's packages unpacked: nothing of it is run here but its dynamic linker.
+ */
 export class Userland {
   readonly #archive: Cpio;
+  readonly #root: string;
   readonly #programs = new Set<string>();
 
-  constructor(archive: Cpio) {
+  constructor(archive: Cpio, root: string) {
     this.#archive = archive;
+    this.#root = realpathSync(root);
     for (const name of MERGED) {
-      const target = readlinkSync(`/${name}`);
-      archive.directory(`/${target}`);
-      archive.symlink(`/${name}`, target);
+      archive.directory(`/usr/${name}`);
+      archive.symlink(`/${name}`, `usr/${name}`);
     }
   }
 
-  /** The programs above, Xen's tools, its scripts, and Node. */
-  addDebian(xenTools: string): void {
-    for (const name of Object.values(PROGRAMS).join(' ').split(/\s+/)) this.program(find(name));
-    for (const name of ['xl', 'xenstored', 'xenconsoled', 'xen-init-dom0', 'xenstore-control']) {
-      this.program(existing(join(xenTools, name), join(xenTools, '../lib', name)));
+  /** The programs above, Xen's tools, its scripts, and Node.js. */
+  addDebian(): void {
+    for (const name of Object.values(PROGRAMS).join(' ').split(/\s+/)) {
+      this.program(this.#existing(...PATH.map((directory) => join(directory, name))));
     }
-    this.program(realpathSync(process.execPath));
-    this.tree('/etc/xen', '/etc/xen');
+    for (const name of XEN_PROGRAMS) {
+      const places = this.#xenTools().flatMap((directory) => [
+        join(directory, 'bin', name),
+        join(directory, 'lib', name),
+      ]);
+      this.program(this.#existing(...places));
+    }
+    this.#addNode();
+    this.tree(join(this.#root, 'etc/xen'), '/etc/xen');
   }
 
-  /** A program or library of this machine, at its own place; a link with what it leads to. */
+  /** A program or library of the root, at its own place; a link with what it leads to. */
   program(path: string): void {
-    const place = join(realpathSync(dirname(path)), path.slice(path.lastIndexOf('/') + 1));
+    const directory = this.#real(dirname(path));
+    const place = join(directory, path.slice(path.lastIndexOf('/') + 1));
     if (this.#archive.has(place)) return;
-    const found = lstatSync(place);
+    const source = join(this.#root, place);
+    const found = lstatSync(source);
     if (found.isSymbolicLink()) {
-      const target = resolve(dirname(place), readlinkSync(place));
+      const target = resolve(directory, readlinkSync(source));
       this.#archive.symlink(place, target);
       this.program(target);
-    } else {
-      this.#archive.file(place, place, found.mode & 0o777);
-      if (isElf(place)) this.#programs.add(place);
-    }
+    } else this.#add(place, source);
   }
 
   /** A directory of this machine with everything below it, somewhere else in the archive. */
@@ -77,27 +97,55 @@ export class Userland {
       const [source, place] = [join(from, entry.name), join(to, entry.name)];
       if (entry.isSymbolicLink()) this.#archive.symlink(place, readlinkSync(source));
       else if (entry.isDirectory()) this.tree(source, place);
-      else {
-        this.#archive.file(place, source, statSync(source).mode & 0o777);
-        if (isElf(source)) this.#programs.add(source);
-      }
+      else this.#add(place, source);
     }
   }
 
   /** Adds the libraries of everything that has been added. */
   addLibraries(): void {
-    for (const library of librariesOf([...this.#programs])) this.program(library);
+    const path = join(this.#root, LIBRARIES);
+    const linker = join(path, 'ld-linux-x86-64.so.2');
+    for (const program of [...this.#programs]) {
+      for (const library of librariesOf(linker, path, program)) {
+        this.program(library.slice(this.#root.length));
+      }
+    }
+    this.program('/lib64/ld-linux-x86-64.so.2');
   }
-}
 
-function find(name: string): string {
-  return existing(...PATH.map((directory) => join(directory, name)));
-}
+  #add(place: string, source: string): void {
+    this.#archive.file(place, source, statSync(source).mode & 0o777);
+    if (isElf(source)) this.#programs.add(source);
+  }
 
-function existing(...paths: readonly string[]): string {
-  const found = paths.find((path) => lstatSync(path, { throwIfNoEntry: false }) !== undefined);
-  if (found === undefined) throw new Error(`dom0 needs one of ${paths.join(', ')}: not found`);
-  return found;
+  /** The generation's own, or, where that is too old for the project, this machine's. */
+  #addNode(): void {
+    const own = join(this.#root, 'usr/bin/node');
+    if (lstatSync(own, { throwIfNoEntry: false })) {
+      this.program('/usr/bin/node');
+      // Debian's Node.js has parts of itself there.
+      this.tree(join(this.#root, NODE_PARTS), NODE_PARTS);
+    } else this.#add('/usr/bin/node', realpathSync(process.execPath));
+  }
+
+  #xenTools(): string[] {
+    return readdirSync(join(this.#root, 'usr/lib'))
+      .filter((name) => XEN_TOOLS.test(name))
+      .map((name) => join('/usr/lib', name));
+  }
+
+  /** A directory of the root without links; the links of a merged /usr are relative. */
+  #real(directory: string): string {
+    return realpathSync(join(this.#root, directory)).slice(this.#root.length);
+  }
+
+  #existing(...paths: readonly string[]): string {
+    const found = paths.find(
+      (path) => lstatSync(join(this.#root, path), { throwIfNoEntry: false }) !== undefined,
+    );
+    if (found === undefined) throw new Error(`dom0 needs one of ${paths.join(', ')}: not found`);
+    return found;
+  }
 }
 
 function isElf(path: string): boolean {
@@ -110,11 +158,11 @@ function isElf(path: string): boolean {
   }
 }
 
-function librariesOf(programs: readonly string[]): string[] {
-  // ldd fails for each that is linked statically, which is no fault.
-  const command = ['-c', 'ldd "$@" 2>/dev/null || true', 'ldd', ...programs];
-  const text = execFileSync('sh', command, { encoding: 'utf8' });
-  const found = [...text.matchAll(/^\t(?:\S+ => )?(\/\S+) \(0x/gm)].map((match) => match[1] ?? '');
+/** Paths of what the dynamic linker would load; none for what is linked statically. */
+function librariesOf(linker: string, path: string, program: string): string[] {
+  const args = ['--library-path', path, '--list', program];
+  const { stdout } = spawnSync(linker, args, { encoding: 'utf8' });
   // What is not found belongs to another C library: packages carry builds for several.
-  return [...new Set(found)];
+  const found = [...stdout.matchAll(/^\t\S+ => (\/\S+) \(0x/gm)].map((match) => match[1] ?? '');
+  return found.filter((library) => library.startsWith(path));
 }

@@ -18,7 +18,7 @@ configure() { # NAME KIND DISK…
       echo "ramdisk = '/boot/guest.cpio'"
       echo 'memory = 112'
       # The clock's rate is what QEMU says; looking for it through ports that do not exist takes 5 s.
-      echo "extra = 'console=hvc0 quiet tsc_early_khz=2500000 audit=0 ipv6.disable=1 mitigations=off'"
+      echo "extra = 'console=hvc0 quiet tsc_early_khz=1000000 audit=0 ipv6.disable=1 mitigations=off'"
     fi
     echo "${GUEST_EXTRA:-on_crash = 'destroy'}"
     echo 'disk = ['
@@ -108,6 +108,7 @@ take_away() { # BELONGINGS
   unbind_mounts
   remove_nodes "$BACKENDS/900" "$BACKENDS/901" /local/domain/900 /local/domain/901
   new_since "$1" | while read -r kind name; do [ "$kind" != domain ] || xl destroy "$name"; done
+  for name in $(xenstore-list "$BACKENDS/0"); do xl block-detach 0 "$name" --force; done
   nap 1
   new_since "$1" | while read -r kind name; do [ "$kind" != mapper ] || dmsetup remove --retry "$name"; done
   new_since "$1" | while read -r kind name; do

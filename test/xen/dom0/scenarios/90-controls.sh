@@ -4,7 +4,7 @@
 # Runs another scenario, which must fail for a reason like the pattern, and takes away what it leaves.
 fails() { # NAME PATTERN
   local status=0
-  env SCRIPT="$SCRIPT" CLEARED_WITHIN=10 "$BASH" /bed/run --one "$1" >"$LOGS/$1-control.log" 2>&1 || status=$?
+  env SCRIPT="$SCRIPT" SPOILED_BY="${SPOILED_BY-}" ${DEFERRED+DEFERRED="$DEFERRED"} CLEARED_WITHIN=10 "$BASH" /bed/run --one "$1" >"$LOGS/$1-control.log" 2>&1 || status=$?
   [ $status != 0 ] || exit_with_reason "$1 passes, although it must not"
   expect_match "why $1 fails" "$2" "$(cat "$RUN/reason")"
   note "$1 fails as it should: $(cat "$RUN/reason")"
@@ -31,4 +31,35 @@ control_xen_block_leaks() {
 scenario control-xen-block-shares
 control_xen_block_shares() {
   SCRIPT=block fails double-writer 'two guests may write one file'
+}
+
+scenario control-restored-disk-is-another
+control_restored_disk_is_another() {
+  SPOILED_BY=write_over fails save-restore "what the guest reads: .*'another disk' found"
+}
+write_over() { echo 'another disk' | dd of="$IMAGES/$1" conv=notrunc; } # IMAGE
+
+scenario control-mapper-stays
+control_mapper_stays() {
+  DEFERRED='' fails migrate 'left behind: .*mapper passing'
+}
+
+scenario control-not-grown
+control_not_grown() {
+  SPOILED_BY=true fails grow 'the guest sees the new size'
+}
+
+scenario control-awake
+control_awake() {
+  SPOILED_BY=true fails pause 'has let go of a disk'
+}
+
+scenario control-xen-block-outlives
+control_xen_block_outlives() {
+  SCRIPT=block fails destroy-while-attaching 'left behind: .*loop'
+}
+
+scenario control-xen-block-shares-with-dom0
+control_xen_block_shares_with_dom0() {
+  SCRIPT=block fails dom0-itself 'a guest may write what dom0 has'
 }
