@@ -15,15 +15,15 @@
 namespace {
 
 /**
- * The calls of one environment. It frees itself when the environment ends, without waiting for any
- * thread: what a call still needs is the call's own.
+ * The calls of one environment. The object frees itself when the environment ends and waits for no thread,
+ * because each call owns the memory that it needs.
  */
 class BlockingCalls {
  public:
   static Napi::Value open(const Napi::CallbackInfo &info);
 
  private:
-  /** An argument whose bytes go back to JavaScript. */
+  /** The index of an argument, and the array in JavaScript that gets the bytes of the argument back. */
   using Output = std::pair<size_t, Napi::Reference<Napi::Uint8Array>>;
   struct Waiting {
     std::vector<Output> outputs;
@@ -46,12 +46,12 @@ class BlockingCalls {
   Napi::FunctionReference done_;
   uv_async_t wake_{};
   uv_timer_t relief_{};
-  /** uv handles that are not closed yet. */
+  /** Number of uv handles that are not closed yet. */
   int handles_ = 2;
   std::shared_ptr<Mailbox> mailbox_;
   napi_async_cleanup_hook_handle hook_ = nullptr;
   std::unordered_map<uint32_t, Waiting> waiting_;
-  /** Calls that somebody waits for; the event loop stays alive for them. */
+  /** Number of calls that were not abandoned. The event loop stays alive for them. */
   size_t awaited_ = 0;
   uint32_t last_id_ = 0;
 };
@@ -80,11 +80,11 @@ int BlockingCalls::attach(napi_env env) {
   if (int error = uv_async_init(loop, &wake_, on_wake); error != 0) return -error;
   uv_timer_init(loop, &relief_);
   wake_.data = relief_.data = this;
-  // Who waits for a call keeps the process alive; nothing else here does.
+  // Only a call that was not abandoned keeps the process alive.
   uv_unref(reinterpret_cast<uv_handle_t *>(&wake_));
   uv_unref(reinterpret_cast<uv_handle_t *>(&relief_));
   mailbox_ = std::make_shared<Mailbox>(&wake_);
-  // It fails for want of memory only, and then nothing would free this.
+  // This fails for want of memory only. The object would never be freed then.
   if (napi_add_async_cleanup_hook(env, on_environment_end, this, &hook_) != napi_ok) abort();
   return 0;
 }
@@ -92,7 +92,7 @@ int BlockingCalls::attach(napi_env env) {
 void BlockingCalls::on_environment_end(napi_async_cleanup_hook_handle, void *data) {
   auto *self = static_cast<BlockingCalls *>(data);
   self->mailbox_->close();
-  // Those that came back and were not delivered any more; the mailbox is closed, so put() disposes.
+  // These calls came back too late to be delivered. The mailbox is closed, so put() disposes of them.
   for (auto &call : self->mailbox_->take()) self->mailbox_->put(std::move(call));
   self->waiting_.clear();
   self->done_.Reset();
@@ -135,7 +135,7 @@ Napi::Value BlockingCalls::start(const Napi::CallbackInfo &info) {
     }
     call->words[i] = reinterpret_cast<long>(call->bytes[i].data());
   }
-  // Positive 31 bits, and never one that is still in use.
+  // An id has 31 bits, is positive, and is never one that is still in use.
   do last_id_ = last_id_ == INT_MAX ? 1 : last_id_ + 1;
   while (waiting_.count(last_id_) > 0);
   uint32_t id = call->id = last_id_;
@@ -160,7 +160,7 @@ void BlockingCalls::abandon(const Napi::CallbackInfo &info) {
   if (found != waiting_.end()) let_go_of(found->second);
 }
 
-/** Idempotent. */
+/** Abandons a call. Idempotent. */
 void BlockingCalls::let_go_of(Waiting &waiting) {
   if (waiting.abandoned) return;
   waiting.abandoned = true;
@@ -182,23 +182,23 @@ void BlockingCalls::deliver() {
 
 void BlockingCalls::deliver(const BlockingCall &call) {
   auto found = waiting_.find(call.id);
-  // The environment is ending, and a callback of an earlier one was its last.
+  // The environment is ending: the callback of an earlier call was the last one.
   if (found == waiting_.end()) return;
   auto env = done_.Env();
   Napi::HandleScope scope(env);
   for (auto &[index, output] : found->second.outputs) {
     auto array = output.Value();
-    // One whose memory was taken away meanwhile (transferred to a worker) is empty.
+    // An array whose memory was transferred to a worker meanwhile is empty.
     size_t size = std::min(array.ByteLength(), call.bytes[index].size());
     if (size > 0) memcpy(array.Data(), call.bytes[index].data(), size);
   }
   let_go_of(found->second);
   waiting_.erase(found);
-  // With an async context of its own, so that promises are seen to when it returns.
+  // MakeCallback has an async context of its own, so that promises are handled when it returns.
   done_.MakeCallback(env.Global(), {Napi::Number::New(env, call.id),
                                     Napi::Number::New(env, static_cast<double>(call.result)),
                                     Napi::Number::New(env, call.error)});
-  // What a callback throws is the process's to hear of, as of any other callback.
+  // The process hears of an exception in this callback as it does for any other callback.
   if (env.IsExceptionPending()) {
     auto error = env.GetAndClearPendingException();
     napi_fatal_exception(env, error.Value());
@@ -227,12 +227,12 @@ void define_blocking(Napi::Env env, Napi::Object exports) {
            {"read", SYS_read},
            {"write", SYS_write},
            {"loopStatuses", LOOP_STATUSES},
-           // Not of use but in tests: it waits as long as it is told.
+           // Only tests use this call: it waits as long as it is told.
            {"nanosleep", SYS_nanosleep},
        })
     numbers.Set(name, Napi::Number::New(env, static_cast<double>(number)));
   exports.Set("syscalls", numbers);
-  // Threads whose calls hang are waited for by exit(3), those of libuv among them, and not by this.
+  // exit(3) waits for threads whose calls hang, including those of libuv. _exit(2) does not.
   exports.Set("exitAtOnce", Napi::Function::New(env, [](const Napi::CallbackInfo &info) {
                 _exit(info[0].As<Napi::Number>().Int32Value());
               }));

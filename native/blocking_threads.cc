@@ -19,19 +19,19 @@
 
 namespace {
 
-/** A system call needs next to nothing; what preloaded libraries and sanitizers need is more. */
+/** Stack of a thread. A system call needs very little, but preloaded libraries and sanitizers need more. */
 constexpr size_t STACK_BYTES = 128 * 1024;
-/** Calls that are short share so many threads: more would only be in each other's way. */
+/** Most threads that short calls share. More threads would only be in each other's way. */
 constexpr size_t MOST_BRISK = 4;
-/** What takes longer than this does not count among the short ones any more. */
+/** A call that takes longer than this no longer counts as short. */
 constexpr auto BRISK_TIME = std::chrono::milliseconds(1);
-/** Threads that wait for more work, and for how long. */
+/** Most threads that wait for more work, and the longest time for which one waits. */
 constexpr size_t MOST_IDLE = 8;
 constexpr time_t IDLE_SECONDS = 2;
 
 using Clock = std::chrono::steady_clock;
 
-/** A thread, on its own stack. */
+/** A thread. The structure lies on the stack of the thread. */
 struct Thread {
   sem_t wake;
   std::unique_ptr<BlockingCall> call;
@@ -39,28 +39,29 @@ struct Thread {
   bool slow = false;
 };
 
-/** What all environments of the process share. */
+/** The state that all environments of the process share. */
 struct Threads {
   std::mutex mutex;
   std::deque<std::unique_ptr<BlockingCall>> queue;
-  /** The one that fell idle last is taken first: its stack is warm, and the others may end. */
+  /** The thread that fell idle last is taken first: its stack is warm, and the other threads may end. */
   std::vector<Thread *> idle;
   std::unordered_set<Thread *> busy;
-  /** Those of them that are in a call which takes its time. */
+  /** Number of busy threads whose call no longer counts as short. */
   size_t slow = 0;
-  /** Threads that have been created and have not taken their first call yet. */
+  /** Number of threads that were created and have not begun to run yet. */
   size_t starting = 0;
 
+  /** Number of threads that are in a short call or have just been created. */
   size_t brisk() const { return busy.size() - slow + starting; }
 };
 
 Threads &threads() {
-  // Never destroyed: a thread may return from its call while the process ends.
+  // The state is never destroyed, because a thread may return from its call while the process ends.
   static auto *shared = new Threads;
   return *shared;
 }
 
-/** Both within the lock. */
+/** Notes that a thread begins a call. The caller of begin() and end() holds the lock. */
 void begin(Threads &all, Thread &self, std::unique_ptr<BlockingCall> call) {
   self.call = std::move(call);
   self.since = Clock::now();
@@ -73,7 +74,9 @@ void end(Threads &all, Thread &self) {
   if (self.slow) all.slow--;
 }
 
-/** Takes the next call; false when there was none for a while, or enough others wait for one. */
+/**
+ * Takes the next call. Returns false if no call came for a while, or if enough other threads wait for one.
+ */
 bool next_call(Threads &all, Thread &self) {
   std::unique_lock lock(all.mutex);
   if (!all.queue.empty()) {
@@ -94,7 +97,7 @@ bool next_call(Threads &all, Thread &self) {
     all.idle.erase(found);
     return false;
   }
-  // Somebody has just taken this thread off the list, and is about to wake it.
+  // Another thread has just taken this one off the list of idle threads, and is about to wake it.
   lock.unlock();
   while (sem_wait(&self.wake) != 0) {
   }
@@ -123,13 +126,14 @@ void *thread_main(void *) {
   return nullptr;
 }
 
-/** Returns 0 or an errno. The thread finds its call in the queue. Within the lock. */
+/** Starts a thread, which takes its call from the queue. The caller holds the lock. Returns 0 or an errno. */
 int start_thread(Threads &all) {
   pthread_attr_t attributes;
   if (int error = pthread_attr_init(&attributes); error != 0) return error;
   pthread_attr_setstacksize(&attributes, STACK_BYTES);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  // A new thread inherits the mask: a signal must never end a call early, nor run a handler here.
+  // A new thread inherits the signal mask. A signal must neither end a call early nor run a handler on the
+  // thread.
   sigset_t every, before;
   sigfillset(&every);
   pthread_sigmask(SIG_SETMASK, &every, &before);
@@ -211,8 +215,8 @@ bool relieve_queue() {
     thread->slow = true;
     all.slow++;
   }
-  // Where many calls hang, the next ones may as well: their number doubles with each step. A thread that
-  // cannot be had now is asked for again the next time.
+  // Where many calls hang, the next ones may hang too, so the number of threads doubles with each step. If a
+  // thread cannot be had now, the next call of this function tries again.
   size_t most = MOST_BRISK + all.slow;
   while (all.starting < all.queue.size() && all.brisk() < most && start_thread(all) == 0) {
   }

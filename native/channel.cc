@@ -33,7 +33,7 @@ int open_device(const std::string &path) {
 
 }  // namespace
 
-/** The part that libuv knows of. */
+/** The part of a channel that libuv knows. */
 struct Channel::Poll {
   uv_poll_t handle{};
   Channel *owner = nullptr;
@@ -45,7 +45,7 @@ struct Channel::Poll {
   static void ready(uv_poll_t *handle, int status, int events) {
     if (Channel *owner = of(handle)->owner) owner->ready(status, events);
   }
-  /** The environment ends, and waits until the handle is closed. */
+  /** Called when the environment ends. The environment waits until the handle is closed. */
   static void environment_ends(napi_async_cleanup_hook_handle, void *self) {
     if (Channel *owner = static_cast<Poll *>(self)->owner) owner->release();
   }
@@ -105,7 +105,7 @@ Napi::Value Channel::start(const Napi::CallbackInfo &info) {
   poll->handle.data = poll;
   poll->owner = this;
   poll_ = poll;
-  // Not to be collected while something may be read.
+  // The object must not be collected while something may be read.
   Ref();
   int error = napi_add_async_cleanup_hook(env, Poll::environment_ends, poll, &poll->hook) == napi_ok
                   ? uv_poll_start(&poll->handle, UV_READABLE, Poll::ready)
@@ -120,7 +120,7 @@ Napi::Value Channel::write(const Napi::CallbackInfo &info) {
   }
   auto bytes = info[0].As<Napi::Uint8Array>();
   ssize_t taken;
-  // Node ignores SIGPIPE: a peer that is gone is an errno.
+  // Node ignores SIGPIPE, so a write to a peer that is gone returns an errno.
   do taken = ::write(fd_, bytes.Data(), bytes.ByteLength());
   while (taken < 0 && errno == EINTR);
   if (taken < 0) taken = errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
@@ -146,7 +146,7 @@ void Channel::ready(int status, int events) {
     uv_poll_start(&poll_->handle, UV_READABLE, Poll::ready);
     call(on_writable_, {});
   }
-  // The function above may have closed the channel. With an error there is something to read: it.
+  // The function above may have closed the channel. After an error, the read below returns the errno.
   if (fd_ < 0 || !(status < 0 || (events & UV_READABLE))) return;
   auto memory = memory_.Value();
   ssize_t count;
@@ -154,7 +154,7 @@ void Channel::ready(int status, int events) {
   while (count < 0 && errno == EINTR);
   if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
   if (count < 0) count = -errno;
-  // Neither comes to an end by itself: a poll that goes on would call for ever.
+  // Neither the end of the stream nor an error goes away, so the poll would call for ever.
   if (count <= 0) uv_poll_stop(&poll_->handle);
   call(on_read_, {Napi::Number::New(Env(), static_cast<double>(count))});
 }
@@ -170,7 +170,7 @@ void Channel::call(const Napi::FunctionReference &function,
 void Channel::release() {
   if (Poll *poll = std::exchange(poll_, nullptr)) {
     poll->owner = nullptr;
-    // Takes the descriptor out of the loop's epoll set, so that it may be closed at once.
+    // This takes the descriptor out of the loop's epoll set, so that it may be closed at once.
     uv_close(reinterpret_cast<uv_handle_t *>(&poll->handle), Poll::closed);
   }
   if (int fd = std::exchange(fd_, -1); fd >= 0) ::close(fd);

@@ -1,14 +1,15 @@
 /*
- * What a hotplug script of the name block-diskseq is when it is installed: hands its action and
- * XENBUS_PATH to the daemon and waits for the result. If there is no daemon that answers, it becomes
- * the one-shot program, which does the same work in what is left of the time: a daemon that is stopped
- * costs speed and nothing else. docs/control-socket.md has the protocol.
+ * The installed hotplug script block-diskseq. This program hands its action and XENBUS_PATH to the daemon and
+ * waits for the result. If no daemon answers, this program becomes the one-shot program, which does the same
+ * work in the rest of the time. A daemon that is stopped costs speed and nothing else. docs/control-socket.md
+ * has the protocol.
  *
- * Falling back is safe after a request was accepted too, if the connection has ended: add and remove
- * look at what is there first. What a dead daemon had made and not handed over went with its
- * descriptors; what it had published, or blkback has open, the one-shot program finds and confirms.
+ * Falling back is safe even after the daemon has accepted a request, if the connection has ended: add and
+ * remove look at the existing state first. Devices that a dead daemon had made and not handed over have gone
+ * with its descriptors. The one-shot program finds and confirms devices that the daemon had published or that
+ * blkback has open.
  *
- * Exit status as of the one-shot program: 0 done, 1 failed with one line on stderr.
+ * The exit status is that of the one-shot program: 0 for success, 1 for failure with one line on stderr.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,15 +25,15 @@
 #ifndef PROGRAM
 #define PROGRAM "/usr/lib/xen-blkback/dist/block-diskseq.cjs"
 #endif
-/* An installation names one: the PATH of a toolstack need not lead to it. */
+/* An installation sets this path, because the PATH of a toolstack need not lead to Node. */
 #ifndef NODE
 #define NODE "node"
 #endif
-/* Read by the daemon and the one-shot program, too: src/cli/config-file.ts, docs/configuration.md. */
+/* The daemon and the one-shot program read this file too: src/cli/config-file.ts, docs/configuration.md. */
 #ifndef CONFIG
 #define CONFIG "/etc/xen/xen-blkback.conf"
 #endif
-/* Where earlier versions had the settings of the daemon. */
+/* Earlier versions had the settings of the daemon in this file. */
 #ifndef OLD_CONFIG
 #define OLD_CONFIG "/etc/default/xen-blkback"
 #endif
@@ -40,22 +41,25 @@
 #define SOCKET "/run/xen-blkback/control.sock"
 #define VERSION "1"
 
-/* A daemon that lives says within this time that it has understood, on a busy machine too. */
+/* A live daemon accepts a request within this time, even on a busy machine. */
 #define ACCEPT_MS 4000
-/* The daemon has a deadline of its own; it gets this much longer to tell of it. */
+/* The daemon has a deadline of its own. After the deadline it gets this much longer to report the result. */
 #define GRACE_MS 1000
 #define DEFAULT_TIMEOUT_S 30
 #define LONGEST_TIMEOUT_S 86400
-/* What the one-shot program gets in any case, to say what is wrong. */
+/* The one-shot program gets at least this time, so that it can say what is wrong. */
 #define LEAST_MS 1000
-/* A fall-back that costs less need not know of it: what is set for it in other places stays in force. */
+/*
+ * If the fall-back took less time than this, the one-shot program is not told: the time limits that are set
+ * elsewhere stay in force.
+ */
 #define AT_ONCE_MS 100
 
 enum outcome { DONE, FAILED, NOBODY };
 
 static const char *action;
 
-/* When this began, and when the work is to be done. */
+/* The start of this program, and the deadline of the work: milliseconds on the monotonic clock. */
 static long started, deadline;
 
 static long now_ms(void)
@@ -66,7 +70,9 @@ static long now_ms(void)
 	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Reads a configuration file whole; an empty text where there is none, or none that can be read. */
+/*
+ * Reads a whole configuration file into `text`. The text is empty if there is no file or it cannot be read.
+ */
 static void read_config(const char *path, char *text)
 {
 	size_t used = 0;
@@ -76,13 +82,16 @@ static void read_config(const char *path, char *text)
 	while (fd >= 0 && used <= LONGEST_CONFIG &&
 	       (got = read(fd, text + used, LONGEST_CONFIG + 1 - used)) > 0)
 		used += got;
-	/* What is longer is no configuration file. */
+	/* A longer file is no configuration file. */
 	text[used <= LONGEST_CONFIG ? used : 0] = 0;
 	if (fd >= 0)
 		close(fd);
 }
 
-/* Cuts a value off where it ends: at its quote, at a comment, or at the blanks at the end of its line. */
+/*
+ * Cuts a value off at its end: at its closing quote, at a comment, or at the blanks at the end of its line.
+ * Returns the start of the value.
+ */
 static char *cut_value(char *value, int has_comments)
 {
 	char *end = value + strlen(value), *hash;
@@ -108,8 +117,8 @@ static char *cut_value(char *value, int has_comments)
 }
 
 /*
- * The value of `key`, NULL where it is not set. What else is wrong in the file is left to the one-shot
- * program and the daemon, which say so. It works in a copy of its own, which stays.
+ * Returns the value of `key`, or NULL if it is not set. Other mistakes in the file are reported by the
+ * one-shot program and the daemon. The value is a copy, which is never freed.
  */
 static const char *find_value(const char *text, const char *key, int has_blanks)
 {
@@ -138,7 +147,7 @@ static const char *find_value(const char *text, const char *key, int has_blanks)
 	return NULL;
 }
 
-/* What the configuration files say. */
+/* The settings in the configuration files, or NULL. */
 static const char *configured_timeout, *configured_socket;
 
 static void load_config(void)
@@ -158,7 +167,7 @@ static void load_config(void)
 		configured_socket = find_value(text, "XEN_BLKBACK_SOCKET", 0);
 }
 
-/* The environment says it, or else the configuration; NULL where neither does. */
+/* Returns a setting from the environment, or else from the configuration; NULL if neither has it. */
 static const char *setting(const char *variable, const char *configured)
 {
 	const char *text = getenv(variable);
@@ -168,7 +177,7 @@ static const char *setting(const char *variable, const char *configured)
 	return configured && *configured ? configured : NULL;
 }
 
-/* The time that is set; the default where it is nonsense. */
+/* Returns the time limit in milliseconds. The default replaces a value that makes no sense. */
 static long timeout_ms(void)
 {
 	const char *text = setting("XEN_BLKBACK_TIMEOUT", configured_timeout);
@@ -177,6 +186,7 @@ static long timeout_ms(void)
 	return (seconds > 0 && seconds <= LONGEST_TIMEOUT_S ? seconds : DEFAULT_TIMEOUT_S) * 1000;
 }
 
+/* Connects to the daemon. Returns a non-blocking descriptor, or -1. */
 static int connect_daemon(void)
 {
 	const char *path = setting("XEN_BLKBACK_SOCKET", configured_socket);
@@ -188,7 +198,7 @@ static int connect_daemon(void)
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -1;
 	strcpy(address.sun_path, path);
-	/* Non-blocking: a daemon that hangs with a full queue must not hold us. */
+	/* Non-blocking, because a daemon that hangs with a full queue must not block this program. */
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)))
 		return -1;
@@ -196,8 +206,8 @@ static int connect_daemon(void)
 }
 
 /*
- * Reads one line without its end; NULL at the deadline, the end of the stream or an overlong line. The
- * line stays until the next call.
+ * Reads one line without its end. Returns NULL at the deadline, at the end of the stream, or for a line that
+ * is too long. The line stays valid until the next call.
  */
 static char *read_line(int fd, long until)
 {
@@ -228,8 +238,9 @@ static char *read_line(int fd, long until)
 }
 
 /*
- * Reads "accepted", or "accepted MILLISECONDS": the time that the daemon has from here on, by whatever
- * settings it was started with. Older daemons leave it out, and then ours counts.
+ * Tells whether the line is "accepted" or "accepted MILLISECONDS". MILLISECONDS is the time that the daemon
+ * has from now on, by the settings that the daemon was started with, and it sets the deadline here. Older
+ * daemons leave the time out, and then the deadline of this program stays.
  */
 static int is_accepted(const char *line)
 {
@@ -247,6 +258,10 @@ static int is_accepted(const char *line)
 	return 1;
 }
 
+/*
+ * Hands the action for the vbd at `path` to the daemon. Returns NOBODY if the one-shot program has to do the
+ * work.
+ */
 static enum outcome ask(const char *path)
 {
 	char request[512], *line, *sentence;
@@ -264,7 +279,7 @@ static enum outcome ask(const char *path)
 	line = read_line(fd, deadline + GRACE_MS);
 	if (!line) {
 		if (now_ms() < deadline + GRACE_MS)
-			return NOBODY; /* It has died. */
+			return NOBODY; /* The daemon has died. */
 		fprintf(stderr, "xen-blkback: %s: the daemon does not answer\n", path);
 		return FAILED;
 	}
@@ -281,14 +296,14 @@ static enum outcome ask(const char *path)
 	return FAILED;
 }
 
-/* A path that needs no second look; whatever else it is, the one-shot program words the error. */
+/* Tells whether a path needs no second look. For every other path, the one-shot program words the error. */
 static int is_plain(const char *path)
 {
 	return path && *path && strlen(path) < 200 &&
 	       !path[strspn(path, "abcdefghijklmnopqrstuvwxyz0123456789/")];
 }
 
-/* The one-shot program gets what is left of the time, and no time of its own. */
+/* Gives the one-shot program the rest of the time instead of a time of its own. */
 static void pass_deadline_on(void)
 {
 	char text[32];
@@ -305,7 +320,9 @@ static void pass_deadline_on(void)
 int main(int argc, char **argv)
 {
 	const char *path = getenv("XENBUS_PATH");
-	/* With it xapi asks for a status in another place and for nothing else: no work for the daemon. */
+	/*
+	 * With XENBUS_PREFIX, xapi only asks for a status in another place. This is no work for the daemon.
+	 */
 	const char *prefix = getenv("XENBUS_PREFIX");
 
 	started = now_ms();

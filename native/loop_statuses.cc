@@ -13,16 +13,16 @@
 
 namespace {
 
-/** src/linux/loop-statuses.ts has the same layout. */
+/** A loop device and its answer. src/linux/loop-statuses.ts has the same layout. */
 struct LoopRecord {
   /** N of /dev/loopN. */
   uint32_t number;
-  /** 0, or the errno of the call that failed. */
+  /** 0, or the errno of the failed call. */
   int32_t error;
-  /** Which call that was: 0 open(2), 1 fstat(2), 2 LOOP_GET_STATUS64. */
+  /** The failed call: 0 for open(2), 1 for fstat(2), 2 for LOOP_GET_STATUS64. */
   uint32_t step;
   uint32_t unused;
-  /** Of the node that was opened, as stat(2) has it. */
+  /** Device number of the opened node, as in stat(2). */
   uint64_t device;
   loop_info64 info;
 };
@@ -52,7 +52,7 @@ void read_status(LoopRecord &record) {
 
 void read_loop_statuses(char *bytes, size_t size) {
   for (size_t at = 0; at + sizeof(LoopRecord) <= size; at += sizeof(LoopRecord)) {
-    // Copied: a string's bytes need not lie where such a structure may.
+    // The record is copied, because the bytes of a string may not be aligned for it.
     LoopRecord record;
     memcpy(&record, bytes + at, sizeof record);
     read_status(record);

@@ -2,12 +2,12 @@
 
 #include <cstddef>
 
-/** Stands where the number of a system call would: no kernel has one that is negative. */
+/** Takes the place of a system call's number. No kernel has a system call with a negative number. */
 constexpr long LOOP_STATUSES = -1;
 
 /**
- * Asks loop devices, one after another, what they stand on (LOOP_GET_STATUS64). `bytes` is an array of
- * records as `struct LoopRecord` has them: each names a loop device, and gets the answer. One that does
- * not answer keeps those after it waiting.
+ * Reads the status of loop devices, one after another (LOOP_GET_STATUS64). `bytes` is an array of `struct
+ * LoopRecord`, and `size` is its length in bytes. Each record names a loop device and gets its answer. A
+ * device that does not answer keeps the devices after it waiting.
  */
 void read_loop_statuses(char *bytes, size_t size);

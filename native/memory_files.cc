@@ -9,7 +9,7 @@
 
 namespace {
 
-/** A path, on the stack: what does not fit is nothing that the kernel would open. */
+/** A path on the stack. The kernel would not open a path that does not fit either. */
 class Path {
  public:
   explicit Path(const Napi::CallbackInfo &info) {
@@ -37,7 +37,8 @@ Napi::Value read_file(const Napi::CallbackInfo &info) {
   char part[4096];
   std::string text;
   ssize_t count;
-  // Until nothing more comes: procfs gives less than was asked for in the middle of a file.
+  // The file is read until nothing more comes, because procfs may return fewer bytes than were asked for in
+  // the middle of a file.
   while ((count = read(fd, part, sizeof(part))) > 0) text.append(part, static_cast<size_t>(count));
   int error = errno;
   close(fd);

@@ -7,21 +7,21 @@ import { deviceName, explainRefusal, whyReadOnly } from './device-refusal.js';
 import { type DeviceIdentity, identify, identityDifference } from './identity.js';
 import { mapperPath, noTable, waitResumed } from './mapper/mapper-device.js';
 
-/** What there is to a block device beside itself. */
+/** The parts that belong to a block device beside its descriptor. */
 export interface DeviceParts {
-  /** It is a loop device that was made for this export. */
+  /** Whether the device is a loop device that was made for this export. */
   readonly ownLoop?: boolean | undefined;
-  /** The descriptor that this loop device was set up with; closed with the device. */
+  /** The descriptor that the loop device was set up with. It is closed with the device. */
   readonly file?: OwnedFd | undefined;
-  /** What it stands on, if it is a layer that was made for this export; closed with the device. */
+  /** The device below a layer that was made for this export. It is closed with the layer. */
   readonly below?: BlockDevice | undefined;
 }
 
-/** A block device as a verified handle: the open descriptor is what keeps `identity` true. */
+/** A verified handle of a block device. The open descriptor keeps `identity` true. */
 export class BlockDevice implements AsyncDisposable {
   readonly #fd: OwnedFd;
   readonly identity: DeviceIdentity;
-  /** A path for QEMU and for people. Never opened again. */
+  /** A path for QEMU and for people. Nothing opens this path again. */
   readonly path: string;
   readonly #parts: DeviceParts;
 
@@ -37,38 +37,49 @@ export class BlockDevice implements AsyncDisposable {
     return this.#parts.ownLoop ?? false;
   }
 
-  /** The file below it, still open as the loop device has it, if that was made by this process. */
+  /**
+   * The descriptor of the backing file that this process set up the loop device with. It is still
+   * open. `undefined` for any other device.
+   */
   get file(): OwnedFd | undefined {
     return this.#parts.file;
   }
 
-  /** What it stands on, if it is a layer that was made for this export. */
+  /** The device below this one, if this one is a layer that was made for this export. */
   get below(): BlockDevice | undefined {
     return this.#parts.below;
   }
 
-  /** The lowest device of the stack that is held: what the target led to, or its loop device. */
+  /**
+   * The lowest device of the stack that this process holds. It is the device that the target led
+   * to, or the loop device over the target's file.
+   */
   get bottom(): BlockDevice {
     return this.below?.bottom ?? this;
   }
 
-  /** The same device as the layer over another one; both are the result's from then on. */
+  /**
+   * Returns a handle of the same device that has `below` as the device below. The result owns this
+   * device and `below` from then on.
+   */
   over(below: BlockDevice): BlockDevice {
     return new BlockDevice(this.#fd, this.identity, this.path, { ...this.#parts, below });
   }
 
+  /** The descriptor of the device, open for reading. */
   get fd(): OwnedFd {
     return this.#fd;
   }
 
   /**
-   * Throws `BlockError` with code `EIDENTITY` unless the kernel still says what it said at first, with
-   * `ENEWMEDIUM` where nothing but the disk sequence number is different.
+   * Compares the device with what the kernel said of it at first. Throws `BlockError` with the code
+   * `ENEWMEDIUM` if only the disk sequence number has changed, and with the code `EIDENTITY` if
+   * anything else has changed.
    */
   async verify(signal?: AbortSignal): Promise<void> {
     await this.below?.verify(signal);
     let found = await identify(this.#fd, signal, this.identity);
-    // With another number a loop device may have another file, which is asked for now.
+    // A loop device with a new diskseq may have a new file. This call asks for the file again.
     if (found.diskseq !== this.identity.diskseq) found = await identify(this.#fd, signal);
     const difference = identityDifference(this.identity, found);
     if (difference === undefined) return;
@@ -81,9 +92,12 @@ export class BlockDevice implements AsyncDisposable {
     });
   }
 
-  /** Lets go of the device, and of what is below. Whoever else has it open keeps it. */
+  /**
+   * Closes the device, the device below and the backing file. Other processes that have the device
+   * open keep it.
+   */
   async close(): Promise<void> {
-    // Side by side: each may take its time, and none waits for another one.
+    // The closes run side by side: each may be slow, and none has to wait for another one.
     await Promise.all([this.#fd.close(), this.file?.close(), this.below?.close()]);
   }
 
@@ -99,25 +113,29 @@ function newMedium(path: string, before: bigint, after: bigint): BlockError {
   );
 }
 
-/** How long a suspended mapper device is waited for where the caller sets no end; milliseconds. */
+/** Longest wait for a suspended mapper device if the caller gives no `signal`; milliseconds. */
 const RESUME_MS = 10_000;
 
+/** The options of an open. */
 export interface OpenDeviceOptions {
-  /** It is a loop device that was made for this export before. */
+  /** Whether the device is a loop device that was made for this export before. */
   readonly ownLoop?: boolean | undefined;
-  /** Ends all waits: for the device, its driver, and a mapper device that is suspended. */
+  /** Ends every wait: for the device, for its driver, and for a suspended mapper device. */
   readonly signal?: AbortSignal | undefined;
-  /** A loop device over a file of 0 bytes will do. */
+  /** Whether a device of 0 bytes is accepted, such as a loop device over a file of 0 bytes. */
   readonly mayBeEmpty?: boolean;
 }
 
 /**
- * Opens the block device that the O_PATH descriptor `node` stands for, for reading: identity and the
- * reference to it need no more, and udev would read a guest's partition table when a descriptor with
- * writing access is closed. `writable` says whether the guest is to write.
- * Refuses a device without a medium, and a read-only one where `writable` is asked for: blkback
- * would take both, and the guest would meet the error. Waits for a mapper device that is suspended.
- * Throws `BlockError`, `SystemError`.
+ * Opens the block device that the O_PATH descriptor `node` stands for. `writable` says whether the
+ * guest is to write.
+ *
+ * The device is opened for reading only. This is enough to identify the device and to keep it, and
+ * udev reads a guest's partition table when a descriptor with write access is closed.
+ *
+ * Refuses a device without a medium, and refuses a read-only device if `writable` is true. blkback
+ * accepts both, and the guest would meet the errors. Waits until a suspended mapper device is
+ * resumed. Throws `BlockError`, `SystemError`.
  */
 export async function openBlockDevice(
   node: OwnedFd,
@@ -128,7 +146,7 @@ export async function openBlockDevice(
     const identity = await identifyResumed(fd, options.signal);
     if (writable && (await isReadOnly(fd))) throw readOnlyError(fd.name, identity);
     if (!options.mayBeEmpty) await awaitContent(fd, identity, options.signal);
-    // The kernel's name of a mapper device says nothing to people.
+    // The kernel's name of a mapper device (`dm-N`) tells people nothing.
     const { mapper } = identity;
     const path = mapper && isKernelName(fd.name) ? await mapperPath(mapper, fd.name) : fd.name;
     return new BlockDevice(fd, identity, path, { ownLoop: options.ownLoop });
@@ -147,7 +165,10 @@ function isKernelName(path: string): boolean {
   return /^\/dev\/dm-\d+$/.test(path);
 }
 
-/** A suspended mapper device may get another table before it is resumed: it is looked at afterwards. */
+/**
+ * Identifies an open device. A suspended mapper device may get a new table before it is resumed, so
+ * this function waits until the device is resumed and identifies it again.
+ */
 async function identifyResumed(fd: OwnedFd, signal?: AbortSignal): Promise<DeviceIdentity> {
   const identity = await identify(fd, signal);
   const { mapper, devnum } = identity;

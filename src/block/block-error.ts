@@ -1,31 +1,33 @@
 import { BlkbackError } from '../errors.js';
 
 /**
- * A device that is not there, not usable, or not the one that was asked for. `code` is an errno's
- * name, or one of
- * - `EIDENTITY`: another device, or another content, than was asked for or was there before;
- * - `EREADONLY`: writing is wanted, and file or device allow reading only;
- * - `EWRITABLE`: only reading is wanted, and the device would let a guest write;
- * - `ENOTDISK`: neither a block device nor a regular file;
- * - `EWINDOW`: offset, size or block size do not fit the file;
- * - `ENONODE`: the kernel has the device, and /dev has no node of it;
+ * An error about a device that does not exist, cannot be used, or is not the wanted device. `code`
+ * is the name of an errno or one of
+ * - `EIDENTITY`: the device or its content is not the one that was asked for or found before;
+ * - `EREADONLY`: writing is wanted, but the file or device allows reading only;
+ * - `EWRITABLE`: only reading is wanted, but the device would let the guest write;
+ * - `ENOTDISK`: the path leads to neither a block device nor a regular file, or the device has a
+ *   setting that is for files only;
+ * - `EWINDOW`: offset, size or block size do not fit the file, or the size of a device does not fit
+ *   a layer;
+ * - `ENONODE`: the kernel has the device, but /dev has no node for it;
  * - `ENODISKSEQ`: the kernel has no disk sequence numbers;
  * - `EHELD`: the device is still open somewhere;
- * - `EINACTIVE`: an md array that is not started;
- * - `ENEWMEDIUM`: the disk sequence number has risen, and nothing else is different;
- * - `ENOTMAPPER`: something is asked for that only a mapper device can do;
- * - `ENOTABLE`: a mapper device without a live table;
- * - `ESUSPENDED`: a mapper device that stays suspended;
- * - `EGOING`: a mapper device that is marked for deferred removal;
+ * - `EINACTIVE`: the md array is not started;
+ * - `ENEWMEDIUM`: only the disk sequence number has changed;
+ * - `ENOTMAPPER`: a setting is for mapper devices only, and the file or device is none;
+ * - `ENOTABLE`: the mapper device has no live table;
+ * - `ESUSPENDED`: the mapper device stays suspended;
+ * - `EGOING`: the mapper device is marked for deferred removal;
  * - `EVERITY`: the live table is not the dm-verity table that was asked for.
  */
 export class BlockError extends BlkbackError {}
 
-/** Whether `error` is a block error with one of the `codes`. */
+/** Tells whether `error` is a block error with one of the `codes`. */
 export function isBlockError(error: unknown, ...codes: string[]): error is BlockError {
   return error instanceof BlockError && codes.includes(error.code);
 }
 
-/** What a guest may know of a device of its own that others have open. */
+/** The text that a guest may read if its own device is still open in the backend domain. */
 export const STILL_OPEN =
   'its device is still open in the backend domain, whose log says who has it';

@@ -7,15 +7,18 @@ import { poll } from '../util/poll.js';
 import { BlockError } from './block-error.js';
 import type { DeviceIdentity } from './identity.js';
 
-/** How long an md array that is being assembled may take to start; milliseconds. */
+/** Longest wait for the start of an md array that is being assembled; milliseconds. */
 const ASSEMBLY_MS = 5000;
-/** States of an array that has no content yet (Documentation/admin-guide/md.rst, array_state). */
+/**
+ * States of an md array that has no content yet (Documentation/admin-guide/md.rst, array_state).
+ */
 const NOT_STARTED = ['clear', 'inactive'];
 
 /**
- * Makes sure that an open device has a size. An md array that is not started yet is waited for, as its
- * members may be on their way. Throws `ENOMEDIUM` for a device that is empty, `EINACTIVE` for an array
- * that does not start.
+ * Checks that an open device has a size above 0 bytes. Waits up to 5 s for an md array that is not
+ * started, because members of the array may still be on their way. Throws `BlockError` with the
+ * code `ENOMEDIUM` for an empty device, and with the code `EINACTIVE` for an md array that does not
+ * start.
  */
 export async function awaitContent(
   fd: OwnedFd,

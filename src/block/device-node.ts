@@ -8,13 +8,16 @@ import { handOver } from '../util/hand-over.js';
 import { BlockError } from './block-error.js';
 
 const AT_FDCWD = -100;
-/** A block device that only root may open. */
+/** Mode of the node: a block device that only root may open. */
 const MODE = 0o060600;
 
 /**
- * Opens the node of a block device that the kernel has. Where there is none, as in a container's /dev, a
- * node of its own is made for the moment, in /dev, since other file systems may not have nodes that work
- * (`nodev`). Throws `EIDENTITY` where the node is another device's, `ENONODE` where none can be made.
+ * Opens the device node `path` of a block device that the kernel has. If the node does not exist,
+ * as in a container's /dev, this function makes its own node for a moment and opens that one. The
+ * node is made in /dev, because device nodes may have no effect in other file systems (`nodev`).
+ *
+ * Throws `BlockError` with the code `EIDENTITY` if the node belongs to another device, and with the
+ * code `ENONODE` if no node can be made.
  */
 export async function openDeviceNode(
   path: string,
@@ -59,7 +62,7 @@ async function makeNode(
   { major, minor }: Devnum,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  // new_encode_dev of linux/kdev_t.h, which is what the call takes.
+  // mknodat(2) takes a device number in the layout of new_encode_dev (linux/kdev_t.h).
   const device = (minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12);
   try {
     await blockingCall({

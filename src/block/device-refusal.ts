@@ -9,7 +9,7 @@ const NO_MEDIUM = 'there is no medium in the drive';
 const SECONDARY =
   'DRBD answers so while this node is secondary: make it primary (drbdadm primary) when the other node has let go of the disk';
 
-/** What a driver means by an error with which it refuses an open; by the name of its devices. */
+/** The meaning of the errors with which drivers refuse an open, by the names of their devices. */
 const MEANINGS: readonly {
   readonly device: RegExp;
   readonly codes: readonly string[];
@@ -55,17 +55,26 @@ const MEANINGS: readonly {
   },
 ];
 
-/** What the driver of a device, by its name in sysfs, means by an error; `undefined` if unknown. Pure. */
+/**
+ * Returns what the driver of a device means by an error code, `undefined` if unknown. `device` is
+ * the name of the device in sysfs. Pure.
+ */
 export function meaningOf(device: string, code: string): string | undefined {
   return MEANINGS.find((one) => one.device.test(device) && one.codes.includes(code))?.meaning;
 }
 
-/** Why a device that is read-only is so, where its driver has a reason of its own. Pure. */
+/**
+ * Returns why a device is read-only, if its driver has a reason of its own. `device` is the name of
+ * the device in sysfs. Pure.
+ */
 export function whyReadOnly(device: string): string | undefined {
   return /^drbd\d/.test(device) ? SECONDARY : undefined;
 }
 
-/** The error of an open that a driver refuses, with the kernel's reason and what the driver means by it. */
+/**
+ * Returns the error to throw when a driver refuses an open. The sentence of this error has the
+ * kernel's reason and the driver's meaning. Returns `error` itself if the meaning is unknown.
+ */
 export function explainRefusal(node: OwnedFd, error: unknown): unknown {
   if (!(error instanceof SystemError)) return error;
   const meaning = meaningOf(deviceName(devnumFromStat(node.inode.rdev)), error.code);
@@ -74,7 +83,10 @@ export function explainRefusal(node: OwnedFd, error: unknown): unknown {
   return new BlockError(`${error.message}: ${meaning}`, { code, errno, syscall, cause: error });
 }
 
-/** What the kernel calls a device; empty where it has none of that number. */
+/**
+ * Returns the kernel's name of a device. The name is empty if the kernel has no device of this
+ * number.
+ */
 export function deviceName(devnum: Devnum): string {
   try {
     return basename(readMemoryLink(`/sys/dev/block/${formatDevnum(devnum)}`) ?? '');

@@ -7,13 +7,19 @@ export interface FileOpener {
   readonly pid: number;
   /** For the middle of a sentence: `process 12 (qemu-system-x86)`. */
   readonly name: string;
-  /** How it calls the file. */
+  /** The path of the file as /proc shows it for this process. */
   readonly path: string;
-  /** The guest that it is the device model of, as libxl starts QEMU. */
+  /**
+   * Domain id of the guest whose device model the process is. libxl starts QEMU with this id
+   * (`-xen-domid`).
+   */
   readonly domid: number | undefined;
 }
 
-/** The processes, but for this one, that can be seen to have a file open. Memory answers. */
+/**
+ * Lists the processes other than this one that visibly have a file open. `device` is the number of
+ * the file system. No file server is asked about the file.
+ */
 export function listFileOpeners(device: Devnum, inode: bigint): FileOpener[] {
   const pids = listNames('/proc').filter((name) => /^\d+$/.test(name));
   return pids.flatMap((pid) => {

@@ -11,27 +11,30 @@ import { readOpenDevice } from '../linux/open-device.js';
 import { listPartitions, lookUpBlock, readDevnum } from '../linux/sysfs.js';
 import { breathe } from '../util/breathe.js';
 
-/** Somebody who has a block device open. */
+/** A user that has a block device open. */
 export interface Holder {
   readonly kind: 'mount' | 'swap' | 'device' | 'process';
-  /** For the middle of a sentence. */
+  /** The holder's name for the middle of a sentence. */
   readonly name: string;
-  /** How many opens of the device it explains. */
+  /** How many opens of the device this holder explains. */
   readonly opens: number;
 }
 
 /**
- * What the command line of a process says that holds a device for a blkback that may open it yet. It
- * explains nothing: it stands for a use that is still to come.
+ * Marks the command line of a process that holds a device for a blkback that may still open it. The
+ * opens of this process explain nothing: they stand for a use that is still to come.
  */
 export const HOLDS_FOR_BLKBACK = 'xen-blkback: holds';
 
-/** How long others' files may keep an answer waiting; milliseconds. What is not known by then is left out. */
+/**
+ * Longest wait for the paths of swap spaces and for the command lines of processes; milliseconds.
+ * Answers that are missing after this time are left out.
+ */
 const LOOK_MS = 1000;
 
 /**
- * Who has a block device open, as far as it can be seen: processes, mounts, swap, devices on top.
- * Kernel users such as blkback leave no trace. It is out of date when it returns.
+ * Lists the visible holders of a block device: processes, mounts, swap and devices on top. Kernel
+ * users such as blkback leave no trace. The list may be out of date when this function returns.
  */
 export async function listHolders(devnum: Devnum): Promise<Holder[]> {
   const signal = AbortSignal.timeout(LOOK_MS);
@@ -45,8 +48,9 @@ export async function listHolders(devnum: Devnum): Promise<Holder[]> {
 }
 
 /**
- * Who can have claimed a disk, a partition or one of its partitions for themselves: mounts, swap, and
- * devices on top other than mapper devices, which share their claims. For messages only.
+ * Lists the names of the users that may have claimed a disk or partition, or any partition of the
+ * same disk, for themselves: mounts, swap and devices on top. Mapper devices are left out, because
+ * they share their claims. The list is for messages only.
  */
 export async function listClaimants(devnum: Devnum): Promise<string[]> {
   const all = [devnum, ...listPartitionNumbers(devnum)];
@@ -57,7 +61,7 @@ export async function listClaimants(devnum: Devnum): Promise<string[]> {
   return [...names].filter((name) => !/^the device dm-/.test(name));
 }
 
-/** What `listHolders` tells of a disk and of its partitions, each of which keeps the disk open. */
+/** Lists the holders of a disk and of its partitions. An open partition keeps its disk open. */
 export async function listDiskHolders(devnum: Devnum): Promise<Holder[]> {
   const all = [devnum, ...listPartitionNumbers(devnum)];
   return (await Promise.all(all.map(listHolders))).flat();
@@ -72,7 +76,7 @@ function listPartitionNumbers(devnum: Devnum): Devnum[] {
 
 async function listMounts(devnum: Devnum): Promise<Holder[]> {
   const mounts = await readMounts().catch(() => []);
-  // A file system has its device open once, in however many places it is mounted.
+  // A file system opens its device once, no matter in how many places it is mounted.
   return mounts
     .filter((mount) => sameDevnum(mount.devnum, devnum))
     .map(({ directory }, index) => {
@@ -113,7 +117,7 @@ async function listProcesses(devnum: Devnum): Promise<Holder[]> {
     const count = Number(pid) === process.pid ? 0 : countOpens(pid, devnum);
     if (count === 0) continue;
     const command = await readCommand(pid);
-    // One that cannot be read may say so.
+    // A process whose command line cannot be read may be one that holds the device for blkback.
     const explains = command !== undefined && !command.includes(`\0${HOLDS_FOR_BLKBACK}`);
     const name = read(`/proc/${pid}/comm`) || '?';
     found.push({
@@ -125,12 +129,15 @@ async function listProcesses(devnum: Devnum): Promise<Holder[]> {
   return found;
 }
 
-/** How often this process itself has a device open. */
+/** Returns how many descriptors of this process have a device open. */
 export function countOwnOpens(devnum: Devnum): number {
   return countOpens('self', devnum);
 }
 
-/** Descriptors, each of which counts: that a child shares one of its parent cannot be seen. */
+/**
+ * Counts the descriptors of a process that have a device open. A child may share a descriptor of
+ * its parent, but this cannot be seen, so each descriptor counts.
+ */
 function countOpens(pid: string, devnum: Devnum): number {
   const directory = `/proc/${pid}/fd`;
   let opens = 0;
@@ -142,15 +149,15 @@ function countOpens(pid: string, devnum: Devnum): number {
   return opens;
 }
 
-/** Whether a descriptor was opened with O_PATH: then it stands for the node, and the device is not open. */
+/** Tells whether a descriptor only stands for the node (O_PATH): it keeps no device open. */
 function isPathOnly(fdinfo: string): boolean {
   const [, flags = '0'] = /^flags:\s*([0-7]+)$/m.exec(read(fdinfo)) ?? [];
   return (Number.parseInt(flags, 8) & O_PATH) !== 0;
 }
 
 /**
- * The command line of a process. It lies in the memory of that process, and so it waits for one whose
- * memory is being read from a file server.
+ * Reads the command line of a process. The kernel reads this text from the memory of the process,
+ * and waits if that memory has to come from a file server first.
  */
 async function readCommand(pid: string): Promise<string | undefined> {
   const path = `/proc/${pid}/cmdline`;
@@ -171,7 +178,7 @@ async function readCommand(pid: string): Promise<string | undefined> {
   }
 }
 
-// What else is read of /proc and sysfs here is memory of the kernel's own.
+// The other reads from /proc and sysfs in this file return memory of the kernel itself.
 
 function list(directory: string): string[] {
   try {

@@ -9,25 +9,27 @@ import { BlockError } from './block-error.js';
 import { isUnknownToDevice, oldKernel } from './old-kernel.js';
 
 /**
- * What the kernel says of an open block device. While the descriptor is open the number belongs to
- * this device. The disk sequence number tells which disk it is, not what is on it: the backing file
- * and window of a loop device can be exchanged underneath (and before Linux 6.5, 6.1.39 and mid-2023
- * 5.15 a reused loop device even kept its number), and so can the table of a mapper device: hence
- * `loop` and `mapper`.
+ * The kernel's description of an open block device. The device number belongs to this device while
+ * the descriptor is open.
+ *
+ * The disk sequence number identifies the disk and not its content. The backing file and the window
+ * of a loop device can be exchanged, and so can the table of a mapper device. Before Linux 6.5,
+ * 6.1.39 and 5.15 of mid-2023, a reused loop device even kept its number. This is why an identity
+ * has `loop` and `mapper`.
  */
 export interface DeviceIdentity {
   readonly devnum: Devnum;
-  /** Of the whole disk, also where this is a partition. */
+  /** Disk sequence number of the whole disk, also for a partition. */
   readonly diskseq: bigint;
-  /** Number and place of a partition; `undefined` for a whole disk. */
+  /** Number and place of the partition; `undefined` for a whole disk. */
   readonly partition: PartitionIdentity | undefined;
-  /** For a loop device: what it stands on. */
+  /** File and window of a loop device. */
   readonly loop: LoopStatus | undefined;
-  /** For a mapper device: name, UUID, table, and the state it was found in. */
+  /** Name, UUID, table and momentary state of a mapper device. */
   readonly mapper: MapperState | undefined;
 }
 
-/** Which part of its disk a partition is; in sectors of 512 bytes, as sysfs has it. */
+/** The part of the disk that a partition covers; in sectors of 512 bytes, as in sysfs. */
 export interface PartitionIdentity {
   readonly number: number;
   readonly start: string | undefined;
@@ -35,10 +37,11 @@ export interface PartitionIdentity {
 }
 
 /**
- * Identifies an open block device, until `signal` is aborted. Throws `BlockError`, `SystemError`.
+ * Identifies an open block device. Gives up when `signal` is aborted. Throws `BlockError`,
+ * `SystemError`.
  *
- * @param known its identity as it was found before, if the device has been open since: then the file of a
- *   loop device need not be asked again. Whoever exchanges that file raises the sequence number
+ * @param known the identity that was found before, if the device has been open ever since. With it
+ *   a loop device's file is not asked again: whoever exchanges the file raises the sequence number
  *   (drivers/block/loop.c, loop_change_fd: disk_force_media_change, Linux 5.15 and later).
  */
 export async function identify(
@@ -50,7 +53,7 @@ export async function identify(
   const diskseq = await readDiskseq(device);
   const block = findBlock(devnum);
   const partition = readPartition(block);
-  // Partitions of a loop device have another major number; they stand on its file all the same.
+  // A partition of a loop device has another major number, but stands on the same file.
   const disk = partition === undefined ? devnum : readDevnum(block.diskDirectory);
   const readLoop = async (): Promise<LoopStatus> =>
     known?.loop === undefined
@@ -61,7 +64,7 @@ export async function identify(
   return { devnum, diskseq, partition, loop, mapper };
 }
 
-/** The mapper is asked by number, which the open descriptor keeps. */
+/** Asks device-mapper by device number, which the open descriptor keeps. */
 async function readMapperState(
   device: OwnedFd,
   devnum: Devnum,
@@ -100,7 +103,7 @@ async function readLoopStatus(device: OwnedFd, signal?: AbortSignal): Promise<Lo
   }
 }
 
-/** What memory tells of a loop device that was known before: its window. */
+/** Updates the known status of a loop device with the window in sysfs, which is memory. */
 function readLoopWindow(
   device: OwnedFd,
   { diskDirectory }: SysfsBlock,
@@ -122,8 +125,9 @@ function withoutFile(device: OwnedFd, cause?: unknown): BlockError {
 }
 
 /**
- * Says what differs between two identities, in words for the end of a sentence; `undefined` when
- * nothing does. A loop device's autoclear flag is anybody's to change and says nothing.
+ * Describes the first difference between two identities, as the end of a sentence. Returns
+ * `undefined` if there is none. Anybody may change a loop device's autoclear flag, so it is
+ * ignored.
  */
 export function identityDifference(
   expected: DeviceIdentity,
@@ -155,8 +159,8 @@ function tableRows(
 }
 
 /**
- * Whether a table is another one, but only at its end: as much of the device as both have is what it
- * was, which is so when a volume is made larger or smaller.
+ * Tells whether two tables differ at the end only. The part that both devices have is the same
+ * then, as when a volume is made larger or smaller.
  */
 function isResized(a: MapperState, b: MapperState): boolean {
   const common = Math.min(a.targets.length, b.targets.length);
@@ -166,13 +170,13 @@ function isResized(a: MapperState, b: MapperState): boolean {
     const isSame =
       one.start === other?.start && one.type === other.type && one.params === other.params;
     if (!isSame || one.length === other.length) return isSame;
-    // The shorter line has to be the end of its device.
+    // The shorter line has to be the last line of its device.
     const shorter = one.length < other.length ? a : b;
     return index === shorter.targets.length - 1;
   });
 }
 
-/** The table as `dmsetup table` shows it, on one line. */
+/** Formats a table on one line, each line of it as `dmsetup table` shows it. */
 export function formatTable(mapper: MapperState | undefined): string | undefined {
   return mapper?.targets
     .map(({ start, length, type, params }) => `${start} ${length} ${type} ${params}`.trimEnd())

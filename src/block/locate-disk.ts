@@ -10,16 +10,17 @@ import {
 import { BlockError } from './block-error.js';
 import { pinPath } from './open-path.js';
 
-/** A disk named by its sequence number, or one of its partitions. */
+/** A disk that is named by its sequence number, or one of its partitions. */
 export interface DiskLocator {
   readonly diskseq: bigint;
   readonly partition?: number | undefined;
 }
 
 /**
- * Finds and pins the device node of a disk by its sequence number. sysfs is asked, not udev's
- * /dev/disk/by-diskseq: those links lag behind, and exist neither for device-mapper nor for md.
- * The caller must still compare the sequence number of what it opens. Throws `ENOENT`.
+ * Finds a disk by its sequence number and pins its device node. This function asks sysfs and not
+ * udev's /dev/disk/by-diskseq, because those links lag behind and exist neither for device-mapper
+ * nor for md. The caller must still compare the sequence number of the device that it opens. Throws
+ * `BlockError` with the code `ENOENT`, or as `pinNode` does.
  */
 export async function pinDisk(locator: DiskLocator, signal?: AbortSignal): Promise<OwnedFd> {
   const disk = findDisk(locator.diskseq);
@@ -52,7 +53,10 @@ function findPartition(disk: string, partition: number): string | undefined {
   return undefined;
 }
 
-/** Pins the device node of a sysfs block directory. Throws `ENOENT`, `EIDENTITY`. */
+/**
+ * Pins the device node of a sysfs block directory. Throws `BlockError` with the code `ENOENT` if
+ * the directory has vanished, and with the code `EIDENTITY` if the node belongs to another device.
+ */
 export async function pinNode(directory: string, signal?: AbortSignal): Promise<OwnedFd> {
   const [path, devnum] = [readDevname(directory), readDevnum(directory)];
   if (path === undefined || devnum === undefined) {

@@ -20,39 +20,40 @@ import { isCurrentLink, mapperClaim } from './mapper/mapper-name.js';
 import { checkVerity } from './mapper/verity.js';
 import { type PinnedPath, pinPath } from './open-path.js';
 
-/** A file or device named by its path, as `decodePath` makes it. */
+/** A file or device that is named by its path, as `decodePath` makes it. */
 export interface PathLocator {
   readonly path: string;
-  /** `false`: the path must not lead through a symbolic link. */
+  /** `false` if the path must not lead through a symbolic link. */
   readonly symlinks?: boolean | undefined;
 }
 
-/** What is to be exported, and how. */
+/** A request to export a file or device. */
 export interface ExportRequest {
   readonly locator: PathLocator | DiskLocator | MapperLocator;
-  /** The sequence number that a device found by path, name or UUID must have. */
+  /** The disk sequence number that a device found by path, name or UUID must have. */
   readonly diskseq: bigint | undefined;
   readonly writable: boolean;
   readonly file: FileWindow & { readonly directIo: DirectIo };
-  /** Settings that were made and only mean something for a file; on a device they are refused. */
+  /** Settings that only a file can have; a device with one of them is refused. */
   readonly fileOnly: readonly string[];
-  /** The same for a mapper device. */
+  /** Settings that only a mapper device can have; anything else with one of them is refused. */
   readonly mapperOnly: readonly string[];
-  /** The root digest that the dm-verity table of the device must have; hex, lower case. */
+  /** The root digest that the dm-verity table of the device must have; lower-case hex. */
   readonly verityRoot: string | undefined;
-  /** It is a CD-ROM drive, which is only read, whatever `mode` lets the guest try. */
+  /** Set for a CD-ROM drive, which is only read. `writable`: the mode would let the guest write. */
   readonly drive?: { readonly writable: boolean } | undefined;
-  /** A mapper device that is to be made over it. */
+  /** The mapper device to make over the exported file or device. */
   readonly layer: LayerRequest | undefined;
 }
 
+/** The options of an open. */
 export interface OpenOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Numbers of loop devices that must not be bound although they are free. */
+  /** Gives the numbers of unbound loop devices that must not be bound. */
   readonly avoidLoops?: (() => Promise<ReadonlySet<number>>) | undefined;
 }
 
-/** Pins what the locator leads to, and opens it as `openPinned` does. */
+/** Pins the file or device that the locator leads to, and opens it as `openPinned` does. */
 export async function openExport(
   request: ExportRequest,
   signal?: AbortSignal,
@@ -63,9 +64,10 @@ export async function openExport(
 }
 
 /**
- * Opens what is to be exported, once its locator has been pinned: a block device as it is, a regular
- * file as a new loop device, either under a layer if one is asked for. Nothing is made before it is
- * known that it can be opened as asked. The pin stays the caller's. Throws `BlockError`, `SystemError`.
+ * Opens a pinned file or device for export. A block device is opened as it is, and a regular file
+ * gets a new loop device. A requested layer is made over either. Nothing is made before it is known
+ * that the file or device can be opened as requested. The caller keeps the pin. Throws
+ * `BlockError`, `SystemError`.
  */
 export async function openPinned(
   pinned: PinnedPath,
@@ -93,8 +95,8 @@ async function openBase(
 }
 
 /**
- * Opens and checks what `openExport` would, and makes nothing: neither loop device nor layer. Throws
- * as it does.
+ * Opens and checks the same as `openExport`, but makes neither a loop device nor a layer. Throws
+ * the same errors.
  */
 export async function checkExport(request: ExportRequest, signal?: AbortSignal): Promise<void> {
   const { fd, kind } = await pinLocator(request.locator, signal);
@@ -108,7 +110,7 @@ export async function checkExport(request: ExportRequest, signal?: AbortSignal):
   await using _file = await openBackingFile(node, request.writable, request.file, signal);
 }
 
-/** Throws for what a regular file cannot have. */
+/** Throws `BlockError` for a setting that a regular file cannot have. */
 function checkFile(node: OwnedFd, request: ExportRequest): void {
   if (request.diskseq !== undefined) {
     throw new BlockError(
@@ -119,7 +121,7 @@ function checkFile(node: OwnedFd, request: ExportRequest): void {
   if (request.mapperOnly.length > 0) throw notMapper(node.name, 'a regular file', request);
 }
 
-/** Pins what a locator leads to, without opening it. */
+/** Pins the file or device that a locator leads to, without opening it. */
 export async function pinLocator(
   locator: ExportRequest['locator'],
   signal?: AbortSignal,
@@ -158,7 +160,7 @@ async function requireReadOnly({ fd, path }: BlockDevice): Promise<void> {
   );
 }
 
-/** Throws `EIDENTITY` unless the opened disk or partition is the one that was asked for. */
+/** Throws `BlockError` with the code `EIDENTITY` unless this is the wanted disk or partition. */
 function checkDisk(device: BlockDevice, { locator, diskseq }: ExportRequest): void {
   const expected = 'diskseq' in locator ? locator.diskseq : diskseq;
   const found = device.identity.diskseq;
@@ -176,7 +178,7 @@ function checkDisk(device: BlockDevice, { locator, diskseq }: ExportRequest): vo
   );
 }
 
-/** Throws unless a mapper device is the one that was asked for, and going to stay. */
+/** Throws `BlockError` unless a mapper device is the wanted one and is going to stay. */
 async function checkMapper(device: BlockDevice, request: ExportRequest): Promise<void> {
   const { locator } = request;
   const { mapper } = device.identity;
@@ -198,7 +200,7 @@ async function checkMapper(device: BlockDevice, request: ExportRequest): Promise
   if (request.verityRoot !== undefined) await checkVerity(device, mapper, request.verityRoot);
 }
 
-/** Whether a path is a link that udev has made for this very mapper device, whatever it is called. */
+/** Tells whether a path is udev's link to this mapper device, even if the link has another name. */
 function isOwnLink(locator: ExportRequest['locator'], mapper: MapperState): boolean {
   if (!('path' in locator) || locator.path.startsWith('/dev/mapper/')) return false;
   return isCurrentLink(locator.path, mapper.name, readUdevEntry(mapper.devnum));

@@ -14,16 +14,19 @@ const KINDS = new Map<bigint, string>([
   [0o140000n, 'socket'],
 ]);
 
-/** What a path led to, pinned: an O_PATH descriptor that later opens go through. */
+/** A pinned file or device: an O_PATH descriptor that later opens go through. */
 export interface PinnedPath {
   readonly fd: OwnedFd;
   readonly kind: 'block' | 'file';
 }
 
 /**
- * Follows a path once and pins what it leads to. O_PATH has no side effect: no device is opened, no
- * FIFO waited for, no tape rewound. Where `symlinks` is false a path through a link is refused. Throws
- * `ENOTDISK` for anything but a block device or a regular file, `SystemError` where the path leads nowhere.
+ * Follows a path once and pins the file or device at its end. O_PATH has no side effect: no device
+ * is opened, no FIFO is waited for, and no tape is rewound. If `symlinks` is false, a path through
+ * a symbolic link is refused (`ELOOP`).
+ *
+ * Throws `BlockError` with the code `ENOTDISK` for anything but a block device or a regular file,
+ * and `SystemError` if the path leads nowhere.
  */
 export async function pinPath(
   path: string,

@@ -3,39 +3,45 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** What native/ exports; the headers there document it. */
+/** The exports of the addon in native/. The headers in native/ document them. */
 export interface Addon {
-  /** A stream of bytes that never blocks; native/channel.h documents it. */
+  /** A stream of bytes that never blocks; documented in native/channel.h. */
   readonly Channel: new (
     memory: Uint8Array,
     onRead: (count: number) => void,
     onWritable: () => void,
   ) => AddonChannel;
-  /** Numbers of system calls on this machine. */
+  /** The numbers of the system calls on this machine. */
   readonly syscalls: Readonly<Record<Syscall, number>>;
-  /** _exit(2): it waits for no thread. */
+  /** Ends the process by _exit(2), which waits for no thread. */
   exitAtOnce(status: number): void;
-  /** Once in a process or worker. */
+  /**
+   * Prepares calls on other threads; `done` gets each result. Called once in a process or worker.
+   */
   openBlockingCalls(done: (id: number, result: number, errno: number) => void): BlockingCalls;
-  /** Of native/immediate.h: the result, or a negative errno. */
+  /** Makes a system call at once (native/immediate.h). Returns the result, or a negative errno. */
   callNow(number: number, args: readonly SyscallArgument[]): number;
-  /** Of native/memory_files.h: each returns a negative errno on failure. */
+  /**
+   * The next three functions are documented in native/memory_files.h. Each returns a negative errno
+   * on failure.
+   */
   readMemoryFile(path: string): string | number;
   readMemoryLink(path: string): string | number;
   memoryFileError(path: string): number;
 }
 
-/** Failures are negative errnos. */
+/** A stream of bytes over one descriptor. Its functions return a negative errno on failure. */
 export interface AddonChannel {
-  /** 0 for a socket, 1 for a device. */
+  /** Returns 0 for a socket and 1 for a device. */
   open(path: string): number;
   start(): number;
-  /** How many bytes were taken. */
+  /** Returns how many bytes were taken. */
   write(bytes: Uint8Array): number;
   awaitWritable(): void;
   close(): void;
 }
 
+/** The name of a system call that the addon can make. */
 export type Syscall =
   | 'close'
   | 'fcntl'
@@ -44,7 +50,7 @@ export type Syscall =
   | 'getdents64'
   | 'getrandom'
   | 'ioctl'
-  /** Several calls at once; native/loop_statuses.h documents it. */
+  /** Several calls at once; documented in native/loop_statuses.h. */
   | 'loopStatuses'
   | 'mknodat'
   | 'nanosleep'
@@ -57,9 +63,13 @@ export type Syscall =
   | 'unlinkat'
   | 'write';
 
-/** An integer; a string, which gets a NUL; or bytes, which the kernel may fill. */
+/**
+ * An argument of a system call: an integer, a string, which gets a NUL, or bytes, which the kernel
+ * may fill.
+ */
 export type SyscallArgument = number | string | Uint8Array;
 
+/** The calls on other threads; documented in native/blocking.h. */
 export interface BlockingCalls {
   start(number: number, args: readonly SyscallArgument[], opensDescriptor: boolean): number;
   abandon(id: number): void;
@@ -67,7 +77,9 @@ export interface BlockingCalls {
 
 let loaded: Addon | undefined;
 
-/** The addon, from the package that this file is part of, in a checkout as well as installed. */
+/**
+ * Returns the addon of the package that this file is part of, in a checkout as well as installed.
+ */
 export function loadAddon(): Addon {
   loaded ??= load();
   return loaded;

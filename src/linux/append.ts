@@ -8,12 +8,16 @@ const { O_APPEND, O_CREAT, O_WRONLY, O_NOCTTY } = constants;
 /** asm-generic/fcntl.h */
 const O_CLOEXEC = 0o2000000;
 const AT_FDCWD = -100;
-/** Between two attempts to write where nobody reads, and that is not waited for; milliseconds. */
+/**
+ * Pause before the next write to a non-blocking descriptor that is full because nobody reads;
+ * milliseconds.
+ */
 const FULL_MS = 50;
 
 /**
- * Opens a file for appending, and makes it if it is not there. Returns the descriptor. Throws as
- * `blockingCall` does: a log may lie on a file server, or be a pipe that nobody reads.
+ * Opens a file for appending and makes it with `mode` if it does not exist. Returns the descriptor.
+ * The open may wait, because a log may lie on a file server or be a pipe that nobody reads. Throws
+ * as `blockingCall` does.
  */
 export function openForAppending(
   path: string,
@@ -32,7 +36,7 @@ export function openForAppending(
   });
 }
 
-/** Writes all of a text. Throws as `blockingCall` does. */
+/** Writes a text completely. `object` names the file in errors. Throws as `blockingCall` does. */
 export async function writeText(
   fd: number,
   text: string,

@@ -6,37 +6,37 @@ import { type HungEntry, isAnyPlaceClosed, noteHungCall, refuseWhereHung } from 
 import type { Place } from './place.js';
 import { traceCall } from './trace.js';
 
-/** A system call that may wait for a file system, a device or a driver for as long as it likes. */
+/** A system call that may wait for a file system, a device or a driver without limit. */
 export interface BlockingCall {
   readonly call: Syscall;
   readonly args: readonly SyscallArgument[];
-  /** What it is called in messages, if not `call`: an ioctl's own name. */
+  /** The name of the call in messages, such as an ioctl's own name; `call` by default. */
   readonly name?: string | undefined;
-  /** What it is done to, for messages. */
+  /** The object of the call, for messages. */
   readonly object: string;
-  /** Gives it up. */
+  /** Gives the call up. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Descriptors that it works on. Should it be given up they stay open until it has come back: the thread
-   * may not even have begun, and their numbers must not mean anything else by then.
+   * The descriptors that the call works on. After it is given up they stay open until it has come
+   * back: its thread may not have begun yet, and their numbers must not mean other files then.
    */
   readonly uses: readonly number[];
-  /** What it waits for. Asked only when some call hangs; `undefined` means unknown. */
+  /** Returns the place that the call waits for, if known. Called only when some call hangs. */
   readonly place: () => Place | undefined;
-  /** Tells where it hangs, where only that can be found out afterwards; never rejects. */
+  /** Finds out where the call hangs, if this is possible afterwards only. Never rejects. */
   readonly locate?: (() => Promise<Place | undefined>) | undefined;
-  /** Disposes of the result of a call that was given up, if it succeeds all the same. */
+  /** Disposes of the result if the call succeeds after it was given up. */
   readonly late?: ((result: number) => void) | undefined;
-  /** Told when it is given up; the promise resolves when it has come back all the same, after `late`. */
+  /** Told when the call is given up. The promise resolves when it has come back, after `late`. */
   readonly gaveUp?: ((cameBack: Promise<void>) => void) | undefined;
 }
 
 /**
- * Runs a system call on a thread that is left behind if need be: no call waits for another one, in
- * whatever it may hang. Returns its result. Throws `SystemError` with its errno; with the errno of
- * pthread_create(3) where it gets no thread; with `EHUNG` where too many calls to the same place hang
- * already. Rejects with the signal's reason as soon as it is aborted: from then on the bytes of `args`
- * are not written any more, and `late` gets what comes.
+ * Runs a system call on a thread that may be left behind, so that no call has to wait for another
+ * one that hangs. Returns the result. Throws `SystemError` with the errno of the call, with the
+ * errno of pthread_create(3) if no thread can be had, or with `EHUNG` if too many calls to the same
+ * place hang already. Rejects with the signal's reason as soon as the signal is aborted. From then
+ * on the bytes of `args` are not written any more, and `late` gets the result.
  */
 export async function blockingCall(request: BlockingCall): Promise<number> {
   const { signal } = request;
@@ -57,16 +57,18 @@ export async function blockingCall(request: BlockingCall): Promise<number> {
   });
 }
 
-/** How long a close is waited for where nobody sets an end; milliseconds. */
+/** Longest wait for a close; milliseconds. */
 const CLOSE_MS = 1000;
-/** After this time it is looked for where a call hangs, before it is given up; milliseconds. */
+/** When a call takes this long, the search for the place where it hangs begins; milliseconds. */
 const LOCATE_AFTER_MS = 1000;
-/** The next try after there was no thread to be had. */
+/** Pause before the next try if there was no thread; milliseconds. */
 const RETRY_MS = 100;
 
 /**
- * Closes a descriptor on such a thread. Never rejects: an error of close(2) leaves nothing to be done.
- * Resolves when it is closed, when `signal` is aborted, or after a second: it goes on by itself then.
+ * Closes a descriptor on a thread that may be left behind. Never rejects: an error of close(2)
+ * leaves nothing to do. Resolves when the descriptor is closed, when `signal` is aborted, or after
+ * a second; the close then goes on by itself. Resolves at once if a call that was given up still
+ * works on the descriptor.
  */
 export async function closeDescriptor(
   fd: number,
@@ -100,7 +102,7 @@ export async function closeDescriptor(
     };
     started.result.then(end, (error: unknown) => {
       end();
-      // Without a thread nothing has been closed.
+      // No thread has run, so the descriptor is still open.
       if (error instanceof SystemError && error.syscall === THREAD) {
         setTimeout(() => void closeDescriptor(fd, object), RETRY_MS).unref();
       }
@@ -108,10 +110,10 @@ export async function closeDescriptor(
   });
 }
 
-/** Descriptors that calls which were given up still work on. */
+/** The descriptors that calls still work on after they were given up. */
 const heldBack = new Map<number, Promise<unknown>>();
 
-/** Whether a close of this descriptor waits for a call that was given up. */
+/** Tells whether a close of this descriptor waits for a call that was given up. */
 export function isHeldBack(fd: number): boolean {
   return heldBack.has(fd);
 }
@@ -128,7 +130,7 @@ const THREAD = 'pthread_create';
 
 interface Started {
   readonly result: Promise<number>;
-  /** Idempotent; of no effect once there is a result. */
+  /** Gives the call up. Has no effect after the first time, or once there is a result. */
   abandon(reason: unknown): void;
 }
 
@@ -154,7 +156,7 @@ function startCall(request: BlockingCall): Started {
   let cameBack = (): void => {};
   let id = 0;
   let search: Promise<Place | undefined> | undefined;
-  // Whoever gives it up wants to say at once where it hangs.
+  // Code that gives the call up wants to say at once where the call hangs.
   const timer = locate && setTimeout(() => (search = locate()), LOCATE_AFTER_MS);
   const result = new Promise<number>((resolve, reject) => {
     id = openCalls().start(loadAddon().syscalls[call], args, call.startsWith('openat'));

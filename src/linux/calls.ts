@@ -4,22 +4,22 @@ import { SystemError } from './errno.js';
 import { placeOfFd } from './place.js';
 import { traceResult } from './trace.js';
 
-/** An ioctl's number, and its name for messages. */
+/** The number of an ioctl, and its name for messages. */
 export interface IoctlRequest {
   readonly name: string;
   readonly number: number;
 }
 
-/** How it is given up, and what follows. */
+/** The signal that gives an ioctl up, and the functions that are called then. */
 export interface IoctlOptions extends Pick<BlockingCall, 'signal' | 'late' | 'gaveUp'> {
-  /** Other descriptors that the argument names. */
+  /** Further descriptors that are named in the argument. */
   readonly alsoUses?: readonly number[] | undefined;
 }
 
 /**
  * Runs an ioctl that may wait for a device, its file or its driver. `argument` is a buffer that the
- * kernel reads or fills, or a plain word. Returns the call's result; throws as `blockingCall` does.
- * `object` only words the error.
+ * kernel reads or fills, or an integer. `object` is for error messages only. Returns the result of
+ * the call. Throws as `blockingCall` does.
  */
 export function ioctl(
   fd: number,
@@ -39,7 +39,10 @@ export function ioctl(
   });
 }
 
-/** As `ioctl`, at once: for those that need no device, file or disk to answer. */
+/**
+ * Runs an ioctl at once, on this thread. It is for requests that need no device, file or disk to
+ * answer. Returns the result. Throws `SystemError`.
+ */
 export function ioctlSync(
   fd: number,
   request: IoctlRequest,
@@ -49,7 +52,7 @@ export function ioctlSync(
   return requireDone(callNow('ioctl', [fd, request.number, argument]), request.name, object);
 }
 
-/** fcntl(2) with a structure, at once: for commands that do not wait. Throws `SystemError`. */
+/** Runs fcntl(2) with a structure at once, for commands that do not wait. Throws `SystemError`. */
 export function fcntlSync(
   fd: number,
   command: { readonly name: string; readonly number: number },
@@ -59,7 +62,7 @@ export function fcntlSync(
   requireDone(callNow('fcntl', [fd, command.number, argument]), command.name, object);
 }
 
-/** The same with a plain word. */
+/** Runs fcntl(2) with an integer at once, for commands that do not wait. Throws `SystemError`. */
 export function fcntlWordSync(
   fd: number,
   command: { readonly name: string; readonly number: number },
@@ -74,7 +77,7 @@ export function getRandom(buffer: Buffer): void {
   requireDone(callNow('getrandom', [buffer, buffer.length, 0]), 'getrandom', 'the kernel');
 }
 
-/** Random bytes of the kernel's, as hex; for names that nobody else has. */
+/** Returns random bytes from the kernel as hex, for unique names. */
 export function randomHex(bytes: number): string {
   const buffer = Buffer.alloc(bytes);
   getRandom(buffer);
@@ -82,8 +85,8 @@ export function randomHex(bytes: number): string {
 }
 
 /**
- * Reads entries of an open directory from where the last call ended (getdents64(2)), at once: for
- * directories in memory. Returns how many bytes of `buffer` they fill, 0 at the end.
+ * Reads the next entries of an open directory (getdents64(2)) at once, for directories in memory.
+ * Returns how many bytes of `buffer` the entries fill, 0 at the end. Throws `SystemError`.
  */
 export function readEntries(fd: number, buffer: Buffer, object: string): number {
   return requireDone(callNow('getdents64', [fd, buffer, buffer.length]), 'getdents64', object);
@@ -92,8 +95,9 @@ export function readEntries(fd: number, buffer: Buffer, object: string): number 
 const AT_STATX_DONT_SYNC = 0x4000;
 
 /**
- * statx(2), at once, from what memory knows: no file server is asked (AT_STATX_DONT_SYNC). Returns
- * whether there is such a file. For paths that need no look-up either, such as /proc/self/fd/N.
+ * Runs statx(2) at once on what is in memory: no file server is asked (AT_STATX_DONT_SYNC). Returns
+ * whether the file exists. It is for paths whose look-up needs no server either, such as
+ * /proc/self/fd/N.
  */
 export function statxFromMemory(path: string, buffer: Buffer): boolean {
   const [AT_FDCWD, STATX_BASIC_STATS] = [-100, 0x7ff];
@@ -101,8 +105,8 @@ export function statxFromMemory(path: string, buffer: Buffer): boolean {
 }
 
 /**
- * The same for the inode of a descriptor, and for what never changes about one: kind, number, and which
- * device a device node stands for. Throws `SystemError`.
+ * Runs statx(2) at once on the inode of a descriptor. Only the facts that never change are valid:
+ * kind, inode number, and the device that a device node stands for. Throws `SystemError`.
  */
 export function statxInode(fd: number, buffer: Buffer, object: string): void {
   const [AT_EMPTY_PATH, STATX_TYPE, STATX_INO] = [0x1000, 0x1, 0x100];
@@ -110,7 +114,7 @@ export function statxInode(fd: number, buffer: Buffer, object: string): void {
   requireDone(callNow('statx', [fd, '', flags, STATX_TYPE | STATX_INO, buffer]), 'fstat', object);
 }
 
-/** Makes a system call on this thread; returns its result, or a negative errno. */
+/** Makes a system call on this thread. Returns the result, or a negative errno. */
 function callNow(call: Syscall, args: readonly SyscallArgument[]): number {
   const addon = loadAddon();
   return addon.callNow(addon.syscalls[call], args);

@@ -1,6 +1,9 @@
 import { sendDatagramFrom, unixDatagramSocket } from './socket.js';
 
-/** Where a datagram goes: a path, or with `@` first a name that is in no file system (unix(7)). */
+/**
+ * The address of a datagram: a path, or a name with `@` in front, which is in no file system
+ * (unix(7)).
+ */
 export type DatagramAddress = string;
 
 const AF_UNIX = 1;
@@ -10,24 +13,28 @@ const LONGEST_PATH = 108;
 let socket: number | undefined;
 
 /**
- * Sends one datagram to a Unix socket, as sd_notify(3) and the journal want it and Node cannot. Never
- * waits. Returns whether it went out: the receiver may be gone, or be slow and have a full queue.
+ * Sends one datagram to a Unix socket, as sd_notify(3) and the journal expect it. Node cannot do
+ * this. Never waits. Returns whether the datagram was sent: the receiver may be gone, or may be
+ * slow and have a full queue.
  */
 export function sendDatagram(address: DatagramAddress, bytes: Buffer): boolean {
   const encoded = encodeUnixAddress(address);
   if (encoded === undefined) return false;
-  // One for all receivers, for as long as the process lives.
+  // One socket serves all receivers as long as the process lives.
   socket ??= unixDatagramSocket();
   return socket !== undefined && sendDatagramFrom(socket, bytes, encoded);
 }
 
-/** `struct sockaddr_un`, as long as the name makes it; `undefined` where the name is no address. */
+/**
+ * Returns the `struct sockaddr_un` of an address, of the length that the name needs. Returns
+ * `undefined` if the name is no address.
+ */
 export function encodeUnixAddress(address: DatagramAddress): Buffer | undefined {
   const name = Buffer.from(address);
   const isAbstract = address.startsWith('@');
   if (isAbstract) name[0] = 0;
   else if (!address.startsWith('/')) return undefined;
-  // A path ends with a NUL; for other names every byte counts.
+  // A path ends with a NUL. In an abstract name every byte counts.
   if (name.indexOf(0, 1) >= 0 || name.length > LONGEST_PATH - (isAbstract ? 0 : 1))
     return undefined;
   const family = Buffer.alloc(2);

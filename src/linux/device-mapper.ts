@@ -20,45 +20,45 @@ export interface MapperTarget {
   readonly start: bigint;
   readonly length: bigint;
   readonly type: string;
-  /** A key of dm-crypt is replaced by a digest of it. */
+  /** A digest stands in the place of a dm-crypt key. */
   readonly params: string;
 }
 
-/** What device-mapper says of a device, all of it from one request. */
+/** The state of a mapper device, all of it from one request. */
 export interface MapperState {
   readonly devnum: Devnum;
-  /** As the kernel has it; names with unusual characters may be mangled. */
+  /** The kernel's name, in which unusual characters may be mangled. */
   readonly name: string;
-  /** Empty where it has none. */
+  /** Empty if the device has none. */
   readonly uuid: string;
   readonly openCount: number;
   /** Whether there is a live table. */
   readonly live: boolean;
   readonly suspended: boolean;
   readonly readOnly: boolean;
-  /** Goes with its last close. */
+  /** Whether the last close removes the device. */
   readonly deferredRemove: boolean;
   readonly targets: readonly MapperTarget[];
 }
 
-/** How a mapper device is addressed. */
+/** The name, UUID or number of a mapper device. */
 export type MapperAddress =
   | { readonly name: string }
   | { readonly uuid: string }
   | { readonly devnum: Devnum };
 
-/** Bytes for a table or a list of names, to begin with. */
+/** Room for a table or a list of names in the first attempt; bytes. */
 const USUAL_REPLY = 4096;
 
 /**
- * Reads state and table of a mapper device; `undefined` where there is none by that name, UUID or
- * number. Throws as `callMapper` does, and so do the others here.
+ * Reads the state and the table of a mapper device. Returns `undefined` if there is no device with
+ * that name, UUID or number. Throws as `callMapper` does, like all functions here.
  */
 export async function readMapper(
   address: MapperAddress,
   signal?: AbortSignal,
 ): Promise<MapperState | undefined> {
-  // Not flushed: a thin pool would write its metadata for it. Keys come with the table.
+  // Without noFlush a thin pool would write its metadata. The table comes with its keys.
   const flags = DM_FLAG.statusTable | DM_FLAG.noFlush | DM_FLAG.secureData;
   try {
     return await callMapper({
@@ -70,13 +70,13 @@ export async function readMapper(
       signal,
     });
   } catch (error) {
-    // No device can be called what is too long for a name.
+    // A name that is too long belongs to no device.
     if (isSystemError(error, 'ENXIO', 'ENAMETOOLONG')) return undefined;
     throw error;
   }
 }
 
-/** Names and numbers of all mapper devices, those without a table too. */
+/** Lists names and numbers of all mapper devices, including those without a table. */
 export function listMappers(signal?: AbortSignal): Promise<{ name: string; devnum: Devnum }[]> {
   return callMapper({
     request: DM.listDevices,
@@ -88,12 +88,12 @@ export function listMappers(signal?: AbortSignal): Promise<{ name: string; devnu
   });
 }
 
-/** Makes a mapper device without a table: it has a number, but no disk yet. */
+/** Makes a mapper device without a table. The device has a number, but no disk yet. */
 export function createMapper(name: string, uuid: string, signal?: AbortSignal): Promise<void> {
   return tell(DM.create, describe({ name }), { name, uuid, flags: 0 }, signal);
 }
 
-/** One target over the whole device; `params` ends with a NUL byte and is the caller's to wipe. */
+/** A table with one target over the whole device. `params` ends with a NUL; the caller wipes it. */
 export interface NewTable {
   readonly type: string;
   readonly sectors: bigint;
@@ -101,7 +101,7 @@ export interface NewTable {
   readonly readOnly: boolean;
 }
 
-/** Loads a table into the inactive slot; from here on what lies below is claimed. */
+/** Loads a table into the inactive slot. This claims the devices below. */
 export function loadMapperTable(
   name: string,
   { type, sectors, params, readOnly }: NewTable,
@@ -118,8 +118,8 @@ export function loadMapperTable(
 }
 
 /**
- * Gives a mapper device of one target another size, and lets everything else be as it is, a key of
- * dm-crypt too. It may be in use.
+ * Changes the size of a mapper device with one target, which may be in use. Everything else stays,
+ * including a dm-crypt key. Throws `SystemError` with `EINVAL` unless the table has one line.
  */
 export async function resizeMapper(
   name: string,
@@ -144,7 +144,7 @@ export async function resizeMapper(
   await resumeMapper(name, signal);
 }
 
-/** The table of a reply, if it is one line; its parameters are the caller's to wipe. */
+/** Copies the table of a reply if it has one line. The caller must wipe its parameters. */
 function copyTable(reply: DmReply, buffer: Buffer): Omit<NewTable, 'sectors'> | undefined {
   const [target, ...more] = decodeTargets(buffer, reply.targetCount);
   if (target === undefined || more.length > 0) return undefined;
@@ -155,14 +155,14 @@ function copyTable(reply: DmReply, buffer: Buffer): Omit<NewTable, 'sectors'> | 
 
 /** Makes the loaded table the live one. */
 export function resumeMapper(name: string, signal?: AbortSignal): Promise<void> {
-  // Without the flag for it DM_DEV_SUSPEND resumes.
+  // DM_DEV_SUSPEND without the flag for suspending resumes the device.
   const header = { name, flags: 0, udevFlags: UDEV_FLAGS };
   return tell(DM.suspend, describe({ name }), header, signal);
 }
 
 /**
- * Removes a mapper device. `deferred`: one that is open goes with its last close. Without it such a
- * device is left alone, with `EBUSY`.
+ * Removes a mapper device. With `deferred`, the last close removes a device that is open. Without
+ * it an open device stays, and the call throws `SystemError` with the code `EBUSY`.
  */
 export function removeMapper(
   address: { readonly name: string } | { readonly devnum: Devnum },
@@ -190,8 +190,8 @@ function describe(address: MapperAddress): string {
   return `mapper device ${formatDevnum(address.devnum)}`;
 }
 
-// libdevmapper.h, DM_UDEV_…: nobody is to look into a guest's disk (subsystem, disk and other rules), the
-// node is udev's to make and not a library's, and the event is the first one of what it tells.
+// libdevmapper.h, DM_UDEV_…: nothing may look into a guest's disk (subsystem, disk and other
+// rules), udev and not a library makes the node, and the event is the primary source of its news.
 const UDEV_FLAGS = 0x02 | 0x04 | 0x08 | 0x20 | 0x40;
 
 function readState(reply: DmReply, buffer: Buffer): MapperState {
@@ -210,7 +210,7 @@ function readState(reply: DmReply, buffer: Buffer): MapperState {
   };
 }
 
-/** dm-crypt shows its key among the parameters: it never becomes a string. */
+/** dm-crypt shows its key among the parameters. The key never becomes a string here. */
 function readTarget({ start, length, type, params }: RawTarget): MapperTarget {
   if (type !== 'crypt') return { start, length, type, params: params.toString('utf8') };
   const from = params.indexOf(' ') + 1;

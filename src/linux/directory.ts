@@ -1,17 +1,17 @@
 import { readEntries } from './calls.js';
 import { O_DIRECTORY, O_RDONLY, OwnedFd } from './fd.js';
 
-/** What was found out about an entry of a directory. */
+/** The facts about an entry of a directory. */
 export interface EntryValue<T> {
   readonly value: T;
-  /** It holds for as long as the entry is there with the same inode. */
+  /** Whether the value stays valid as long as the entry exists with the same inode. */
   readonly lasting: boolean;
 }
 
 interface KnownEntry<T> {
   readonly name: Buffer;
   readonly value: T;
-  /** The look at which it was seen last. */
+  /** The number of the listing that saw the entry last. */
   seen: number;
 }
 
@@ -22,9 +22,9 @@ const LENGTH = 16;
 const NAME = 19;
 
 /**
- * The entries of a directory in memory, as sysfs is, with what was found out about each. Node's own
- * readdir gives no inode numbers, and to ask for the number of each entry costs a system call for each.
- * An entry that was there before costs no more than a comparison of its name.
+ * The entries of a directory in memory, such as sysfs, and the facts about each entry. Node's own
+ * readdir returns no inode numbers, and asking for them takes a system call for each entry. A known
+ * entry costs only a comparison of its name here.
  */
 export class KnownDirectory<T> {
   readonly #path: string;
@@ -36,9 +36,9 @@ export class KnownDirectory<T> {
   }
 
   /**
-   * Lists what is known of each entry; `read` finds it out, and is asked about an entry again unless
-   * that lasts. Entries of which nothing is to be known are left out. Throws `SystemError`, and what
-   * `read` throws.
+   * Lists the values of all entries. `read` finds out the value of an entry, and is called again
+   * for the same entry unless the value is lasting. Entries for which `read` returns `undefined`
+   * are left out. Throws `SystemError`, and the errors of `read`.
    */
   async list(read: (name: string) => EntryValue<T> | undefined): Promise<T[]> {
     await using directory = OwnedFd.openSync(this.#path, O_RDONLY | O_DIRECTORY);
@@ -49,7 +49,7 @@ export class KnownDirectory<T> {
       const bytes = readEntries(directory.fd, BUFFER, this.#path);
       if (bytes === 0) break;
       for (let at = 0; at < bytes; at += BUFFER.readUInt16LE(at + LENGTH)) {
-        // Of 64 bits a number holds 53: the name is compared as well.
+        // A JavaScript number holds only 53 of the 64 bits, so the name is compared as well.
         const inode = BUFFER.readUInt32LE(at) + BUFFER.readUInt32LE(at + 4) * 2 ** 32;
         const known = this.#known.get(inode);
         if (known !== undefined && startsWith(BUFFER, at + NAME, known.name)) {
@@ -82,7 +82,10 @@ function nameAt(start: number): string {
   return BUFFER.toString('latin1', start, BUFFER.indexOf(0, start));
 }
 
-/** Whether a buffer goes on like this from a position on. A call for so few bytes would cost more. */
+/**
+ * Tells whether a buffer contains `expected` at a position. A call of Buffer's for so few bytes
+ * would cost more.
+ */
 function startsWith(buffer: Buffer, start: number, expected: Buffer): boolean {
   for (let index = 0; index < expected.length; index++) {
     if (buffer[start + index] !== expected[index]) return false;

@@ -4,31 +4,36 @@ import { DM_FLAG, type DmReply, decodeDmReply } from './dm-ioctl.js';
 import { isSystemError, SystemError } from './errno.js';
 import { O_RDWR, OwnedFd } from './fd.js';
 
-// The kernel's own interface, not libdevmapper: that library keeps state of its own and is not
-// thread-safe, so that one call of it that hangs would hold up all others, and its file is called
-// differently with each distribution.
+// This file uses the kernel's own interface and not libdevmapper. That library keeps state of its
+// own and is not thread-safe, so that one call that hangs would hold up all others. The library's
+// file also has different names in different distributions.
 
 const CONTROL = '/dev/mapper/control';
-/** Bytes of data that a reply may grow from and to; the largest tables are far smaller. */
+/** Least and largest room for the data of a reply; bytes. The largest tables are far smaller. */
 const LEAST_REPLY = 1024;
 const LARGEST_REPLY = 16 * 1024 * 1024;
 
-/** One request about one device. */
+/** A request to device-mapper, about one device or all of them. */
 export interface DmCall<T> {
   readonly request: { readonly name: string; readonly number: number };
   /** The device, for messages. */
   readonly object: string;
-  /** Makes the request, with room for so many bytes of data. It is wiped when it has been answered. */
+  /**
+   * Makes the request with room for `dataSize` bytes of data. The request is wiped after the
+   * answer.
+   */
   readonly encode: (dataSize: number) => Buffer;
-  /** Takes out what is wanted; must copy what it keeps. */
+  /** Extracts the result. It must copy what it keeps. */
   readonly decode: (reply: DmReply, buffer: Buffer) => T;
   readonly dataSize?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Asks device-mapper. Throws `SystemError` with the errno of the ioctl; `ENODEV` where there is no
- * device-mapper, `EACCES` without the privilege, `EHUNG` where too many requests about that device hang.
+ * Asks device-mapper. Throws `SystemError` with the errno of the ioctl, `ENODEV` if there is no
+ * device-mapper, `EACCES` without the privilege, `ENAMETOOLONG` for a name or UUID that is too
+ * long, `E2BIG` for a reply of more than 16 MiB, and `EHUNG` if too many requests about that device
+ * hang.
  */
 export async function callMapper<T>(call: DmCall<T>): Promise<T> {
   const control = await openControl(call.signal);
@@ -39,7 +44,7 @@ export async function callMapper<T>(call: DmCall<T>): Promise<T> {
       const reply = decodeDmReply(buffer);
       if ((reply.flags & DM_FLAG.bufferFull) === 0) return call.decode(reply, buffer);
     } finally {
-      // A table may have a key in it.
+      // A table may contain a key.
       buffer.fill(0);
     }
     if (size >= LARGEST_REPLY)
@@ -70,7 +75,7 @@ async function ask<T>(control: OwnedFd, buffer: Buffer, call: DmCall<T>): Promis
     });
   } catch (error) {
     if (!isSystemError(error, 'EACCES')) throw error;
-    // dm-ioctl.c, ctl_ioctl: nothing at all is told to whoever may not administrate.
+    // dm-ioctl.c, ctl_ioctl: without CAP_SYS_ADMIN device-mapper answers no request at all.
     throw new SystemError(
       `${CONTROL}: permission denied (EACCES): device-mapper needs root with CAP_SYS_ADMIN`,
       { code: 'EACCES', errno: error.errno, syscall: request.name, cause: error },
@@ -78,14 +83,14 @@ async function ask<T>(control: OwnedFd, buffer: Buffer, call: DmCall<T>): Promis
   }
 }
 
-/** Stays open: it is the same for all, and holds no device. */
+/** The descriptor stays open: it serves all requests, and holds no device. */
 let opened: OwnedFd | undefined;
 
 async function openControl(signal: AbortSignal | undefined): Promise<OwnedFd> {
   if (opened !== undefined) return opened;
   let mine: OwnedFd;
   try {
-    // It makes the kernel load the module, which may take its time.
+    // The open makes the kernel load the module, which may take time.
     mine = await OwnedFd.open(CONTROL, O_RDWR, { signal });
   } catch (error) {
     if (!isSystemError(error, 'ENOENT', 'ENODEV', 'ENXIO')) throw error;
@@ -94,7 +99,7 @@ async function openControl(signal: AbortSignal | undefined): Promise<OwnedFd> {
       { code: 'ENODEV', syscall: 'open', cause: error },
     );
   }
-  // Another request may have opened it meanwhile.
+  // Another request may have opened the file meanwhile.
   if (opened === undefined) opened = mine;
   else await mine.close();
   return opened;

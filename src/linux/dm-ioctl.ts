@@ -1,8 +1,9 @@
-// struct dm_ioctl and what follows it (linux/dm-ioctl.h). Pure: values in, bytes out, and back.
+// The encoding of struct dm_ioctl and of the data behind it (linux/dm-ioctl.h). Pure: from values
+// to bytes, and back.
 
 import { type Devnum, devnumFromStat } from './devnum.js';
 
-/** The requests of /dev/mapper/control; `_IOWR(0xfd, nr, struct dm_ioctl)`. */
+/** The requests of /dev/mapper/control: `_IOWR(0xfd, nr, struct dm_ioctl)`. */
 export const DM = {
   listDevices: { name: 'DM_LIST_DEVICES', number: 0xc138fd02 },
   create: { name: 'DM_DEV_CREATE', number: 0xc138fd03 },
@@ -24,7 +25,7 @@ export const DM_FLAG = {
   internalSuspend: 1 << 18,
 } as const;
 
-/** Bytes of struct dm_ioctl, after which the data begins. */
+/** The size of struct dm_ioctl in bytes. The data begins after it. */
 export const HEADER_SIZE = 312;
 const AT = {
   ...{ version: 0, dataSize: 12, dataStart: 16, targetCount: 20, openCount: 24, flags: 28 },
@@ -32,26 +33,31 @@ const AT = {
 };
 const NAME_SIZE = 128;
 const UUID_SIZE = 129;
-/** The oldest version of the interface that has what is used here; the kernel may have a newer one. */
+/**
+ * The oldest version of the interface with everything that is used here. The kernel may have a
+ * newer one.
+ */
 const VERSION = [4, 0, 0];
 
-// struct dm_target_spec: u64 start, u64 length, s32 status, u32 next, char type[16]; parameters follow.
+// struct dm_target_spec: u64 start, u64 length, s32 status, u32 next, char type[16]. The parameters
+// follow.
 const SPEC_SIZE = 40;
 const SPEC = { start: 0, length: 8, next: 20, type: 24 };
 const TYPE_SIZE = 16;
 
+/** The header of a request. */
 export interface DmHeader {
   readonly name?: string | undefined;
   readonly uuid?: string | undefined;
   readonly devnum?: Devnum | undefined;
   readonly flags: number;
-  /** For udev: what its rules are to leave undone, DM_UDEV_… of libdevmapper.h. */
+  /** The rules that udev must not run: DM_UDEV_… of libdevmapper.h. */
   readonly udevFlags?: number | undefined;
 }
 
 /**
- * A request with room for so many bytes of data. Throws `RangeError` for a name or UUID that is too long
- * for the kernel.
+ * Encodes a request with room for `dataSize` bytes of data. Throws `RangeError` for a name or UUID
+ * that is too long for the kernel.
  */
 export function encodeDmRequest(header: DmHeader, dataSize: number): Buffer {
   const buffer = Buffer.alloc(HEADER_SIZE + dataSize);
@@ -59,7 +65,7 @@ export function encodeDmRequest(header: DmHeader, dataSize: number): Buffer {
   buffer.writeUInt32LE(buffer.length, AT.dataSize);
   buffer.writeUInt32LE(HEADER_SIZE, AT.dataStart);
   buffer.writeUInt32LE(header.flags, AT.flags);
-  // drivers/md/dm-ioctl.c: the lower 16 bits are a cookie that udev would be waited for with.
+  // drivers/md/dm-ioctl.c: the lower 16 bits are a cookie, with which a caller could wait for udev.
   buffer.writeUInt32LE((header.udevFlags ?? 0) * 0x10000, AT.eventNr);
   if (header.devnum !== undefined) buffer.writeBigUInt64LE(encodeDev(header.devnum), AT.dev);
   writeText(buffer, AT.name, NAME_SIZE, header.name ?? '');
@@ -67,7 +73,7 @@ export function encodeDmRequest(header: DmHeader, dataSize: number): Buffer {
   return buffer;
 }
 
-/** huge_encode_dev of linux/kdev_t.h. */
+/** Encodes a device number like huge_encode_dev of linux/kdev_t.h. */
 function encodeDev({ major, minor }: Devnum): bigint {
   const [high, low] = [BigInt(minor & ~0xff), BigInt(minor & 0xff)];
   return low | (BigInt(major) << 8n) | (high << 12n);
@@ -83,7 +89,7 @@ function writeText(buffer: Buffer, at: number, size: number, text: string): void
   bytes.copy(buffer, at);
 }
 
-/** What a reply says of the device that it is about. */
+/** The header of a reply, which describes a device. */
 export interface DmReply {
   readonly devnum: Devnum;
   readonly name: string;
@@ -93,6 +99,7 @@ export interface DmReply {
   readonly targetCount: number;
 }
 
+/** Decodes the header of a reply. */
 export function decodeDmReply(buffer: Buffer): DmReply {
   return {
     devnum: devnumFromStat(buffer.readBigUInt64LE(AT.dev)),
@@ -110,7 +117,10 @@ function readText(buffer: Buffer, at: number, size: number): string {
   return field.toString('utf8', 0, end < 0 ? size : end);
 }
 
-/** A line of a table. `params` may hold a key: it is a view of the reply, which its reader wipes. */
+/**
+ * A line of a table. `params` may hold a key. It is a view of the reply, and the reader of the
+ * reply wipes it.
+ */
 export interface RawTarget {
   readonly start: bigint;
   readonly length: bigint;
@@ -118,7 +128,10 @@ export interface RawTarget {
   readonly params: Buffer;
 }
 
-/** The lines of a reply to DM_TABLE_STATUS; positions count from where the data begins. */
+/**
+ * Decodes the table lines of a reply to DM_TABLE_STATUS. Positions in the reply count from the
+ * start of the data.
+ */
 export function decodeTargets(buffer: Buffer, count: number): RawTarget[] {
   const data = buffer.subarray(buffer.readUInt32LE(AT.dataStart), buffer.readUInt32LE(AT.dataSize));
   const found: RawTarget[] = [];
@@ -136,7 +149,10 @@ export function decodeTargets(buffer: Buffer, count: number): RawTarget[] {
   return found;
 }
 
-/** The request that loads a table of one line; `params` ends with a NUL. The result is to be wiped. */
+/**
+ * Encodes the request that loads a table of one line. `params` ends with a NUL. The caller must
+ * wipe the result.
+ */
 export function encodeTable(header: DmHeader, target: RawTarget): Buffer {
   const size = Math.ceil((SPEC_SIZE + target.params.length) / 8) * 8;
   const buffer = encodeDmRequest(header, size);
@@ -150,13 +166,16 @@ export function encodeTable(header: DmHeader, target: RawTarget): Buffer {
   return buffer;
 }
 
-/** The entries of a reply to DM_LIST_DEVICES: struct dm_name_list, u64 dev, u32 next, name. */
+/**
+ * Decodes the entries of a reply to DM_LIST_DEVICES: struct dm_name_list with u64 dev, u32 next,
+ * name.
+ */
 export function decodeNames(buffer: Buffer): { devnum: Devnum; name: string }[] {
   const data = buffer.subarray(buffer.readUInt32LE(AT.dataStart), buffer.readUInt32LE(AT.dataSize));
   const found: { devnum: Devnum; name: string }[] = [];
   for (let at = 0; at + 12 < data.length; ) {
     const dev = data.readBigUInt64LE(at);
-    // An empty list is one entry without a device.
+    // An empty list has a single entry without a device.
     if (dev === 0n) break;
     found.push({ devnum: devnumFromStat(dev), name: readText(data, at + 12, data.length) });
     const next = data.readUInt32LE(at + 8);

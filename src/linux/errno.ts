@@ -4,17 +4,19 @@ import { errnoName } from '../util/errno.js';
 export { errnoName };
 
 /**
- * A system call or ioctl that failed; `code` is the errno's name, or `EHUNG` for one that was not begun, as
- * too many others wait for the same file system or device already.
+ * A failed system call or ioctl. `code` is the name of the errno, or `EHUNG` for a call that was
+ * not begun because too many others wait for the same file system or device already.
  */
 export class SystemError extends BlkbackError {
-  /** The error of the call `syscall` on `object` (a path, usually). */
+  /** Returns the error of the call `syscall` on `object`, which usually is a path. */
   static fromErrno(syscall: string, object: string, errno: number): SystemError {
     const code = errnoName(errno);
     return new SystemError(`${syscall} ${object}: ${describe(code)}`, { code, errno, syscall });
   }
 
-  /** The same for an error of Node's own file system calls, which carry a negative errno. */
+  /**
+   * Returns the error for an error of Node's own file system calls, which have a negative errno.
+   */
   static fromNode(syscall: string, object: string, error: unknown): SystemError {
     const errno = nodeErrno(error);
     const code = errorCode(error) ?? (errno === undefined ? 'EIO' : errnoName(errno));
@@ -59,22 +61,25 @@ function describe(code: string): string {
   return phrase === undefined ? code : `${phrase} (${code})`;
 }
 
-/** Whether `error` is a failed system call with one of the `codes`. */
+/** Tells whether `error` is a failed system call with one of the `codes`. */
 export function isSystemError(error: unknown, ...codes: string[]): error is SystemError {
   return error instanceof SystemError && codes.includes(error.code);
 }
 
-/** The device, or its number, is not there (any more). */
+/** Tells whether an error means that the device or its number does not exist (any more). */
 export function isDeviceAbsent(error: unknown): boolean {
   return isSystemError(error, 'ENODEV', 'ENXIO', 'ENOENT');
 }
 
-/** The file may be read but not written: by its file system, or while it is a running program. */
+/**
+ * Tells whether an error means that a file can be read but not written, because of its file system
+ * or because the file is a running program.
+ */
 export function isWriteRefused(error: unknown): boolean {
   return isSystemError(error, 'EROFS', 'ETXTBSY');
 }
 
-/** This kernel does not know the ioctl. */
+/** Tells whether an error means that this kernel does not know the ioctl. */
 export function isIoctlUnknown(error: unknown): boolean {
   return isSystemError(error, 'ENOTTY', 'EOPNOTSUPP', 'ENOSYS');
 }
@@ -82,8 +87,9 @@ export function isIoctlUnknown(error: unknown): boolean {
 const SHORTAGES = ['EMFILE', 'ENFILE', 'ENOMEM'];
 
 /**
- * Throws where a call of Node's has failed for want of descriptors or memory: that says nothing of the
- * file, and must not be taken for one that is not there.
+ * Throws `SystemError` if a call of Node has failed for want of descriptors or memory. Such a
+ * failure says nothing about the file, and must not be taken for a missing file. Returns for any
+ * other error.
  */
 export function throwShortage(syscall: string, object: string, error: unknown): void {
   if (!SHORTAGES.includes(errorCode(error) ?? '')) return;

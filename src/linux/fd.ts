@@ -12,29 +12,37 @@ import {
 } from './file-stat.js';
 import { openDescriptorAgain, openPath } from './path-walk.js';
 
-/** `O_PATH` of asm-generic/fcntl.h; Node does not name it. */
+/** `O_PATH` of asm-generic/fcntl.h, which Node does not export. */
 export const O_PATH = 0o10000000;
 export const { O_RDONLY, O_RDWR, O_NONBLOCK, O_NOFOLLOW, O_DIRECTORY, O_EXCL } = constants;
 
+/** The options of an open. */
 export interface OpenOptions {
-  /** Stands in messages where the path would say nothing. */
+  /** The name in messages, if the path would tell people nothing. */
   readonly name?: string | undefined;
-  /** `false`: the path must not lead through a symbolic link. */
+  /** `false` if the path must not lead through a symbolic link. */
   readonly symlinks?: boolean | undefined;
-  /** Gives it up: the promise rejects with its reason, and what is opened late is closed again. */
+  /**
+   * Gives the open up. The promise rejects with the signal's reason, and a descriptor that is
+   * opened late is closed again.
+   */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * A file descriptor with one owner. It is close-on-exec, as a forked child would keep devices busy. What
- * may wait for a file system or a device runs as a `blockingCall`, and can be given up with a signal.
+ * A file descriptor with one owner. It is close-on-exec, because a forked child would keep devices
+ * busy. Calls that may wait for a file system or a device run as a `blockingCall` and can be given
+ * up with a signal.
  */
 export class OwnedFd implements AsyncDisposable {
   #fd: number;
-  /** What was opened, for messages. */
+  /** The opened file or device, for messages. */
   readonly name: string;
 
-  /** Nothing happens when it is closed, unlike a file or a disk: that need not go to another thread. */
+  /**
+   * Whether a close has no effect but on the descriptor, unlike the close of a file or a disk. Such
+   * a close needs no other thread.
+   */
   readonly #light: boolean;
 
   private constructor(fd: number, name: string, light: boolean) {
@@ -43,13 +51,19 @@ export class OwnedFd implements AsyncDisposable {
     this.#light = light;
   }
 
-  /** Opens `path`. Throws `SystemError`, with `EHUNG` where too many others wait for that place. */
+  /**
+   * Opens `path`. Throws `SystemError`, with the code `EHUNG` if too many calls wait for the same
+   * place.
+   */
   static async open(path: string, flags: number, options: OpenOptions = {}): Promise<OwnedFd> {
     const { name = path, ...rest } = options;
     return new OwnedFd(await openPath(path, flags, { object: name, ...rest }), name, false);
   }
 
-  /** As `open`, at once: for what answers from memory, such as sysfs and control nodes in /dev. */
+  /**
+   * Opens `path` at once, on this thread. It is for files that answer from memory, such as sysfs
+   * and control nodes in /dev. Throws `SystemError`.
+   */
   static openSync(path: string, flags: number, name = path): OwnedFd {
     try {
       return new OwnedFd(openSync(path, flags), name, true);
@@ -59,41 +73,45 @@ export class OwnedFd implements AsyncDisposable {
   }
 
   /**
-   * Opens what this descriptor refers to once more, with other flags. No path is resolved: the same
-   * inode is opened whatever has happened to its name since.
+   * Opens the file of this descriptor once more, with other flags. No path is followed: the same
+   * inode is opened, whatever has happened to its name. Throws as `blockingCall` does.
    */
   async reopen(flags: number, signal?: AbortSignal): Promise<OwnedFd> {
     const fd = await openDescriptorAgain(this.fd, flags, { object: this.name, signal });
     return new OwnedFd(fd, this.name, false);
   }
 
+  /** Tells whether the descriptor is open. */
   get isOpen(): boolean {
     return this.#fd >= 0;
   }
 
-  /** The number, while it is open. */
+  /** The number of the descriptor. Throws `SystemError` with the code `EBADF` after a close. */
   get fd(): number {
     if (this.#fd < 0)
       throw SystemError.fromErrno('use', `${this.name} (already closed)`, ERRNO.EBADF);
     return this.#fd;
   }
 
+  /** Reads the properties of the file. Throws as `blockingCall` does. */
   async stat(signal?: AbortSignal): Promise<FileStat> {
     return await statDescriptor(this.fd, this.name, signal);
   }
 
+  /** Reads the properties of the file system. Throws as `blockingCall` does. */
   async statFileSystem(signal?: AbortSignal): Promise<FileSystemStat> {
     return await statFileSystem(this.fd, this.name, signal);
   }
 
-  /** Which file it refers to, at once. */
+  /** The inode of the file, read at once. Throws `SystemError`. */
   get inode(): Inode {
     return inodeOfDescriptor(this.fd, this.name);
   }
 
   /**
-   * Closes it, once. An error of close(2) is not reported: the descriptor is gone all the same. One that
-   * takes its time is waited for a second, or until `signal` is aborted, and then goes on by itself.
+   * Closes the descriptor, once. An error of close(2) is not reported, because the descriptor is
+   * gone all the same. A slow close is waited for until a second has passed or `signal` is aborted,
+   * and then goes on by itself.
    */
   async close(signal?: AbortSignal): Promise<void> {
     if (this.#fd < 0) return;
@@ -107,8 +125,9 @@ export class OwnedFd implements AsyncDisposable {
   }
 
   /**
-   * Closes it at once. Only for an O_PATH descriptor of what another descriptor has open: then nothing
-   * of the file, and nothing of its file system, ends with this one, and nobody is waited for.
+   * Closes the descriptor at once. It is only for an O_PATH descriptor of a file that another
+   * descriptor keeps open. Nothing of the file or its file system ends with such a close, so it
+   * never has to wait. Does nothing if a call that was given up still works on the descriptor.
    */
   closePin(): void {
     if (this.#fd < 0 || isHeldBack(this.#fd)) return;
@@ -126,6 +145,6 @@ function closeAtOnce(fd: number): void {
   try {
     closeSync(fd);
   } catch {
-    // Gone all the same.
+    // The descriptor is gone all the same.
   }
 }

@@ -3,22 +3,28 @@ import { type Devnum, parseDevnum } from './devnum.js';
 import { SystemError } from './errno.js';
 import { readMemoryFile } from './memory-file.js';
 
-/** A record lock (fcntl(2)) that some process has on a file. */
+/** A record lock (fcntl(2)) of some process on a file. */
 export interface FileLock {
   readonly exclusive: boolean;
-  /** Of the file system, as mountinfo has it: not what stat(2) says for btrfs. */
+  /**
+   * Device number of the file system as in mountinfo. For btrfs it differs from the number of
+   * stat(2).
+   */
   readonly devnum: Devnum;
   readonly inode: bigint;
   readonly start: bigint;
-  /** The last byte; `undefined` for all that may come. */
+  /** The last locked byte; `undefined` if the lock has no end. */
   readonly end: bigint | undefined;
-  /** `undefined` for a lock of an open file description, which several processes may have. */
+  /**
+   * The process; `undefined` for a lock of an open file description, which several processes may
+   * share.
+   */
   readonly pid: number | undefined;
 }
 
 /**
- * The record locks of this machine (proc(5), /proc/locks). Memory answers: F_OFD_GETLK tells the same of
- * one file, and asks its server. Throws `SystemError`.
+ * Lists the record locks of this machine (proc(5), /proc/locks), which are in memory. F_OFD_GETLK
+ * tells the same of a single file, but asks the server of the file. Throws `SystemError`.
  */
 export function readFileLocks(): FileLock[] {
   const path = '/proc/locks';
@@ -30,7 +36,10 @@ export function readFileLocks(): FileLock[] {
 const LINE =
   /^\d+: (?:POSIX|OFDLCK) +\S+ +(READ|WRITE) +(-?\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) (\d+) (\d+|EOF)/gm;
 
-/** Reads that text; what waits for a lock, leases and flock(2) are left out. Pure. */
+/**
+ * Reads the text of /proc/locks. Requests that wait for a lock, leases and locks of flock(2) are
+ * left out. Pure.
+ */
 export function parseFileLocks(text: string): FileLock[] {
   return [...text.matchAll(LINE)].flatMap(
     ([, mode, pid, major = '', minor = '', inode = '', start = '', end = '']) => {

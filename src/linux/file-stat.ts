@@ -4,30 +4,30 @@ import { statxInode } from './calls.js';
 import { pathArgument } from './path-steps.js';
 import { type Place, placeOfFd } from './place.js';
 
-/** What never changes about a file. */
+/** The properties of a file that never change. */
 export interface Inode {
-  /** dev_t of the file system, as glibc's makedev lays it out; `rdev` too. */
+  /** dev_t of the file system in the layout of glibc's makedev, which `rdev` has too. */
   readonly dev: bigint;
   readonly ino: bigint;
-  /** Its kind; permissions may be left out. */
+  /** The kind of the file. Permissions may be missing. */
   readonly mode: bigint;
-  /** Of a device node: which device. */
+  /** The device that a device node stands for. */
   readonly rdev: bigint;
 }
 
-/** What stat(2) tells of a file. */
+/** The properties of a file in stat(2). */
 export interface FileStat extends Inode {
   /** Bytes. */
   readonly size: bigint;
 }
 
-/** What statfs(2) tells of a file system. */
+/** The properties of a file system in statfs(2). */
 export interface FileSystemStat {
-  /** The magic number of its kind (linux/magic.h). */
+  /** The magic number of the file system's kind (linux/magic.h). */
   readonly type: bigint;
 }
 
-// struct statx (linux/stat.h), the same on every machine.
+// struct statx (linux/stat.h) is the same on every machine.
 const STATX_SIZE = 256;
 const STATX = { mode: 28, ino: 32, size: 40, rdev: 128, dev: 136 };
 const AT_FDCWD = -100;
@@ -35,7 +35,7 @@ const AT_EMPTY_PATH = 0x1000;
 const AT_STATX_DONT_SYNC = 0x4000;
 const STATX_BASIC_STATS = 0x7ff;
 
-/** Asks for a descriptor's file. Throws as `blockingCall` does. */
+/** Reads the properties of a descriptor's file. Throws as `blockingCall` does. */
 export async function statDescriptor(
   fd: number,
   object: string,
@@ -57,9 +57,9 @@ export async function statDescriptor(
 const INODE = Buffer.alloc(STATX_SIZE);
 
 /**
- * Tells which file a descriptor refers to, at once: the inode is in memory while it is open, and no file
- * server is asked (fs/nfs/inode.c, nfs_getattr; fs/fuse/dir.c, fuse_update_get_attr: AT_STATX_DONT_SYNC).
- * Throws `SystemError`.
+ * Reads the inode of a descriptor's file at once. The inode is in memory while the descriptor is
+ * open, and no file server is asked (fs/nfs/inode.c, nfs_getattr; fs/fuse/dir.c,
+ * fuse_update_get_attr: AT_STATX_DONT_SYNC). Throws `SystemError`.
  */
 export function inodeOfDescriptor(fd: number, object: string): Inode {
   statxInode(fd, INODE, object);
@@ -70,11 +70,12 @@ export function inodeOfDescriptor(fd: number, object: string): Inode {
 const S_IFMT = 0o170000n;
 const S_IFBLK = 0o060000n;
 
+/** Tells whether a file is a block device node. */
 export function isBlockDevice({ mode }: Inode): boolean {
   return (mode & S_IFMT) === S_IFBLK;
 }
 
-/** Reads the bytes of `struct statx`. */
+/** Decodes the bytes of `struct statx`. */
 export function decodeStatx(buffer: Buffer): FileStat {
   const devnum = (at: number): bigint =>
     makedev(BigInt(buffer.readUInt32LE(at)), BigInt(buffer.readUInt32LE(at + 4)));
@@ -97,8 +98,9 @@ function makedev(major: bigint, minor: bigint): bigint {
 }
 
 /**
- * Asks for the file at a path, links followed, without its file system asking any server: what is known
- * here already is enough to tell which device or file it is. Throws as `blockingCall` does.
+ * Reads the properties of the file at a path, following links. The file system does not ask a
+ * server for the properties, because cached ones are enough to identify a device or file. Throws as
+ * `blockingCall` does.
  */
 export async function statPath(path: string, signal?: AbortSignal): Promise<FileStat> {
   const buffer = Buffer.alloc(STATX_SIZE);
@@ -114,13 +116,15 @@ export async function statPath(path: string, signal?: AbortSignal): Promise<File
   return decodeStatx(buffer);
 }
 
-/** Asks for the file system of a descriptor's file. Throws as `blockingCall` does. */
+/**
+ * Reads the properties of the file system of a descriptor's file. Throws as `blockingCall` does.
+ */
 export async function statFileSystem(
   fd: number,
   object: string,
   signal?: AbortSignal,
 ): Promise<FileSystemStat> {
-  // struct statfs begins with a long on every 64-bit machine; 120 bytes.
+  // struct statfs begins with a long on every 64-bit machine and has 120 bytes.
   const buffer = Buffer.alloc(120);
   await blockingCall({
     call: 'fstatfs',

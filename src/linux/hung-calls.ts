@@ -3,42 +3,48 @@ import { pause } from '../util/retry.js';
 import { SystemError } from './errno.js';
 import type { Place } from './place.js';
 
-/** So many calls to one place may hang before those who come after are refused. */
+/** When this many calls to one place hang, further calls to that place are refused. */
 const MOST_AT_PLACE = 8;
-/** The same for all places together: each call keeps a thread. */
+/**
+ * When this many calls hang in all, further calls to any place are refused. Each hung call keeps a
+ * thread.
+ */
 const MOST = 512;
-/** Milliseconds. One that was given up sooner may come back in a moment: its caller had no patience. */
+/**
+ * Milliseconds. A call that was given up sooner may come back in a moment, because its caller had
+ * no patience.
+ */
 const HUNG_AFTER_MS = 1000;
 
 /** A call that was given up and has not come back yet. */
 export interface HungCall {
-  /** As in `open /mnt/a.img`. */
+  /** The system call; `syscall` and `object` read like `open /mnt/a.img`. */
   readonly syscall: string;
   readonly object: string;
-  /** `undefined` while it is not known what it waits for. */
+  /** The place that the call waits for; `undefined` as long as it is unknown. */
   readonly place: Place | undefined;
-  /** When it was begun, as `monotonicMs` has it. */
+  /** The start of the call on the clock of `monotonicMs`; milliseconds. */
   readonly since: number;
 }
 
-/** Every call of this process that was given up and is still out. */
+/** All calls of this process that were given up and have not come back. */
 const hung = new Set<{ -readonly [K in keyof HungCall]: HungCall[K] }>();
-/** What hung when something was given up, by the reason for which it was. */
+/** The hung calls, by the reason for which they were given up. */
 const byReason = new WeakMap<object, HungCall>();
-/** The searches for where that is, which never reject. */
+/** The searches for the places of hung calls. They never reject. */
 const searches = new WeakMap<HungCall, Promise<void>>();
-/** How long one is waited for; milliseconds. */
+/** Longest wait for a search; milliseconds. */
 const SEARCH_MS = 1500;
 
 /** The entry of one hung call. */
 export interface HungEntry {
-  /** To be called with the search for where it hangs, which never rejects. */
+  /** Notes the search for the place where the call hangs. The search never rejects. */
   placeAt(search: Promise<Place | undefined>): void;
-  /** To be called when the call has come back. */
+  /** Notes that the call has come back. */
   end(): void;
 }
 
-/** Notes that a call has been given up, for a reason. */
+/** Notes that a call has been given up for `reason`. */
 export function noteHungCall(call: HungCall, reason: unknown): HungEntry {
   const entry = { ...call };
   hung.add(entry);
@@ -54,20 +60,20 @@ export function noteHungCall(call: HungCall, reason: unknown): HungEntry {
   };
 }
 
-/** The calls that hang now, for those who look after the process. */
+/** Lists the calls that hang now, for administrators. */
 export function listHungCalls(): readonly HungCall[] {
   return [...hung];
 }
 
-/** Whether there is any place at which calls are refused. */
+/** Tells whether there may be a place at which calls are refused. */
 export function isAnyPlaceClosed(): boolean {
-  // One place cannot have that many before all of them together do.
+  // One place cannot have this many hung calls before all places together have as many.
   return hung.size >= MOST_AT_PLACE;
 }
 
 /**
- * Throws `EHUNG` where too many calls hang already: at this place, or in all. Whoever comes after is
- * told at once instead of adding one more.
+ * Throws `SystemError` with the code `EHUNG` if too many calls hang at this place or in all. The
+ * caller learns this at once instead of adding one more hung call.
  */
 export function refuseWhereHung(syscall: string, object: string, place: Place | undefined): void {
   const before = monotonicMs() - HUNG_AFTER_MS;
@@ -93,7 +99,10 @@ function refusal(
   );
 }
 
-/** Waits a moment until it is known where the call hung for which work was given up. */
+/**
+ * Waits until the place of the call that hung is known, at most `ms` and never more than 1500
+ * milliseconds. `reason` is the reason for which work was given up. Never rejects.
+ */
 export async function awaitHungPlace(reason: unknown, ms = SEARCH_MS): Promise<void> {
   const call = typeof reason === 'object' && reason !== null ? byReason.get(reason) : undefined;
   const search = call && searches.get(call);
@@ -105,8 +114,8 @@ export async function awaitHungPlace(reason: unknown, ms = SEARCH_MS): Promise<v
 }
 
 /**
- * Says which call hung when work was given up for `reason` (what its signal was aborted with), as the
- * end of a sentence; `undefined` if none did.
+ * Describes the call that hung when work was given up for `reason`, as the end of a sentence.
+ * `reason` is what the signal was aborted with. Returns `undefined` if no call hung.
  */
 export function describeHungCall(reason: unknown): string | undefined {
   const call = typeof reason === 'object' && reason !== null ? byReason.get(reason) : undefined;

@@ -1,29 +1,34 @@
 import { readMemoryFile } from './memory-file.js';
 
 /**
- * The version of a kernel by what uname(2) says of it. Debian's releases say nothing of the stable version
- * (`6.1.0-49-amd64`), its build does (`#1 SMP … Debian 6.1.176-1 (…)`). Pure.
+ * Returns the version of a kernel from the texts of uname(2). Debian's release lacks the stable
+ * version (`6.1.0-49-amd64`), but its build has it (`#1 SMP … Debian 6.1.176-1 (…)`). Pure.
  */
 export function kernelVersion(release: string, build: string): string {
   return /\bDebian (\d+\.\d+\.\d+)/.exec(build)?.[1] ?? release;
 }
 
-/** Whether a kernel of this release gives a loop device another diskseq with another file. Pure. */
+/**
+ * Tells whether a kernel of this version gives a loop device a new diskseq with a new file. Pure.
+ */
 export function tellsLoopsApart(version: string): boolean {
   const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number);
   return major > 6 || (major === 6 && (minor >= 5 || (minor === 1 && patch >= 39)));
 }
 
-/** What the kernel that runs calls itself, as `uname -r` prints it. */
+/** The release of the running kernel, as `uname -r` prints it. */
 export const KERNEL_RELEASE: string = readUname('osrelease');
 
-/** The version of the kernel that runs. */
+/** The version of the running kernel. */
 export const KERNEL_VERSION: string = kernelVersion(KERNEL_RELEASE, readUname('version'));
 
-/** What uname(2) says: `release` and `version` there. */
+/** Reads a text of uname(2), where the names are `release` and `version`. */
 function readUname(name: 'osrelease' | 'version'): string {
   return readMemoryFile(`/proc/sys/kernel/${name}`)?.trimEnd() ?? '';
 }
 
-/** b90ecc0379eb, "loop: increment the sequence number": before it the numbers say nothing. */
+/**
+ * Whether the running kernel has, by its version, the commit b90ecc0379eb, "loop: increment the
+ * sequence number". Without it the diskseq of a loop device identifies no file.
+ */
 export const TELLS_LOOPS_APART = tellsLoopsApart(KERNEL_VERSION);

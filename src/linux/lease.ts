@@ -6,18 +6,18 @@ import type { OwnedFd } from './fd.js';
 const F_SETSIG = { name: 'F_SETSIG', number: 10 };
 const F_SETLEASE = { name: 'F_SETLEASE', number: 1024 };
 const [F_RDLCK, F_WRLCK, F_UNLCK] = [0, 1, 2];
-/** What a broken lease is told with instead of SIGIO, which would end the process; ignored by default. */
+/** The signal for a broken lease. SIGIO would end the process; SIGURG is ignored by default. */
 const SIGURG = 23;
 
 /**
- * Whether nobody but the descriptor `file`, and what shares its open file description, as a loop device
- * does that was set up with it, has that regular file open: in any process, mount namespace or kernel
- * driver. Of a file that is open for reading only it says whether nobody has it open for writing.
- * `false` too where the kernel or the file system cannot tell.
+ * Tells whether `file` is the only open file description of a regular file, among all processes,
+ * mount namespaces and kernel drivers. A loop device that was set up with `file` shares its
+ * description. For a file that is open for reading only, tells whether nobody has the file open for
+ * writing. Returns `false` also if the kernel or the file system cannot tell.
  *
- * It is what F_SETLEASE asks before it gives a lease (fcntl(2); fs/locks.c, check_conflicting_open);
- * the lease is given back in the same breath. Whoever opens the file in between waits for that, or with
- * O_NONBLOCK is told EAGAIN.
+ * F_SETLEASE checks this before it gives a lease (fcntl(2); fs/locks.c, check_conflicting_open).
+ * The lease is given back at once. A process that opens the file in between waits until then, or
+ * gets EAGAIN if it opens with O_NONBLOCK.
  */
 export function hasToItself(file: OwnedFd, access: 'read-only' | 'read-write'): boolean {
   try {

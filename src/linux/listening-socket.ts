@@ -1,14 +1,14 @@
 import { readMemoryFile, readMemoryLink } from './memory-file.js';
 import { socketOption } from './socket.js';
 
-/** asm-generic/socket.h, which every platform of Xen's uses. */
+/** asm-generic/socket.h, which is valid on every platform of Xen. */
 const SO_TYPE = 3;
 const SO_ACCEPTCONN = 30;
 const SO_DOMAIN = 39;
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 
-/** Whether a descriptor is a Unix stream socket on which somebody listens. */
+/** Tells whether a descriptor is a listening Unix stream socket. */
 export function isListeningUnixSocket(fd: number): boolean {
   return (
     socketOption(fd, SO_DOMAIN) === AF_UNIX &&
@@ -17,7 +17,10 @@ export function isListeningUnixSocket(fd: number): boolean {
   );
 }
 
-/** The path that a Unix socket is bound to, as the kernel lists it; `undefined` where it has none. */
+/**
+ * Returns the path that a Unix socket is bound to, from the kernel's list. Returns `undefined` if
+ * the socket has no path. Throws `SystemError`.
+ */
 export function readSocketPath(fd: number): string | undefined {
   const [, inode] = /^socket:\[(\d+)\]$/.exec(readMemoryLink(`/proc/self/fd/${fd}`) ?? '') ?? [];
   if (inode === undefined) return undefined;

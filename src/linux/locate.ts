@@ -4,19 +4,25 @@ import { isSystemError } from './errno.js';
 import { walk } from './path-steps.js';
 import { type Place, placeOfFd } from './place.js';
 
-/** After this time a step on the way is taken for the one that hangs, if it still does after as long; milliseconds. */
+/**
+ * A step that takes longer than this is given up. If it has not come back after the same time
+ * again, it is the one that hangs. Milliseconds.
+ */
 const STEP_MS = 500;
-/** So often a path is followed anew where it was only slow. */
+/** How often a path is followed if the steps on it are only slow. */
 const FOLLOWS = 3;
-/** So many searches at a time: as many as it takes for a place to be closed to the rest of them. */
+/**
+ * This many searches run at a time. It takes as many hung calls to close a place to the rest of the
+ * searches.
+ */
 const LANES = 8;
 
 const lanes: Promise<unknown>[] = Array.from({ length: LANES }, () => Promise.resolve());
 let searches = 0;
 
 /**
- * Finds out where the open of a path hangs, by following it until that hangs too, or is refused where
- * enough of them hang.
+ * Finds out where the open of a path hangs. The search follows the path until a step hangs too, or
+ * is refused because enough calls hang there. Returns `undefined` if the place is unknown.
  */
 export function locate(path: string, flags: number): Promise<Place | undefined> {
   const lane = searches++ % LANES;
@@ -34,7 +40,7 @@ async function follow(
   let cameBack: Promise<void> | undefined;
   const request = {
     object: path,
-    /** One for each step. */
+    /** A new signal for each step. */
     get signal(): AbortSignal {
       return AbortSignal.timeout(STEP_MS);
     },
@@ -46,14 +52,14 @@ async function follow(
     const fd = await walk(path, flags, request, (place) => {
       at = place;
     });
-    // It hangs in the file or device itself, and not on the way.
+    // The open hangs in the file or device itself, and not on the way.
     at = placeOfFd(fd);
     await closeDescriptor(fd, path);
     return at;
   } catch (error) {
     if (isSystemError(error, 'EHUNG')) return at;
     if (cameBack === undefined) return undefined;
-    // A machine that is merely busy must not close a healthy file system to everybody.
+    // A step on a busy machine is only slow, and must not close a healthy file system to everybody.
     if (!(await isBackWithin(STEP_MS, cameBack))) return at;
     return triesLeft > 1 ? await follow(path, flags, triesLeft - 1) : undefined;
   }

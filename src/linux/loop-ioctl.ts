@@ -33,12 +33,12 @@ const FILE_NAME_SIZE = 64;
 const CONFIG_SIZE = 304;
 const CONFIG = { fd: 0, blockSize: 4, info: 8 };
 
-/** What the kernel says of a bound loop device. */
+/** The kernel's description of a bound loop device. */
 export interface LoopStatus {
-  /** st_dev of the backing file, as stat(2) has it. */
+  /** st_dev of the backing file, as in stat(2). */
   readonly device: bigint;
   readonly inode: bigint;
-  /** st_rdev of what backs it: 0 for a file, a block device's number where it stands on one. */
+  /** st_rdev of the backing file: 0 for a regular file, the device number for a block device. */
   readonly rdevice: bigint;
   /** Bytes. */
   readonly offset: bigint;
@@ -48,29 +48,38 @@ export interface LoopStatus {
   readonly flags: number;
 }
 
-/** What a loop device is to become. */
+/** The properties that a loop device is to have. */
 export interface LoopConfig {
   readonly backingFd: number;
-  /** Logical block size: a power of two from 512 to the page size. To be checked before: a refused one has side effects. */
+  /**
+   * Logical block size in bytes: a power of two from 512 to the page size. The caller must check
+   * it, because LOOP_CONFIGURE has side effects when it refuses a block size.
+   */
   readonly blockSize: number;
   readonly offset: bigint;
   readonly sizeLimit: bigint;
   readonly flags: number;
-  /** For people (`losetup`); the kernel keeps 63 bytes of it. */
+  /** The name of the file for people (`losetup`). The kernel keeps 63 bytes of it. */
   readonly fileName: string;
 }
 
-/** `LOOP_CTL_GET_FREE`: the lowest unbound number, made if there is none. It is not reserved. */
+/**
+ * Returns the lowest number of an unbound loop device, which the kernel makes if there is none
+ * (`LOOP_CTL_GET_FREE`). The device is not reserved. Throws as `blockingCall` does.
+ */
 export function getFreeLoop(control: OwnedFd, options: IoctlOptions = {}): Promise<number> {
   return ioctl(control.fd, LOOP_CTL_GET_FREE, 0, control.name, options);
 }
 
-/** `LOOP_CTL_ADD` with a negative number: makes a new loop device and returns its number. */
+/** Makes a new loop device and returns its number (`LOOP_CTL_ADD` with a negative number). */
 export function addLoop(control: OwnedFd, options: IoctlOptions = {}): Promise<number> {
   return ioctl(control.fd, LOOP_CTL_ADD, -1, control.name, options);
 }
 
-/** `LOOP_CTL_REMOVE`: takes a loop device away. Throws `EBUSY` for one that is bound or open. */
+/**
+ * Removes a loop device (`LOOP_CTL_REMOVE`). Throws `SystemError` with the code `EBUSY` for a
+ * device that is bound or open.
+ */
 export async function removeLoop(
   control: OwnedFd,
   number: number,
@@ -79,7 +88,10 @@ export async function removeLoop(
   await ioctl(control.fd, LOOP_CTL_REMOVE, number, control.name, { signal });
 }
 
-/** `LOOP_CONFIGURE` (Linux 5.8 and later): backing file, window, block size and flags at once. */
+/**
+ * Binds a loop device and sets its window, block size and flags in one call (`LOOP_CONFIGURE`,
+ * Linux 5.8 and later).
+ */
 export async function configureLoop(
   loop: OwnedFd,
   config: LoopConfig,
@@ -91,7 +103,7 @@ export async function configureLoop(
   });
 }
 
-/** The bytes of `struct loop_config`. */
+/** Encodes `struct loop_config`. */
 export function encodeLoopConfig(config: LoopConfig): Buffer {
   const buffer = Buffer.alloc(CONFIG_SIZE);
   buffer.writeUInt32LE(config.backingFd, CONFIG.fd);
@@ -100,20 +112,22 @@ export function encodeLoopConfig(config: LoopConfig): Buffer {
   info.writeBigUInt64LE(config.offset, INFO.offset);
   info.writeBigUInt64LE(config.sizeLimit, INFO.sizelimit);
   info.writeUInt32LE(config.flags, INFO.flags);
-  // write() never splits a UTF-8 character, so what is cut off is cut off cleanly.
+  // write() never splits a UTF-8 character, so a name that is too long is cut between two
+  // characters.
   info.subarray(INFO.fileName, INFO.fileName + FILE_NAME_SIZE - 1).write(config.fileName, 'utf8');
   return buffer;
 }
 
 /**
- * Status of a bound loop device; throws `ENXIO` for one that is not bound. The kernel asks the backing
- * file for its attributes (loop_get_status, vfs_getattr), so that it waits for a file server.
+ * Reads the status of a bound loop device. The kernel asks the backing file for its attributes, so
+ * this call may wait for a file server (loop_get_status, vfs_getattr). Throws `SystemError` with
+ * the code `ENXIO` for a device that is not bound.
  */
 export async function getLoopStatus(loop: OwnedFd, signal?: AbortSignal): Promise<LoopStatus> {
   return decodeLoopStatus(await readInfo(loop, signal));
 }
 
-/** Reads the bytes of `struct loop_info64`. */
+/** Decodes `struct loop_info64`. */
 export function decodeLoopStatus(info: Buffer): LoopStatus {
   return {
     device: info.readBigUInt64LE(INFO.device),
@@ -126,7 +140,7 @@ export function decodeLoopStatus(info: Buffer): LoopStatus {
   };
 }
 
-/** Turns automatic clearing on last close on or off; everything else stays. */
+/** Switches automatic clearing on the last close on or off. Everything else stays as it is. */
 export async function setAutoclear(
   loop: OwnedFd,
   on: boolean,
@@ -138,12 +152,15 @@ export async function setAutoclear(
   await ioctl(loop.fd, LOOP_SET_STATUS64, info, loop.name, { signal });
 }
 
-/** Unbinds the device; while others have it open, the kernel does so when the last one closes it. */
+/**
+ * Unbinds a loop device. If other processes have the device open, the kernel unbinds it with the
+ * last close.
+ */
 export async function clearLoop(loop: OwnedFd, signal?: AbortSignal): Promise<void> {
   await ioctl(loop.fd, LOOP_CLR_FD, 0, loop.name, { signal });
 }
 
-/** Makes the device as large as its file is by now, within its window. */
+/** Makes a loop device as large as its file is now, within its window. */
 export async function updateLoopSize(loop: OwnedFd, signal?: AbortSignal): Promise<void> {
   await ioctl(loop.fd, LOOP_SET_CAPACITY, 0, loop.name, { signal });
 }

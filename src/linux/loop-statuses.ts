@@ -2,17 +2,18 @@ import { blockingCall } from './blocking.js';
 import { SystemError } from './errno.js';
 import { decodeLoopStatus, type LoopStatus } from './loop-ioctl.js';
 
-/** What a loop device has answered. */
+/** The answer of a loop device. */
 export interface LoopAnswer {
-  /** Number of the device node that was opened, as stat(2) has it; 0 where none was. */
+  /** Device number of the opened node, as in stat(2); 0 if no node was opened. */
   readonly rdev: bigint;
   readonly result: LoopStatus | SystemError;
 }
 
+/** The signal that gives the call up, and the function that is called then. */
 export interface LoopStatusesOptions {
-  /** Gives it up. */
+  /** Gives the call up. */
   readonly signal?: AbortSignal | undefined;
-  /** Told then; the promise resolves when the call has come back all the same. */
+  /** Told when the call is given up. The promise resolves when the call has come back. */
   readonly gaveUp?: ((cameBack: Promise<void>) => void) | undefined;
 }
 
@@ -22,9 +23,9 @@ const RECORD = { number: 0, error: 4, step: 8, device: 16, info: 24 };
 const STEPS = ['open', 'fstat', 'LOOP_GET_STATUS64'];
 
 /**
- * Opens loop devices and asks each for its status, one after another, in one trip to another thread. Of
- * one that does not answer, nor do the others. `numbers` are those of /dev/loopN. Throws as
- * `blockingCall` does.
+ * Opens loop devices and reads the status of each, one after another, in one call on another
+ * thread. If one device does not answer, the call does not return, and no other device has an
+ * answer either. `numbers` are the numbers of /dev/loopN. Throws as `blockingCall` does.
  */
 export async function readLoopStatuses(
   numbers: readonly number[],

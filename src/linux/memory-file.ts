@@ -2,15 +2,19 @@ import { ERRNO } from '../util/errno.js';
 import { loadAddon } from './addon.js';
 import { SystemError } from './errno.js';
 
-// sysfs and procfs are memory: what is read of them is read at once. Through Node's thread pool each of
-// the calls of a read costs many times its own time, and Node's synchronous functions make six of them.
+// sysfs and procfs are memory, so these functions read at once. Through Node's thread pool, each
+// call of a read would cost many times its own time, and Node's synchronous functions make six
+// calls.
 
-/** Of something that is not there, or is just going away; negative, as the addon answers. */
+/**
+ * The errors for a file that does not exist or is just vanishing; negative, as the addon returns
+ * them.
+ */
 const ABSENT: readonly number[] = [-ERRNO.ENOENT, -ERRNO.ENXIO, -ERRNO.ENODEV, -ERRNO.ENOTDIR];
 
 /**
- * The text of a file in sysfs or procfs; `undefined` where there is none, or not any more. Throws
- * `SystemError` where it cannot be read.
+ * Returns the text of a file in sysfs or procfs. Returns `undefined` if the file does not exist
+ * (any more). Throws `SystemError` if the file cannot be read.
  */
 export function readMemoryFile(path: string): string | undefined {
   const text = loadAddon().readMemoryFile(path);
@@ -19,7 +23,10 @@ export function readMemoryFile(path: string): string | undefined {
   throw SystemError.fromErrno('read', path, -text);
 }
 
-/** What a symbolic link in sysfs or procfs says; `undefined` where there is none. Throws `SystemError`. */
+/**
+ * Returns the target of a symbolic link in sysfs or procfs. Returns `undefined` if there is no such
+ * link. Throws `SystemError`.
+ */
 export function readMemoryLink(path: string): string | undefined {
   const target = loadAddon().readMemoryLink(path);
   if (typeof target === 'string') return target;
@@ -27,7 +34,7 @@ export function readMemoryLink(path: string): string | undefined {
   throw SystemError.fromErrno('readlink', path, -target);
 }
 
-/** Whether there is such a file in sysfs or procfs; links are followed. */
+/** Tells whether a file exists in sysfs or procfs. Links are followed. */
 export function isInMemory(path: string): boolean {
   return loadAddon().memoryFileError(path) === 0;
 }

@@ -6,15 +6,16 @@ import { placeOfMount } from './place.js';
 /** Bytes of struct statfs. */
 const STATFS_SIZE = 120;
 
-/** File systems that are being asked, by their number. */
+/** The file systems that are being asked now, by the keys of their places. */
 const asked = new Map<string, Promise<boolean>>();
-/** Those that have not answered yet, although the time was up. */
+/** The file systems that have not answered yet, although the time was up. */
 const silent = new Set<string>();
 
 /**
- * Whether a mounted file system answers within some milliseconds: it is asked for its free space, which
- * a server has to tell. It answers at once for one that has not come back from an earlier call yet. An
- * error is an answer only if the server is there to give it.
+ * Tells whether a mounted file system answers within `patienceMs` milliseconds. This function asks
+ * for the free space, which a server has to tell. Returns `false` at once while an earlier call to
+ * the same file system has not come back. An error counts as an answer only if it comes from the
+ * server.
  */
 export async function doesMountAnswer(mount: Mount, patienceMs: number): Promise<boolean> {
   const { key } = placeOfMount(mount);
@@ -48,7 +49,7 @@ async function ask(mount: Mount, key: string, patienceMs: number): Promise<boole
   }
 }
 
-/** What is said of a server that is not there, or of calls that would wait for it (`EHUNG`). */
+/** The errors for a server that is not there, and for calls that would wait for it (`EHUNG`). */
 const NO_SERVER = [
   ...['EHUNG', 'EIO', 'ENOTCONN', 'ECONNABORTED', 'ECONNREFUSED', 'ECONNRESET', 'EHOSTDOWN'],
   ...['EHOSTUNREACH', 'ENETDOWN', 'ENETUNREACH', 'ESTALE', 'ETIMEDOUT', 'EREMOTEIO', 'ESHUTDOWN'],

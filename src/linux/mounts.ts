@@ -5,43 +5,49 @@ import { readMemoryFile } from './memory-file.js';
 
 /** A mount in this process' namespace. */
 export interface Mount {
-  /** Of this mount, as `mnt_id` in /proc/self/fdinfo has it. */
+  /** The id of the mount, as `mnt_id` in /proc/self/fdinfo. */
   readonly id: number;
-  /** Of the file system: anonymous (major 0) for those that keep no single device, as btrfs does. */
+  /**
+   * Device number of the file system. It is anonymous (major 0) if the file system has no single
+   * device, as with btrfs.
+   */
   readonly devnum: Devnum;
   readonly directory: string;
-  /** Which directory of the file system is seen there. */
+  /** The directory of the file system that the mount shows. */
   readonly root: string;
-  /** What was mounted, as whoever did it called it. */
+  /** The mounted source, in the spelling of the mount call. */
   readonly source: string;
   /** The kind of file system: `ext4`, `nfs4`. */
   readonly type: string;
   /**
-   * Whether the file system as such takes no writes. A mount of it alone being read-only says
-   * nothing: another mount of the same file system may write.
+   * Whether the file system itself takes no writes. A read-only mount alone says nothing, because
+   * another mount of the same file system may write.
    */
   readonly readOnly: boolean;
-  /** Device nodes in it are of no effect by this mount. */
+  /** Whether device nodes have no effect in this mount (`nodev`). */
   readonly noDevices: boolean;
-  /** The options of the file system, as they stand in the table. */
+  /** The options of the file system, as they are in the table. */
   readonly options: string;
 }
 
-/** The mounts of this namespace (proc(5), /proc/self/mountinfo). Throws `SystemError`. */
+/** Returns the mounts of this namespace (proc(5), /proc/self/mountinfo). Throws `SystemError`. */
 export async function readMounts(): Promise<readonly Mount[]> {
   return readMountTable();
 }
 
 let parsed: { readonly text: string; readonly mounts: Mount[] } = { text: '', mounts: [] };
 
-/** The same, at once: the table is memory. It is parsed again only if it has changed. */
+/**
+ * Returns the mounts of this namespace at once, because the table is memory. The table is parsed
+ * again only if it has changed. Throws `SystemError`.
+ */
 export function readMountTable(): readonly Mount[] {
   const text = readTable('/proc/self/mountinfo');
   if (text !== parsed.text) parsed = { text, mounts: parseMountinfo(text) };
   return parsed.mounts;
 }
 
-/** Reads the text of mountinfo; lines that are none are left out. */
+/** Reads the text of mountinfo. Lines that are not mounts are left out. */
 export function parseMountinfo(text: string): Mount[] {
   return text.split('\n').flatMap((line) => {
     const [front = '', back = ''] = line.split(' - ');
@@ -68,12 +74,15 @@ export function parseMountinfo(text: string): Mount[] {
   });
 }
 
-/** Paths of what this domain swaps to: block devices and files (/proc/swaps). Throws `SystemError`. */
+/**
+ * Returns the paths of the block devices and files that this domain swaps to (/proc/swaps). Throws
+ * `SystemError`.
+ */
 export async function readSwaps(): Promise<string[]> {
   return parseSwaps(readTable('/proc/swaps'));
 }
 
-/** Reads the text of /proc/swaps: a head, then a line for each. */
+/** Reads the text of /proc/swaps: a head line, and then a line for each swap space. */
 export function parseSwaps(text: string): string[] {
   return text
     .split('\n')
@@ -82,14 +91,19 @@ export function parseSwaps(text: string): string[] {
     .filter((path) => path.startsWith('/'));
 }
 
-/** At once: it is memory, and a trip through the thread pool for each of its calls would cost more. */
+/**
+ * Reads a table at once. The table is memory, and a trip through the thread pool for each call
+ * would cost more.
+ */
 function readTable(path: string): string {
   const text = readMemoryFile(path);
   if (text === undefined) throw SystemError.fromErrno('read', path, ERRNO.ENOENT);
   return text;
 }
 
-/** The kernel writes blanks and the like as three octal digits (seq_path, mangle). */
+/**
+ * Undoes the kernel's escapes: blanks and similar bytes as three octal digits (seq_path, mangle).
+ */
 export function unescapeOctal(text: string): string {
   if (!text.includes('\\')) return text;
   const bytes = Buffer.from(text, 'utf8').toString('latin1');

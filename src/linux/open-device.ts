@@ -7,11 +7,12 @@ const [MODE, INODE, RDEV_MAJOR, RDEV_MINOR, DEV_MAJOR, DEV_MINOR] = [28, 32, 128
 const [S_IFMT, S_IFBLK] = [0o170000, 0o060000];
 
 /**
- * The number of the block device that a descriptor of some process refers to; `undefined` for anything
- * else. The link is not read: a device may be open under any name. Nothing is opened, and no file server
- * is asked, so that a descriptor on one that is gone does not block.
+ * Returns the number of the block device that a descriptor of some process refers to, `undefined`
+ * for any other file. The text of the link is not used, because a device may be open under any
+ * name. Nothing is opened and no file server is asked, so that a descriptor on a dead server does
+ * not block.
  *
- * @param link below /proc/<pid>/fd.
+ * @param link a link below /proc/<pid>/fd.
  */
 export function readOpenDevice(link: string): Devnum | undefined {
   if (!statxFromMemory(link, BUFFER)) return undefined;
@@ -19,7 +20,10 @@ export function readOpenDevice(link: string): Devnum | undefined {
   return { major: BUFFER.readUInt32LE(RDEV_MAJOR), minor: BUFFER.readUInt32LE(RDEV_MINOR) };
 }
 
-/** Whether a descriptor of some process refers to the file of this number; asks nobody either. */
+/**
+ * Tells whether a descriptor of some process refers to the file with this device and inode number.
+ * Asks no file server either.
+ */
 export function isOpenFile(link: string, device: Devnum, inode: bigint): boolean {
   if (!statxFromMemory(link, BUFFER) || BUFFER.readBigUInt64LE(INODE) !== inode) return false;
   const found = { major: BUFFER.readUInt32LE(DEV_MAJOR), minor: BUFFER.readUInt32LE(DEV_MINOR) };

@@ -9,24 +9,28 @@ import { readMountTable } from './mounts.js';
 import { type Place, placeOfFd, placeOfMount } from './place.js';
 
 const { O_NOFOLLOW } = constants;
-/** Not named by Node: asm-generic/fcntl.h, the same on every platform of Xen's. */
+/** Constants that Node does not export: asm-generic/fcntl.h, the same on every platform of Xen. */
 export const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
 export const AT_FDCWD = -100;
-/** What the kernel follows at the most (linux/namei.h, MAXSYMLINKS). */
+/** The kernel follows at most this many links (linux/namei.h, MAXSYMLINKS). */
 const MOST_LINKS = 40;
 
+/** A request to open a path. */
 export interface OpenRequest {
-  /** What is opened, for messages. */
+  /** The file or device to open, for messages. */
   readonly object: string;
-  /** `false`: a path that leads through a symbolic link is refused, with `ELOOP`. */
+  /** `false` if a path through a symbolic link is refused with `ELOOP`. */
   readonly symlinks?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Told when a call was given up; the promise resolves when it has come back all the same. */
+  /** Told when a call was given up. The promise resolves when the call has come back. */
   readonly gaveUp?: ((cameBack: Promise<void>) => void) | undefined;
 }
 
-/** Follows a path and returns an O_PATH descriptor; `onStep` is told what the next step may wait for. */
+/**
+ * Follows a path step by step and returns an O_PATH descriptor. `onStep` gets the place that the
+ * next step may wait for. Throws as `blockingCall` does.
+ */
 export async function walk(
   path: string,
   flags: number,
@@ -67,7 +71,7 @@ export async function walk(
   }
 }
 
-/** Opens one name in a directory, without following it. */
+/** Opens one name in a directory, without following a link. */
 function step(
   directory: number,
   name: string,
@@ -87,7 +91,7 @@ function step(
   });
 }
 
-/** As `readLink`; the descriptor is closed where that throws. */
+/** Does the same as `readLink`, and closes the descriptor if `readLink` throws. */
 async function readLinkOrClose(
   node: number,
   place: Place | undefined,
@@ -101,7 +105,7 @@ async function readLinkOrClose(
   }
 }
 
-/** What a symbolic link says; `undefined` for what is none. */
+/** Returns the target of a symbolic link, `undefined` for any other file. */
 async function readLink(
   node: number,
   place: Place | undefined,
@@ -120,13 +124,13 @@ async function readLink(
     });
     return decodePath(text.subarray(0, length));
   } catch (error) {
-    // fs/stat.c, do_readlinkat: an empty name and no link.
+    // fs/stat.c, do_readlinkat: these are the errors for an empty name and a file that is no link.
     if (isSystemError(error, 'ENOENT', 'EINVAL')) return undefined;
     throw error;
   }
 }
 
-/** A path for a system call; one that is not UTF-8 goes as bytes. */
+/** Returns a path as an argument of a system call. A path that is not UTF-8 becomes bytes. */
 export function pathArgument(path: string): SyscallArgument {
   const isText = !/[\udc80-\udcff]/u.test(path);
   return isText ? path : Buffer.concat([encodePath(path), Buffer.alloc(1)]);
@@ -136,11 +140,14 @@ function split(path: string): string[] {
   return path.split('/').filter((name) => name !== '' && name !== '.');
 }
 
-/** What a lookup in a directory may wait for: its file system, or the one that is mounted there. */
+/**
+ * Returns the place that a look-up in a directory may wait for: the directory's file system, or the
+ * file system that is mounted at the name.
+ */
 function placeBelow(directory: number, name: string): Place | undefined {
   const place = placeOfFd(directory);
   const path = join(readlinkSync(`/proc/self/fd/${directory}`), name);
-  // The last of several that were mounted on top of each other.
+  // Of several mounts on top of each other, the last one counts.
   const mount = readMountTable().findLast((one) => one.directory === path);
   return mount === undefined ? place : placeOfMount(mount);
 }

@@ -8,20 +8,21 @@ import { AT_FDCWD, O_CLOEXEC, O_PATH, type OpenRequest, pathArgument, walk } fro
 import { placeOfFd } from './place.js';
 
 const { O_NOFOLLOW } = constants;
-// linux/openat2.h: struct open_how is three 64-bit numbers, flags, mode and resolve.
+// linux/openat2.h: struct open_how has three 64-bit numbers: flags, mode and resolve.
 const OPEN_HOW_SIZE = 24;
 const RESOLVE_NO_SYMLINKS = 4n;
 
 /**
- * Opens a path, close-on-exec, and returns the descriptor. While too many calls hang somewhere, the path
- * is followed step by step, so that a file system that does not answer is not even touched, and one that
- * does is not taken for it. Throws as `blockingCall` does.
+ * Opens a path, close-on-exec, and returns the descriptor. While too many calls hang somewhere,
+ * this function follows the path step by step. Thus a file system that does not answer is not even
+ * touched, and a file system that does answer is not mistaken for it. Throws as `blockingCall`
+ * does.
  */
 export async function openPath(path: string, flags: number, request: OpenRequest): Promise<number> {
   if (path.includes('\0')) throw SystemError.fromErrno('open', request.object, ERRNO.EINVAL);
   if (!isAnyPlaceClosed()) return await openDirectly(path, flags, request);
   const node = await walk(path, flags, request);
-  // Of a symbolic link that is not followed there is nothing more to be opened.
+  // A symbolic link that is not followed has nothing more to open.
   if ((flags & O_NOFOLLOW) !== 0 && (flags & O_PATH) !== 0) return node;
   try {
     return await openDescriptorAgain(node, flags, request);
@@ -30,7 +31,10 @@ export async function openPath(path: string, flags: number, request: OpenRequest
   }
 }
 
-/** Opens what a descriptor refers to once more; no path is followed. */
+/**
+ * Opens the file of a descriptor once more, without following a path. Returns the new descriptor.
+ * Throws as `blockingCall` does.
+ */
 export function openDescriptorAgain(
   fd: number,
   flags: number,
@@ -55,7 +59,7 @@ function openDirectly(path: string, flags: number, request: OpenRequest) {
     uses: [],
     object,
     signal,
-    // A symbolic link on the way may lead anywhere.
+    // The place is unknown, because a symbolic link on the way may lead anywhere.
     place: () => undefined,
     locate: () => locate(path, flags),
     late: (opened) => void closeDescriptor(opened, object),

@@ -2,8 +2,9 @@ import type { Socket } from 'node:net';
 import { peerUid } from './socket.js';
 
 /**
- * The user at the other end of a Unix socket, by SO_PEERCRED: the one who connected, whatever the
- * process has become since. `undefined` where the kernel does not tell.
+ * Returns the user id at the other end of a Unix socket (SO_PEERCRED). It is the user who
+ * connected, even if the process has changed its user since. Returns `undefined` if the kernel does
+ * not tell.
  */
 export function readPeerUid(socket: Socket): number | undefined {
   // Node has no public way to a socket's descriptor.

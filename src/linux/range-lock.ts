@@ -6,13 +6,15 @@ import type { OwnedFd } from './fd.js';
 const F_OFD_GETLK = { name: 'F_OFD_GETLK', number: 36 };
 const F_OFD_SETLK = { name: 'F_OFD_SETLK', number: 37 };
 const [F_RDLCK, F_WRLCK, F_UNLCK, SEEK_SET] = [0, 1, 2, 0];
-// struct flock: short type, short whence, off_t start, off_t len, pid_t pid (0 for this kind of lock).
+// struct flock: short type, short whence, off_t start, off_t len, pid_t pid. For this kind of lock
+// pid is 0.
 const FLOCK_SIZE = 32;
 
 /**
- * Tries to lock one byte of a file, which need not be that long; `false` where somebody else has it.
- * The lock belongs to the open file description (fcntl(2), since Linux 3.15): it ends with the last
- * close of it, at the latest with the process, and excludes other descriptions of the same process.
+ * Tries to lock one byte of a file, which may lie beyond the end of the file. Returns `false` if
+ * another user has a conflicting lock. The lock belongs to the open file description (fcntl(2),
+ * Linux 3.15 and later). It ends with the last close of this description, at the latest with the
+ * process, and excludes other descriptions of the same process too. Throws `SystemError`.
  */
 export function tryLockByte(file: OwnedFd, position: bigint, exclusive: boolean): boolean {
   const flock = makeFlock(exclusive ? F_WRLCK : F_RDLCK, position, 1n);
@@ -20,7 +22,7 @@ export function tryLockByte(file: OwnedFd, position: bigint, exclusive: boolean)
     fcntlSync(file.fd, F_OFD_SETLK, flock, file.name);
     return true;
   } catch (error) {
-    // fcntl(2): either of them.
+    // fcntl(2): a conflicting lock is reported with either code.
     if (isSystemError(error, 'EAGAIN', 'EACCES')) return false;
     throw error;
   }

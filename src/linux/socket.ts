@@ -5,7 +5,10 @@ type Koffi = typeof import('koffi');
 
 let loaded: ReturnType<typeof load> | undefined;
 
-/** Loaded with the first call: finding and starting koffi takes a fifth of the time that Node takes. */
+/**
+ * koffi is loaded with the first call, because finding and starting it takes a fifth of Node's own
+ * start time.
+ */
 function libc(): ReturnType<typeof load> {
   loaded ??= load();
   return loaded;
@@ -31,7 +34,9 @@ function load() {
   };
 }
 
-/** Uid of a Unix socket's peer (`SO_PEERCRED`); `undefined` where there is none. */
+/**
+ * Returns the user id of a Unix socket's peer (`SO_PEERCRED`), `undefined` if the socket has none.
+ */
 export function peerUid(fd: number): number | undefined {
   // struct ucred: pid, uid, gid.
   const credentials = Buffer.alloc(12);
@@ -42,7 +47,10 @@ export function peerUid(fd: number): number | undefined {
   return failed ? undefined : credentials.readUInt32LE(4);
 }
 
-/** An integer option of a socket, at level `SOL_SOCKET`; `undefined` for what is no socket. */
+/**
+ * Returns an integer option of a socket at level `SOL_SOCKET`, `undefined` for a file that is no
+ * socket.
+ */
 export function socketOption(fd: number, option: number): number | undefined {
   const value = Buffer.alloc(4);
   const length = Buffer.alloc(4);
@@ -53,21 +61,24 @@ export function socketOption(fd: number, option: number): number | undefined {
     : undefined;
 }
 
-/** An unbound Unix datagram socket that no child inherits; `undefined` if there is none to be had. */
+/** Opens an unbound Unix datagram socket that no child inherits. Returns `undefined` on failure. */
 export function unixDatagramSocket(): number | undefined {
   const [AF_UNIX, SOCK_DGRAM, SOCK_CLOEXEC] = [1, 2, 0o2000000];
   const fd: number = libc().socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   return fd >= 0 ? fd : undefined;
 }
 
-/** libc().sendto(2) without waiting; `address` is a struct sockaddr. Returns whether it all went out. */
+/**
+ * Sends a datagram without waiting (sendto(2)). `address` is a struct sockaddr. Returns whether all
+ * bytes were sent.
+ */
 export function sendDatagramFrom(fd: number, bytes: Buffer, address: Buffer): boolean {
   const [MSG_DONTWAIT, MSG_NOSIGNAL] = [0x40, 0x4000];
   const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
   return libc().sendto(fd, bytes, bytes.length, flags, address, address.length) === bytes.length;
 }
 
-/** An unbound netlink socket (netlink(7)) that no child inherits. Throws `SystemError`. */
+/** Opens an unbound netlink socket (netlink(7)) that no child inherits. Throws `SystemError`. */
 export function netlinkSocket(protocol: number): number {
   const [AF_NETLINK, SOCK_DGRAM, SOCK_CLOEXEC, SOCK_NONBLOCK] = [16, 2, 0o2000000, 0o4000];
   const fd: number = libc().socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
@@ -75,13 +86,15 @@ export function netlinkSocket(protocol: number): number {
   return fd;
 }
 
-/** libc().bind(2); `address` is a struct sockaddr. Throws `SystemError`. */
+/** Binds a socket (bind(2)). `address` is a struct sockaddr. Throws `SystemError`. */
 export function bindSocket(fd: number, address: Buffer, object: string): void {
   if (libc().bind(fd, address, address.length) === 0) return;
   throw SystemError.fromErrno('bind', object, libc().errno());
 }
 
-/** Sets an integer option of a socket, at level `SOL_SOCKET`. Returns whether that was permitted. */
+/**
+ * Sets an integer option of a socket at level `SOL_SOCKET`. Returns whether the kernel accepted it.
+ */
 export function setSocketOption(fd: number, option: number, value: number): boolean {
   const bytes = Buffer.alloc(4);
   bytes.writeInt32LE(value);
@@ -92,9 +105,9 @@ export function setSocketOption(fd: number, option: number, value: number): bool
 const ADDRESS_LENGTH = Buffer.alloc(4);
 
 /**
- * libc().recvfrom(2) without waiting. Fills `address`, a struct sockaddr, with the sender's. Returns how many
- * bytes the datagram has, which may be more than `bytes` has room for; `undefined` if there is none.
- * Throws `SystemError`.
+ * Receives a datagram without waiting (recvfrom(2)). Fills `address`, a struct sockaddr, with the
+ * sender's address. Returns the length of the datagram in bytes, which may be larger than `bytes`,
+ * or `undefined` if there is no datagram. Throws `SystemError`.
  */
 export function receiveDatagram(
   fd: number,

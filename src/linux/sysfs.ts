@@ -8,22 +8,25 @@ import { readMemoryFile, readMemoryLink } from './memory-file.js';
 
 /** A block device as sysfs shows it. */
 export interface SysfsBlock {
-  /** Directory in /sys/devices. */
+  /** The directory of the device in /sys/devices. */
   readonly directory: string;
   /** Partition number; `undefined` for a whole disk. */
   readonly partition: number | undefined;
-  /** Directory of the whole disk; its own for a whole disk. */
+  /** The directory of the whole disk; a whole disk's own directory. */
   readonly diskDirectory: string;
 }
 
-/** Finds a block device by number. Throws `ENOENT` where the kernel has none. */
+/**
+ * Finds a block device by number. Throws `SystemError` with the code `ENOENT` if the kernel has no
+ * such device.
+ */
 export function findBlock(devnum: Devnum): SysfsBlock {
   const block = lookUpBlock(devnum);
   if (block !== undefined) return block;
   throw SystemError.fromErrno('open', blockLink(devnum), ERRNO.ENOENT);
 }
 
-/** The same; `undefined` where the kernel has none. */
+/** Finds a block device by number. Returns `undefined` if the kernel has no such device. */
 export function lookUpBlock(devnum: Devnum): SysfsBlock | undefined {
   const target = readMemoryLink(blockLink(devnum));
   if (target === undefined) return undefined;
@@ -40,7 +43,10 @@ function blockLink(devnum: Devnum): string {
   return `/sys/dev/block/${formatDevnum(devnum)}`;
 }
 
-/** An attribute's text without the newline; `undefined` where there is no such attribute (any more). */
+/**
+ * Returns the text of an attribute without the newline, `undefined` if there is no such attribute
+ * (any more) or it cannot be read. Throws `SystemError` for want of descriptors or memory only.
+ */
 export function readAttribute(directory: string, name: string): string | undefined {
   try {
     return readMemoryFile(`${directory}/${name}`)?.trimEnd();
@@ -51,8 +57,9 @@ export function readAttribute(directory: string, name: string): string | undefin
 }
 
 /**
- * The path of a loop device's file, as `decodePath` makes it; `undefined` where it has none. It may end in
- * ` (deleted)`. What stands before the newline is the kernel's: a path may end in blanks, too.
+ * Returns the path of a loop device's file as `decodePath` makes it, `undefined` if there is no
+ * file. The path may end in ` (deleted)`. Only the newline at the end is removed, because a path
+ * may end in blanks. Throws `SystemError` for want of descriptors or memory only.
  */
 export function readBackingPath(directory: string): string | undefined {
   try {
@@ -63,20 +70,20 @@ export function readBackingPath(directory: string): string | undefined {
   }
 }
 
-/** The device number of a sysfs block directory, if it is one. */
+/** Returns the device number of a sysfs block directory, `undefined` for any other directory. */
 export function readDevnum(directory: string): Devnum | undefined {
   const text = readAttribute(directory, 'dev');
   return text === undefined ? undefined : parseDevnum(text);
 }
 
-/** Directories of all whole disks. */
+/** Lists the directories of all whole disks. */
 export function listDisks(): string[] {
   return readdirSync('/sys/block').map((name) => join('/sys/block', name));
 }
 
-/** Directories of a disk's partitions. */
+/** Lists the directories of a disk's partitions. */
 export function listPartitions(diskDirectory: string): string[] {
-  // A partition's directory bears the disk's name and a number.
+  // The name of a partition's directory is the disk's name with a number.
   const disk = basename(diskDirectory);
   return listEntries(diskDirectory)
     .filter((entry) => entry.isDirectory() && entry.name.startsWith(disk))
@@ -92,14 +99,20 @@ function listEntries(directory: string): Dirent[] {
   }
 }
 
-/** The kernel's own name of the device node, `/dev/…` (`DEVNAME` of its uevent). */
+/**
+ * Returns the path of the device node by the kernel's own name, `/dev/…` (`DEVNAME` of the uevent).
+ * Returns `undefined` if there is none.
+ */
 export function readDevname(directory: string): string | undefined {
   const uevent = readAttribute(directory, 'uevent');
   const name = /^DEVNAME=(.+)$/m.exec(uevent ?? '')?.[1];
   return name === undefined ? undefined : `/dev/${name}`;
 }
 
-/** Asks the kernel for a `change` uevent. Best effort: it only makes udev look again. */
+/**
+ * Asks the kernel for a `change` uevent. Errors are ignored, because the event only makes udev look
+ * at the device again.
+ */
 export function requestChangeUevent(directory: string): void {
   try {
     writeFileSync(join(directory, 'uevent'), 'change');

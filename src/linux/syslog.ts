@@ -1,19 +1,20 @@
 import { sendDatagram } from './datagram.js';
 
-/** The socket of syslog(3); where systemd runs it leads to the journal. */
+/** The socket of syslog(3). With systemd, it leads to the journal. */
 const SOCKET = '/dev/log';
 const LOG_DAEMON = 3 << 3;
 const MONTHS = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
 
 /**
- * Hands one line to the syslog daemon, facility daemon, with a priority of syslog.h (`LOG_ERR` is 3).
- * Unlike syslog(3) it never waits: without a daemon, or with one that does not read, the line is dropped.
+ * Hands one line to the syslog daemon with the facility daemon and a priority of syslog.h
+ * (`LOG_ERR` is 3). Unlike syslog(3), this function never waits. The line is dropped if there is no
+ * daemon, or if the daemon does not read.
  */
 export function syslog(priority: number, text: string): void {
   sendDatagram(SOCKET, Buffer.from(syslogLine(priority, text, new Date())));
 }
 
-/** A line as syslog(3) sends it: priority, local time, name and process. */
+/** Formats a line as syslog(3) sends it: priority, local time, name and process id. */
 export function syslogLine(priority: number, text: string, time: Date): string {
   const two = (number: number): string => String(number).padStart(2, '0');
   const date = `${MONTHS[time.getMonth()]} ${String(time.getDate()).padStart(2)}`;

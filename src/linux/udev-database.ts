@@ -1,15 +1,21 @@
 import { type Devnum, formatDevnum } from './devnum.js';
 import { readMemoryFile } from './memory-file.js';
 
-/** What udev has recorded of a block device when it last ran its rules for it (sd-device.c, v252). */
+/**
+ * udev's record of a block device from the last run of its rules for the device (sd-device.c,
+ * v252).
+ */
 export interface UdevEntry {
-  /** Links that lead to it, without `/dev/`. */
+  /** The links to the device, without `/dev/`. */
   readonly links: readonly string[];
-  /** The name that a mapper device had then. */
+  /** The name that a mapper device had at that time. */
   readonly mapperName: string | undefined;
 }
 
-/** Reads udev's entry of a block device, from memory; `undefined` where there is none, or no udev. */
+/**
+ * Reads udev's entry of a block device from memory. Returns `undefined` if there is no entry or no
+ * udev.
+ */
 export function readUdevEntry(devnum: Devnum): UdevEntry | undefined {
   try {
     const text = readMemoryFile(`/run/udev/data/b${formatDevnum(devnum)}`);

@@ -5,22 +5,22 @@ import { isSystemError, SystemError } from './errno.js';
 import { O_RDONLY, OwnedFd } from './fd.js';
 import { bindSocket, netlinkSocket, receiveDatagram, setSocketOption } from './socket.js';
 
-/** Something that has happened to a block device, as the kernel announces it to udev. */
+/** An event of a block device, as the kernel announces it to udev. */
 export interface Uevent {
   /** `add`, `remove`, `change` and others (lib/kobject_uevent.c, kobject_actions). */
   readonly action: string;
-  /** Below /sys: `/devices/virtual/block/loop3`, or `/devices/…/block/sda/sda1`. */
+  /** The path below /sys: `/devices/virtual/block/loop3`, or `/devices/…/block/sda/sda1`. */
   readonly devpath: string;
   readonly devnum: Devnum;
   readonly isPartition: boolean;
 }
 
-/** Where the events of block devices come from. */
+/** A source of block device events. */
 export interface UeventSource {
   /**
-   * The events since the last call, or `overrun` where some were lost. The kernel queues an event
-   * before the system call returns that is the reason for it, so that all that was done before this
-   * call is among them.
+   * Returns the events since the last call, or `overrun` if events were lost. The kernel queues an
+   * event before the system call that causes it returns. So the result has the events of everything
+   * that was done before this call.
    */
   drain(): readonly Uevent[] | 'overrun';
 }
@@ -29,7 +29,7 @@ export interface UeventSource {
 const NETLINK_KOBJECT_UEVENT = 15;
 const [AF_NETLINK, KERNEL_GROUP, ADDRESS_SIZE, SENDER] = [16, 1, 12, 4];
 const [SO_RCVBUF, SO_RCVBUFFORCE] = [8, 33];
-/** Enough for some thousand events that nobody has asked for yet. */
+/** Bytes: room for some thousand events until the next look. */
 const ROOM = 4 * 1024 * 1024;
 const NAME = "the kernel's events";
 
@@ -37,14 +37,14 @@ const NS_GET_USERNS = { name: 'NS_GET_USERNS', number: 0xb701 };
 /** Inode number of the first user namespace (include/linux/proc_ns.h, PROC_USER_INIT_INO). */
 const FIRST_USER_NAMESPACE = 0xeffffffdn;
 
-/** UEVENT_BUFFER_SIZE is 2048, and the header comes before that (include/linux/kobject.h). */
+/** A message has a header and up to UEVENT_BUFFER_SIZE = 2048 bytes (include/linux/kobject.h). */
 const BUFFER = Buffer.alloc(8192);
 const ADDRESS = Buffer.alloc(ADDRESS_SIZE);
 
 /**
- * A socket that hears what the kernel tells udev. Nothing waits for it: whoever needs to know what has
- * happened drains it. The descriptor is not owned, as the events are heard for as long as the process
- * lives.
+ * A socket that hears what the kernel tells udev. The event loop does not wait for the socket: code
+ * that needs the latest events drains it. Nothing closes the descriptor, because the events are
+ * needed as long as the process lives.
  */
 export class UeventSocket implements UeventSource {
   readonly #fd: number;
@@ -53,12 +53,15 @@ export class UeventSocket implements UeventSource {
     this.#fd = fd;
   }
 
-  /** `undefined` where the events cannot be heard, or not all of them. */
+  /**
+   * Opens the socket. Returns `undefined` if this process cannot hear all events of block devices.
+   */
   static open(): UeventSocket | undefined {
     if (!hearsEverything()) return undefined;
     try {
       const fd = netlinkSocket(NETLINK_KOBJECT_UEVENT);
-      // Without CAP_NET_ADMIN there is less room (socket(7), net.core.rmem_max): an overrun is told.
+      // Without CAP_NET_ADMIN there is less room (socket(7), net.core.rmem_max), and an overrun is
+      // reported.
       if (!setSocketOption(fd, SO_RCVBUFFORCE, ROOM)) setSocketOption(fd, SO_RCVBUF, ROOM);
       const address = Buffer.alloc(ADDRESS_SIZE);
       address.writeUInt16LE(AF_NETLINK, 0);
@@ -71,7 +74,7 @@ export class UeventSocket implements UeventSource {
     }
   }
 
-  /** Throws `SystemError`. */
+  /** Returns the events since the last call. Throws `SystemError`. */
   drain(): readonly Uevent[] | 'overrun' {
     const events: Uevent[] = [];
     let complete = true;
@@ -79,7 +82,8 @@ export class UeventSocket implements UeventSource {
       try {
         const length = receiveDatagram(this.#fd, BUFFER, ADDRESS, NAME);
         if (length === undefined) return complete ? events : 'overrun';
-        // udev sends to the same group what it makes of them, and other programs could.
+        // Messages from other senders than the kernel (port 0) are ignored: programs can send to
+        // the group too.
         if (ADDRESS.readUInt32LE(SENDER) !== 0) continue;
         if (length > BUFFER.length) complete = false;
         const event = parseUevent(BUFFER.toString('latin1', 0, length));
@@ -93,9 +97,9 @@ export class UeventSocket implements UeventSource {
 }
 
 /**
- * Reads a message of the kernel; `undefined` for what is not about a block device, and for what
- * somebody asked the kernel to say again (`udevadm trigger`; Documentation/ABI/testing/sysfs-uevent):
- * nothing has happened then. Pure.
+ * Reads a message of the kernel. Returns `undefined` if the message is not about a block device, or
+ * if the kernel only repeats an event on request, and nothing has happened (`udevadm trigger`;
+ * Documentation/ABI/testing/sysfs-uevent). Pure.
  */
 export function parseUevent(message: string): Uevent | undefined {
   if (!message.includes('\0SUBSYSTEM=block\0') || message.includes('\0SYNTH_UUID='))
@@ -120,8 +124,8 @@ export function parseUevent(message: string): Uevent | undefined {
 }
 
 /**
- * Whether this network namespace is told of block devices: those that belong to another user namespace
- * than the first one are not (lib/kobject_uevent.c, uevent_net_init).
+ * Tells whether this network namespace hears the events of block devices. A network namespace of
+ * another user namespace than the first one does not (lib/kobject_uevent.c, uevent_net_init).
  */
 function hearsEverything(): boolean {
   try {

@@ -1,6 +1,7 @@
 /**
- * Milliseconds on a clock that only goes forward. It is that of `performance.now()`, but for its start: the
- * module behind that takes a millisecond to load.
+ * Returns the milliseconds of a clock that only goes forward. It differs from the clock of
+ * `performance.now()` in its start only. The module behind `performance` would take a millisecond
+ * to load.
  */
 export function monotonicMs(): number {
   const [seconds, nanoseconds] = process.hrtime();

@@ -1,4 +1,7 @@
-/** `: did you mean "timeout"?` where a known word is near, an empty text where none is. */
+/**
+ * Returns a hint such as `: did you mean timeout?` if a known word is similar, and an empty text if
+ * none is.
+ */
 export function didYouMean(word: string, known: readonly string[]): string {
   const [nearest] = known
     .map((candidate) => ({ candidate, distance: distanceOf(word, candidate) }))
@@ -7,7 +10,10 @@ export function didYouMean(word: string, known: readonly string[]): string {
   return nearest === undefined ? '' : `: did you mean ${nearest.candidate}?`;
 }
 
-/** How many characters have to be inserted, removed, replaced, or exchanged with their neighbour. */
+/**
+ * Returns how many characters have to be inserted, removed, replaced, or exchanged with their
+ * neighbour.
+ */
 function distanceOf(from: string, to: string): number {
   let before: number[] = [];
   let above = Array.from({ length: to.length + 1 }, (_, column) => column);

@@ -1,7 +1,7 @@
 /**
- * Numbers of errors on Linux (include/uapi/asm-generic/errno.h, the same on all that Xen runs on), each by
- * the name that the manual pages use. Node has such a table too, but takes several milliseconds to load the
- * module that it is in, and leaves out what block drivers answer.
+ * The error numbers of Linux by their names in the manual pages (include/uapi/asm-generic/errno.h,
+ * the same on every platform of Xen). Node has such a table too, but its module takes several
+ * milliseconds to load, and the table lacks errors that block drivers answer with.
  */
 export const ERRNO = {
   EPERM: 1,
@@ -95,13 +95,16 @@ export const ERRNO = {
   EKEYREJECTED: 129,
 } as const;
 
+/** The name of an error in `ERRNO`. */
 export type ErrnoName = keyof typeof ERRNO;
 
 const NAMES: ReadonlyMap<number, string> = new Map(
   Object.entries(ERRNO).map(([name, number]) => [number, name]),
 );
 
-/** The name of a positive errno; `E<number>` for one that has none here. */
+/**
+ * Returns the name of a positive errno. Returns `E<number>` for a number that is not in the table.
+ */
 export function errnoName(errno: number): string {
   return NAMES.get(errno) ?? `E${errno}`;
 }

@@ -1,6 +1,6 @@
 /**
- * Runs `body` with a resource that its result is to own from then on. Should `body` throw, the
- * resource is released first: there is no moment at which nobody owns it.
+ * Runs `body` with a resource that the result of `body` owns afterwards. If `body` throws, the
+ * resource is released first. The resource has an owner at every moment.
  */
 export async function handOver<R extends AsyncDisposable, T>(
   resource: R,

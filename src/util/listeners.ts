@@ -3,8 +3,8 @@ import { setMaxListeners } from 'node:events';
 const allowed = new WeakSet<AbortSignal>();
 
 /**
- * Lets any number of listeners wait for a signal: one may stand for hundreds of requests and calls, each
- * of which takes its listener off again, and Node would take them for a leak.
+ * Allows any number of listeners on a signal. One signal may serve hundreds of requests and calls,
+ * each of which removes its listener again. Node would warn about a leak.
  */
 export function allowListeners(signal: AbortSignal): void {
   if (allowed.has(signal)) return;

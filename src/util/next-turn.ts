@@ -1,4 +1,4 @@
-/** Resolves in the next turn of the event loop, when everything else that is due has been seen to. */
+/** Resolves in the next turn of the event loop, after everything else that is due. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,13 +1,14 @@
 /**
- * A path is bytes to the kernel, and need not be UTF-8. In here it is a string all the same: a byte that
- * is part of no UTF-8 character stands as a lone surrogate, U+DC80 for 0x80 up to U+DCFF for 0xff, which
- * no UTF-8 text can contain. So every path has one string, and every such string one path.
+ * A path is bytes to the kernel and need not be UTF-8. In this program a path is a string all the
+ * same. A byte that is not part of a UTF-8 character becomes a lone surrogate, from U+DC80 for 0x80
+ * to U+DCFF for 0xff. No UTF-8 text can contain a lone surrogate, so each path has exactly one
+ * string, and each of these strings has exactly one path.
  */
 
 const STRICT = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const [ESCAPES, LAST_ESCAPE] = [0xdc00, 0xdcff];
 
-/** The string of a path's bytes. */
+/** Returns the string for the bytes of a path. */
 export function decodePath(bytes: Uint8Array): string {
   try {
     return STRICT.decode(bytes);
@@ -27,20 +28,20 @@ function decodeByCharacters(bytes: Uint8Array): string {
   return text;
 }
 
-/** How many bytes the UTF-8 character at the start has; 0 where there is none. */
+/** Returns the number of bytes of the UTF-8 character at the start, 0 if there is none. */
 function characterLength(bytes: Uint8Array): number {
   for (let length = 1; length <= bytes.length; length++) {
     try {
       STRICT.decode(bytes.subarray(0, length));
       return length;
     } catch {
-      // It may need one more.
+      // The character may need one more byte.
     }
   }
   return 0;
 }
 
-/** The bytes of a path's string, without a NUL at the end. */
+/** Returns the bytes for the string of a path, without a NUL at the end. */
 export function encodePath(path: string): Buffer {
   if (!/[\udc80-\udcff]/u.test(path)) return Buffer.from(path);
   return Buffer.concat([...path].map(encodeCharacter));
@@ -56,15 +57,16 @@ function isEscape(code: number): boolean {
 }
 
 /**
- * A path for the middle of a sentence: as it is, or in quotes where it has blanks at an end, control
- * characters, or bytes that are no text, which stand as `\xNN` then.
+ * Formats a path for the middle of a sentence. A path with blanks at an end, control characters or
+ * bytes that are not UTF-8 is put in quotes, with those bytes as `\xNN`. Every other path stays as
+ * it is.
  */
 export function showPath(path: string): string {
   if (!/^\s|\s$|[\p{Cc}\udc80-\udcff]/u.test(path)) return path;
   const shown = [...path].map((character) => {
     const code = character.codePointAt(0) ?? 0;
     if (isEscape(code)) return `\\x${(code - ESCAPES).toString(16)}`;
-    // JSON leaves those as they are, and to a terminal U+009B begins a command.
+    // JSON does not escape U+007F to U+009F, but U+009B begins a command of a terminal.
     if (code >= 0x7f && code <= 0x9f) return `\\u00${code.toString(16)}`;
     return JSON.stringify(character).slice(1, -1);
   });

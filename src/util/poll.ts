@@ -2,17 +2,22 @@ import { monotonicMs } from './clock.js';
 import { nextTurn } from './next-turn.js';
 import { pause } from './retry.js';
 
-/** What is about to happen is not slept through. */
+/**
+ * During this time there are no pauses, so that an event that is about to happen is seen at once.
+ */
 const EAGER_MS = 0.5;
 const FIRST_PAUSE_MS = 1;
 const LONGEST_PAUSE_MS = 100;
-/** What is asked late by a step of this size is late by a tenth of the wait, in the mean. */
+/**
+ * The factor by which each pause grows. On average, an answer is noticed late by a tenth of the
+ * wait.
+ */
 const GROWTH = 1.2;
 
 /**
- * Asks again and again until there is an answer, for things that the kernel sends no event for: first
- * eagerly, then with a pause that grows from 1 to 100 ms. Rejects with the signal's reason when it is
- * aborted.
+ * Calls `ask` until there is an answer, for events that the kernel does not announce. The first
+ * calls follow each other at once, and the later ones after pauses that grow from 1 to 100 ms.
+ * Rejects with the signal's reason when the signal is aborted.
  */
 export async function poll<T>(signal: AbortSignal, ask: () => Promise<T | undefined>): Promise<T> {
   const early = await pollEagerly(signal, ask);
@@ -20,8 +25,9 @@ export async function poll<T>(signal: AbortSignal, ask: () => Promise<T | undefi
 }
 
 /**
- * Asks in every turn of the event loop, for half a millisecond at the most. Resolves with the answer, or
- * `undefined`; rejects with the signal's reason when it is aborted.
+ * Calls `ask` in every turn of the event loop, for half a millisecond at most. Resolves with the
+ * answer, or with `undefined` if there is none by then. Rejects with the signal's reason when the
+ * signal is aborted.
  */
 export async function pollEagerly<T>(
   signal: AbortSignal,
@@ -36,7 +42,10 @@ export async function pollEagerly<T>(
   }
 }
 
-/** Asks again and again as `poll` does after its eager start: there is a pause before each question. */
+/**
+ * Calls `ask` until there is an answer, as `poll` does after its eager start: a pause comes before
+ * each call.
+ */
 export async function pollPatiently<T>(
   signal: AbortSignal,
   ask: () => Promise<T | undefined>,

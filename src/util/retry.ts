@@ -1,17 +1,24 @@
+/** How often, how fast and after which errors something is tried again. */
 export interface RetryOptions {
-  /** How often the body is tried at the most. */
+  /** The largest number of attempts. */
   readonly attempts: number;
-  /** Upper bound of the first pause; it doubles up to `maxDelayMs`. Each pause is drawn below it. */
+  /**
+   * Upper bound of the first pause; milliseconds. The bound doubles up to `maxDelayMs`, and each
+   * pause is drawn at random below it.
+   */
   readonly firstDelayMs: number;
   readonly maxDelayMs: number;
-  /** Names what is retried on; every other error ends the loop at once. */
+  /**
+   * Tells whether an error is followed by another attempt. Every other error ends the loop at once.
+   */
   readonly retryOn: (error: unknown) => boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Runs `body` until it succeeds, at most `attempts` times, with a random pause in between so that
- * several processes after one resource do not stay in step. The last error is thrown as it is.
+ * Runs `body` until it succeeds, at most `attempts` times. A random pause comes between two
+ * attempts, so that several processes that want the same resource do not stay in step. Throws the
+ * last error as it is, or the signal's reason when the signal is aborted.
  */
 export async function retry<T>(
   options: RetryOptions,
@@ -30,7 +37,7 @@ export async function retry<T>(
   }
 }
 
-/** Sleeps `ms` milliseconds; rejects with the signal's own reason when it is aborted. */
+/** Sleeps `ms` milliseconds. Rejects with the signal's own reason when the signal is aborted. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();

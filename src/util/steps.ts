@@ -1,22 +1,29 @@
-/** One step of something that is done in order, and undone in the reverse order when a later step fails. */
+/**
+ * One step of a sequence. If a later step fails, the completed steps are undone in reverse order.
+ */
 export interface Step<Name extends string> {
   readonly name: Name;
-  /** What the step waits for, for the end of a sentence; it is asked when time is up. */
+  /** The thing that the step waits for, as the end of a sentence. It is read when time is up. */
   readonly waitsFor: string;
-  /** Does it; the result is for people. When it throws, nothing of it is left to be undone. */
+  /**
+   * Does the step. The result is for people. If this function throws, it leaves nothing to undo.
+   */
   readonly run: () => Promise<string>;
-  /** Undoes it, whatever it takes. Never rejects: there is an error to be told already. */
+  /**
+   * Undoes the step completely. Never rejects, because the caller already has an error to report.
+   */
   readonly undo?: (error: unknown) => Promise<void>;
 }
 
+/** A listener that hears when a step starts and when it is done. */
 export interface StepListener<Name extends string> {
   onStart(step: Step<Name>): void;
   onDone(step: Step<Name>, detail: string): void;
 }
 
 /**
- * Runs steps one after another. When one fails, those before it are undone in reverse order, and its
- * error is thrown.
+ * Runs steps one after another. If a step fails, the steps before it are undone in reverse order,
+ * and the error of the failed step is thrown.
  */
 export async function runSteps<Name extends string>(
   steps: Iterable<Step<Name>>,

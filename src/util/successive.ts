@@ -1,6 +1,6 @@
 /**
- * Runs a piece of work for those who want it done after they have asked: never twice at a time, and
- * once for all who ask before it begins.
+ * Runs a piece of work for callers that need it done after their call. The work never runs twice at
+ * a time, and one run serves all callers that come before it begins.
  */
 export class Successive {
   readonly #work: () => Promise<void>;
@@ -11,11 +11,13 @@ export class Successive {
     this.#work = work;
   }
 
-  /** Resolves when a run has ended that has begun after this call; rejects as it does. */
+  /**
+   * Resolves at the end of a run that began after this call. Rejects with the error of that run.
+   */
   next(): Promise<void> {
     if (this.#coming !== undefined) return this.#coming;
     const coming = this.#last.then(() => {
-      // Whoever asks from here on may ask for what has happened since.
+      // Later callers may want to see changes that happen from now on, so they need another run.
       this.#coming = undefined;
       return this.#work();
     });

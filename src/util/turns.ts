@@ -1,6 +1,6 @@
 /**
- * Lets bodies run one after another, in the order in which they came. It is a courtesy, no lock: one
- * that takes longer than the patience of those behind it does not hold them up any more.
+ * Runs bodies one after another in the order in which they come. This is a courtesy and no lock: a
+ * body that takes longer than `patienceMs` milliseconds no longer holds up the bodies behind it.
  */
 export class Turns {
   readonly #patienceMs: number;
@@ -10,7 +10,7 @@ export class Turns {
     this.#patienceMs = patienceMs;
   }
 
-  /** Runs `body` when its turn has come; gives what it gives. */
+  /** Runs `body` when its turn has come. Resolves and rejects as `body` does. */
   take<T>(body: () => Promise<T>): Promise<T> {
     const started = this.#last.then(() => ({ result: body() }));
     this.#last = started.then(({ result }) => atMost(result, this.#patienceMs));
@@ -18,7 +18,7 @@ export class Turns {
   }
 }
 
-/** Resolves when the promise has settled, and at the latest after so many milliseconds. */
+/** Resolves when the promise has settled, and after `ms` milliseconds at the latest. */
 function atMost(promise: Promise<unknown>, ms: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);

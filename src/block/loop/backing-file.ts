@@ -12,20 +12,25 @@ export interface FileWindow {
   readonly size: bigint | undefined;
   /** Logical block size of the disk in bytes. */
   readonly blockSize: number;
-  /** A file of 0 bytes is a disk without sectors, as a CD-ROM drive without a medium is. */
+  /**
+   * Whether a file of 0 bytes is accepted. It becomes a disk without sectors, like a CD-ROM drive
+   * without a medium.
+   */
   readonly mayBeEmpty?: boolean;
 }
 
-/** Some 5 s altogether. */
+/** Retries for a file with a lease: some 5 s altogether. */
 const LEASED = { attempts: 40, firstDelayMs: 1, maxDelayMs: 300 } as const;
 
-/** What may be behind an error of a file that root is to write. */
+/** Likely reasons for an error when root opens a file for writing. */
 const FORBIDDEN: Readonly<Record<string, string>> = {
   EPERM: 'the file may be immutable or append-only (lsattr), or sealed by its file system',
   EACCES: 'a file server may keep root from it (root_squash), or a security module does',
 };
 
-/** An open backing file and where it is. */
+/**
+ * An open backing file, with its place as stat(2) tells it. Disposing of it closes the descriptor.
+ */
 export interface BackingFile extends AsyncDisposable {
   readonly fd: OwnedFd;
   readonly device: bigint;
@@ -33,9 +38,10 @@ export interface BackingFile extends AsyncDisposable {
 }
 
 /**
- * Opens the regular file that the O_PATH descriptor `node` stands for and checks that the window fits
- * it. Throws `EREADONLY` where writing is wanted and cannot be had, `EWINDOW` for a bad window, `EAGAIN`
- * where somebody keeps a lease of it.
+ * Opens the regular file that the O_PATH descriptor `node` stands for, and checks that the window
+ * fits the file. Throws `BlockError` with the code `EREADONLY` if writing is wanted but not
+ * possible, `EWINDOW` for a bad window, and `EAGAIN` if another process keeps a lease on the file.
+ * Throws `SystemError` for other failures.
  */
 export async function openBackingFile(
   node: OwnedFd,
@@ -56,8 +62,9 @@ export async function openBackingFile(
 }
 
 /**
- * Somebody may have a lease of the file, another add for a moment (`hasToItself`) or a file server:
- * the open makes the kernel ask for it back, and is not to hang until then.
+ * Opens the file once more through its pin. Another add may have a lease on the file for a moment
+ * (`hasToItself`), or a file server may have one. The open makes the kernel ask for the lease back,
+ * but must not hang until the lease is given back.
  */
 async function reopen(node: OwnedFd, writable: boolean, signal?: AbortSignal): Promise<OwnedFd> {
   const flags = (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK;
@@ -85,7 +92,10 @@ async function reopen(node: OwnedFd, writable: boolean, signal?: AbortSignal): P
   }
 }
 
-/** Throws `EWINDOW` unless `window` gives at least one block within a file of `fileSize` bytes. */
+/**
+ * Throws `BlockError` with the code `EWINDOW` unless `window` has at least one block within a file
+ * of `fileSize` bytes.
+ */
 export function checkWindow(name: string, fileSize: bigint, window: FileWindow): void {
   const { offset, blockSize } = window;
   if (window.mayBeEmpty && fileSize === 0n && offset === 0n && window.size === undefined) return;
@@ -98,8 +108,9 @@ export function checkWindow(name: string, fileSize: bigint, window: FileWindow):
   if (size < BigInt(blockSize)) {
     throw refuse(`from offset ${offset} on that is less than one block of ${blockSize} bytes`);
   }
-  // The kernel drops what does not fill a 512-byte sector, as losetup does; larger blocks that do
-  // not come out even would leave the guest with a last block it cannot read.
+  // The kernel drops the bytes at the end that do not fill a 512-byte sector, as losetup does. With
+  // larger blocks, a size that is not a multiple of the block size would leave the guest with a
+  // last block that it cannot read.
   if (blockSize > 512 && size % BigInt(blockSize) !== 0n) {
     throw refuse(`${size} bytes are not a multiple of the block size ${blockSize}`);
   }

@@ -9,49 +9,62 @@ import { type RetryOptions, retry } from '../../util/retry.js';
 import { isStillSpare, listLoops, listSpareLoops, type SpareLoop } from './spare-loops.js';
 
 const LOOP_CONTROL = '/dev/loop-control';
-/** Time for taking back what was made for nothing; milliseconds. */
+/** Longest wait for the removal of a loop device that was made for nothing; milliseconds. */
 const DISCARD_MS = 1000;
 const isBusy = (error: unknown): boolean => isSystemError(error, 'EBUSY');
 const AT_ONCE = { attempts: 1, firstDelayMs: 0, maxDelayMs: 0, retryOn: isBusy };
-/** Some seconds: a close that has been begun elsewhere comes first. */
+/** Some seconds: a close that has begun elsewhere has to end first. */
 const PATIENTLY = { attempts: 20, firstDelayMs: 10, maxDelayMs: 500, retryOn: isBusy };
-/** How long one look at all loop devices serves everybody who asks; milliseconds. */
+/** For this time one list of all loop devices serves every search; milliseconds. */
 const LOOK_MS = 100;
 
 /**
- * Numbers that this process is about to bind. The kernel calls them free until that has happened, which
- * takes as long as the backing file does, and would give the same one to all who ask.
+ * Numbers of loop devices that this process is about to bind. The kernel calls such a device free
+ * until it is bound, and gives the same number to everybody who asks. Binding takes as long as the
+ * backing file needs.
  */
 const claimed = new Set<number>();
 
+/** Opens /dev/loop-control. Throws `SystemError`. */
 export function openLoopControl(): OwnedFd {
   return OwnedFd.openSync(LOOP_CONTROL, O_RDWR);
 }
 
-/** An unbound loop device that nobody else in this process takes. Other processes may. */
+/**
+ * A claim on an unbound loop device. Nothing else in this process takes the device meanwhile, but
+ * other processes may.
+ */
 export interface FreeLoop {
   readonly number: number;
-  /** Ends the claim: it is bound. */
+  /** Ends the claim after the device has been bound. */
   release(): void;
-  /** The same where it was for nothing; a device that was made for it is taken away. Never rejects. */
+  /**
+   * Ends the claim of a device that was not bound. A device that was made for this claim is
+   * removed. Never rejects.
+   */
   discard(): Promise<void>;
-  /** The same when a call that may still bind it has come back: the last close clears it after that. */
+  /**
+   * Does the same after a call that was given up, and that may still bind the device, has come
+   * back. The last close clears the device in that case, and the removal waits for this close.
+   */
   discardAfter(cameBack: Promise<void>): void;
 }
 
+/** The options of a search for a free loop device. */
 export interface FreeLoopOptions {
   readonly signal?: AbortSignal | undefined;
   /**
-   * Numbers of loop devices that must not be bound although they are free. Asked only where a device
-   * is to be used again that was there before.
+   * Gives the numbers of unbound loop devices that must not be bound. It is called only if an
+   * existing device is about to be used again.
    */
   readonly avoid?: (() => Promise<ReadonlySet<number>>) | undefined;
 }
 
 /**
- * Finds free loop devices for one file, one after another, until one can be bound. The kernel names the
- * same one to all who ask, and so, where many processes ask at once, all but one of them come too late
- * each time: after the first failure it is any of the free ones.
+ * Finds free loop devices for one file, one after another, until one of them can be bound. The
+ * kernel names the same device to everybody who asks. When many processes ask at once, all but one
+ * of them come too late each time. After the first failure this search therefore picks any of the
+ * free devices.
  */
 export class FreeLoopSearch {
   readonly #control: OwnedFd;
@@ -64,7 +77,7 @@ export class FreeLoopSearch {
     this.#options = options;
   }
 
-  /** Throws as `claimFreeLoop` does. */
+  /** Claims the next free loop device. Throws as `claimFreeLoop` does. */
   async claim(): Promise<FreeLoop> {
     if (this.#isFirst || !TELLS_LOOPS_APART) {
       this.#isFirst = false;
@@ -79,15 +92,16 @@ export class FreeLoopSearch {
 
   async #listSpares(): Promise<SpareLoop[]> {
     const spares = listSpareLoops((number) => claimed.has(number));
-    // Asked after they were seen: who has bound one and published it since has changed its diskseq.
+    // `avoid` is called after the spares were listed. A process that binds a spare after that
+    // changes the diskseq of the spare, and `isStillSpare` notices the change.
     const avoid = await this.#options.avoid?.();
     return spares.filter(({ number }) => !avoid?.has(number));
   }
 }
 
 /**
- * Finds a free loop device, or makes one where there is none. Throws `SystemError`, or what `signal` is
- * aborted with.
+ * Finds a free loop device and claims it, or makes a device if none is free. Throws `SystemError`,
+ * and the reason of `signal` when `signal` is aborted.
  */
 export async function claimFreeLoop(
   control: OwnedFd,
@@ -125,19 +139,23 @@ function claim(number: number, isMade: boolean): FreeLoop {
   };
 }
 
-/** One that somebody else has taken meanwhile is bound or open, and stays. */
+/**
+ * Removes a loop device. A device that another process has taken meanwhile is bound or open, and
+ * stays.
+ */
 async function takeAway(number: number, how: RetryOptions): Promise<void> {
   try {
     await using control = openLoopControl();
     await retry(how, () => removeLoop(control, number, AbortSignal.timeout(DISCARD_MS)));
   } catch {
-    // The next one that needs a loop device finds it.
+    // The device stays unbound, and the next search for a free device finds it.
   }
 }
 
 /**
- * How many block devices there are that stand for no hardware. LOOP_CTL_GET_FREE does not say whether it
- * has made one, and a list of hundreds before each call would take longer than the call.
+ * Counts the virtual block devices, with an error that is constant. LOOP_CTL_GET_FREE does not say
+ * whether it has made a device, so the caller compares the counts before and after. Listing
+ * hundreds of devices would take longer than the call itself.
  */
 function countBlocks(): number {
   return statSync('/sys/devices/virtual/block', { throwIfNoEntry: false })?.nlink ?? 0;
@@ -146,7 +164,7 @@ function countBlocks(): number {
 let unbound: number[] = [];
 let lookedAt = Number.NEGATIVE_INFINITY;
 
-/** A loop device that is there, unbound, and not claimed. */
+/** Returns the number of an existing loop device that is unbound and not claimed. */
 function nextUnbound(): number | undefined {
   if (unbound.length === 0 && monotonicMs() - lookedAt > LOOK_MS) {
     lookedAt = monotonicMs();

@@ -21,23 +21,27 @@ import { explainUnknown } from '../old-kernel.js';
 import { type BackingFile, type FileWindow, openBackingFile } from './backing-file.js';
 import { type FreeLoopOptions, FreeLoopSearch, openLoopControl } from './free-loop.js';
 
-/** `auto` takes direct I/O where file system and alignment allow it; `yes` fails without it. */
+/**
+ * The use of direct I/O. `auto` uses it if the file system and the alignment allow it; `yes` fails
+ * without it.
+ */
 export type DirectIo = 'yes' | 'no' | 'auto';
 
+/** The properties of a new loop device, and the options of its making. */
 export interface LoopOptions extends FileWindow {
   readonly writable: boolean;
   readonly directIo: DirectIo;
   readonly signal?: AbortSignal | undefined;
-  /** Numbers of loop devices that must not be bound although they are free. */
+  /** Gives the numbers of unbound loop devices that must not be bound. */
   readonly avoid?: FreeLoopOptions['avoid'];
 }
 
 const ATTEMPTS = 64;
 
 /**
- * Makes a loop device over the regular file that the O_PATH descriptor `node` stands for. It is set
- * up in one step with autoclear on: should this process die at any later instant, the last close
- * clears it. The result is checked against what was asked for. Throws `BlockError`, `SystemError`.
+ * Makes a loop device over the regular file that the O_PATH descriptor `node` stands for. One call
+ * sets the device up with autoclear on. If this process dies at any later moment, the last close
+ * clears the device. The result is compared with the request. Throws `BlockError`, `SystemError`.
  */
 export async function createLoopDevice(node: OwnedFd, options: LoopOptions): Promise<BlockDevice> {
   return await handOver(
@@ -69,7 +73,10 @@ function toLoopConfig(file: BackingFile, fileName: string, options: LoopOptions)
   };
 }
 
-/** Another process may bind a free device first, or take it away: then there is another try. */
+/**
+ * Binds a free loop device. Another process may bind or remove this device first, and then the next
+ * free device is tried.
+ */
 function bindFreeLoop(
   control: OwnedFd,
   config: LoopConfig,
@@ -95,7 +102,8 @@ function bindFreeLoop(
           return loop;
         });
       } catch (error) {
-        // A call that was given up may still bind it; the last close, which follows, clears it then.
+        // A call that was given up may still bind the device. The last close follows then and
+        // clears the device.
         if (cameBack === undefined) await free.discard();
         else free.discardAfter(cameBack);
         throw error;
@@ -105,13 +113,15 @@ function bindFreeLoop(
 }
 
 /**
- * Exchanges the descriptor that a loop device was set up with for one that only reads. udev looks at the
- * device when the first one is closed, which is better now than when the guest has it.
+ * Exchanges the descriptor that a loop device was set up with for one that only reads. udev reads
+ * the device when the writing descriptor is closed, and this is better now than when the guest has
+ * the disk.
  */
 async function toReader(bound: OwnedFd, { writable, signal }: LoopOptions): Promise<OwnedFd> {
   if (!writable) return bound;
   await using writer = bound;
-  // What `blockdev --setro` has set stays with the number, whatever file comes next.
+  // The read-only setting of `blockdev --setro` stays with the device number, even when another
+  // file is bound.
   if (await isReadOnly(writer)) setWritable(writer);
   return await writer.reopen(O_RDONLY, signal);
 }
@@ -127,7 +137,7 @@ async function configure(loop: OwnedFd, config: LoopConfig, options: IoctlOption
 async function openLoop(number: number, { writable, signal }: LoopOptions): Promise<OwnedFd> {
   const devnum = readDevnum(`/sys/block/loop${number}`);
   const path = `/dev/loop${number}`;
-  // It has been taken away again.
+  // Another process has removed the device.
   if (devnum === undefined) throw SystemError.fromErrno('open', path, ERRNO.ENXIO);
   return await openDeviceNode(path, devnum, writable ? O_RDWR : O_RDONLY, signal);
 }
@@ -156,7 +166,10 @@ async function checkResult(
   if (options.directIo === 'yes') requireDirectIo(identity, loop.name);
 }
 
-/** LOOP_CONFIGURE succeeds without direct I/O too; only sysfs tells what it came to. */
+/**
+ * Throws `BlockError` with the code `EOPNOTSUPP` unless the loop device uses direct I/O.
+ * LOOP_CONFIGURE succeeds without direct I/O too, and only sysfs shows whether it is in use.
+ */
 function requireDirectIo(identity: DeviceIdentity, name: string): void {
   const { directory } = findBlock(identity.devnum);
   if (readAttribute(directory, 'loop/dio') === '1') return;

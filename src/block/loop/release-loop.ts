@@ -11,26 +11,33 @@ import { BlockError, STILL_OPEN } from '../block-error.js';
 import { listDiskHolders } from '../holders.js';
 import type { DeviceIdentity } from '../identity.js';
 
-/** Which loop device, and which of those that have borne its number. */
+/**
+ * The identity of a bound loop device. The diskseq tells the device from others that had the same
+ * number.
+ */
 export type LoopInstance = Pick<DeviceIdentity, 'devnum' | 'diskseq'>;
 
-/** Whether this very loop device is still bound. Looks without opening: an open would keep it. */
+/**
+ * Tells whether this very loop device is still bound. Does not open the device, because an open
+ * would keep it.
+ */
 export function isLoopBound({ devnum, diskseq }: LoopInstance): boolean {
   const directory = `/sys/dev/block/${formatDevnum(devnum)}`;
-  // The cheaper question first: it is asked again and again.
+  // The cheaper question comes first, because callers poll.
   if (!isInMemory(`${directory}/loop/backing_file`)) return false;
   return readAttribute(directory, 'diskseq') === String(diskseq);
 }
 
 /**
- * Waits until a loop device is unbound, as its last close makes it. Throws `EHELD` when `signal` is
- * aborted, unless with the code `ECANCELED`, and names whoever can be seen to hold it.
+ * Waits until the last close has unbound a loop device. If `signal` is aborted first, throws
+ * `BlockError` with the code `EHELD`, which names the visible holders. If the reason of `signal`
+ * has the code `ECANCELED`, throws that reason instead.
  */
 export async function waitLoopUnbound(loop: LoopInstance, signal: AbortSignal): Promise<void> {
   try {
     await poll(signal, async () => (isLoopBound(loop) ? undefined : true));
   } catch (error) {
-    // Interrupted is not the same as held up.
+    // A wait that was interrupted does not mean that the device is held.
     if (!signal.aborted || errorCode(signal.reason) === 'ECANCELED') throw error;
     const holders = (await listDiskHolders(loop.devnum)).map(({ name }) => name);
     throw new BlockError(
@@ -41,10 +48,11 @@ export async function waitLoopUnbound(loop: LoopInstance, signal: AbortSignal): 
 }
 
 /**
- * Unbinds a loop device that does not clear itself; one that is another by now is left alone. While
- * others have it open, it is unbound with their last close: LOOP_CLR_FD only switches autoclear on then
- * (drivers/block/loop.c, loop_clr_fd), so that nobody has to be waited for. The file is not asked for
- * anything: its server may be gone.
+ * Unbinds a loop device that does not clear itself. A device that is another one by now stays as it
+ * is, and so does a device that is unbound already. Nothing has to wait for other processes that
+ * have the device open: LOOP_CLR_FD only switches autoclear on in that case, and their last close
+ * unbinds the device (drivers/block/loop.c, loop_clr_fd). The backing file is asked nothing,
+ * because its server may be gone. Throws `SystemError`.
  */
 export async function unbindLoop(
   loop: LoopInstance & { readonly path: string },

@@ -6,7 +6,10 @@ import { handOver } from '../../util/hand-over.js';
 import { BlockError } from '../block-error.js';
 import type { LoopInstance } from './release-loop.js';
 
-/** Makes a loop device as large as its file is now. Throws `EIDENTITY` where it is another by now. */
+/**
+ * Makes a loop device as large as its file is now. Throws `BlockError` with the code `EIDENTITY` if
+ * the device is another one by now.
+ */
 export async function resizeLoop(
   loop: LoopInstance & { readonly path: string },
   signal?: AbortSignal,

@@ -2,23 +2,26 @@ import { readdirSync } from 'node:fs';
 import { isInMemory } from '../../linux/memory-file.js';
 import { readAttribute } from '../../linux/sysfs.js';
 
-/** So many are looked at: each costs some calls, and few are tried. */
+/** Most spares in a list: each costs some system calls, and few of them are tried. */
 const MOST_SPARES = 16;
 
-/** An unbound loop device as it was seen. */
+/** An unbound loop device at the time when it was seen. */
 export interface SpareLoop {
   readonly number: number;
-  /** Each binding gives it another one, and so does each end of one. */
+  /** Disk sequence number at that time. Binding and unbinding the device both change the number. */
   readonly diskseq: string;
 }
 
-/** Numbers of all loop devices that there are. */
+/** Lists the numbers of all loop devices. */
 export function listLoops(): number[] {
   const numbers = readdirSync('/sys/block').map((name) => /^loop(\d+)$/.exec(name)?.[1]);
   return numbers.filter((text) => text !== undefined).map(Number);
 }
 
-/** Some unbound loop devices, drawn from all but those that are taken. */
+/**
+ * Lists some unbound loop devices, in random order. Devices for which `isTaken` returns true are
+ * left out.
+ */
 export function listSpareLoops(isTaken: (number: number) => boolean): SpareLoop[] {
   const spares: SpareLoop[] = [];
   for (const number of shuffle(listLoops())) {
@@ -29,7 +32,7 @@ export function listSpareLoops(isTaken: (number: number) => boolean): SpareLoop[
   return spares;
 }
 
-/** Whether a loop device is unbound, and has been since it was seen. */
+/** Tells whether a loop device is unbound, and has not been bound since it was seen. */
 export function isStillSpare({ number, diskseq }: SpareLoop): boolean {
   const isBound = isInMemory(`/sys/block/loop${number}/loop/backing_file`);
   return !isBound && diskseq !== '' && readDiskseq(number) === diskseq;

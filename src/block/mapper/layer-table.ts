@@ -5,14 +5,16 @@ import { type Devnum, formatDevnum } from '../../linux/devnum.js';
 const KEY_BYTES = 64;
 
 /**
- * The parameters of a layer's one table line, NUL-terminated. Those of `crypt` hold the key: the caller
- * wipes them. It is drawn here, from the kernel, and never becomes a string, which nobody can wipe.
+ * Returns the parameters of a layer's only table line, NUL-terminated. The parameters of `crypt`
+ * hold the key, so the caller must wipe the buffer. The key comes from the kernel's random source
+ * and never becomes a string, because nobody can wipe a string.
  */
 export function layerParams(kind: 'linear' | 'crypt', base: Devnum, blockSize: number): Buffer {
   const device = formatDevnum(base);
   if (kind === 'linear') return Buffer.from(`${device} 0\0`);
-  // Documentation/admin-guide/device-mapper/dm-crypt.rst: cipher, key, first IV, device, offset, options.
-  // Discards may pass: the volume is made anew each time, and its file is to stay sparse.
+  // Documentation/admin-guide/device-mapper/dm-crypt.rst: cipher, key, first IV, device, offset,
+  // options. Discards are allowed because the volume is made anew each time, and its file should
+  // stay sparse.
   const options = ['allow_discards', ...(blockSize > 512 ? [`sector_size:${blockSize}`] : [])];
   const head = 'aes-xts-plain64 ';
   const tail = ` 0 ${device} 0 ${options.length} ${options.join(' ')}\0`;
@@ -33,7 +35,7 @@ export function layerParams(kind: 'linear' | 'crypt', base: Devnum, blockSize: n
   }
 }
 
-/** The ASCII code of a hex digit. */
+/** Returns the ASCII code of a hex digit. */
 function hexDigit(value: number): number {
   return value < 10 ? 0x30 + value : 0x57 + value;
 }

@@ -20,20 +20,26 @@ import { layerParams } from './layer-table.js';
 import { mapperPath } from './mapper-device.js';
 import { discardLayer, layerName, layerUuid } from './release-layer.js';
 
+/** The kind of a layer, which is the type of its device-mapper target. */
 export type LayerKind = 'linear' | 'crypt';
 
-/** A mapper device to be made over what is exported. */
+/** A mapper device to make over the exported file or device. */
 export interface LayerRequest {
   readonly kind: LayerKind;
-  /** Whose it is, as part of its name and UUID: frontend and device number, `7-51712`. */
+  /**
+   * The owner in the layer's name and UUID: numbers of frontend domain and device, such as
+   * `7-51712`.
+   */
   readonly owner: string;
 }
 
 /**
- * Makes a mapper device over all of `base`, which is the result's from then on. It is marked for
- * deferred removal as soon as it is held here, so that whatever becomes of this process the kernel
- * removes it with the last close: this one's, or blkback's. Throws `EBUSY` where somebody else has
- * claimed the base, `EWINDOW` where its size does not fit.
+ * Makes a mapper device over all of `base`, which the result owns from then on. As soon as this
+ * process has the layer open, the layer is marked for deferred removal. The kernel then removes the
+ * layer with the last close, by this process or by blkback, even if this process dies.
+ *
+ * Throws `BlockError` with the code `EBUSY` if another user has claimed the base, and with the code
+ * `EWINDOW` if the size of the base does not fit. Throws `SystemError` for other failures.
  */
 export async function createLayer(
   base: BlockDevice,
@@ -81,7 +87,10 @@ async function loadTable(name: string, base: BlockDevice, request: TableRequest)
   }
 }
 
-/** Throws `EBUSY` where a layer over the device would find it claimed, as far as that can be seen. */
+/**
+ * Throws `BlockError` with the code `EBUSY` if a layer over the device would find it claimed, as
+ * far as this can be seen.
+ */
 export async function checkClaimable({ path, identity }: BlockDevice): Promise<void> {
   const claimants = await listClaimants(identity.devnum);
   if (claimants.length > 0) throw claimed(path, claimants);
@@ -106,7 +115,7 @@ async function openLayer(
   if (state === undefined) throw new BlockError(`${name} has vanished`, { code: 'ENXIO' });
   await using node = await pinNode(findBlock(state.devnum).directory, signal);
   return await handOver(await node.reopen(O_RDONLY, signal), async (fd) => {
-    // Not before it is open: it would go at once.
+    // A layer that nobody has open would be removed at once.
     await removeMapper({ devnum: state.devnum }, true, signal);
     await resumeMapper(name, signal);
     const path = await mapperPath(state, fd.name);
@@ -114,7 +123,10 @@ async function openLayer(
   });
 }
 
-/** A layer that is given up, not handed over, is waited for: when it is gone, so is its hold on the base. */
+/**
+ * A layer. If it is given up and not handed over, its disposal waits until it is gone, because the
+ * layer claims the base as long as it exists.
+ */
 class Layer extends BlockDevice {
   readonly #name: string;
 

@@ -9,23 +9,24 @@ import { BlockError } from '../block-error.js';
 import { pinNode } from '../locate-disk.js';
 import { type MapperClaim, mangle, sameMapperName } from './mapper-name.js';
 
-/** A mapper device named by its name or its UUID. */
+/** A mapper device that is named by its name or its UUID. */
 export type MapperLocator = { readonly dmName: string } | { readonly dmUuid: string };
 
-/** How a locator reads in a target. */
+/** Returns the spelling of a locator in a target. */
 export function describeLocator(locator: MapperLocator): string {
   return 'dmName' in locator ? `dm-name=${locator.dmName}` : `dm-uuid=${locator.dmUuid}`;
 }
 
-/** What the device that a locator leads to has to be called. */
+/** Returns the name or UUID that the mapper device behind a locator must have. */
 export function locatorClaim(locator: MapperLocator): MapperClaim {
   const by = describeLocator(locator);
   return 'dmName' in locator ? { name: locator.dmName, by } : { uuid: locator.dmUuid, by };
 }
 
 /**
- * Finds a mapper device by asking the mapper, and pins its device node. The caller must still compare
- * what it opens with the claim. Throws `ENOENT` where there is none, `ENOTABLE` where it has no disk.
+ * Finds a mapper device by asking device-mapper, and pins its device node. The caller must still
+ * compare the device that it opens with the claim. Throws `BlockError` with the code `ENOENT` if
+ * there is no such mapper device, and with the code `ENOTABLE` if the mapper device has no disk.
  */
 export async function pinMapper(locator: MapperLocator, signal?: AbortSignal): Promise<OwnedFd> {
   const state = await findMapper(locator, signal);
@@ -39,7 +40,7 @@ export async function pinMapper(locator: MapperLocator, signal?: AbortSignal): P
   return await pinNode(block.directory, signal);
 }
 
-/** Tries a name as it is, and as libdevmapper would have written it. */
+/** Tries a name or UUID as it is, and then as libdevmapper would have written it. */
 async function findMapper(
   locator: MapperLocator,
   signal: AbortSignal | undefined,
@@ -49,7 +50,7 @@ async function findMapper(
       ? [{ name: locator.dmName }, { name: mangle(locator.dmName) }]
       : [{ uuid: locator.dmUuid }, { uuid: mangle(locator.dmUuid) }];
   for (const address of spellings) {
-    // Mangling makes names longer, and no device can have one that is too long.
+    // Mangling makes names longer, and the kernel has no names of more than 127 bytes.
     if (Buffer.byteLength(Object.values(address).join('')) > 127) continue;
     const state = await readMapper(address, signal);
     if (state !== undefined) return state;
@@ -57,7 +58,10 @@ async function findMapper(
   return undefined;
 }
 
-/** Throws `EIDENTITY` unless the mapper device is called as claimed. */
+/**
+ * Throws `BlockError` with the code `EIDENTITY` unless the mapper device has the claimed name or
+ * UUID.
+ */
 export function checkClaim(state: MapperState, claim: MapperClaim): void {
   const refuse = (what: string, expected: string, found: string): BlockError =>
     new BlockError(
@@ -72,7 +76,10 @@ export function checkClaim(state: MapperState, claim: MapperClaim): void {
   }
 }
 
-/** Throws `EGOING` for a mapper device that is on its way out. */
+/**
+ * Throws `BlockError` with the code `EGOING` for a mapper device that is marked for deferred
+ * removal.
+ */
 export function checkStaying(state: MapperState): void {
   if (!state.deferredRemove) return;
   throw new BlockError(
@@ -81,7 +88,7 @@ export function checkStaying(state: MapperState): void {
   );
 }
 
-/** The error for a mapper device without a live table. */
+/** Returns the error for a mapper device without a live table. */
 export function noTable(state: MapperState): BlockError {
   return new BlockError(
     `mapper device ${state.name} has no live table: it has to be set up and resumed first`,
@@ -90,9 +97,12 @@ export function noTable(state: MapperState): BlockError {
 }
 
 /**
- * Waits until a mapper device, held open by the caller, is not suspended, as it is for a moment while
- * a snapshot is made or a table is exchanged. The kernel tells nobody, so it is polled. Throws
- * `ESUSPENDED` when `signal` is aborted, unless with the code `ECANCELED`.
+ * Waits until a mapper device is not suspended. The caller keeps the device open. A mapper device
+ * is suspended for a moment while a snapshot is made or its table is exchanged. The kernel sends no
+ * event at the end, so the state is polled.
+ *
+ * If `signal` is aborted first, throws `BlockError` with the code `ESUSPENDED`. If the reason of
+ * `signal` has the code `ECANCELED`, throws that reason instead.
  */
 export async function waitResumed(
   devnum: Devnum,
@@ -113,7 +123,10 @@ export async function waitResumed(
   }
 }
 
-/** The path that people and QEMU know a mapper device by, if it leads to it now; else the kernel's. */
+/**
+ * Returns the path in /dev/mapper by which people and QEMU know a mapper device. Returns `fallback`
+ * if that path does not lead to the device now.
+ */
 export async function mapperPath(state: MapperState, fallback: string): Promise<string> {
   const path = `/dev/mapper/${mangle(state.name)}`;
   const found = await statPath(path).catch(() => undefined);

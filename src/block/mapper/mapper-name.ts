@@ -2,18 +2,19 @@ import { promises } from 'node:fs';
 import type { UdevEntry } from '../../linux/udev-database.js';
 import { encodePath, showPath } from '../../util/path-bytes.js';
 
-/** What a mapper device has to be called, or its UUID, where a target or a path says so. */
+/** The name or UUID that a mapper device must have according to a target or a path. */
 export interface MapperClaim {
   readonly name?: string | undefined;
   readonly uuid?: string | undefined;
-  /** What says so, for messages. */
+  /** The target or path that claims the name or UUID, for messages. */
   readonly by: string;
 }
 
 /**
- * What the spelling of a path claims: udev's links lag behind, and names are reused, so that a link
- * may lead to another device than it says. A link that looks like LVM's own `/dev/VG/LV` counts as one:
- * `isCurrentLink` tells it from a link of the administrator's.
+ * Returns the name or UUID that the spelling of a path claims. A link may lead to another device
+ * than its name says, because udev's links lag behind and names are reused. A link that looks like
+ * LVM's own `/dev/VG/LV` claims a name too, and `isCurrentLink` tells it from a link of the
+ * administrator's.
  */
 export async function mapperClaim(path: string): Promise<MapperClaim | undefined> {
   const by = showPath(path);
@@ -24,16 +25,17 @@ export async function mapperClaim(path: string): Promise<MapperClaim | undefined
   const [, group, volume] = /^\/dev\/([^/]+)\/([^/]+)$/.exec(path) ?? [];
   if (group === undefined || volume === undefined) return undefined;
   const link = await promises.readlink(encodePath(path)).catch(() => '');
-  // LVM joins the two with a hyphen and doubles those that are part of them.
+  // LVM joins the names of group and volume with a hyphen, and doubles the hyphens within the
+  // names.
   return /^\.\.\/dm-\d+$/.test(link)
     ? { name: [group, volume].map((part) => part.replaceAll('-', '--')).join('-'), by }
     : undefined;
 }
 
 /**
- * Whether a path `/dev/…/…` is a link that udev has made for the mapper device of this name, by a rule of
- * LVM's or of the administrator's. Its entry may be that of a predecessor with the same number: then
- * the name differs. Pure.
+ * Tells whether a path `/dev/…/…` is a link that udev has made for the mapper device of this name,
+ * by a rule of LVM or of the administrator. `entry` may belong to an earlier device with the same
+ * number, and its mapper name differs then. Pure.
  */
 export function isCurrentLink(path: string, name: string, entry: UdevEntry | undefined): boolean {
   if (entry?.mapperName === undefined || !sameMapperName(entry.mapperName, name)) return false;
@@ -41,8 +43,9 @@ export function isCurrentLink(path: string, name: string, entry: UdevEntry | und
 }
 
 /**
- * Writes a name as libdevmapper and udev write it in /dev/mapper: every byte outside a small set as
- * `\xNN` (libdm-common.c, `_is_whitelisted_char`). A name that is written so already stays as it is.
+ * Writes a name as libdevmapper and udev write it in /dev/mapper: every byte outside a small set
+ * becomes `\xNN` (libdm-common.c, `_is_whitelisted_char`). A name that is in this form already
+ * stays as it is.
  */
 export function mangle(name: string): string {
   if (/^([A-Za-z0-9#+\-.:=@_]|\\x[0-9a-fA-F]{2})*$/.test(name)) return name;
@@ -56,7 +59,7 @@ export function mangle(name: string): string {
     .join('');
 }
 
-/** Undoes `mangle`; other text stays as it is. */
+/** Undoes `mangle`. Other text stays as it is. */
 export function unmangle(name: string): string {
   const bytes: number[] = [];
   const source = Buffer.from(name);
@@ -68,7 +71,10 @@ export function unmangle(name: string): string {
   return Buffer.from(bytes).toString('utf8');
 }
 
-/** Whether two spellings are of one name: mangled, or not, or once more by udev. */
+/**
+ * Tells whether two spellings mean the same name: either may be mangled or not, and one of them may
+ * be mangled once more by udev.
+ */
 export function sameMapperName(a: string, b: string): boolean {
   return a === b || unmangle(a) === unmangle(b);
 }

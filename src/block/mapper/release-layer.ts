@@ -12,34 +12,37 @@ import { poll } from '../../util/poll.js';
 import { BlockError, STILL_OPEN } from '../block-error.js';
 import { listHolders } from '../holders.js';
 
-/** How long a layer that nobody has open may take to go; milliseconds. */
+/** Longest wait until a layer that nobody has open is gone; milliseconds. */
 const DISCARD_MS = 2000;
-/** Where sysfs shows device-mapper: without it there can be no layer. */
+/** The place of device-mapper in sysfs. Without device-mapper there is no layer. */
 const MAPPER_MISC = '/sys/class/misc/device-mapper';
 
-/** The name of a layer; `id` is frontend, device number and a random part. */
+/** Returns the name of a layer. `id` has the frontend, the device number and a random part. */
 export function layerName(id: string): string {
   return `xenvbd-${id}`;
 }
 
-/** Its UUID. */
+/** Returns the UUID of a layer. */
 export function layerUuid(id: string): string {
   return `XENVBD-${id}`;
 }
 
-/** Whether a mapper device is a layer that was made for `owner`, e.g. `7-51712`. */
+/** Tells whether a mapper device is a layer that was made for `owner`, such as `7-51712`. */
 export function isLayerOf({ name, uuid }: MapperState, owner: string): boolean {
   return name.startsWith(layerName(`${owner}-`)) && uuid.startsWith(layerUuid(`${owner}-`));
 }
 
-/** The device below a layer, as its table says. */
+/** Returns the number of the device below a layer, read from the layer's table. */
 export function layerBase({ targets }: MapperState): Devnum | undefined {
   const fields = targets[0]?.params.split(' ') ?? [];
   const device = targets[0]?.type === 'crypt' ? fields[3] : fields[0];
   return device === undefined ? undefined : parseDevnum(device);
 }
 
-/** All layers of an owner; of every owner where none is given. */
+/**
+ * Lists the layers of an owner, or of all owners if `owner` is `undefined`. Without device-mapper
+ * the list is empty. Throws `SystemError`.
+ */
 export async function listLayers(owner?: string, signal?: AbortSignal): Promise<MapperState[]> {
   if (!isInMemory(MAPPER_MISC)) return [];
   const prefix = layerName(owner === undefined ? '' : `${owner}-`);
@@ -48,15 +51,19 @@ export async function listLayers(owner?: string, signal?: AbortSignal): Promise<
   return states.filter((state) => state !== undefined);
 }
 
-/** Owners of layers that nobody has open: they were left behind, or are being made right now. */
+/**
+ * Lists the owners of layers that nobody has open. These layers were left behind, or are just being
+ * made.
+ */
 export async function listIdleLayerOwners(): Promise<string[]> {
   const idle = (await listLayers()).filter(({ openCount }) => openCount === 0);
   return idle.flatMap(({ name }) => /^xenvbd-(\d+-\d+)-/.exec(name)?.[1] ?? []);
 }
 
 /**
- * Removes a layer that was not handed over, and waits until it is gone, as far as nobody else has it
- * open: then it goes with the last close. Never rejects: there is an error to be told already.
+ * Removes a layer that was not handed over, and waits until it is gone. If another process has the
+ * layer open, this function does not wait, because the last close removes the layer. Never rejects,
+ * because the caller already has an error to report.
  */
 export async function discardLayer(name: string): Promise<void> {
   const signal = AbortSignal.timeout(DISCARD_MS);
@@ -67,14 +74,17 @@ export async function discardLayer(name: string): Promise<void> {
       return state === undefined || state.openCount > 0 ? true : undefined;
     });
   } catch {
-    // Gone already, or not to be had; `remove` looks again.
+    // The layer is gone already, or device-mapper did not answer. `remove` looks again.
   }
 }
 
 /**
- * Waits until the layers of a vbd are gone, and removes those that nobody has open: a process that was
- * killed between making one and opening it leaves it behind. Throws `EHELD` when `signal` is aborted,
- * unless with the code `ECANCELED`.
+ * Waits until the layers of a vbd are gone, and removes the layers that nobody has open. A process
+ * that is killed between making a layer and opening it leaves such a layer behind.
+ *
+ * If `signal` is aborted first, throws `BlockError` with the code `EHELD`. If the reason of
+ * `signal` has the code `ECANCELED`, or if device-mapper has not answered, throws that reason
+ * instead.
  */
 export async function waitLayersGone(owner: string, signal: AbortSignal): Promise<void> {
   let left: MapperState[] = [];
@@ -88,7 +98,7 @@ export async function waitLayersGone(owner: string, signal: AbortSignal): Promis
   } catch (error) {
     if (!signal.aborted || errorCode(signal.reason) === 'ECANCELED') throw error;
     const [layer] = left;
-    // The mapper has not even answered.
+    // Device-mapper has not answered at all.
     if (layer === undefined) throw error;
     const holders = await listHolders(layer.devnum);
     throw new BlockError(
@@ -98,7 +108,10 @@ export async function waitLayersGone(owner: string, signal: AbortSignal): Promis
   }
 }
 
-/** Without deferral: one that is opened at this very moment stays for the next round. */
+/**
+ * Removes a layer that nobody has open. The removal is not deferred: a layer that is opened at this
+ * moment stays, and the next round looks at it again.
+ */
 async function removeIdle({ name }: MapperState, signal: AbortSignal): Promise<void> {
   try {
     await removeMapper({ name }, false, signal);

@@ -3,25 +3,29 @@ import type { MapperState } from '../../linux/device-mapper.js';
 import type { BlockDevice } from '../block-device.js';
 import { BlockError } from '../block-error.js';
 
-/** A dm-verity table line, as far as it says what is verified and what happens if that fails. */
+/** The parts of a dm-verity table line that say what is verified and what happens if that fails. */
 export interface VerityTable {
   readonly dataBlockSize: bigint;
   readonly dataBlocks: bigint;
   readonly algorithm: string;
   /** Hex, lower case. */
   readonly rootDigest: string;
-  /** What a corrupt block leads to: `eio`, or the option that says otherwise. */
+  /** What happens at a corrupt block: `eio`, or the option of the table that changes this. */
   readonly onCorruption: string;
 }
 
 const MODES = ['ignore_corruption', 'restart_on_corruption', 'panic_on_corruption'];
 
-/** Reads the table of a mapper device; `undefined` unless it is one dm-verity target. */
+/**
+ * Reads the table of a mapper device. Returns `undefined` unless the table is a single dm-verity
+ * target.
+ */
 export function parseVerity({ targets }: MapperState): VerityTable | undefined {
   const [target] = targets;
   if (target === undefined || targets.length > 1 || target.type !== 'verity') return undefined;
-  // Documentation/admin-guide/device-mapper/verity.rst: version, data device, hash device, data block
-  // size, hash block size, data blocks, first hash block, algorithm, root digest, salt, options.
+  // Documentation/admin-guide/device-mapper/verity.rst: version, data device, hash device, data
+  // block size, hash block size, data blocks, first hash block, algorithm, root digest, salt,
+  // options.
   const fields = target.params.split(' ');
   const [size, blocks, algorithm, digest] = [fields[3], fields[5], fields[7], fields[8]];
   if (!/^\d+$/.test(size ?? '') || !/^\d+$/.test(blocks ?? '') || !algorithm || !digest) {
@@ -37,8 +41,9 @@ export function parseVerity({ targets }: MapperState): VerityTable | undefined {
 }
 
 /**
- * Throws `EVERITY` unless the device is one dm-verity target with this root digest, which covers all
- * of it. A target that passes on corrupt blocks proves nothing and is refused too.
+ * Throws `BlockError` with the code `EVERITY` unless the device is a single dm-verity target with
+ * this root digest that covers the whole device. A target that passes corrupt blocks on proves
+ * nothing and is refused too. `rootDigest` is lower-case hex.
  */
 export async function checkVerity(
   device: BlockDevice,
@@ -69,7 +74,7 @@ export async function checkVerity(
   }
 }
 
-/** Compares in a time that does not tell how much is right. */
+/** Compares two digests. The time that this takes does not show how much of the digest is right. */
 function sameDigest(a: string, b: string): boolean {
   const [one, other] = [Buffer.from(a), Buffer.from(b)];
   const { timingSafeEqual } = process.getBuiltinModule('node:crypto');
