@@ -10,25 +10,29 @@ import { handOver } from '../util/hand-over.js';
 import { poll } from '../util/poll.js';
 import { SharingError } from './sharing-error.js';
 
-/** The lock of a base, by its key. */
+/** The lock that an export takes on one base. The key names the base. */
 export interface BaseLock {
   readonly key: string;
   readonly exclusive: boolean;
 }
 
 /**
- * One file for all; what is locked is a byte of it for each base, and one for each open that blkback may
- * still make (`markPendingOpen`).
+ * All exports share this one file. One byte in it stands for each base, and one for each open that
+ * blkback may still make (`markPendingOpen`).
  */
 export const LOCK_FILE = 'sharing.lock';
 
 /**
- * Keeps others from checking and publishing an export of the same bases until it is disposed, or this
- * process ends in any way. Locks that are not `exclusive` keep out exclusive ones only. Exports that
- * meet on no base do not wait for each other, but for two bases whose keys have one hash: then they
- * wait in vain, and no harm is done. Rejects with the signal's reason; `ELOCK` where no lock is to be had.
+ * Locks bases, so that no other export of the same bases is checked and published meanwhile. The
+ * locks last until the result is disposed, or until this process ends in any way.
  *
- * They are taken in the order that is the same for everybody.
+ * A lock that is not `exclusive` keeps out exclusive locks only. Exports that have no base in
+ * common do not wait for each other. The only exception is two bases whose keys have the same hash:
+ * one export then waits needlessly, which does no harm.
+ *
+ * Everybody takes the locks in the same order, so that no two exports wait for each other. Rejects
+ * with the signal's reason, with `ELOCK` if the lock file cannot be opened, and with `SystemError`
+ * if the kernel refuses a lock.
  */
 export async function lockBases(
   runDirectory: string,
@@ -49,8 +53,10 @@ export async function lockBases(
 }
 
 /**
- * What an export has to lock: a base that it writes for itself alone. What volumes of one thin pool have
- * beneath the pool they do not keep from each other, only from those who come to it by another way. Pure.
+ * Returns the locks that an export needs. The lock on a base is exclusive if the export writes to
+ * the base for itself alone. Volumes of one thin pool share what lies beneath the pool, so their
+ * locks on those bases are not exclusive: they keep out only exports that reach such a base in
+ * another way. Pure.
  */
 export function locksOf(extents: readonly Extent[], writes: boolean): BaseLock[] {
   const locks = new Map<string, boolean>();
@@ -76,7 +82,10 @@ export function openLockFile(runDirectory: string): OwnedFd {
   }
 }
 
-/** FNV-1a, cut to half of what an off_t holds. */
+/**
+ * Returns the position of the byte that stands for a base: the FNV-1a hash of its key, shortened to
+ * half of what an off_t holds.
+ */
 export function positionOf(key: string): bigint {
   let hash = 0xcbf29ce484222325n;
   for (const byte of Buffer.from(key)) {

@@ -10,18 +10,23 @@ import { type ExportUse, reachOfPath } from './export-use.js';
 import { describeConflict, guestSentence } from './sentence.js';
 import { SharingError } from './sharing-error.js';
 
-/** A device whose stack is rebuilt all the time cannot be judged. */
+/**
+ * How often an export may find that its stack has changed and take other locks. A device whose
+ * stack is rebuilt all the time cannot be judged.
+ */
 const ATTEMPTS = 5;
-/** How long a use that may end at any moment is waited for; milliseconds. */
+/** How long to wait for a use that may end at any moment; milliseconds. */
 const PATIENCE_MS = 1500;
 const FIRST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 100;
 
 /**
- * Keeps all others from opening, checking and publishing the same bytes, until it is disposed. It is
- * taken before the device is opened: the loop device that an add makes for itself would else be taken
- * for a use by the other one, and the publication must be in XenStore before the lock ends, where all
- * others will look.
+ * The locks of one export. Until it is disposed, no other export opens, checks or publishes the
+ * same bases.
+ *
+ * An add takes it before it opens the device. Otherwise another add would mistake the loop device
+ * that this add makes for itself for a conflicting use. The add keeps it until the publication is
+ * in XenStore, because that is where all other adds look.
  */
 export class SharingClaim implements AsyncDisposable {
   readonly #runDirectory: string;
@@ -36,10 +41,10 @@ export class SharingClaim implements AsyncDisposable {
   }
 
   /**
-   * Locks what a path leads to. Throws `ELOCK`; the signal's reason.
+   * Locks the bases that a path leads to. Throws `ELOCK`, or the signal's reason.
    *
-   * @param place `exclusive` for an export that writes; without `checked` nothing is locked, as
-   *   nothing will be compared.
+   * @param place `exclusive` is for an export that writes. Without `checked` nothing is locked,
+   *   because nothing will be compared.
    */
   static async lock(
     pinned: PinnedPath,
@@ -59,8 +64,9 @@ export class SharingClaim implements AsyncDisposable {
   }
 
   /**
-   * Makes sure that an export meets no use that forbids it. One that is on its way out is waited for a
-   * little. Throws `EBUSY` with a sentence that says who has the bytes; `ELOCK`; the signal's reason.
+   * Makes sure that no present use forbids the export. Waits a moment for a use that is about to
+   * end. Throws `EBUSY` with a sentence that says who has the bytes, or that the stack keeps
+   * changing; `ELOCK`; the signal's reason.
    */
   async requireFree(wanted: ExportUse, context: SharingContext): Promise<void> {
     if (wanted.sharing === 'allow') return;
@@ -74,8 +80,8 @@ export class SharingClaim implements AsyncDisposable {
         await this.#relock(locks, context.signal);
         continue;
       }
-      // So it is with most files, and it spares a look at every vbd and loop device that there is.
-      // Another add of the same file has its look still to come, behind this lock.
+      // Nobody else has most files open. This answer spares a look at every vbd and loop device.
+      // Another add of the same file is no danger: it has to wait for this lock before it looks.
       if (wanted.isAlone()) return;
       const conflict = await firstConflict(findConflicts(wanted, seen, context));
       if (conflict === undefined) return;
@@ -100,7 +106,7 @@ export class SharingClaim implements AsyncDisposable {
     this.#locks = locks;
   }
 
-  /** Idempotent. */
+  /** Releases the locks. May be called more than once. */
   async [Symbol.asyncDispose](): Promise<void> {
     const lock = this.#lock;
     this.#lock = undefined;
@@ -108,7 +114,7 @@ export class SharingClaim implements AsyncDisposable {
   }
 }
 
-/** One that lasts, if there is one; else one that may end. */
+/** Returns a conflict that lasts, if there is one; otherwise a conflict that may end. */
 async function firstConflict(conflicts: AsyncIterable<Conflict>): Promise<Conflict | undefined> {
   let departing: Conflict | undefined;
   for await (const conflict of conflicts) {
@@ -124,7 +130,10 @@ function restless({ subject }: ExportUse): SharingError {
   });
 }
 
-/** The refusal, with a sentence that names the conflict. */
+/**
+ * Returns the error that refuses an export, with code `EBUSY` and a sentence that names the
+ * conflict.
+ */
 export async function busyError(
   wanted: ExportUse,
   conflict: Conflict,
@@ -136,7 +145,10 @@ export async function busyError(
   });
 }
 
-/** That sentence. */
+/**
+ * Returns the sentence that names a conflict. Asks XenStore for the name that the disk has in
+ * another guest, where a guest stands in the way, and throws as the store does.
+ */
 export async function explainConflict(
   wanted: ExportUse,
   conflict: Conflict,

@@ -27,30 +27,31 @@ import { compareVms, readDomains, type SameVmRule } from './same-vm.js';
 /** A use that forbids the export. */
 export type Conflict = GuestUse | LocalUse | UnexplainedUse;
 
-/** What a request is compared with. */
+/** What an export is compared with. */
 export interface SharingContext {
   readonly store: Xenstore;
   readonly uses: VbdUses;
   readonly surroundings: Surroundings;
-  /** Where it is locked what blkback may still open. */
+  /** The directory of the lock file, which names the devices that blkback may still open. */
   readonly runDirectory: string;
-  /** The vbd that is being attached: what stands there already is its own. */
+  /** The vbd that is being attached. Whatever this vbd has already is no conflict. */
   readonly own: VbdPath | undefined;
   readonly sameVm: SameVmRule;
   readonly signal: AbortSignal;
 }
 
 /**
- * Whether a use is on its way out as far as can be told: its vbd has no nodes any more, or nobody
- * explains it. It may end at any moment, when blkback closes the device.
+ * Returns whether a use is about to end, as far as can be told: the nodes of its vbd are gone, or
+ * nothing explains the use. Such a use may end at any moment, when blkback closes the device.
  */
 export function isDeparting(conflict: Conflict): boolean {
   return conflict.kind === 'unexplained' || (conflict.kind === 'guest' && conflict.nodesGone);
 }
 
 /**
- * What vbds have. Where an add waits for blkback to open what it has published, it holds the device: the
- * number is this device's, also if its sequence number has risen since.
+/**
+ * Lists what vbds have. While an add waits until blkback opens the device that it has published, the
+ * add holds this device. The number then still means this device, even if its diskseq has changed.
  */
 async function listUses(
   pending: readonly PendingOpen[],
@@ -61,7 +62,10 @@ async function listUses(
   return all.map((use) => (isPending(pending, use) ? { ...use, diskseq: undefined } : use));
 }
 
-/** Finds the uses that forbid an export, guests first. Throws as the store and the kernel do. */
+/**
+ * Finds the uses that forbid an export, and yields those of guests first. Throws as the store and
+ * the kernel do.
+ */
 export async function* findConflicts(
   wanted: ExportUse,
   { map, reach }: { readonly map: DeviceMap; readonly reach: Reach },
@@ -71,10 +75,11 @@ export async function* findConflicts(
   if (!readers && mayShare(wanted.sharing, wanted.access, 'read-write')) return;
   const clashes = clashesWith(wanted, reach.extents);
   const known = new Set(reach.stack);
-  // Before the uses: what blkback has opened by the time of this look is found among them.
+  // The pending opens are read before the uses: a device that blkback opens in between is then
+  // found among the uses.
   const pending = await listPendingOpens(context.runDirectory);
   const uses = await listUses(pending, context);
-  // It takes a moment for each vbd there is.
+  // The comparison takes a moment for each vbd.
   await breathe();
   const isOwn = ({ vbd }: VbdUse): boolean =>
     context.own !== undefined && sameVbd(vbd, context.own);
@@ -88,7 +93,7 @@ export async function* findConflicts(
   const close = others.filter(({ devnum }) => nearby.mayHave(devnum));
   const look = { map, reach, clashes };
   for await (const { theirs, ...guest } of findGuestUses(wanted, close, look, context)) {
-    // Claims within its stack are its own, and need no further explanation.
+    // The guest itself accounts for all claims within its stack.
     for (const device of theirs.stack) known.add(device);
     if (!guest.tolerated) yield guest;
   }
@@ -111,7 +116,10 @@ export async function* findConflicts(
   if (opener !== undefined) yield opener;
 }
 
-/** Whether it is QEMU that has an image open, for the guest that is to get it: an emulated disk. */
+/**
+ * Returns whether the program that has an image open is the QEMU of the same virtual machine that
+ * is to get the image. That QEMU serves the image as an emulated disk.
+ */
 async function isOwnDeviceModel(
   { domid }: LocalUse,
   wanted: ExportUse,
@@ -123,7 +131,9 @@ async function isOwnDeviceModel(
   return theirs !== undefined && ours !== undefined && compareVms(ours, theirs, sameVm) === 'same';
 }
 
-/** Whether a use of some bytes forbids the export of others. */
+/**
+ * Returns a predicate that tells whether a use of some bytes forbids the export of these extents.
+ */
 function clashesWith(
   { sharing, access }: ExportUse,
   extents: readonly Extent[],
@@ -136,12 +146,12 @@ function clashesWith(
     );
 }
 
-/** Some bytes are only read, also by those who write to the device. */
+/** Returns how an extent is used. Some bytes are only read, even by a user that may write. */
 function accessThrough(access: Access, { readOnly }: Extent): Access {
   return readOnly ? 'read-only' : access;
 }
 
-/** How the device of a vbd is used. */
+/** Returns how a vbd uses its device. */
 export function accessOf(writable: boolean): Access {
   return writable ? 'read-write' : 'read-only';
 }

@@ -10,38 +10,47 @@ import { mayBeOverlay, realFileOf } from '../topology/overlay.js';
 import type { Reach } from '../topology/reach.js';
 import type { Sharing } from './matrix.js';
 
-/** What is to be exported, before anybody is asked whether it may be. */
+/** An export that has not been checked against other uses yet. */
 export interface ExportUse {
-  /** As people call it: the path that was asked for. */
+  /** The name that people use for the device: the path that was asked for, if there is one. */
   readonly subject: string;
   readonly access: Access;
   /** What the bytes are wanted for, if not for a guest. */
   readonly purpose?: 'resize' | undefined;
   readonly sharing: Sharing;
   readonly domid: number | undefined;
-  /** The device, `major:minor`; `undefined` for a file that is none yet. */
+  /**
+   * The device that was asked for, as `major:minor`; `undefined` for a file, even if a loop device
+   * has been made for it.
+   */
   readonly device: string | undefined;
-  /** The device if it is a mapper device. */
+  /** The device, if it is a mapper device. */
   readonly mapper: Devnum | undefined;
-  /** A layer with a key of its own is to be over it: then it shares with nobody, not even its own VM. */
+  /**
+   * Whether the export gets a layer with an encryption key of its own. Such an export shares bytes
+   * with nobody, not even with its own virtual machine.
+   */
   readonly encrypted: boolean;
-  /** Looks anew at what it stands on. */
+  /** Looks anew at what the export stands on. */
   readonly look: (signal: AbortSignal) => Promise<Look>;
   /**
-   * Whether nobody else has its bytes open, or has them open for writing if the export only reads.
-   * `false` where that cannot be told either.
+   * Returns whether nobody else has the bytes open. If the export only reads, others may have them
+   * open for reading. Returns `false` also where the kernel cannot tell.
    */
   readonly isAlone: () => boolean;
 }
 
+/** The devices and bytes that an export reaches, as one look has found them. */
 export interface Look {
   readonly map: DeviceMap;
   readonly reach: Reach;
 }
 
-/** What a vbd wants of the device that was opened for it. */
+/** What a vbd demands of the device that was opened for it. */
 export interface ExportTerms {
-  /** As people call the device: the path that was asked for, if it was a path. */
+  /**
+   * The name that people use for the device: the path that was asked for, if the target was a path.
+   */
   readonly subject: string | undefined;
   readonly writable: boolean;
   readonly sharing: Sharing;
@@ -49,7 +58,7 @@ export interface ExportTerms {
   readonly domid: number;
 }
 
-/** The export of an open device on some terms. */
+/** Returns the export of an open device on the given terms. */
 export function exportUse(device: BlockDevice, terms: ExportTerms): ExportUse {
   const { file, identity } = device.bottom;
   const access = terms.writable ? 'read-write' : 'read-only';
@@ -62,13 +71,16 @@ export function exportUse(device: BlockDevice, terms: ExportTerms): ExportUse {
     mapper: identity.mapper && identity.devnum,
     encrypted: terms.encrypted,
     look: (signal) => reachOfDevice(device, signal),
-    // Through an overlay the kernel does not see who has the file below open.
+    // Where an overlay lies in between, the kernel does not see who has the file below open.
     isAlone: () =>
       file !== undefined && hasToItself(file, access) && !mayBeOverlay(identity.loop?.device ?? 0n),
   };
 }
 
-/** What an open device reaches. What was made for it, loop device and layer, is claimed by it alone. */
+/**
+ * Looks up what an open device reaches. A loop device or layer that was made for the export is
+ * claimed by the export alone.
+ */
 async function reachOfDevice(device: BlockDevice, signal: AbortSignal): Promise<Look> {
   const map = new DeviceMap(signal);
   const { bottom } = device;
@@ -79,7 +91,10 @@ async function reachOfDevice(device: BlockDevice, signal: AbortSignal): Promise<
   return { map, reach: { ...reach, unclaimed: reach.unclaimed.slice(1) } };
 }
 
-/** What a device or file would reach, found without opening it for use. */
+/**
+ * Looks up what a device or file would reach, without opening it for use. Throws as the kernel
+ * does.
+ */
 export async function reachOfPath(
   { fd, kind }: PinnedPath,
   window: { readonly offset: bigint; readonly size: bigint | undefined },
@@ -94,7 +109,7 @@ export async function reachOfPath(
   return { map, reach: { extents, stack: new Set(), unclaimed: [] } };
 }
 
-/** As the kernel has it. */
+/** Returns the path of a descriptor, as the kernel spells it. */
 function pathOf(fd: OwnedFd): string {
   return readlinkSync(`/proc/self/fd/${fd.fd}`);
 }

@@ -13,22 +13,25 @@ import type { SharingContext } from './conflicts.js';
 import type { ExportUse } from './export-use.js';
 import { compareVms, type DomainIdentity, readDomains } from './same-vm.js';
 
-/** Another vbd that has some of the bytes. */
+/** A use by another vbd that has some of the bytes. */
 export interface GuestUse {
   readonly kind: 'guest';
   readonly access: Access;
   readonly vbd: VbdPath;
   readonly domain: DomainIdentity;
-  /** Its device: the kernel's name of it, and its number; or the file that QEMU serves to it. */
+  /**
+   * The kernel's name of the vbd's device, or the path of the file that QEMU serves to the guest.
+   */
   readonly path: string;
+  /** The number of that device; `undefined` for a file. */
   readonly devnum: Devnum | undefined;
-  /** blkback has it open, as the kernel says. */
+  /** Whether blkback has the device open, according to the kernel. */
   readonly open: boolean;
-  /** XenStore knows the vbd no more, although blkback has its device open. */
+  /** Whether XenStore no longer knows the vbd, although blkback has the device open. */
   readonly nodesGone: boolean;
-  /** Whether it is the same virtual machine's, which may share with itself. */
+  /** Whether the vbd belongs to the same virtual machine, which may share bytes with itself. */
   readonly tolerated: boolean;
-  /** Why it is not tolerated where one would expect that it is. */
+  /** Why the use is not tolerated, where one would expect that it is. */
   readonly despite: 'encrypted-layer' | 'unreadable-vm' | undefined;
 }
 
@@ -39,11 +42,14 @@ interface Candidate extends Pick<GuestUse, 'vbd' | 'access' | 'path' | 'devnum' 
 interface Look {
   readonly map: DeviceMap;
   readonly reach: Reach;
-  /** Whether a use of this access that has these bytes forbids the export. */
+  /** Returns whether a use with this access to these bytes forbids the export. */
   readonly clashes: (access: Access, extents: readonly Extent[]) => boolean;
 }
 
-/** The vbds, of those given, and the disks that others serve, that have bytes of an export. */
+/**
+ * Finds the uses by other guests that have bytes of an export: those among the given vbds, and the
+ * disks that QEMU or tapdisk serves. Throws as the store and the kernel do.
+ */
 export async function* findGuestUses(
   wanted: ExportUse,
   uses: readonly VbdUse[],
@@ -75,7 +81,8 @@ export async function* findGuestUses(
     if (domain === undefined) continue;
     const nodesGone = frontends[index] === undefined;
     const kinship = self === undefined ? 'other' : compareVms(self, domain, context.sameVm);
-    // What its toolstack has taken away from a guest is not shared with it: it is on its way out.
+    // A disk that the toolstack has already taken away from its guest is not shared with that
+    // guest: the disk is about to be closed.
     const isKin = kinship === 'same' && !nodesGone;
     const encrypted = isKin && (await isEncryptedApart(wanted, candidate.theirs, look));
     const unreadable = kinship === 'unreadable' ? 'unreadable-vm' : undefined;
@@ -92,9 +99,11 @@ export async function* findGuestUses(
 
 async function compare(use: VbdUse, { map, reach, clashes }: Look): Promise<Candidate | undefined> {
   const { vbd, devnum, open, writable } = use;
-  // Only what blkback does not have open can be stale: its number may be another device's by now.
+  // Only a device that blkback does not have open can be stale: another device may have its number
+  // now.
   if (!open) {
-    // Either it still stands on that other file, or it is stale: no need to ask which.
+    // The loop device still stands on this other file, or the vbd's entry is stale. It has none of
+    // the bytes in both cases, so there is no need to find out which case it is.
     const file = await knownFileOfLoop(devnum, use.diskseq);
     if (file !== undefined && !hasBase(reach.extents, file)) return undefined;
     if (isStale(map, use)) return undefined;
@@ -106,10 +115,13 @@ async function compare(use: VbdUse, { map, reach, clashes }: Look): Promise<Cand
   return clashes(access, theirs.extents) ? { vbd, access, path, devnum, open, theirs } : undefined;
 }
 
-/** How long the file of another guest's disk is waited for; milliseconds. */
+/** How long to wait for the file of another guest's disk; milliseconds. */
 const LOOK_MS = 1000;
 
-/** The same for a disk that QEMU or tapdisk serves: it has what its toolstack names. */
+/**
+ * Compares a disk that QEMU or tapdisk serves. Its bytes are those of the device or file that its
+ * toolstack names.
+ */
 async function compareOther(
   { vbd, devnum, path, writable }: OtherDisk,
   { map, clashes }: Look,
@@ -130,14 +142,14 @@ async function look(path: string): Promise<FileStat | undefined> {
   return await statPath(path, AbortSignal.timeout(LOOK_MS)).catch(() => undefined);
 }
 
-/** Whether the number that a vbd names is another device's by now. */
+/** Returns whether the number that a vbd names belongs to another device by now. */
 export function isStale(map: DeviceMap, { devnum, diskseq, open }: VbdUse): boolean {
   return !open && diskseq !== undefined && diskseq !== map.diskseq(devnum);
 }
 
 /**
- * Whether only one of the two sees the bytes through a layer with a key of its own: then each destroys
- * what the other one writes, even if both are one virtual machine.
+ * Returns whether only one of the two uses sees the bytes through a layer with a key of its own.
+ * Each use then destroys what the other one writes, even if both belong to one virtual machine.
  */
 async function isEncryptedApart(wanted: ExportUse, theirs: Reach, { map, reach }: Look) {
   if (wanted.encrypted) return true;

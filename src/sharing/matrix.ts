@@ -1,23 +1,30 @@
 import type { Access } from '../topology/local-use.js';
 
 /**
- * What a vbd tolerates beside itself on the same bytes, by others than its own virtual machine:
- * - `deny`: nobody writes what somebody else uses; readers may share;
- * - `read-only`: one writes at the most, others may read meanwhile;
- * - `allow`: anything; nothing is checked.
+ * What a vbd tolerates on the same bytes beside itself. The uses of its own virtual machine do not
+ * count.
+ * - `deny`: nobody writes to bytes that somebody else uses; several readers may share them.
+ * - `read-only`: at most one vbd writes, and others may read meanwhile.
+ * - `allow`: everything; nothing is checked.
  */
 export type Sharing = 'deny' | 'read-only' | 'allow';
 
 export const SHARINGS: readonly Sharing[] = ['deny', 'read-only', 'allow'];
 
-/** Whether a new use of some bytes may be added to one that there is, of somebody else. Pure. */
+/**
+ * Returns whether a new use of some bytes may be added to a present use of them by somebody else.
+ * Pure.
+ */
 export function mayShare(sharing: Sharing, wanted: Access, present: Access): boolean {
   if (sharing === 'allow') return true;
   const writers = [wanted, present].filter((access) => access === 'read-write').length;
   return writers <= (sharing === 'read-only' ? 1 : 0);
 }
 
-/** How the device of a vbd is used according to `mode`; blkback writes when there is a `w` in it. */
+/**
+ * Returns how a vbd uses its device according to its node `mode`. blkback writes if the mode
+ * contains a `w`.
+ */
 export function accessOf(mode: string | undefined): Access {
   return mode?.includes('w') ? 'read-write' : 'read-only';
 }

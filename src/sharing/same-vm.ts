@@ -2,31 +2,40 @@ import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { isXenstoreError } from '../xenstore/xenstore-error.js';
 
 /**
- * What a domain is taken for whose machine may not be read, as in a driver domain, which sees only its
- * own: `check` takes it for another virtual machine, `assume` for the same one.
+ * How to treat a domain whose virtual machine may not be read. A driver domain meets such domains,
+ * because it may read only its own. `check` treats the domain as another virtual machine, `assume`
+ * as the same one.
  */
 export type SameVmRule = 'check' | 'assume';
 
 export const SAME_VM_RULES: readonly SameVmRule[] = ['check', 'assume'];
 
-/** By what it is known which virtual machine a domain belongs to. */
+/** The facts that tell which virtual machine a domain belongs to. */
 export interface DomainIdentity {
   readonly domid: number;
   readonly name: string | undefined;
-  /** Its machine (`/local/domain/<id>/vm`); `undefined` for a domain that is gone. */
+  /** Its virtual machine (`/local/domain/<id>/vm`); `undefined` for a domain that is gone. */
   readonly vm: string | undefined;
-  /** For a stub domain, which serves another one as its device model: the machine of that one. */
+  /** For a stub domain: the virtual machine of the domain that it serves as a device model. */
   readonly targetVm: string | undefined;
-  /** The machine, or that of the domain which it serves, may not be read here. */
+  /**
+   * Whether this domain may not read the virtual machine of the domain, or of the domain that it
+   * serves.
+   */
   readonly unreadable: boolean;
 }
 
-/** A node's text, none, or one that this domain may not read. */
+/**
+ * The text of a node. The text is `undefined` for a node that does not exist or may not be read.
+ */
 type Seen = { readonly text: string | undefined; readonly unreadable: boolean };
 
 const NOTHING: Seen = { text: undefined, unreadable: false };
 
-/** Reads who some domains are, in two trips. */
+/**
+ * Reads which virtual machines some domains belong to, in two round trips to XenStore. Throws as
+ * the store does.
+ */
 export async function readDomains(
   store: Xenstore,
   domids: readonly number[],
@@ -66,7 +75,8 @@ async function readTexts(
       unreadable: false,
     }));
   } catch (error) {
-    // A driver domain may not read about all of them: what is not known is not the same.
+    // A driver domain may not read about all of these domains. An unknown virtual machine does not
+    // count as the same one.
     if (!isXenstoreError(error, 'EACCES')) throw error;
     return await Promise.all(paths.map((path) => readPermitted(store, path, options)));
   }
@@ -87,10 +97,12 @@ async function readPermitted(
 }
 
 /**
- * Whether two domains are one virtual machine: the same domain, two of one machine (as in a migration
- * to the same host), or one and its stub domain, whichever way round. A domain that is gone has no
- * machine and is the same as no other. `unreadable` where that cannot be told, and the rule is not to
- * assume that they are.
+ * Returns whether two domains are one virtual machine. They are if both are the same domain, if
+ * both name the same virtual machine (as in a migration to the same host), or if one is the stub
+ * domain of the other. A domain that is gone has no virtual machine and equals no other domain.
+ *
+ * Returns `unreadable` where this cannot be told and the rule does not assume that they are the
+ * same.
  */
 export function compareVms(
   a: DomainIdentity,

@@ -6,7 +6,10 @@ import type { Conflict } from './conflicts.js';
 import type { ExportUse } from './export-use.js';
 import type { GuestUse } from './guest-uses.js';
 
-/** Who stands in the way of an export, and what would let it through; one sentence. */
+/**
+ * Returns one sentence that says who stands in the way of an export, and what would let it through.
+ * `vdev` is the name that the other guest has for the disk, if it is known.
+ */
 export function describeConflict(
   wanted: ExportUse,
   conflict: Conflict,
@@ -21,7 +24,10 @@ export function describeConflict(
   return `${use}; so ${who} have it ${access} (${advice(wanted, conflict)})`;
 }
 
-/** The same bytes may be reached by another device, which is named then. */
+/**
+ * Returns the beginning of the clause about a conflict. A conflict may be on another device that
+ * has the same bytes. The clause then names that device.
+ */
 function relate({ device, subject }: ExportUse, conflict: Conflict): string {
   if (conflict.devnum === undefined || conflict.path === subject) return 'is ';
   if (device === undefined || device === formatDevnum(conflict.devnum)) return 'is ';
@@ -56,7 +62,9 @@ function describeUse(conflict: Conflict, vdev: string | undefined): string {
   }
 }
 
-/** People know `vg0/root`, and the kernel says `/dev/dm-3`. */
+/**
+ * Adds the name that people know, such as `vg0/root`, to the kernel's name, such as `/dev/dm-3`.
+ */
 function withName(path: string, device: FamiliarDevice | undefined): string {
   const known = device?.name;
   return known === undefined || path.endsWith(`/${known}`) ? path : `${known} (${path})`;
@@ -87,7 +95,7 @@ function advice(wanted: ExportUse, conflict: Conflict): string {
   return `${end === undefined ? '' : `${end} ends that; `}${allowing(wanted, conflict)}`;
 }
 
-/** The command that ends a use; `undefined` where none is known. */
+/** Returns the command that ends a use; `undefined` where no command is known. */
 function endOf(conflict: Conflict): string | undefined {
   switch (conflict.kind) {
     case 'mount':
@@ -111,8 +119,8 @@ function allowing({ sharing, access }: ExportUse, conflict: Conflict): string {
 }
 
 /**
- * The same for the guest that is refused, which can read it: who it is, and by what path, is not for
- * guests to know.
+ * Returns the sentence for the guest that is refused, which can read it. Guests must not learn who
+ * uses the bytes, or by which path.
  */
 export function guestSentence({ access }: ExportUse): string {
   return `its disk cannot be had ${access}, as others use the same bytes; the log of the backend domain says who`;

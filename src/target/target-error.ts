@@ -1,4 +1,4 @@
 import { BlkbackError } from '../errors.js';
 
-/** `params` is not a target; `code` is `ETARGET`. */
+/** The error of `params` that is not a valid target; `code` is `ETARGET`. */
 export class TargetError extends BlkbackError {}

@@ -2,14 +2,17 @@ import { quote } from '../util/one-line.js';
 import { encodePath } from '../util/path-bytes.js';
 import { TargetError } from './target-error.js';
 
-/** A syntax or value error in a target; the message names key and value. */
+/**
+ * Returns the error for wrong syntax or a wrong value in a target. The message names the key and
+ * the value.
+ */
 export function targetError(problem: string): TargetError {
   return new TargetError(`bad target in params: ${problem}`, { code: 'ETARGET' });
 }
 
 /**
- * Splits a target `key=value,…` into its parts. A comma inside a value is written `\,`; any other
- * backslash stands for itself.
+ * Splits a target `key=value,…` into its parts. A comma inside a value is written as `\,`. Any
+ * other backslash stands for itself. Throws `TargetError`.
  */
 export function splitTarget(text: string): Map<string, string> {
   const parts = new Map<string, string>();
@@ -25,7 +28,7 @@ export function splitTarget(text: string): Map<string, string> {
   return parts;
 }
 
-/** One of a few words. */
+/** Reads a value that must be one of the given words. Throws `TargetError`. */
 export function parseChoice<T extends string>(
   key: string,
   value: string,
@@ -36,14 +39,19 @@ export function parseChoice<T extends string>(
   throw targetError(`${key}=${quote(value)}: one of ${choices.join(', ')} is needed`);
 }
 
-/** A decimal number from `min` to `max`, without sign or leading zero. */
+/**
+ * Reads a decimal number from `min` to `max`, without sign or leading zero. Throws `TargetError`.
+ */
 export function parseNumber(key: string, value: string, min: bigint, max: bigint): bigint {
   const number = /^(0|[1-9]\d{0,19})$/.test(value) ? BigInt(value) : undefined;
   if (number !== undefined && number >= min && number <= max) return number;
   throw targetError(`${key}=${quote(value)}: a whole number from ${min} to ${max} is needed`);
 }
 
-/** A disk sequence number: decimal, or hex with `0x`. Never zero. */
+/**
+ * Reads a diskseq: a decimal number, or a hexadecimal one with `0x`, and never zero. Throws
+ * `TargetError`.
+ */
 export function parseDiskseq(key: string, value: string): bigint {
   const wellFormed = /^(0x[0-9a-fA-F]{1,16}|[1-9]\d{0,19})$/.test(value);
   const number = wellFormed ? BigInt(value) : 0n;
@@ -51,13 +59,14 @@ export function parseDiskseq(key: string, value: string): bigint {
   throw targetError(`${key}=${quote(value)}: a disk sequence number is decimal, or hex with 0x`);
 }
 
-/** Words before a colon that belong to an xl disk specification, and to no path. */
+/** Words before a colon that belong to an xl disk specification and never to a path. */
 const PREFIXES =
   /^(?:phy|file|drbd|iscsi|nbd|npiv|tap2?|blktap2?|tapdisk|aio|qdisk|raw|qcow2?|qed|vhdx?|vmdk):/;
 
 /**
- * What a target is that is neither an absolute path nor a list: a path below /dev, as
- * xl-disk-configuration(5) has it. Throws where it cannot be one.
+ * Returns the path below /dev that a relative path means, as in xl-disk-configuration(5). The text
+ * is neither an absolute path nor a list of keys. Throws `TargetError` where it cannot be such a
+ * path.
  */
 export function parseRelativePath(text: string): string {
   const [prefix] = PREFIXES.exec(text) ?? [];
@@ -74,21 +83,24 @@ export function parseRelativePath(text: string): string {
   return `/dev/${text}`;
 }
 
-/** An absolute path that can be handed to the kernel. */
+/** Reads an absolute path that the kernel takes. Throws `TargetError`. */
 export function parsePath(key: string, value: string): string {
   if (!value.startsWith('/'))
     throw targetError(`${key}=${quote(value)}: the path must be absolute`);
   if (encodePath(value).length >= 4096) {
     throw targetError(`${key}=${quote(value)}: the path has more than 4095 bytes`);
   }
-  // The mapper's own control node and the directory links can be no device, whatever they are.
+  // The control node of device-mapper and the links to directories are never devices.
   if (/^\/dev\/mapper\/(control|\.{1,2})?$/.test(value)) {
     throw targetError(`${key}=${quote(value)} cannot be a mapper device`);
   }
   return value;
 }
 
-/** A name that device-mapper takes on every kernel, and that stays inside /dev/mapper. */
+/**
+ * Reads a name that device-mapper accepts on every kernel and that stays inside /dev/mapper. Throws
+ * `TargetError`.
+ */
 export function parseMapperName(key: string, value: string): string {
   if (/\p{Cc}/u.test(value)) {
     throw targetError(`${key}=${quote(value)}: a mapper device has no control characters in it`);

@@ -13,10 +13,10 @@ import {
   targetError,
 } from './target-syntax.js';
 
-/** What `params` asks for; docs/targets.md has the grammar. */
+/** What `params` asks for. The grammar is in docs/targets.md. */
 export interface Target {
   readonly locator: Locator;
-  /** The number that the located device must have, where one is given. */
+  /** The diskseq that the located device must have, where the target gives one. */
   readonly diskseq: bigint | undefined;
   readonly offset: bigint;
   readonly size: bigint | undefined;
@@ -27,17 +27,17 @@ export interface Target {
   readonly deferredRemove: boolean;
   readonly layer: 'linear' | 'crypt' | undefined;
   readonly verityRoot: string | undefined;
-  /** Keys that were given, in their order. */
+  /** The keys that the target gives, in their order. */
   readonly keys: readonly string[];
 }
 
-/** By what a target names its device. */
+/** How the target names its device. */
 export type Locator =
   | {
       readonly by: 'path';
-      /** As `decodePath` makes it of bytes. */
+      /** A path in the form that `decodePath` makes of its bytes. */
       readonly path: string;
-      /** Where it must not lead through symbolic links. */
+      /** Present where the path must not lead through symbolic links. */
       readonly symlinks?: false;
     }
   | { readonly by: 'dm-name'; readonly name: string }
@@ -67,7 +67,7 @@ export const KEYS: readonly string[] = [
   'verity-root',
 ];
 
-/** The kernel's loff_t. */
+/** The largest value of the kernel's loff_t. */
 const MAX_BYTES = (1n << 63n) - 1n;
 const SECTOR = 512n;
 
@@ -104,7 +104,7 @@ function decode(params: Uint8Array): string {
   return decodePath(params);
 }
 
-/** A path can have equal signs in it, but not in its first name where it is relative. */
+/** Returns whether the text is a list. A relative path has no equal sign in its first name. */
 function isList(text: string): boolean {
   return /^[^/]*=/.test(text) || KEYS.includes(text) || text.startsWith(',');
 }
@@ -137,7 +137,7 @@ function parseLocator(keys: ReadonlyMap<string, string>): Locator {
   return parsePathLocator(parsePath('path', keys.get('path') ?? ''), symlinks ?? true);
 }
 
-/** udev's by-diskseq links mean a number, not a path, and the number can be had without udev. */
+/** Reads a path. udev's by-diskseq links name a diskseq, which can be found without udev. */
 function parsePathLocator(path: string, symlinks: boolean): Locator {
   const match = /^\/dev\/disk\/by-diskseq\/([1-9]\d{0,19})(?:-part([1-9]\d{0,4}))?$/.exec(path);
   if (!match?.[1]) return { by: 'path', path, ...(symlinks ? {} : { symlinks }) };
@@ -168,7 +168,10 @@ function parseWindow(keys: ReadonlyMap<string, string>): {
   return { offset, size, blockSize };
 }
 
-/** A root digest: hex, whole bytes, at most the 64 bytes of the longest digest that verity takes. */
+/**
+ * Reads a root digest: hexadecimal, in whole bytes, and no longer than the 64 bytes of the longest
+ * digest that verity takes.
+ */
 function parseDigest(key: string, value: string): string {
   if (/^([0-9a-fA-F]{2}){16,64}$/.test(value)) return value.toLowerCase();
   throw targetError(`${key}=${quote(value)}: an even number of 32 to 128 hex digits is needed`);

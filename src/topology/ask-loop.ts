@@ -4,8 +4,8 @@ import { type LoopAnswer, readLoopStatuses } from '../linux/loop-statuses.js';
 import { monotonicMs } from '../util/clock.js';
 
 /**
- * A loop device whose status cannot be had, as its file does not answer. What it stands on has to be
- * told in another way, or not at all.
+ * The error of a loop device whose status cannot be had, because its file does not answer. What the
+ * loop device stands on must be found out in another way, or remains unknown.
  */
 export class UnansweredLoop extends BlkbackError {
   /** N of /dev/loopN. */
@@ -17,11 +17,14 @@ export class UnansweredLoop extends BlkbackError {
   }
 }
 
-/** So many loop devices are asked in one trip to another thread, each in some microseconds. */
+/** How many loop devices one trip to another thread asks at most, each within some microseconds. */
 const CHUNK = 64;
-/** One of a chunk that takes longer holds up the rest: then each is asked by itself; milliseconds. */
+/**
+ * How long a chunk may take; milliseconds. A loop device that takes longer holds up the rest of its
+ * chunk. Each of them is then asked by itself.
+ */
 const CHUNK_MS = 100;
-/** After this time a loop device counts as one that does not answer; milliseconds. */
+/** A loop device that has not answered after this time counts as silent; milliseconds. */
 export const SILENT_MS = 1000;
 
 interface Asked {
@@ -29,20 +32,22 @@ interface Asked {
   readonly reject: (error: unknown) => void;
 }
 
-/** Who asks in this turn of the event loop, by the number of the loop device. */
+/** The questions of this turn of the event loop, by the number of the loop device. */
 const asking = new Map<number, { readonly promise: Promise<LoopAnswer>; readonly asked: Asked }>();
-/** Those that are being asked each by itself. */
+/** Questions that are being asked one by one, by the number of the loop device. */
 const slow = new Map<number, Promise<unknown>>();
-/** Those that have not answered, and since when. */
+/** Loop devices that have not answered, by their number, each with the time of the question. */
 const silent = new Map<number, number>();
 
 /**
- * Asks a loop device for its status, as it is at some time after the call. All who ask in one turn of the
- * event loop make one trip. Throws `UnansweredLoop` for one that has not answered within a second, at
- * once as long as an earlier call to it has not come back.
+ * Asks a loop device for its status, as it is at some time after the call. All who ask in one turn
+ * of the event loop share one trip to another thread.
+ *
+ * Throws `UnansweredLoop` for a loop device that does not answer within a second. Throws it at once
+ * as long as an earlier call to the loop device has not come back.
  */
 export async function askLoop(number: number): Promise<LoopAnswer> {
-  // What is under way may have been answered already, with what was true before this call.
+  // A question under way may have its answer already, and that answer may be older than this call.
   await slow.get(number);
   const since = silent.get(number);
   if (since !== undefined) throw silence(number, since);

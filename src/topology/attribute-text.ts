@@ -1,12 +1,18 @@
 import { throwShortage } from '../linux/errno.js';
 import { readMemoryFile } from '../linux/memory-file.js';
 
-/** The text of an attribute in sysfs; empty where there is none, or not any more. */
+/**
+ * Reads the text of an attribute in sysfs. Returns an empty text where there is no such attribute,
+ * or none any more. Throws as `readText` does.
+ */
 export function readAttributeText(directory: string, name: string): string {
   return readText(`${directory}/${name}`);
 }
 
-/** The same by its path. Throws `SystemError` for want of descriptors or memory only. */
+/**
+ * Reads the text of a file in sysfs or procfs, or an empty text where the file cannot be read.
+ * Throws `SystemError` for want of descriptors or memory only.
+ */
 export function readText(file: string): string {
   try {
     return readMemoryFile(file)?.trimEnd() ?? '';

@@ -10,8 +10,8 @@ const NOTHING: Below = { segments: [], unclaimed: [] };
 const ALL = { at: 0n, length: undefined, endless: true, start: 0n } as const;
 
 /**
- * Reads what lies directly below a device. `readLoop` is asked about a loop device. Throws
- * `SystemError`.
+ * Reads what lies directly below a device. Calls `readLoop` for the status of a loop device. Throws
+ * `SystemError`, and as `readLoop` does.
  */
 export async function readBelow(
   block: StackedBlock,
@@ -21,7 +21,7 @@ export async function readBelow(
   const { devnum, kind, partition } = block;
   if (partition !== undefined) {
     const { disk, start, size } = partition;
-    // A claim of the disk and one of its partition exclude each other: one of them is enough.
+    // Claims of a disk and of its partition exclude each other, so it is enough to look for one.
     return { segments: [{ at: 0n, start, length: size, lower: disk }], unclaimed: [] };
   }
   if (kind === 'loop') return await withRealFile(block, belowLoop(await readLoop(devnum)));
@@ -29,7 +29,10 @@ export async function readBelow(
   return belowDisk(block, mapped);
 }
 
-/** What the live table of a mapper device says; `undefined` where it has none. Throws `SystemError`. */
+/**
+ * Reads what the live table of a mapper device says; `undefined` where there is no live table.
+ * Throws `SystemError`.
+ */
 export async function mappedSegments(
   block: StackedBlock,
   signal?: AbortSignal,
@@ -38,21 +41,21 @@ export async function mappedSegments(
 }
 
 /**
- * What lies below a disk that has claimed what it stands on; its own bytes if it stands on nothing.
- * Neither md nor bcache nor DRBD tells which bytes are where.
+ * Returns what lies below a disk that has claimed the devices it stands on. A disk that stands on
+ * nothing has its own bytes. md, bcache and DRBD do not tell which bytes are where.
  *
- * @param mapped what its table says, of a mapper device that has one.
+ * @param mapped the segments of the live table, for a mapper device that has one.
  */
 export function belowDisk(block: StackedBlock, mapped: readonly Segment[] | undefined): Below {
   const { devnum, slaves } = block;
-  // A table that is only loaded claims its devices too, and says nothing of the bytes.
+  // A table that is only loaded claims its devices too, but says nothing about the bytes.
   const segments = mapped ?? (slaves.length > 0 ? hiddenSegments(devnum, ALL, slaves) : []);
   if (segments.length > 0) return { segments, unclaimed: [] };
   const base = { kind: 'disk', devnum, wwid: block.wwid } as const;
   return { segments: [{ ...ALL, base }], unclaimed: [] };
 }
 
-/** Adds the file behind one that the loop driver has opened through an overlay. */
+/** Adds the real file, if the loop driver has opened its file through an overlay. */
 export async function withRealFile(block: StackedBlock, below: Below): Promise<Below> {
   const [file] = below.segments;
   if (file === undefined || !('base' in file) || file.base.kind !== 'file') return below;
@@ -61,7 +64,7 @@ export async function withRealFile(block: StackedBlock, below: Below): Promise<B
   return real === undefined ? below : { ...below, segments: [file, { ...file, ...real }] };
 }
 
-/** What lies below a loop device; nothing where it is not bound. Pure. */
+/** Returns what lies below a loop device; nothing where the loop device is not bound. Pure. */
 export function belowLoop(status: LoopStatus | undefined): Below {
   if (status === undefined) return NOTHING;
   const { device, inode, rdevice, offset: start, sizeLimit } = status;
@@ -69,7 +72,7 @@ export function belowLoop(status: LoopStatus | undefined): Below {
   if (rdevice === 0n) {
     return { segments: [{ ...place, base: { kind: 'file', device, inode } }], unclaimed: [] };
   }
-  // The loop driver claims nothing of what it stands on.
+  // The loop driver does not claim the device that it stands on.
   const lower = devnumFromStat(rdevice);
   return { segments: [{ ...place, lower }], unclaimed: [lower] };
 }

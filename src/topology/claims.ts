@@ -4,18 +4,26 @@ import { O_EXCL, O_NONBLOCK, O_RDONLY, OwnedFd } from '../linux/fd.js';
 import { pause } from '../util/retry.js';
 import type { DeviceMap } from './device-map.js';
 
-/** Tools that look at a device, this one too, hold it exclusively for a moment. */
+/**
+ * How often a claim must be seen before it counts as lasting. Tools that look at a device, this
+ * program included, hold the device exclusively for a moment.
+ */
 const TRIES = 10;
 const PAUSE_MS = 25;
 
-/** Probes under way: two of one device would each take the other one for a claim. */
+/**
+ * Probes under way, by device number. Two probes of one device would mistake each other for a
+ * claim.
+ */
 const probes = new Map<string, Promise<boolean>>();
 
 /**
- * Whether somebody in this domain has claimed a device exclusively: a mount, device-mapper, md, swap,
- * a program. The kernel is asked by an open with O_EXCL, for reading, which is closed at once. On a
- * partition it meets claims of the whole disk too, and on the disk those of its partitions
- * (block/bdev.c, bd_may_claim). Throws `SystemError`; the signal's reason.
+ * Returns whether somebody in this domain has claimed a device exclusively: a mount, device-mapper,
+ * md, swap or a program.
+ *
+ * Asks the kernel by an exclusive open for reading (O_EXCL), which is closed at once. On a
+ * partition this open also meets claims of the whole disk, and on a disk also claims of its
+ * partitions (block/bdev.c, bd_may_claim). Throws `SystemError`, or the signal's reason.
  */
 export async function isClaimed(
   map: DeviceMap,
@@ -29,7 +37,8 @@ export async function isClaimed(
     try {
       return await other;
     } catch {
-      // Another add has given it up, or has met an error, which this one meets again.
+      // The other add has given up this probe, or the probe has failed. A failure will come again
+      // here.
       signal.throwIfAborted();
     }
   }
@@ -38,7 +47,10 @@ export async function isClaimed(
   return await started;
 }
 
-/** The same for a claim that nothing else can be seen of: it must last. */
+/**
+ * Returns whether a device stays claimed for a while. This is for a claim that has no other sign:
+ * it may be that of a tool which only takes a look. Throws as `isClaimed` does.
+ */
 export async function isClaimedForLong(
   map: DeviceMap,
   devnum: Devnum,

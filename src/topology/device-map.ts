@@ -12,17 +12,22 @@ import { fileOfLoop } from './loop-backing.js';
 import { type Below, followDown, type Reach } from './reach.js';
 import { readPresentDiskseq, readStackedBlock, type StackedBlock } from './stacked-block.js';
 
-/** A loop device that does not answer, and stands on other bytes. */
+/** Stands for a loop device that does not answer and that stands on other bytes. */
 const ELSEWHERE = Symbol('elsewhere');
-/** How often it is asked again, and how long after, in the mean; milliseconds. */
+/**
+ * How often a loop device that does not answer is asked again, and the mean pause before each
+ * question; milliseconds.
+ */
 const TRIES = 10;
 const PAUSE_MS = 150;
-/** A loop device answers within microseconds; milliseconds. */
+/**
+ * A loop device, which usually answers within microseconds, is slow after this time; milliseconds.
+ */
 const SLOW_MS = 150;
 
 /**
- * What block devices stand on, seen at one moment: what was looked up once is not looked up again.
- * To be made anew for every question.
+ * What block devices stand on at one moment. A map looks up each device only once, so every
+ * question needs a new map.
  */
 export class DeviceMap {
   readonly #blocks = new Map<string, StackedBlock | undefined>();
@@ -30,23 +35,24 @@ export class DeviceMap {
   readonly #loops = new Map<string, Promise<LoopStatus | undefined>>();
   readonly #signal: AbortSignal | undefined;
 
-  /** @param signal ends the looks at devices whose file or driver does not answer. */
+  /** @param signal ends the questions to devices whose file or driver does not answer. */
   constructor(signal?: AbortSignal) {
     this.#signal = signal;
   }
 
-  /** Tells what is known of a loop device already, from a descriptor that holds it. */
+  /** Enters the status of a loop device, which is known from a descriptor that holds it open. */
   learn(devnum: Devnum, status: LoopStatus): void {
     this.#loops.set(formatDevnum(devnum), Promise.resolve(status));
   }
 
+  /** Returns a device; `undefined` where the kernel has none with this number. */
   block(devnum: Devnum): StackedBlock | undefined {
     const key = formatDevnum(devnum);
     if (!this.#blocks.has(key)) this.#blocks.set(key, readStackedBlock(devnum));
     return this.#blocks.get(key);
   }
 
-  /** The sequence number of a device's disk, as cheaply as it can be had. */
+  /** Returns the diskseq of a device's disk, at the lowest possible cost. */
   diskseq(devnum: Devnum): bigint | undefined {
     const key = formatDevnum(devnum);
     if (!this.#diskseqs.has(key)) this.#diskseqs.set(key, readPresentDiskseq(devnum));
@@ -54,16 +60,19 @@ export class DeviceMap {
   }
 
   /**
-   * Follows a device down to files and disks. Throws `SystemError`, not for one that is gone;
-   * `UnansweredLoop`.
+   * Follows a device down to files and disks. A device that is gone reaches nothing. Throws
+   * `SystemError`, `UnansweredLoop`.
    */
   async reach(devnum: Devnum): Promise<Reach> {
     return await followDown(devnum, (device) => this.#below(device, undefined));
   }
 
   /**
-   * The same if it has bytes of these extents; `undefined` if it has none. A loop device that does not
-   * answer has none if its file certainly lies elsewhere; else it throws `UnansweredLoop`.
+   * Follows a device down like `reach`, if it has bytes of these extents. Returns `undefined` if it
+   * has none.
+   *
+   * A loop device that does not answer has none if its file certainly lies elsewhere. Throws
+   * `UnansweredLoop` if this is not certain.
    */
   async reachWithin(devnum: Devnum, extents: readonly Extent[]): Promise<Reach | undefined> {
     const read = (): Promise<LoopStatus | undefined> => this.#readLoop(devnum);
@@ -81,15 +90,21 @@ export class DeviceMap {
     return block && (await readBelow(block, readLoop, this.#signal));
   }
 
-  /** As `loop`, without those that do not answer and have none of the wanted bytes. */
+  /**
+   * Reads a loop device as `loop` does, but returns `undefined` for a loop device that does not
+   * answer and has none of the wanted bytes.
+   */
   async #loopBeside(devnum: Devnum, wanted: readonly Extent[]): Promise<LoopStatus | undefined> {
     const status = await this.#askBeside(wanted, () => this.loop(devnum));
     return status === ELSEWHERE ? undefined : status;
   }
 
   /**
-   * Asks a loop device that may not answer; `ELSEWHERE` for one that does not, and has none of the wanted
-   * bytes. One of which that cannot be told is asked again for a moment: its server may be coming back.
+   * Asks a loop device that may not answer. Returns `ELSEWHERE` for a loop device that does not
+   * answer and has none of the wanted bytes.
+   *
+   * If nothing tells where the bytes of the loop device are, asks again for a moment: its server
+   * may be coming back.
    */
   async #askBeside<T>(
     wanted: readonly Extent[],
@@ -108,8 +123,8 @@ export class DeviceMap {
   }
 
   /**
-   * What a loop device stands on; `undefined` where it is not bound any more. Throws `UnansweredLoop`
-   * where its file does not answer.
+   * Returns what a loop device stands on; `undefined` where it is not bound any more. Throws
+   * `UnansweredLoop` where its file does not answer.
    */
   loop(devnum: Devnum): Promise<LoopStatus | undefined> {
     const key = formatDevnum(devnum);
@@ -117,7 +132,7 @@ export class DeviceMap {
     if (known !== undefined) return known;
     const status = this.#readLoop(devnum);
     this.#loops.set(key, status);
-    // It may answer the next time.
+    // The loop device may answer the next time.
     status.catch(() => this.#loops.delete(key));
     return status;
   }
@@ -127,7 +142,7 @@ export class DeviceMap {
     const number = /^\/dev\/loop(\d+)$/.exec(block?.path ?? '')?.[1];
     if (block === undefined || number === undefined) return undefined;
     this.#signal?.throwIfAborted();
-    // If it is the file server that is slow, that is to be known at the same time.
+    // The cause may be a slow file server. Whether this server answers is then found out meanwhile.
     const timer = setTimeout(() => expectSilence(Number(number)), SLOW_MS);
     const { rdev, result } = await askLoop(Number(number)).finally(() => clearTimeout(timer));
     if (result instanceof SystemError) {
@@ -141,7 +156,9 @@ export class DeviceMap {
     return sameDevnum(devnumFromStat(rdev), devnum) ? result : undefined;
   }
 
-  /** /dev has no node of it, as in a container: one is made for the question. */
+  /**
+   * Asks a loop device that has no node in /dev, as in a container. Makes a node for this question.
+   */
   async #readHiddenLoop({ path, devnum }: StackedBlock): Promise<LoopStatus | undefined> {
     const flags = O_RDONLY | O_NONBLOCK;
     await using loop = await openDeviceNode(path, devnum, flags, this.#signal);
@@ -154,12 +171,12 @@ export class DeviceMap {
   }
 }
 
-/** Whether some of the extents lie on the base of this key. */
+/** Returns whether some of the extents lie on the base with this key. */
 export function hasBase(extents: readonly Extent[], key: string): boolean {
   return extents.some(({ base }) => baseKey(base) === key);
 }
 
-/** The bytes of a file that a window of it holds. */
+/** Returns the bytes of a file that lie in a window: `size` bytes from `offset` on. */
 export function fileExtent(
   file: { readonly dev: bigint; readonly ino: bigint },
   offset: bigint,

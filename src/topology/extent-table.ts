@@ -3,27 +3,33 @@ import { baseKey, type Extent, intersect, isComparable, isEmpty, type Window } f
 
 interface Row {
   readonly devnum: Devnum;
-  /** By the keys of their places; `undefined` where nobody knows what bytes the device has. */
+  /**
+   * The windows by the key of their place; `undefined` where it is unknown which bytes the device
+   * has.
+   */
   readonly windows: ReadonlyMap<string, Group> | undefined;
 }
 
-/** Windows of one place: a base, beneath the same devices. */
+/** The windows of one place. A place is a base beneath certain devices. */
 interface Group {
   readonly base: string;
   readonly beneath: readonly string[];
   readonly windows: Window[];
 }
 
-/** The rows that have windows of a place. */
+/** The rows that have windows in one place. */
 interface Place {
   readonly beneath: readonly string[];
   readonly rows: Map<number, Row>;
 }
 
-/** Which devices have which bytes. */
+/** A table of devices and of the bytes that each device has. */
 export class ExtentTable {
   readonly #rows = new Map<number, Row>();
-  /** By base, then by place: what has met above is left out at once, however many devices it is. */
+  /**
+   * The places of each base. A place whose uses are compared on a device above is left out as a
+   * whole, however many devices it has.
+   */
   readonly #byBase = new Map<string, Map<string, Place>>();
   readonly #unknown = new Map<number, Devnum>();
 
@@ -43,7 +49,7 @@ export class ExtentTable {
     for (const map of [this.#rows, this.#byBase, this.#unknown]) map.clear();
   }
 
-  /** Enters a device with its bytes, or without where they are not known. */
+  /** Enters a device with its bytes, or without them where they are unknown. */
   set(devnum: Devnum, extents: readonly Extent[] | undefined): void {
     const key = devnumKey(devnum);
     this.delete(key);
@@ -74,7 +80,7 @@ export class ExtentTable {
     return this.#unknown.has(key);
   }
 
-  /** The devices that have some of these bytes, and those of which that is not known. */
+  /** Returns the devices that have some of these bytes, and the devices whose bytes are unknown. */
   meeting(extents: readonly Extent[]): Map<number, Devnum> {
     const found = new Map(this.#unknown);
     for (const { base, beneath, windows } of groupByPlace(extents).values()) {

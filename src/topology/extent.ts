@@ -1,8 +1,8 @@
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
 
 /**
- * What uses are compared on: a file, a disk, a device that does not tell where its bytes lie below, a
- * thin volume of a pool, a device as snapshots of it see it.
+ * Something on which uses are compared: a file; a disk, or a device that does not tell where its
+ * bytes lie below; a thin volume of a pool; a device as the snapshots of it see it.
  */
 export type Base =
   | { readonly kind: 'file'; readonly device: bigint; readonly inode: bigint }
@@ -16,11 +16,11 @@ export interface Extent {
   readonly start: bigint;
   readonly end: bigint | undefined;
   /**
-   * The devices on the way down to it that do not tell where their bytes lie, by keys. Two uses that
-   * stand on the same one are compared there and not here.
+   * The keys of the devices above the base that do not tell where their bytes lie. Two uses that
+   * stand on the same one of these devices are compared on that device and not on the base.
    */
   readonly beneath?: readonly string[] | undefined;
-  /** Whoever has it reads these bytes at the most, also where he writes others. */
+  /** Set where the user of the device only reads these bytes, even if it writes other bytes. */
   readonly readOnly?: true | undefined;
 }
 
@@ -32,13 +32,13 @@ export interface Window {
 
 export const WHOLE: Window = { start: 0n, end: undefined };
 
-/** The same text for the same base, and for no other one. */
+/** Returns a text that is the same for the same base, and different for every other base. */
 export function baseKey(base: Base): string {
   switch (base.kind) {
     case 'file':
       return `file ${base.device}:${base.inode}`;
     case 'disk':
-      // One disk may show under several numbers.
+      // One disk may appear under several device numbers.
       return `disk ${base.wwid ?? formatDevnum(base.devnum)}`;
     case 'thin':
       return `thin ${formatDevnum(base.pool)}:${base.id}`;
@@ -47,7 +47,10 @@ export function baseKey(base: Base): string {
   }
 }
 
-/** Whether two sets of extents have a byte in common, of those pairs that count. */
+/**
+ * Returns whether two sets of extents have a byte in common. Only pairs of extents for which
+ * `counts` returns `true` are considered.
+ */
 export function overlap(
   some: readonly Extent[],
   others: readonly Extent[],
@@ -64,25 +67,29 @@ function meet(a: Extent, b: Extent): boolean {
   );
 }
 
-/** Whether extents of one base are to be compared there: they have met on no device above it. Pure. */
+/**
+ * Returns whether two extents of one base are to be compared on that base. They are not if they
+ * have met on a device above it. Pure.
+ */
 export function isComparable(a: Extent['beneath'] = [], b: Extent['beneath'] = []): boolean {
   return !a.some((key) => b.includes(key));
 }
 
-/** What two windows of one device have in common; it may be empty. */
+/** Returns the bytes that two windows of one device have in common. The result may be empty. */
 export function intersect(a: Window, b: Window): Window {
   const start = a.start > b.start ? a.start : b.start;
   if (a.end === undefined || b.end === undefined) return { start, end: a.end ?? b.end };
   return { start, end: a.end < b.end ? a.end : b.end };
 }
 
+/** Returns whether a window has no bytes. */
 export function isEmpty({ start, end }: Window): boolean {
   return end !== undefined && end <= start;
 }
 
 /**
- * Where a window of a device lies on the device below, if the device's bytes from `at` on, `length`
- * of them, lie there from `start` on. It may be empty.
+ * Returns where a window of a device lies on the device below. `length` bytes of the device, from
+ * `at` on, lie there from `start` on. The result may be empty.
  */
 export function project(
   window: Window,
@@ -97,7 +104,7 @@ export function project(
   };
 }
 
-/** The window of `length` bytes from `start` on; without a length it has no end. */
+/** Returns the window of `length` bytes from `start` on. Without a length the window has no end. */
 export function windowOf(start: bigint, length: bigint | undefined): Window {
   return { start, end: length === undefined ? undefined : start + length };
 }

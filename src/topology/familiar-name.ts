@@ -2,17 +2,17 @@ import { basename } from 'node:path';
 import type { MapperState } from '../linux/device-mapper.js';
 import type { StackedBlock } from './stacked-block.js';
 
-/** A device that stands on others, as people know it. */
+/** A device that stands on other devices, under the name that people know. */
 export interface FamiliarDevice {
   /** `vg0/root`, `mpatha1`, `md0`. */
   readonly name: string;
-  /** The command that ends it. */
+  /** The command that removes the device. */
   readonly end: string;
 }
 
 /**
- * By what name people know a device that was made of others, and by what command they end it. Pure but
- * for the name of the device in sysfs.
+ * Returns the name by which people know a device that was made of other devices, and the command
+ * that removes it. Pure, except that it reads the name of the device in sysfs.
  */
 export function familiarDevice(
   block: StackedBlock,
@@ -21,7 +21,7 @@ export function familiarDevice(
   return mapper === undefined ? familiarDisk(basename(block.directory)) : familiarMapper(mapper);
 }
 
-/** The same for a disk that is no mapper device, by its name in sysfs. Pure. */
+/** Returns name and command for a disk that is no mapper device, by its name in sysfs. Pure. */
 export function familiarDisk(disk: string): FamiliarDevice {
   const path = `/dev/${disk.replaceAll('!', '/')}`;
   if (disk.startsWith('md')) return { name: disk, end: `mdadm --stop ${path}` };
@@ -32,7 +32,10 @@ export function familiarDisk(disk: string): FamiliarDevice {
   return { name: disk, end: `the command that has made ${path}` };
 }
 
-/** The same for a mapper device: its UUID tells who has made it (LVM, kpartx, cryptsetup). Pure. */
+/**
+ * Returns name and command for a mapper device. Its UUID tells which tool has made it, such as LVM,
+ * multipath or cryptsetup. Pure.
+ */
 export function familiarMapper({ name, uuid }: Pick<MapperState, 'name' | 'uuid'>): FamiliarDevice {
   const [kind] = uuid.split('-', 1);
   if (kind === 'LVM') {
@@ -44,7 +47,9 @@ export function familiarMapper({ name, uuid }: Pick<MapperState, 'name' | 'uuid'
   return { name, end: `dmsetup remove ${name}` };
 }
 
-/** `vg0/root` of `vg0-root`: within each of the two names a hyphen is doubled (lvm(8), VALID NAMES). */
+/**
+ * Returns `vg0/root` for `vg0-root`. A hyphen within either name is doubled (lvm(8), VALID NAMES).
+ */
 function volumeName(name: string): string {
   const [, group, volume] = /^((?:[^-]|--)+)-((?:[^-]|--)+)/.exec(name) ?? [];
   if (group === undefined || volume === undefined) return name;

@@ -5,15 +5,15 @@ import { mountIdOfFd } from '../linux/place.js';
 import { realFileOf } from './overlay.js';
 
 /**
- * Says of a file whose bytes may be another one's, and nobody tells of which; `undefined` for one that
- * stands for itself.
+ * Returns a sentence about a file whose bytes may be those of another file, if nothing tells which
+ * file that is; `undefined` for a file that stands for itself.
  */
 export async function describeHidden(file: OwnedFd): Promise<string | undefined> {
   const id = mountIdOfFd(file.fd);
   const mount = readMountTable().find((one) => one.id === id);
   if (mount === undefined) return undefined;
   const { type, directory } = mount;
-  // fuseblk stands on a block device, which is compared.
+  // A fuseblk file system stands on a block device, and that device is compared.
   const isFuse = type === 'fuse' || type.startsWith('fuse.');
   const isOverlay = type === 'overlay';
   if (!isFuse && !isOverlay) return undefined;

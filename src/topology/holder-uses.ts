@@ -7,16 +7,18 @@ import type { Access, LocalUse, Sought, UnexplainedUse } from './local-use.js';
 import { readHolders, type StackedBlock } from './stacked-block.js';
 import { findUntoldOpener } from './unexplained-openers.js';
 
-/** A device that stands on another one. */
+/** A device that stands on another device. */
 interface Stacked {
   readonly holder: Devnum;
   readonly lower: Devnum;
 }
 
 /**
- * Who uses the sought bytes through devices that stand on others. One that waits to be used is no use:
- * the partitions that kpartx has found, or a volume group that was activated and not mounted. Each
- * device is told once.
+ * A search for uses of the sought bytes through devices that stand on other devices. Each device is
+ * reported once.
+ *
+ * A device that merely waits to be used is no use. Examples are the partitions that kpartx has
+ * found, and the volumes of a volume group that was activated and not mounted.
  */
 export class HolderUses {
   readonly #map: DeviceMap;
@@ -24,31 +26,34 @@ export class HolderUses {
   readonly #named: readonly LocalUse[];
   readonly #seen = new Set<string>();
 
-  /** @param named mounts and swap, which are told already. */
+  /** @param named mounts and swap, which are reported already. */
   constructor(map: DeviceMap, sought: Sought, named: readonly LocalUse[]) {
     this.#map = map;
     this.#sought = sought;
     this.#named = named;
   }
 
-  /** What stands on a device. */
+  /** Returns the devices that stand directly on a device. */
   list(lower: Devnum): Stacked[] {
     const block = this.#map.block(lower);
     return block ? readHolders(block).map((holder) => ({ holder, lower })) : [];
   }
 
-  /** Whether a device is mounted, or used as swap. */
+  /** Returns whether a device is mounted or used as swap. */
   isTold(devnum: Devnum): boolean {
     return this.#named.some((use) => use.devnum !== undefined && sameDevnum(use.devnum, devnum));
   }
 
-  /** The uses made of the bytes through a device; `lower` is what it stands on, where one came by that. */
+  /**
+   * Yields the uses of the bytes through a device. `lower` is the device below through which the
+   * caller has found it, if there is one.
+   */
   async *of(holder: Devnum, lower?: Devnum): AsyncGenerator<LocalUse | UnexplainedUse> {
     const key = formatDevnum(holder);
     const block = this.#map.block(holder);
     if (block === undefined || this.#sought.known.has(key) || this.#seen.has(key)) return;
     this.#seen.add(key);
-    // It has claimed all of the device, and may be known to use but a part of it.
+    // The device has claimed all of the lower device, even if it is known to use only a part of it.
     const reach = await this.#map.reach(holder);
     const isExact = lower === undefined || reach.stack.has(formatDevnum(lower));
     const access = block.readOnly ? 'read-only' : 'read-write';
@@ -86,8 +91,9 @@ export class HolderUses {
 }
 
 /**
- * Targets that do nothing by themselves, and lose nothing when what lies below changes. Mirrors copy,
- * pools and caches keep what they know in memory, and snapshots stand for what their origin was.
+ * Targets that do nothing by themselves and lose nothing when the bytes below change. Other targets
+ * are not idle: mirrors copy, pools and caches keep their knowledge in memory, and snapshots
+ * preserve what their origin was.
  */
 const IDLE: readonly string[] = [
   'linear',
@@ -102,7 +108,9 @@ const IDLE: readonly string[] = [
   'error',
 ];
 
-/** Whether a mapper device touches what it stands on only for those who have it open. Pure. */
+/**
+ * Returns whether a mapper device touches the devices below only for those who have it open. Pure.
+ */
 export function isIdleUnlessOpen({ targets }: Pick<MapperState, 'targets'>): boolean {
   return targets.every(
     ({ type, params }) =>

@@ -8,8 +8,8 @@ import type { Access, LocalUse, Sought } from './local-use.js';
 type File = Extract<Base, { kind: 'file' }>;
 
 /**
- * Programs that have locked a file of the sought bytes, as those do that have a disk image open: QEMU and
- * qemu-img, cloud-hypervisor, libvirt. Throws `SystemError`.
+ * Finds the programs that have locked a file of the sought bytes. QEMU and qemu-img,
+ * cloud-hypervisor and libvirt lock a disk image that they have open. Throws `SystemError`.
  */
 export function findImageUses({ extents, clashes }: Sought): LocalUse[] {
   const bases = extents.flatMap(({ base }) => (base.kind === 'file' ? [base] : []));
@@ -28,8 +28,8 @@ export function findImageUses({ extents, clashes }: Sought): LocalUse[] {
 }
 
 /**
- * Whether a lock is one of a file. A subvolume of btrfs has a number that no mount shows, while locks
- * have that of its file system. Pure.
+ * Returns whether a lock is on this file. A file in a subvolume of btrfs has a device number that
+ * no mount shows, while its locks have the device number of the file system. Pure.
  */
 export function isLockOf(
   { devnum, inode }: FileLock,
@@ -45,23 +45,27 @@ export function isLockOf(
 }
 
 /**
- * QEMU locks a byte for each thing that it may do to an image, from 100 on (block/file-posix.c,
- * RAW_LOCK_PERM_BASE; include/block/block-common.h, BLK_PERM_WRITE and BLK_PERM_RESIZE), all of them
- * shared.
+ * QEMU locks one byte, from 100 on, for each kind of access that it may make to an image
+ * (block/file-posix.c, RAW_LOCK_PERM_BASE; include/block/block-common.h, BLK_PERM_WRITE and
+ * BLK_PERM_RESIZE). All these locks are shared.
  */
 const [QEMU_BYTES, QEMU_END] = [100n, 200n];
 const QEMU_WRITES = [101n, 103n];
 
 /**
- * What those who hold these locks do to their file, `undefined` for no locks. cloud-hypervisor locks the
- * bytes of the image, or all, exclusively if it writes (docs/disk_locking.md). Pure.
+ * Returns how the holders of these locks use the file; `undefined` for no locks. cloud-hypervisor
+ * locks the bytes of the image, or all bytes, and does so exclusively if it writes
+ * (docs/disk_locking.md). Pure.
  */
 export function lockedAccess(locks: readonly FileLock[]): Access | undefined {
   if (locks.length === 0) return undefined;
   return locks.some((lock) => lock.exclusive || isQemuWriting(lock)) ? 'read-write' : 'read-only';
 }
 
-/** The kernel shows locks of neighbouring bytes as one. */
+/**
+ * Returns whether a lock shows that QEMU writes. The kernel shows locks of neighbouring bytes as
+ * one.
+ */
 function isQemuWriting({ start, end }: FileLock): boolean {
   if (end === undefined || start < QEMU_BYTES || end >= QEMU_END) return false;
   return QEMU_WRITES.some((byte) => start <= byte && byte <= end);
@@ -70,7 +74,7 @@ function isQemuWriting({ start, end }: FileLock): boolean {
 function describe(file: File, access: Access, locks: readonly FileLock[]): LocalUse {
   const openers = listFileOpeners(devnumFromStat(file.device), file.inode);
   const pids = new Set(locks.map(({ pid }) => pid).filter((pid) => pid !== undefined));
-  // A lock of an open file description does not tell whose it is.
+  // A lock that belongs to an open file description does not tell which process holds it.
   const holders = pids.size > 0 ? openers.filter(({ pid }) => pids.has(pid)) : openers;
   const [first] = holders;
   return {

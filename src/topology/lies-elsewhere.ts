@@ -9,14 +9,14 @@ import type { Extent } from './extent.js';
 import { readPartitionList } from './stacked-block.js';
 
 /**
- * File systems that wait for a server, or for a process. In all of them the number that stat(2) tells of
- * a file is the one in mountinfo, which does not hold for btrfs or overlayfs.
+ * File systems that wait for a server or for a process. In all of them stat(2) gives a file the
+ * same device number as mountinfo shows. This is not so for btrfs and overlayfs.
  */
 const SERVED = /^(nfs4?|cifs|smb3|ceph|9p|afs|gfs2|ocfs2|virtiofs|fuse(blk|\..+)?)$/;
 
-/** What sysfs tells of a bound loop device without asking its file. */
+/** The facts about a bound loop device that sysfs tells without asking its file. */
 export interface LoopFacts {
-  /** Path of its file, as whoever reads it sees it. */
+  /** Path of its file, as the process that reads sysfs sees it. */
   readonly path: string;
   /** Bytes of the loop device itself. */
   readonly size: bigint;
@@ -26,11 +26,13 @@ export interface LoopFacts {
 }
 
 /**
- * Whether the file of a loop device that does not answer certainly has none of these bytes. The path that
- * sysfs tells is no proof by itself: it may be that of another mount namespace, or of a mount that has
- * been taken away. It is believed only where it explains why the loop device does not answer: it leads
- * to a file system that waits for a server, and that does not answer either. The wanted bytes are
- * elsewhere then if they are on another file system, which has just answered.
+ * Returns whether the file of a loop device that does not answer certainly has none of these bytes.
+ *
+ * The path in sysfs is no proof by itself: it may belong to another mount namespace, or to a mount
+ * that has been taken away. The path is believed only if it explains why the loop device does not
+ * answer, that is, if it leads to a file system that waits for a server and does not answer either.
+ * The wanted bytes are then elsewhere if they are on another file system, because that one has just
+ * answered.
  */
 export async function liesElsewhere(
   { number, code }: UnansweredLoop,
@@ -40,19 +42,21 @@ export async function liesElsewhere(
   const mount = facts && mountOf(facts.path, readMountTable());
   if (facts === undefined || mount === undefined || !SERVED.test(mount.type)) return false;
   if (!isBeside(facts, mount, extents, recentSizes)) return false;
-  // There is no such file on its server any more, and there is the wanted one.
+  // The file of the loop device no longer exists on its server, while the wanted file exists.
   if (code === 'ESTALE') return true;
   return !(await doesMountAnswer(mount, SILENT_MS));
 }
 
-/** Begins to ask the file system of a loop device that may turn out not to answer. Never waits. */
+/**
+ * Begins to ask the file system below a loop device that may turn out not to answer. Never waits.
+ */
 export function expectSilence(number: number): void {
   const facts = readLoopFacts(number);
   const mount = facts && mountOf(facts.path, readMountTable());
   if (mount !== undefined && SERVED.test(mount.type)) void doesMountAnswer(mount, SILENT_MS);
 }
 
-/** The same error, with where the file of the loop device lies, as far as that is known. */
+/** Returns the same error, with the place of the loop device's file as far as it is known. */
 export async function explainUnanswered(error: UnansweredLoop): Promise<UnansweredLoop> {
   const { number, code } = error;
   const facts = readLoopFacts(number);
@@ -67,7 +71,7 @@ export async function explainUnanswered(error: UnansweredLoop): Promise<Unanswer
   );
 }
 
-/** The mount that a path leads into: of several in one place, the last. Pure. */
+/** Returns the mount that a path leads into; of several mounts in one place, the last. Pure. */
 export function mountOf(path: string, mounts: readonly Mount[]): Mount | undefined {
   if (!path.startsWith('/')) return undefined;
   let found: Mount | undefined;
@@ -80,10 +84,10 @@ export function mountOf(path: string, mounts: readonly Mount[]): Mount | undefin
 }
 
 /**
- * Whether a file of a loop device that is in this mount is none of those with these bytes, nor a node of
- * a device that has them. Pure.
+ * Returns whether the file of a loop device, which lies in this mount, is none of the files with
+ * these bytes and no node of a device that has them. Pure.
  *
- * @param sizes tells those of the block devices that there are, in KiB.
+ * @param sizes returns the sizes of all block devices, in KiB.
  */
 export function isBeside(
   facts: LoopFacts,
@@ -101,8 +105,8 @@ export function isBeside(
 const KIB = 1024n;
 
 /**
- * Whether there is a block device over which the loop device would have just its size. A node of one can
- * lie anywhere, though nobody puts it there.
+ * Returns whether there is a block device over which the loop device would have just its size. A
+ * node of a block device can lie in any file system, although nobody puts it there.
  */
 function mayBeDevice({ size, offset, sizeLimit }: LoopFacts, sizes: readonly bigint[]): boolean {
   return sizes.some((blocks) => {
@@ -112,7 +116,10 @@ function mayBeDevice({ size, offset, sizeLimit }: LoopFacts, sizes: readonly big
   });
 }
 
-/** How long one list serves everybody; milliseconds. What a silent loop device stands on is older. */
+/**
+ * How long one list is used; milliseconds. The list is new enough, because whatever a silent loop
+ * device stands on is older.
+ */
 const LIST_MS = 100;
 let listed: readonly bigint[] = [];
 let listedAt = Number.NEGATIVE_INFINITY;
@@ -125,7 +132,10 @@ function recentSizes(): readonly bigint[] {
   return listed;
 }
 
-/** Sizes of block devices, in KiB, without those of loop devices over files, which have no others below. */
+/**
+ * Returns the sizes of block devices, in KiB. Leaves out loop devices over files, because no other
+ * loop device stands on them.
+ */
 function listSizes(): bigint[] {
   const lines = readPartitionList().matchAll(/^ *\d+ +\d+ +(\d+) (\S+)$/gm);
   return [...lines]
@@ -135,7 +145,7 @@ function listSizes(): bigint[] {
 
 function readBackingFile(name: string): string | undefined {
   const file = `/sys/block/${name}/loop/backing_file`;
-  // Not trimmed: it may end with a blank.
+  // The path is not trimmed, because it may end with a blank.
   return existsSync(file) ? readFileSync(file, 'utf8').replace(/\n$/, '') : undefined;
 }
 
@@ -152,7 +162,7 @@ function readLoopFacts(number: number): LoopFacts | undefined {
       sizeLimit: BigInt(text('loop/sizelimit')),
     };
   } catch {
-    // It is too long for sysfs, or the loop device has just been cleared.
+    // The path is too long for sysfs, or the loop device has just been cleared.
     return undefined;
   }
 }

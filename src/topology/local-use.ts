@@ -3,31 +3,31 @@ import type { Extent } from './extent.js';
 import type { FamiliarDevice } from './familiar-name.js';
 import type { Nearby } from './nearby.js';
 
-/** What is done with some bytes. */
+/** How bytes are used. */
 export type Access = 'read-only' | 'read-write';
 
-/** A use that this domain itself makes of some bytes. */
+/** A use of some bytes by this domain itself. */
 export interface LocalUse {
   readonly kind: 'mount' | 'swap' | 'claim' | 'image';
   readonly access: Access;
   /** Path of the device or file that is used. */
   readonly path: string;
   /**
-   * Where it is mounted, what stands on it, or which programs have it open; empty where only the claim
-   * is known.
+   * Where the device is mounted, which device stands on it, or which programs have the file open.
+   * Empty where only the claim is known.
    */
   readonly where: string;
   readonly devnum: Devnum | undefined;
-  /** What stands on it, or is mounted, as people know it. */
+  /** The device that stands on it or is mounted, under the name that people know. */
   readonly holder?: FamiliarDevice | undefined;
   /** The guest that the program serves. */
   readonly domid?: number | undefined;
 }
 
 /**
- * A use of some bytes that nobody explains: neither a vbd, nor a mount, nor swap, nor a device on top.
- * So it looks between the end of a vbd's directory in sysfs and the moment at which blkback closes the
- * device.
+ * A use of some bytes that nothing explains: neither a vbd, nor a mount, nor swap, nor a device on
+ * top. The use by a vbd looks like this from the end of its directory in sysfs to the moment at
+ * which blkback closes the device.
  */
 export interface UnexplainedUse {
   readonly kind: 'unexplained';
@@ -37,24 +37,27 @@ export interface UnexplainedUse {
   readonly devnum: Devnum;
   /** Processes that have it open, as far as they can be seen. */
   readonly processes: readonly string[];
-  /** The device as people know it, where it is not the one that is wanted. */
+  /** The device under the name that people know, where it is not the wanted device. */
   readonly holder?: FamiliarDevice | undefined;
   /** The guest for which blkback may still open the device, although XenStore does not name it any more. */
   readonly pendingFor?: number | undefined;
 }
 
-/** Whose uses are looked for. */
+/** The bytes whose uses are looked for. */
 export interface Sought {
   readonly extents: readonly Extent[];
-  /** Devices of the export itself whose claim says something (`Reach.unclaimed`). */
+  /** Devices of the export itself on which a claim by others can be seen (`Reach.unclaimed`). */
   readonly unclaimed: readonly Devnum[];
-  /** Devices that may have some of the bytes too. */
+  /** Devices that may have some of the bytes as well. */
   readonly nearby: Nearby;
-  /** Devices, `major:minor`, whose claims are accounted for: of the export itself and of guests. */
+  /**
+   * Devices, as `major:minor`, whose claims are accounted for: those of the export itself and of
+   * guests.
+   */
   readonly known: ReadonlySet<string>;
-  /** Whether a use of this access that has these bytes forbids the export. */
+  /** Returns whether a use with this access to these bytes forbids the export. */
   readonly clashes: (access: Access, extents: readonly Extent[]) => boolean;
-  /** Whether a vbd has this device, so that it is accounted for who has it open. */
+  /** Returns whether a vbd has this device, which explains why the device is open. */
   readonly isGuests: (devnum: Devnum) => boolean;
   readonly signal: AbortSignal;
 }

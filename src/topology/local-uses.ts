@@ -10,15 +10,15 @@ import { HolderUses } from './holder-uses.js';
 import type { Access, LocalUse, Sought, UnexplainedUse } from './local-use.js';
 import { readPartitions } from './stacked-block.js';
 
-/** A mount or swap space, with the bytes that it has. */
+/** A mount or swap space, with its bytes. */
 interface NamedUse {
   readonly use: LocalUse;
   readonly extents: readonly Extent[];
 }
 
 /**
- * The uses that this domain makes of the sought bytes, as far as they forbid the export: mounts, swap,
- * and exclusive claims of a device that reaches them. Throws `SystemError`.
+ * Finds the uses of the sought bytes by this domain, as far as they forbid the export: mounts,
+ * swap, and exclusive claims of a device that reaches the bytes. Throws `SystemError`.
  */
 export async function* findLocalUses(
   map: DeviceMap,
@@ -67,7 +67,10 @@ async function mountUses(map: DeviceMap, extents: readonly Extent[]): Promise<Na
   return uses;
 }
 
-/** btrfs for one has a number of its own, behind which no device stands. */
+/**
+ * Returns the device that is mounted. Some file systems, such as btrfs, have a number of their own
+ * that belongs to no device. The source of the mount names the device then.
+ */
 async function mountedDevice({ devnum, source }: Mount): Promise<Devnum | undefined> {
   if (devnum.major !== 0) return devnum;
   return source.startsWith('/dev/') ? (await look(source)).devnum : undefined;
@@ -85,7 +88,7 @@ async function swapUses(map: DeviceMap, wanted: readonly Extent[]): Promise<Name
   return uses;
 }
 
-/** How long a swap file, or the source of a mount, is waited for; milliseconds. */
+/** How long to wait for a swap file, or for the source of a mount; milliseconds. */
 const LOOK_MS = 1000;
 
 async function look(path: string): Promise<{ devnum: Devnum | undefined; extents: Extent[] }> {
@@ -96,23 +99,24 @@ async function look(path: string): Promise<{ devnum: Devnum | undefined; extents
 }
 
 /**
- * Devices whose claim would be one of the sought bytes: the export's own, loops beside it, and what
- * stands on the same devices as the export. Through a read-only one nobody writes, whoever has it.
+ * Lists the devices whose claim would be a claim of the sought bytes: the export's own devices,
+ * loop devices beside it, and devices that stand on the same devices as the export. `nearby` has no
+ * read-only loop devices where only writers matter, because nobody writes through them.
  */
 async function claimable(map: DeviceMap, sought: Sought): Promise<Devnum[]> {
   const found = [...sought.unclaimed];
   const known = new Set([...sought.known, ...found.map(formatDevnum)]);
   const { loops, above } = sought.nearby;
   const others = [...loops, ...above].filter((device) => !known.has(formatDevnum(device)));
-  // All at once: one that stands on a file of a slow server holds up none of the others.
+  // All are asked at once, so that a device on a file of a slow server holds up none of the others.
   const reaches = await Promise.all(others.map((one) => map.reachWithin(one, sought.extents)));
   found.push(...others.filter((_, index) => reaches[index] !== undefined));
   return found;
 }
 
 /**
- * Says who has claimed a device, or partitions of it: mounts and swap are told already, the others are
- * what stands on it, or a program that cannot be told.
+ * Says who has claimed a device or its partitions. Mounts and swap are reported already. The others
+ * are devices that stand on it, or a program that cannot be identified.
  */
 async function* explainClaim(
   map: DeviceMap,

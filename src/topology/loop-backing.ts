@@ -4,38 +4,40 @@ import type { LoopStatus } from '../linux/loop-ioctl.js';
 import { baseKey } from './extent.js';
 import { mayBeOverlay } from './overlay.js';
 
-/** What a loop device stands on, by the number and the disk sequence number of the device. */
+/** What a loop device stands on, as long as it has this diskseq. */
 interface Backing {
   readonly diskseq: bigint;
-  /** The key of its file; `undefined` for anything else. */
+  /** The key of the file below; `undefined` for anything else below. */
   readonly key: Promise<string | undefined>;
 }
 
 /**
- * What this process has learned of loop devices, by number. The disk sequence number tells whether it
- * still holds: setting up, exchanging and clearing the file each give the device another one. Offset
- * and size change without that, so they are not kept.
+ * What this process has learned of loop devices, by device number. The diskseq tells whether this
+ * knowledge still holds, because a loop device gets another diskseq when its file is set up,
+ * exchanged or cleared. Offset and size change without a new diskseq, so they are not kept.
  */
 const seen = new Map<string, Backing>();
 
 /**
- * Whether a kernel of this release certainly sends an event for each loop device that is bound to a file
- * or exchanges it: e7bc0010ceb4 of 2025, "loop: properly send KOBJ_CHANGED uevent for disk device", which
- * was seen to be in 6.1.176 and 6.18.44. Pure.
+ * Returns whether a kernel of this release certainly sends an event for each loop device that is
+ * bound to a file or exchanges its file. Commit e7bc0010ceb4 of 2025 does this, "loop: properly
+ * send KOBJ_CHANGED uevent for disk device". It was seen to be in 6.1.176 and 6.18.44. Pure.
  */
 export function tellsOfLoops(version: string): boolean {
   const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number);
   return major > 6 || (major === 6 && (minor >= 18 || (minor === 1 && patch >= 176)));
 }
 
-/** This kernel does. */
+/** Whether the running kernel sends these events. */
 export const TELLS_OF_LOOPS = tellsOfLoops(KERNEL_VERSION);
 
 /**
- * The key of the file that a loop device stands on; `undefined` where it stands on none, or where that
- * would have to be looked up each time. `read` is asked if it is not known yet, once for all who want
- * to know at the same time. `diskseq` is the one that the device has had since a moment ago: what
- * changes after that is noticed by whoever asks next.
+ * Returns the key of the file that a loop device stands on; `undefined` where it stands on no file,
+ * or where the file would have to be looked up each time.
+ *
+ * If the file is not known yet, calls `read`, once for all who ask at the same time. `diskseq` is
+ * the number that the device had a moment ago. The next question notices any later change. Throws
+ * as `read` does.
  */
 export async function fileOfLoop(
   devnum: Devnum,
@@ -59,8 +61,8 @@ export async function fileOfLoop(
 }
 
 /**
- * The same for a device that had a sequence number at some time, without a look at it: what it stood on
- * as long as it had that number; `undefined` where that is not known.
+ * Returns the key of the file that a loop device stood on while it had this diskseq. Does not look
+ * at the device. Returns `undefined` where the file is not known.
  */
 export async function knownFileOfLoop(
   devnum: Devnum,
@@ -74,7 +76,7 @@ export async function knownFileOfLoop(
 
 function fileKey(status: LoopStatus | undefined): string | undefined {
   if (status === undefined || status.rdevice !== 0n) return undefined;
-  // Then it has the bytes of another file, too.
+  // A file on an overlay has the bytes of another file, too.
   if (mayBeOverlay(status.device)) return undefined;
   return baseKey({ kind: 'file', device: status.device, inode: status.inode });
 }

@@ -2,31 +2,31 @@ import { type MapperTarget, readMapper } from '../linux/device-mapper.js';
 import { type Devnum, formatDevnum, parseDevnum } from '../linux/devnum.js';
 import type { Base } from './extent.js';
 
-/** Where some bytes of a device lie: on a device below, or nowhere below, where others could meet them. */
+/** Where some bytes of a device lie: on a device below, or on a base, where others meet them. */
 export type Segment = Place & ({ readonly lower: Devnum } | { readonly base: Base });
 
 interface Place {
-  /** The first of them; in bytes of the device. */
+  /** Offset of the first byte in the device; in bytes, like all numbers here. */
   readonly at: bigint;
-  /** How many there are; `undefined` for all, in no order that is known. */
+  /** How many bytes there are; `undefined` for all bytes, in an unknown order. */
   readonly length: bigint | undefined;
-  /** They are all bytes from `at` on, in their order, and `length` says nothing. */
+  /** Set for all bytes from `at` on, in their order; `length` then says nothing. */
   readonly endless?: true;
-  /** Where the first of them lies below, or on the base. */
+  /** Where the first byte lies on the device below, or on the base. */
   readonly start: bigint;
-  /** They are spread over so many bytes from `start` on; it is not told which are where. */
+  /** The bytes are spread over so many bytes from `start` on; nothing tells which byte is where. */
   readonly spread?: bigint | 'all' | undefined;
-  /** Uses that come down through the same place, by this key, are compared above and not below it. */
+  /** Key of this place. Uses that come through the same place are compared above it, not below. */
   readonly beneath?: string;
-  /** These bytes are only read, whatever is done to the device. */
+  /** Set for bytes that are only read, whatever is done to the device. */
   readonly readOnly?: true;
 }
 
 const SECTOR = 512n;
 
 /**
- * Where the bytes of a mapper device lie, according to its live table; `undefined` where it has none.
- * `slaves` are the devices that it was made of. Throws `SystemError`.
+ * Reads where the bytes of a mapper device lie, according to its live table; `undefined` where it
+ * has none. `slaves` returns the devices that it was made of. Throws `SystemError`.
  */
 export async function readMapperSegments(
   devnum: Devnum,
@@ -37,7 +37,7 @@ export async function readMapperSegments(
   return state?.live ? tableSegments(devnum, state.targets, slaves) : undefined;
 }
 
-/** The same for a table's lines (Documentation/admin-guide/device-mapper). Pure. */
+/** Returns the segments of a table's lines (Documentation/admin-guide/device-mapper). Pure. */
 export function tableSegments(
   devnum: Devnum,
   targets: readonly MapperTarget[],
@@ -47,7 +47,7 @@ export function tableSegments(
   if (!known.includes(undefined)) return known.flatMap((segments) => segments ?? []);
   const named = targets.map(namedDevices);
   const keys = new Set(named.flat().map(formatDevnum));
-  // A line that names a device in another way has it all the same.
+  // A line stands on its devices also where it names them in a form that is not read here.
   const unnamed = slaves().filter((slave) => !keys.has(formatDevnum(slave)));
   return targets.flatMap((target, index) => {
     const lower = [...(named[index] ?? []), ...unnamed];
@@ -56,8 +56,8 @@ export function tableSegments(
 }
 
 /**
- * The segments of bytes of a device that does not tell where they lie: they are the device's own, and
- * may be anywhere on what it stands on.
+ * Returns the segments of a device that does not tell where its bytes lie. The bytes are the
+ * device's own, and may be anywhere on the devices below.
  */
 export function hiddenSegments(
   devnum: Devnum,
@@ -75,7 +75,7 @@ function placeOf({ start, length }: MapperTarget): { at: bigint; length: bigint 
   return { at: start * SECTOR, length: length * SECTOR };
 }
 
-/** The segments of a line; `undefined` for a target that does not tell. */
+/** Returns the segments of a line; `undefined` for a target that does not tell its places. */
 function targetSegments(target: MapperTarget): Segment[] | undefined {
   const words = target.params.split(' ');
   const place = placeOf(target);
@@ -115,7 +115,7 @@ function targetSegments(target: MapperTarget): Segment[] | undefined {
 
 type Line = ReturnType<typeof placeOf>;
 
-/** Each byte is on every leg, at a place that is known (drivers/md/dm-raid1.c, mirror_ctr). */
+/** Reads a mirror: each leg has all bytes, at known places (drivers/md/dm-raid1.c, mirror_ctr). */
 function mirrorSegments(place: Line, words: readonly string[]): Segment[] | undefined {
   const count = Number(words[1]);
   const legs = located(words.slice(3 + count, 3 + count + 2 * Number(words[2 + count])));
@@ -131,8 +131,8 @@ function mirrorSegments(place: Line, words: readonly string[]): Segment[] | unde
 }
 
 /**
- * What is written through the origin is kept for the snapshots first (snapshot.rst): these two are
- * compared as other devices, while the device below can be reached by other ways too.
+ * Reads an origin. Its old bytes are saved for the snapshots before a write (snapshot.rst), so both
+ * are compared as different devices. Other ways may lead to the device below, too.
  */
 function originSegments(place: Line, origin: Devnum | undefined): Segment[] | undefined {
   if (origin === undefined) return undefined;
@@ -143,7 +143,7 @@ function originSegments(place: Line, origin: Devnum | undefined): Segment[] | un
   ];
 }
 
-/** What is written to a snapshot goes to its exceptions; what is not there is read from the origin. */
+/** Reads a snapshot. Writes go to its exceptions; bytes not there are read from the origin. */
 function snapshotSegments(
   place: Line,
   origin: Devnum | undefined,
@@ -160,7 +160,7 @@ function originKey(origin: Devnum): string {
   return `origin ${formatDevnum(origin)}`;
 }
 
-/** The pool shows its data device as it is (drivers/md/dm-thin.c, pool_map). */
+/** Reads a pool, which shows its data device unchanged (drivers/md/dm-thin.c, pool_map). */
 function poolSegments(
   place: Line,
   metadata: Devnum | undefined,
@@ -174,8 +174,8 @@ function poolSegments(
 }
 
 /**
- * Blocks of a pool belong to one volume, or are shared with its snapshots until they are written; what
- * was never written is read from the external origin, if there is one (thin-provisioning.rst).
+ * Reads a thin volume. It has blocks of its own and blocks shared with its snapshots until written.
+ * Blocks never written are read from the external origin, if any (thin-provisioning.rst).
  */
 function thinSegments(place: Line, words: readonly string[]): Segment[] | undefined {
   const [pool, id, origin] = [parseDevnum(words[0] ?? ''), words[1], parseDevnum(words[2] ?? '')];
@@ -187,7 +187,7 @@ function thinSegments(place: Line, words: readonly string[]): Segment[] | undefi
   ];
 }
 
-/** How the keys begin of places beneath which a thin pool keeps its volumes apart. */
+/** The beginning of the keys of places beneath which a thin pool keeps its volumes apart. */
 export const POOL = 'pool ';
 
 interface Located {
@@ -195,7 +195,7 @@ interface Located {
   readonly start: bigint;
 }
 
-/** Pairs of device and offset in sectors. */
+/** Reads pairs of a device and an offset in sectors. */
 function located(words: readonly string[]): Located[] {
   return words.flatMap((word, index) => {
     const lower = index % 2 === 0 ? parseDevnum(word) : undefined;
@@ -204,7 +204,7 @@ function located(words: readonly string[]): Located[] {
   });
 }
 
-/** The devices that a line names. */
+/** Returns the devices that a line names. */
 function namedDevices({ params }: MapperTarget): Devnum[] {
   return params.split(' ').map(parseDevnum).filter(isDevnum);
 }

@@ -4,33 +4,39 @@ import type { Reach } from './reach.js';
 import { scanLoops } from './scan-loops.js';
 import { readHolders } from './stacked-block.js';
 
-/** What is looked for around some bytes. */
+/** The bytes around which devices are looked for. */
 export interface NearbyQuery extends Pick<Reach, 'extents' | 'stack'> {
   /** What was looked up for this question already. */
   readonly map: DeviceMap;
-  /** Devices of vbds. */
+  /** The devices of vbds. */
   readonly devices: readonly Devnum[];
-  /** Whether devices that are read only are of interest too. */
+  /** Whether devices that are only read are of interest, too. */
   readonly readers: boolean;
 }
 
-/** Devices that may have some of the bytes. Whether one has is for the asker to find out. */
+/** Devices that may have some of the bytes. The caller has to find out which of them do. */
 export interface Nearby {
   /** Bound loop devices. */
   readonly loops: readonly Devnum[];
-  /** Devices that stand on a device of the stack, or on one that does, however high. */
+  /** Devices that stand on a device of the stack, directly or through other devices. */
   readonly above: readonly Devnum[];
-  /** Whether a device of a vbd may have some; `false` only if it has none. */
+  /** Returns whether a device of a vbd may have some of the bytes; `false` only if it has none. */
   readonly mayHave: (devnum: Devnum) => boolean;
 }
 
-/** Knows which devices there are, and what they stand on. */
+/** The knowledge of which devices there are, and of what they stand on. */
 export interface Surroundings {
-  /** The devices around some bytes, as they are at a moment after the call. Throws `SystemError`. */
+  /**
+   * Finds the devices around some bytes, as they are at a moment after the call. Throws
+   * `SystemError`.
+   */
   near(query: NearbyQuery): Promise<Nearby>;
 }
 
-/** Remembers nothing, as a process does that lives for one add: every device is looked at. */
+/**
+ * Surroundings that look at every device and remember nothing, for a process that lives for one
+ * add.
+ */
 export const unremembered: Surroundings = {
   near: async ({ map, stack, readers }) => ({
     loops: await scanLoops(readers),
@@ -39,10 +45,10 @@ export const unremembered: Surroundings = {
   }),
 };
 
-/** Whatever stands on some devices, however high. */
+/** Lists all devices that stand on the given devices, directly or through other devices. */
 export function listAbove(map: DeviceMap, devices: ReadonlySet<string>): Devnum[] {
   const keys = new Set(devices);
-  // A set that grows is walked through to its end.
+  // The loop also visits the keys that it adds to the set.
   for (const key of keys) {
     const devnum = parseDevnum(key);
     const block = devnum && map.block(devnum);

@@ -4,21 +4,22 @@ import { statPath } from '../linux/file-stat.js';
 import { type Mount, readMountTable, unescapeOctal } from '../linux/mounts.js';
 import type { Base } from './extent.js';
 
-/** The real file of one that is seen through an overlay. */
+/** The file in a layer of an overlay that stands behind a file on the overlay. */
 export interface RealFile {
   readonly base: Extract<Base, { kind: 'file' }>;
-  /** It is in a layer that the overlay only reads: what is written goes to a copy. */
+  /** Set where the overlay only reads the layer. Writes then go to a copy of the file. */
   readonly readOnly?: true;
 }
 
-/** How long a layer is waited for; milliseconds. */
+/** How long to wait for a layer; milliseconds. */
 const LOOK_MS = 1000;
 const [S_IFMT, S_IFREG] = [0o170000n, 0o100000n];
 
 /**
- * Whether a file by the number of its file system may be one of an overlay, which gives its own number,
- * or one that no mount shows, or else what the layer gives (Documentation/filesystems/overlayfs.rst, inode
- * properties).
+ * Returns whether a file may lie on an overlay, by the device number of its file system. A file on
+ * an overlay has the number of the overlay, a number that no mount shows, or else the number of its
+ * layer (Documentation/filesystems/overlayfs.rst, inode properties). In the last case the answer is
+ * `false`.
  */
 export function mayBeOverlay(
   device: bigint,
@@ -33,10 +34,10 @@ export function mayBeOverlay(
 }
 
 /**
- * The file behind a path on an overlay: the one of the uppermost layer that has it. `undefined` for a path
- * on another file system, and where the layers cannot be seen from here.
+ * Returns the file behind a path on an overlay, from the uppermost layer that has it. Returns
+ * `undefined` for a path on another file system, and where the layers cannot be seen from here.
  *
- * @param path absolute, as the kernel has it.
+ * @param path absolute, as the kernel spells it.
  */
 export async function realFileOf(
   path: string,
@@ -54,7 +55,10 @@ export async function realFileOf(
   return undefined;
 }
 
-/** Where a file on an overlay may lie, the uppermost layer first; none for one on another file system. Pure. */
+/**
+ * Returns the paths at which a file on an overlay may lie, the uppermost layer first. Returns none
+ * for a file on another file system. Pure.
+ */
 export function layerPaths(
   path: string,
   mounts: readonly Mount[],
@@ -69,7 +73,10 @@ export function layerPaths(
   ];
 }
 
-/** The mount that a path lies on: the longest one, and of several in one place the last. */
+/**
+ * Returns the mount that a path lies on: the one with the longest directory, and the last of
+ * several in one place.
+ */
 function mountOf(path: string, mounts: readonly Mount[]): Mount | undefined {
   let found: Mount | undefined;
   for (const mount of mounts) {
@@ -80,7 +87,10 @@ function mountOf(path: string, mounts: readonly Mount[]): Mount | undefined {
   return found;
 }
 
-/** `lowerdir` is a list with colons, later kernels show `lowerdir+` for each. */
+/**
+ * Reads the layers from the mount options. `lowerdir` is a list with colons. Later kernels show one
+ * `lowerdir+` for each layer.
+ */
 function readLayers(options: string): { upper: string[]; lower: string[] } {
   const pairs = options.split(',').map((option) => /^([^=]+)=(.*)$/s.exec(option) ?? []);
   const values = (...keys: string[]): string[] =>

@@ -10,30 +10,33 @@ import {
 } from './extent.js';
 import type { Segment } from './mapper-segments.js';
 
-/** What lies under a device. */
+/** The bytes and devices that lie under a device. */
 export interface Reach {
-  /** The bytes at the bottom; none for a device that has none, or is gone. */
+  /** The bytes at the bottom; none for a device that has no bytes, or is gone. */
   readonly extents: readonly Extent[];
   /** Every device on the way down, the device itself included, as `major:minor`. */
   readonly stack: ReadonlySet<string>;
-  /** Those of them whose claim is still to be had: nobody in this stack has claimed them. */
+  /** Devices of the stack that no other device of the stack claims, so that others still can. */
   readonly unclaimed: readonly Devnum[];
 }
 
-/** What lies directly below a device, or that it has the bytes itself. */
+/** What lies directly below a device, or the device's own bytes. */
 export interface Below {
   readonly segments: readonly Segment[];
   /** Devices below that its driver does not claim. */
   readonly unclaimed: readonly Devnum[];
 }
 
-/** The kernel allows far fewer; this ends what a device that changes meanwhile might begin. */
+/**
+ * The greatest depth of a stack. The kernel allows far less. The limit ends a descent that might go
+ * on forever because a device changes meanwhile.
+ */
 const DEEPEST = 32;
 
 /**
- * Follows a device down to files and disks. `below` looks up what lies directly below a device,
- * `undefined` for one that is not there; it is asked again for a device that is met twice. Throws what
- * that throws.
+ * Follows a device down to files and disks. `below` looks up what lies directly below a device, and
+ * returns `undefined` for a device that is not there. It is called again for a device that is met
+ * twice. Throws as `below` does.
  */
 export async function followDown(
   devnum: Devnum,
@@ -45,7 +48,7 @@ export async function followDown(
   const seen = new Set<string>();
   const descend = async (device: Devnum, way: Way, depth: number): Promise<void> => {
     if (isEmpty(way) || depth > DEEPEST) return;
-    // A volume of many pieces comes to the same disks with each of them.
+    // A volume of many pieces leads to the same disks with each piece.
     const step = describeStep(device, way);
     if (seen.has(step)) return;
     seen.add(step);
@@ -63,14 +66,14 @@ export async function followDown(
   return { extents, stack, unclaimed };
 }
 
-/** Which bytes of a device are of interest, and how one came to them. */
+/** The bytes of a device that are of interest, and the way by which they were reached. */
 type Way = Omit<Extent, 'base'>;
 
 function follow(way: Way, segment: Segment): Way {
   const beneath = [...(way.beneath ?? []), ...(segment.beneath ? [segment.beneath] : [])];
   return {
     ...projectSegment(way, segment),
-    // In one order, so that the same devices give the same place.
+    // The keys are sorted, so that the same devices give the same place.
     ...(beneath.length > 0 && { beneath: [...new Set(beneath)].sort() }),
     ...((way.readOnly || segment.readOnly) && { readOnly: true }),
   };
@@ -80,7 +83,7 @@ function describeStep(device: Devnum, { start, end, beneath = [], readOnly }: Wa
   return [formatDevnum(device), start, end, readOnly, ...beneath].join(' ');
 }
 
-/** Where a window lies below; all of the spread, where that is all that is known. */
+/** Returns where a window lies below: the whole spread, where nothing more is known. */
 function projectSegment(window: Window, segment: Segment): Window {
   const { at, length, start, spread, endless } = segment;
   if (length === undefined && !endless) return WHOLE;

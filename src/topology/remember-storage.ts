@@ -4,8 +4,8 @@ import { type Surroundings, unremembered } from './nearby.js';
 import { StorageIndex } from './storage-index.js';
 
 /**
- * For a process that answers many questions: remembers what devices stand on, where the kernel tells of
- * what changes. Where it does not, every question looks at everything.
+ * Returns surroundings for a process that answers many questions. They remember what devices stand
+ * on, if the kernel tells about changes. Otherwise every question looks at every device.
  */
 export function rememberStorage(): Surroundings {
   const events = UeventSocket.open();

@@ -5,18 +5,18 @@ import { type Devnum, formatDevnum } from '../linux/devnum.js';
 import { readAttribute } from '../linux/sysfs.js';
 import { readStackedBlock } from './stacked-block.js';
 
-/** A block device and what it stands on, for people. */
+/** A block device and the devices below it, described for people. */
 export interface DeviceStack {
-  /** The kernel's name of it, below /dev. */
+  /** The kernel's name of the device, below /dev. */
   readonly path: string;
   readonly devnum: Devnum;
-  /** Of the whole disk; `undefined` where the kernel has no such numbers. */
+  /** The diskseq of the whole disk; `undefined` where the kernel has no such numbers. */
   readonly diskseq: bigint | undefined;
   /** Bytes. */
   readonly size: bigint;
   readonly readOnly: boolean;
   readonly kind: 'disk' | 'partition' | 'loop' | 'mapper';
-  /** What it is made of, in words. */
+  /** What the device is made of, in words. */
   readonly detail: string;
   readonly mapper: MapperState | undefined;
   readonly below: readonly DeviceStack[];
@@ -25,8 +25,8 @@ export interface DeviceStack {
 const SECTOR = 512n;
 
 /**
- * Reads the stack below a device; `undefined` where the kernel has none by that number. It opens
- * nothing, so what it tells may be out of date already.
+ * Reads the stack below a device; `undefined` where the kernel has no device with that number.
+ * Opens nothing, so the result may be out of date already.
  */
 export async function readStack(devnum: Devnum): Promise<DeviceStack | undefined> {
   const block = readStackedBlock(devnum);
@@ -82,7 +82,7 @@ const KINDS = {
   mapper: 'mapper device',
 } as const;
 
-/** The stack as lines, each device after the one that stands on it. */
+/** Returns the stack as lines. Each device comes after the device that stands on it. */
 export function formatStack(device: DeviceStack, depth = 0): string[] {
   const { kind, path, devnum, diskseq, size, readOnly, detail } = device;
   const facts = [

@@ -9,17 +9,19 @@ import {
   readPartitionList,
 } from './stacked-block.js';
 
-/** Which devices have come and gone. */
+/** The devices that have come, and the keys of those that have gone. */
 export interface Changes {
   readonly come: readonly Devnum[];
   readonly gone: readonly number[];
 }
 
 /**
- * The devices that can stand on others: loop devices that have bytes, mapper devices and other disks
- * without hardware of their own. The events of the kernel tell when they come and go. Loop devices stay
- * when they are unbound, and not every kernel tells when they are bound: then those that have bytes are
- * looked for in the kernel's list of devices each time.
+ * The devices that can stand on others: loop devices that have bytes, mapper devices, and other
+ * disks without hardware of their own.
+ *
+ * Events of the kernel tell when these devices come and go. Loop devices stay when they are
+ * unbound, and not every kernel tells when they are bound. Where it does not, each update looks in
+ * the kernel's list of devices for the loop devices that have bytes.
  */
 export class StackableDevices {
   #list = '';
@@ -27,7 +29,7 @@ export class StackableDevices {
   #others = new Map<number, Devnum>();
   readonly #loopsAreTold: boolean;
 
-  /** @param loopsAreTold an event comes for each loop device that is bound. */
+  /** @param loopsAreTold whether an event comes for each loop device that is bound. */
   constructor(loopsAreTold: boolean) {
     this.#loopsAreTold = loopsAreTold;
   }
@@ -37,8 +39,8 @@ export class StackableDevices {
   }
 
   /**
-   * Brings it up to date with what has happened since the last call, all of it; without events
-   * everything is looked for anew, and has come. Throws `SystemError`.
+   * Takes all events since the last call into account, and returns what has changed. Without events
+   * it looks for all devices anew, and all of them count as come. Throws `SystemError`.
    */
   update(events: readonly Uevent[] | undefined): Changes {
     const gone = new Set<number>();
@@ -52,7 +54,7 @@ export class StackableDevices {
     if (events === undefined || !this.#loopsAreTold) this.#updateLoops(come, gone);
     const loops = new Map<number, Devnum>();
     for (const event of events ?? []) {
-      // Each comes several times, and is looked at once.
+      // Each loop device is named in several events, and is looked at once.
       if (isLoopPath(event.devpath)) loops.set(devnumKey(event.devnum), event.devnum);
       else this.#heed(event, come, gone);
     }

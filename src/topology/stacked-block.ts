@@ -8,10 +8,10 @@ import { readAttributeText as read, readText } from './attribute-text.js';
 import { readWwid } from './wwid.js';
 
 const SECTOR = 512n;
-/** Part of the path of a device in sysfs that has no parent (drivers/base/core.c, get_device_parent). */
+/** Part of the sysfs path of a device without a parent (drivers/base/core.c, get_device_parent). */
 const VIRTUAL = '/devices/virtual/';
 
-/** How a block device stands on others, as sysfs shows it at the moment in which it is asked. */
+/** A block device and what it stands on, as sysfs shows it at the moment of asking. */
 export class StackedBlock {
   readonly devnum: Devnum;
   readonly directory: string;
@@ -29,23 +29,23 @@ export class StackedBlock {
 
   /** The kernel's name of the device node. */
   get path(): string {
-    // Loop devices are many, and their nodes have the names that they have in sysfs.
+    // There are many loop devices, and their nodes have the same names as in sysfs.
     if (this.kind === 'loop') return `/dev/${basename(this.directory)}`;
     const name = /^DEVNAME=(.+)$/m.exec(read(this.directory, 'uevent'))?.[1];
     return `/dev/${name ?? basename(this.directory)}`;
   }
 
-  /** Of the whole disk; `undefined` before Linux 5.15. */
+  /** The diskseq of the whole disk; `undefined` before Linux 5.15. */
   get diskseq(): bigint | undefined {
     return parseDiskseq(read(this.#disk, 'diskseq'));
   }
 
-  /** Writes to it are refused. */
+  /** Whether the kernel refuses writes to the device. */
   get readOnly(): boolean {
     return read(this.directory, 'ro') === '1';
   }
 
-  /** For a partition: its disk, and where it lies on it, in bytes. */
+  /** The disk of a partition, and the place of the partition on it, in bytes. */
   get partition():
     | { readonly disk: Devnum; readonly start: bigint; readonly size: bigint }
     | undefined {
@@ -55,14 +55,14 @@ export class StackedBlock {
     return { disk, start: bytes('start'), size: bytes('size') };
   }
 
-  /** No hardware of its own is behind it, but a driver. */
+  /** Whether only a driver is behind the device, and no hardware of its own. */
   get isVirtual(): boolean {
     return this.directory.includes(VIRTUAL);
   }
 
   /**
-   * What the disk calls itself, in the whole world; `undefined` where it does not say. One disk shows
-   * under several numbers where it can be reached by several ways and nobody joins them (multipath).
+   * The name that the disk gives itself, unique in the world; `undefined` where it gives none. One
+   * disk has several numbers where several paths lead to it and nobody joins them (multipath).
    */
   get wwid(): string | undefined {
     if (this.kind !== 'disk' || this.isVirtual) return undefined;
@@ -70,12 +70,12 @@ export class StackedBlock {
     return this.#wwid || undefined;
   }
 
-  /** Of a loop device: the path of its file, by which it may not be found any more. */
+  /** The path of a loop device's file. The file may not be found there any more. */
   get backingFile(): string {
     return read(this.directory, 'loop/backing_file');
   }
 
-  /** Devices that it was made of (device-mapper, md and the like). */
+  /** The devices that it was made of (device-mapper, md and the like). */
   get slaves(): readonly Devnum[] {
     return this.kind === 'partition' ? [] : readDevnums(join(this.directory, 'slaves'));
   }
@@ -85,19 +85,19 @@ export class StackedBlock {
   }
 }
 
-/** Looks a device up by its number; `undefined` where the kernel has none. */
+/** Looks up a device by its number; `undefined` where the kernel has none. */
 export function readStackedBlock(devnum: Devnum): StackedBlock | undefined {
   const target = readLink(`/sys/dev/block/${formatDevnum(devnum)}`);
   return target === '' ? undefined : new StackedBlock(devnum, join('/sys/dev/block', target));
 }
 
 /**
- * The sequence number of the disk that a device is, or is on; `undefined` where there is none. The
- * cheapest of questions, as it may be asked about every vbd there is.
+ * Returns the diskseq of the disk that a device is, or is on; `undefined` where there is none.
+ * Costs as little as possible, because it may be asked about every vbd.
  */
 export function readPresentDiskseq(devnum: Devnum): bigint | undefined {
   const link = `/sys/dev/block/${formatDevnum(devnum)}`;
-  // Not joined: what lies above a partition is its disk only to the kernel, which follows the link.
+  // Not joined here: only the kernel, which follows the link, finds a partition's disk in `..`.
   return parseDiskseq(readText(`${link}/diskseq`) || readText(`${link}/../diskseq`));
 }
 
@@ -105,18 +105,18 @@ function parseDiskseq(text: string): bigint | undefined {
   return /^\d+$/.test(text) ? BigInt(text) : undefined;
 }
 
-/** Devices that were made of this one. */
+/** Returns the devices that were made of this device. */
 export function readHolders({ directory }: StackedBlock): Devnum[] {
   return readDevnums(join(directory, 'holders'));
 }
 
-/** The partitions of a whole disk. */
+/** Returns the partitions of a whole disk. */
 export function readPartitions({ directory }: StackedBlock): Devnum[] {
   const name = basename(directory);
   return readDevnums(directory, (entry) => entry.startsWith(name));
 }
 
-/** Whole disks that can stand on others, such as mapper devices and md, but for loop devices. */
+/** Lists disks that can stand on others, such as mapper devices and md, but no loop devices. */
 export function listStackable(): Devnum[] {
   return readdirSync('/sys/block')
     .filter((name) => isStackablePath(readLink(join('/sys/block', name))))
@@ -124,46 +124,43 @@ export function listStackable(): Devnum[] {
     .filter((devnum) => devnum !== undefined);
 }
 
-/** Whether a disk of this path in sysfs is one of those. Pure. */
+/** Returns whether a path in sysfs belongs to such a disk. Pure. */
 export function isStackablePath(path: string): boolean {
   return path.includes(VIRTUAL) && !isLoopPath(path);
 }
 
-/** Whether a path in sysfs is that of a loop device, and not of a partition of one. Pure. */
+/** Returns whether a path in sysfs is that of a loop device, not of a partition of one. Pure. */
 export function isLoopPath(path: string): boolean {
   return /\/block\/loop\d+$/.test(path);
 }
 
-/** Whether a device has any; a loop device that is not bound has none. */
+/** Returns whether a device has any bytes. A loop device that is not bound has none. */
 export function hasBytes(devnum: Devnum): boolean {
   return !['', '0'].includes(readText(`/sys/dev/block/${formatDevnum(devnum)}/size`));
 }
 
-/** Whether there is a device of this number. */
+/** Returns whether there is a device with this number. */
 export function isPresent(devnum: Devnum): boolean {
   return isInMemory(`/sys/dev/block/${formatDevnum(devnum)}`);
 }
 
-/** Whether a loop device stands on something, or is about to (drivers/block/loop.c, loop_sysfs_init). */
+/** Tells whether a loop device is bound, or about to be (drivers/block/loop.c, loop_sysfs_init). */
 export function isBoundLoop(devnum: Devnum): boolean {
   return isInMemory(`/sys/dev/block/${formatDevnum(devnum)}/loop`);
 }
 
-/** Whether writes to a device are refused; memory answers. */
+/** Returns whether the kernel refuses writes to a device. The answer comes from memory. */
 export function isReadOnly(devnum: Devnum): boolean {
   return readText(`/sys/dev/block/${formatDevnum(devnum)}/ro`) === '1';
 }
 
-/**
- * Numbers of the loop devices that have bytes: of all, or only of those that can be written.
- */
+/** Lists the loop devices that have bytes: all of them, or only the writable ones. */
 export function listBoundLoops(readers: boolean): Devnum[] {
   const loops = [...parseLoops(readPartitionList())].map(([, devnum]) => devnum);
   return readers ? loops : loops.filter((devnum) => !isReadOnly(devnum));
 }
 
-/** The block devices that have bytes, a line each, in one read (block/genhd.c, show_partition).
- * Throws `SystemError`. */
+/** Reads a line per device with bytes (block/genhd.c, show_partition). Throws `SystemError`. */
 export function readPartitionList(): string {
   const path = '/proc/partitions';
   const text = readMemoryFile(path);
@@ -171,7 +168,7 @@ export function readPartitionList(): string {
   return text;
 }
 
-/** The loop devices among them, by their keys. Pure. */
+/** Returns the loop devices in such a list, by their keys. Pure. */
 export function parseLoops(partitions: string): Map<number, Devnum> {
   const loops = new Map<number, Devnum>();
   for (const [, major, minor] of partitions.matchAll(/^ *(\d+) +(\d+) +\d+ loop\d+$/gm)) {
@@ -181,7 +178,7 @@ export function parseLoops(partitions: string): Map<number, Devnum> {
   return loops;
 }
 
-/** Whether a bound loop device clears itself with its last close; memory answers, not its file. */
+/** Tells from memory, not its file, if a bound loop device clears itself with its last close. */
 export function isAutoclearLoop(devnum: Devnum): boolean {
   return readText(`/sys/dev/block/${formatDevnum(devnum)}/loop/autoclear`) === '1';
 }

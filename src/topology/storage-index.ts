@@ -9,22 +9,26 @@ import { isReadOnly } from './stacked-block.js';
 import { StorageTable } from './storage-table.js';
 
 /**
- * What the block devices of this machine stand on, remembered from question to question. Each question
- * first hears what has happened since the last one, and looks at what no event tells of; only what has
- * changed is read again. So a question costs the same beside a thousand devices as beside none, but for
- * a look at the list of devices.
+ * The memory of what the block devices of this machine stand on, kept from question to question.
+ *
+ * Each question first takes in the events since the last question, and looks at everything of which
+ * no event tells. Only what has changed is read again. So a question costs the same beside a
+ * thousand devices as beside none, except for a look at the list of devices.
  */
 export class StorageIndex implements Surroundings {
   readonly #events: UeventSource;
   readonly #table: StorageTable;
   readonly #devices: StackableDevices;
-  /** Devices of vbds that have been asked for since the last update. */
+  /** Devices of vbds that queries have named since the last update. */
   #asked: (readonly Devnum[])[] = [];
   readonly #updates = new Successive(() => this.#update());
-  /** All events up to the last update have been taken into account. */
+  /** Whether all events up to the last update have been taken into account. */
   #isComplete = false;
 
-  /** @param loopsAreTold an event comes for each loop device that is bound, or exchanges its file. */
+  /**
+   * @param loopsAreTold whether an event comes for each loop device that is bound, or that
+   *   exchanges its file.
+   */
   constructor(events: UeventSource, loopsAreTold: boolean) {
     this.#events = events;
     this.#table = new StorageTable(loopsAreTold);
@@ -54,8 +58,8 @@ export class StorageIndex implements Surroundings {
   }
 
   /**
-   * Looks whether the loop devices over the files in question still have the windows that they had.
-   * What the asker has looked up already is not looked up again.
+   * Checks that the loop devices over the files in question still have the windows that are
+   * remembered. Does not look up again what the asker has looked up already.
    */
   async #doubtWindows(map: DeviceMap, extents: readonly Extent[]): Promise<boolean> {
     const files = new Set(extents.filter(({ base }) => base.kind === 'file').map(fileKey));
@@ -63,7 +67,7 @@ export class StorageIndex implements Surroundings {
     const looks = loops.map(async (devnum) => {
       const isSame = await map.loop(devnum).then(
         (status) => this.#table.nodes.agrees(devnum, status),
-        // Who needs to know it meets the error.
+        // A question that needs this loop device meets the error itself.
         () => false,
       );
       if (!isSame) this.#table.nodes.doubt(devnumKey(devnum));
@@ -72,7 +76,10 @@ export class StorageIndex implements Surroundings {
     return (await Promise.all(looks)).includes(false);
   }
 
-  /** Of some devices, those that have claimed a device of the stack, or one that has. */
+  /**
+   * Returns those of the devices that have claimed a device of the stack, directly or through other
+   * devices.
+   */
   #thoseAbove(devices: readonly Devnum[], map: DeviceMap, stack: ReadonlySet<string>): Devnum[] {
     const isUnknown = devices.some((devnum) => this.#table.isUnknown(devnumKey(devnum)));
     const holders = new Set(isUnknown ? listAbove(map, stack).map(devnumKey) : []);
@@ -91,7 +98,10 @@ export class StorageIndex implements Surroundings {
     await this.#table.refresh();
   }
 
-  /** Nothing waits in here: whoever looks meanwhile must not find a table of which half is gone. */
+  /**
+   * Takes in the events. Nothing in here waits, because a question that looks meanwhile must not
+   * find a table of which half is missing.
+   */
   #hear(): void {
     const wasComplete = this.#isComplete;
     this.#isComplete = false;

@@ -8,41 +8,46 @@ import type { Segment } from './mapper-segments.js';
 import type { Below } from './reach.js';
 import { isBoundLoop, isPresent, readPresentDiskseq, type StackedBlock } from './stacked-block.js';
 
-/** What is known of a device: what lies directly below it, and how one notices that this has changed. */
+/** What is known of a device: what lies directly below it, and how a change of this is noticed. */
 export interface StorageNode {
   readonly devnum: Devnum;
-  /** `undefined` where there is no such device, or nothing can be said of it. */
+  /**
+   * What lies directly below; `undefined` where there is no such device, or where nothing is known
+   * of it.
+   */
   readonly below: Below | undefined;
-  /** It could not be read: nobody knows what lies below. */
+  /** Whether the device could not be read, so that it is unknown what lies below. */
   readonly failed: boolean;
-  /** Whether it claims what lies below, so that it is among the `holders` of that. */
+  /** Whether the device claims the devices below, so that it is among their `holders`. */
   readonly claims: boolean;
-  /** All of it as text, to compare it with what is read later. */
+  /** All of this as text, to compare it with what is read later. */
   readonly text: string;
   /**
-   * Looks at once whether it still holds, where an event does not tell; `undefined` where every change
-   * is told.
+   * Checks at once whether the node still holds, where no event tells every change; `undefined`
+   * where every change is told.
    */
   readonly holds: (() => boolean) | undefined;
 }
 
-/** Longer than any partition. */
+/** More bytes than any partition has. */
 const ENDLESS = 1n << 62n;
 
 /**
- * Reads what lies directly below a device, in such a form that it holds until an event comes or `holds`
- * says no. What is told of changes (seen on Linux 6.1.176 and 6.18.44, and in their source):
+ * Reads what lies directly below a device, in such a form that it holds until an event comes or
+ * `holds` returns `false`. The kernel announces changes as follows (seen on Linux 6.1.176 and
+ * 6.18.44, and in their source):
  *
- * - a mapper device gets another live table: `change`, when it is resumed (drivers/md/dm-ioctl.c,
- *   do_resume);
- * - a loop device is unbound: `change` (drivers/block/loop.c, __loop_clr_fd). It is bound, or a
- *   read-only one exchanges its file: `change` where `loopsAreTold`, else nothing. Its window moves:
- *   `change`, but this is not relied on (`StorageNodes.agrees`);
- * - a partition is deleted: `remove`. Its size changes: nothing (block/partitions/core.c);
- * - another disk gets or loses devices below, such as md: not each time;
- * - a device goes, and another one may get its number: `remove`.
+ * - A mapper device gets another live table: `change`, when it is resumed (drivers/md/dm-ioctl.c,
+ *   do_resume).
+ * - A loop device is unbound: `change` (drivers/block/loop.c, __loop_clr_fd). A loop device is
+ *   bound, or a read-only one exchanges its file: `change` where `loopsAreTold`, otherwise nothing.
+ *   The window of a loop device moves: `change`, but nothing relies on this event
+ *   (`StorageNodes.agrees`).
+ * - A partition is deleted: `remove`. Its size changes: nothing (block/partitions/core.c).
+ * - Another disk, such as md, gets or loses devices below: an event does not come each time.
+ * - A device goes, and another device may get its number: `remove`.
  *
- * So the bytes may be more than those that the device stands on, and are never less: the end of a
+ * So the bytes may be more than those that the device stands on, and are never fewer: the end of a
  * partition and the window of a loop device on a block device are left out.
  */
 export async function readNode(
@@ -56,7 +61,7 @@ export async function readNode(
     if (block.kind === 'loop') return await readLoopNode(map, devnum, loopsAreTold);
     return await readOther(block);
   } catch {
-    // Whoever needs it looks for himself, and meets the error.
+    // A question that needs this device reads it itself, and meets the error.
     return { ...node(devnum, undefined, 'failed', () => false), failed: true };
   }
 }
@@ -69,7 +74,8 @@ async function readLoopNode(map: DeviceMap, devnum: Devnum, isTold: boolean): Pr
   const block = map.block(devnum);
   const below = block ? await withRealFile(block, known) : known;
   if (status === undefined) return node(devnum, below, text, () => !isBoundLoop(devnum));
-  // Only a read-only one can exchange its file (loop.c, loop_change_fd), and then has another diskseq.
+  // Only a read-only loop device can exchange its file (loop.c, loop_change_fd). It then has
+  // another diskseq.
   const isConstant = (status.flags & LO_FLAGS_READ_ONLY) === 0;
   if (isTold || isConstant) return node(devnum, below, text, undefined);
   const isSame = (): boolean => TELLS_LOOPS_APART && readPresentDiskseq(devnum) === diskseq;
@@ -93,7 +99,7 @@ async function readOther(block: StackedBlock): Promise<StorageNode> {
   return { ...node(devnum, below, textOf(below), isTold ? undefined : isSame), claims: true };
 }
 
-/** The same text for a loop device of this status, and for no other one. */
+/** Returns the text that the node of a loop device with this status has. */
 export function loopNodeText(status: LoopStatus | undefined): string {
   return textOf(belowLoopOfNode(status));
 }

@@ -5,20 +5,22 @@ import { baseKey } from './extent.js';
 import type { Below } from './reach.js';
 import { loopNodeText, readNode, type StorageNode } from './storage-node.js';
 
-/** What lies directly below block devices, kept for as long as it holds. */
+/**
+ * The memory of what lies directly below block devices. Each entry is kept for as long as it holds.
+ */
 export class StorageNodes {
   readonly #nodes = new Map<number, StorageNode>();
   readonly #reading = new Map<number, Promise<StorageNode>>();
-  /** Those of which no event tells every change. */
+  /** Nodes of devices for which no event tells every change. */
   readonly #unannounced = new Map<number, StorageNode>();
-  /** What may have changed. */
+  /** Devices that may have changed. */
   readonly #doubtful = new Set<number>();
   /** Loop devices by the key of their file. */
   readonly #loops = new Map<string, Map<number, Devnum>>();
 
   readonly #loopsAreTold: boolean;
 
-  /** @param loopsAreTold an event comes for each loop device that exchanges its file. */
+  /** @param loopsAreTold whether an event comes for each loop device that exchanges its file. */
   constructor(loopsAreTold: boolean) {
     this.#loopsAreTold = loopsAreTold;
   }
@@ -42,7 +44,7 @@ export class StorageNodes {
     }
   }
 
-  /** Has a device read again, if it is known. */
+  /** Makes the next `refresh` read a device again, if the device is known. */
   doubt(key: number): void {
     if (this.#nodes.has(key)) this.#doubtful.add(key);
   }
@@ -51,16 +53,19 @@ export class StorageNodes {
     return this.#nodes.get(key);
   }
 
-  /** There was no such device when it was read. */
+  /** Returns whether there was no such device when it was read. */
   isAbsent(key: number): boolean {
     const node = this.#nodes.get(key);
     return node !== undefined && node.below === undefined && !node.failed;
   }
 
-  /** The devices that a device has claimed, or that those have, itself included. */
+  /**
+   * Returns the device itself and the devices that it has claimed, directly or through other
+   * devices.
+   */
   claimedBy(key: number): number[] {
     const found = new Set([key]);
-    // A set that grows is walked through to its end.
+    // The loop also visits the devices that it adds to the set.
     for (const one of found) {
       const node = this.#nodes.get(one);
       if (!node?.claims) continue;
@@ -71,17 +76,17 @@ export class StorageNodes {
     return [...found];
   }
 
-  /** Loop devices that stand on the file of this key. */
+  /** Returns the loop devices that stand on the file with this key. */
   loopsOver(file: string): Devnum[] {
     return [...(this.#loops.get(file)?.values() ?? [])];
   }
 
-  /** Whether a loop device is known with just this status. */
+  /** Returns whether a loop device is remembered with just this status. */
   agrees(devnum: Devnum, status: LoopStatus | undefined): boolean {
     return this.#nodes.get(devnumKey(devnum))?.text === loopNodeText(status);
   }
 
-  /** Reads again what may have changed. Returns what has. */
+  /** Reads again whatever may have changed. Returns the keys of the devices that have changed. */
   async refresh(): Promise<number[]> {
     for (const [key, node] of this.#unannounced) if (!node.holds?.()) this.#doubtful.add(key);
     if (this.#doubtful.size === 0) return [];
@@ -98,12 +103,12 @@ export class StorageNodes {
     return changed.flat();
   }
 
-  /** What lies directly below a device, from memory if it is known. */
+  /** Returns what lies directly below a device, from memory if the device is known. */
   async below(map: DeviceMap, devnum: Devnum): Promise<Below | undefined> {
     return (this.#nodes.get(devnumKey(devnum)) ?? (await this.read(map, devnum))).below;
   }
 
-  /** Reads a device, once for all who want to know at the same time. */
+  /** Reads a device, once for all who ask at the same time. */
   async read(map: DeviceMap, devnum: Devnum): Promise<StorageNode> {
     const key = devnumKey(devnum);
     const underWay = this.#reading.get(key);
@@ -127,7 +132,7 @@ export class StorageNodes {
   }
 }
 
-/** The key of the file below, if it is a loop device over one. */
+/** Returns the keys of the files directly below. Only a loop device over a file has any. */
 function filesOf({ below }: StorageNode): string[] {
   const bases =
     below?.segments.flatMap((segment) => ('base' in segment ? [segment.base] : [])) ?? [];

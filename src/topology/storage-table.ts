@@ -6,19 +6,19 @@ import { followDown } from './reach.js';
 import { StorageNodes } from './storage-nodes.js';
 
 /**
- * The bytes of devices, each with the devices that it stands on: when one of those changes, its bytes
- * are not known until they have been found out again.
+ * The bytes of devices, and the devices that each of them stands on. When one of the devices below
+ * changes, the bytes are unknown until they have been found out again.
  */
 export class StorageTable {
   readonly nodes: StorageNodes;
   readonly #extents = new ExtentTable();
-  /** By a device: those that stand on it, itself included. */
+  /** For each device, the devices that stand on it, itself included. */
   readonly #dependents = new Map<number, Set<number>>();
-  /** By a device: what it stands on, itself included. */
+  /** For each device, the devices that it stands on, itself included. */
   readonly #stacks = new Map<number, Set<number>>();
   readonly #pending = new Map<number, Devnum>();
 
-  /** @param loopsAreTold an event comes for each loop device that exchanges its file. */
+  /** @param loopsAreTold whether an event comes for each loop device that exchanges its file. */
   constructor(loopsAreTold: boolean) {
     this.nodes = new StorageNodes(loopsAreTold);
   }
@@ -41,7 +41,7 @@ export class StorageTable {
     return this.#extents.meeting(extents);
   }
 
-  /** Enters a device whose bytes are to be found out by the next `refresh`. */
+  /** Enters a device. The next `refresh` finds out its bytes. */
   expect(devnum: Devnum): void {
     const key = devnumKey(devnum);
     if (this.#extents.has(key)) return;
@@ -56,7 +56,7 @@ export class StorageTable {
     this.#leave(key);
   }
 
-  /** Reads what has changed, and all that is not known. */
+  /** Reads again what has changed, and reads whatever is unknown. */
   async refresh(): Promise<void> {
     const loosened = new Set<number>();
     for (const changed of await this.nodes.refresh()) {
@@ -84,7 +84,7 @@ export class StorageTable {
       return await this.nodes.below(map, device);
     });
     if (this.nodes.isAbsent(key)) {
-      // It has no bytes, and is a new one when it comes again.
+      // The device has no bytes. If it comes again, it is a new device.
       this.nodes.forget(key);
       this.drop(key);
       return;
@@ -97,11 +97,11 @@ export class StorageTable {
       this.#dependents.set(lower, dependents.add(key));
     }
     this.#extents.set(devnum, failed ? undefined : extents);
-    // What could not be read is read again each time.
+    // A device that could not be read is read again each time.
     if (failed) this.#pending.set(key, devnum);
   }
 
-  /** Undoes what says on which devices one stands, but for those of `staying`. */
+  /** Forgets on which devices a device stands, except for the devices in `staying`. */
   #leave(key: number, staying: ReadonlySet<number> = new Set()): void {
     for (const lower of this.#stacks.get(key) ?? []) {
       if (staying.has(lower)) continue;

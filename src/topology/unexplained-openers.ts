@@ -8,8 +8,9 @@ import { scanLoops } from './scan-loops.js';
 import { isAutoclearLoop, isReadOnly } from './stacked-block.js';
 
 /**
- * The bound loop devices over the sought bytes that clear themselves and that nobody explains: each has
- * an opener by definition (drivers/block/loop.c, lo_release), who can read and write through it.
+ * Finds the bound loop devices over the sought bytes that clear themselves and that nothing
+ * explains. Each of them has an opener by definition (drivers/block/loop.c, lo_release), and the
+ * opener can read and write through it.
  */
 export async function findUnexplainedLoops(
   map: DeviceMap,
@@ -28,9 +29,11 @@ export async function findUnexplainedLoops(
 }
 
 /**
- * The opener of a mapper device whom nobody explains; `undefined` where there is none. device-mapper
- * counts the openers of its devices (`dmsetup info`), which no other driver does. Each descriptor of a
- * process counts, and each file system, swap space, loop device and other device on top.
+ * Finds an opener that nothing explains, of a mapper device; `undefined` where there is none.
+ *
+ * device-mapper counts the openers of its devices (`dmsetup info`), and no other driver does so.
+ * Each descriptor of a process counts, and so does each file system, swap space, loop device and
+ * other device on top.
  *
  * @param guests devices that blkback has open for guests.
  */
@@ -41,7 +44,7 @@ export async function findUnexplainedOpener(
 ): Promise<UnexplainedUse | undefined> {
   let left = (await readMapper({ devnum }))?.openCount ?? 0;
   left -= guests.filter((guest) => sameDevnum(guest, devnum)).length;
-  // The cheaper question comes first, and mostly it is enough.
+  // The cheaper question comes first, and is usually enough.
   if (left > 0) left -= countOwnOpens(devnum);
   if (left <= 0) return undefined;
   const holders = await listHolders(devnum);
@@ -51,8 +54,9 @@ export async function findUnexplainedOpener(
 }
 
 /**
- * The opener of a mapper device that nothing else tells of: neither a mount, swap nor a device on top.
- * That is a program, or blkback for a vbd that has ended; `undefined` where there is none.
+ * Finds an opener of a mapper device that shows in no other way: it is neither a mount, nor swap,
+ * nor a device on top. Such an opener is a program, or blkback for a vbd that has ended. Returns
+ * `undefined` where there is none.
  */
 export async function findUntoldOpener(
   map: DeviceMap,
@@ -69,10 +73,13 @@ export async function findUntoldOpener(
   return { ...describe(map, devnum, holders.filter(isProcess)), holder: familiarMapper(mapper) };
 }
 
-/** A loop device has what it stands on open, and sysfs does not show it among its holders. */
+/**
+ * Counts the loop devices over a device. A loop device has the device below it open, but sysfs does
+ * not show the loop device among the holders of that device.
+ */
 async function countLoopsOver(map: DeviceMap, devnum: Devnum): Promise<number> {
   const isOver = async (loop: Devnum): Promise<boolean> => {
-    // One that does not answer explains nothing.
+    // A loop device that does not answer explains nothing.
     const lower = (await map.loop(loop).catch(() => undefined))?.rdevice ?? 0n;
     return lower !== 0n && sameDevnum(devnumFromStat(lower), devnum);
   };
