@@ -12,7 +12,7 @@ import type { AttachOptions } from './attach-options.js';
 import type { Deadline } from './deadline.js';
 import type { AttachPlan } from './plan.js';
 
-/** What an attach works with, and what its steps have got hold of so far. */
+/** The input of an attach, and the resources that its steps have acquired so far. */
 export class Attachment {
   readonly store: Xenstore;
   readonly vbd: VbdPath;
@@ -23,12 +23,15 @@ export class Attachment {
   readonly published: PublishedDevice | undefined;
   readonly options: AttachOptions;
   readonly deadline: Deadline;
-  /** Ends the work of all steps; not that of undoing them. */
+  /** Ends the work of all steps, but not the roll-back. */
   readonly signal: AbortSignal;
   openedBy: OpenedBy | undefined;
-  /** blkback has the published device open and the toolstack knows: then nothing is changed. */
+  /**
+   * Whether blkback has the published device open and the toolstack knows it. Nothing is changed
+   * then.
+   */
   isServed = false;
-  /** What did not go as asked, although the guest has its disk; a sentence each. */
+  /** What did not go as asked although the guest has its disk, as one sentence each. */
   readonly warnings: string[] = [];
   #instance: VbdInstance | undefined;
   #pinned: PinnedPath | undefined;
@@ -61,7 +64,7 @@ export class Attachment {
     this.#instance = instance;
   }
 
-  /** What the target leads to, pinned by an O_PATH descriptor. */
+  /** The file or device to which the target leads, pinned by an O_PATH descriptor. */
   get pinned(): PinnedPath {
     return held('pinned', this.#pinned);
   }

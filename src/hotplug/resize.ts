@@ -10,27 +10,30 @@ import { Deadline } from './deadline.js';
 import { lookAtDetachment } from './detachment.js';
 import { HotplugError } from './hotplug-error.js';
 
+/** The options of a resize. */
 export interface ResizeOptions {
-  /** Everything included; milliseconds. */
+  /** The time for everything; milliseconds. */
   readonly timeoutMs: number;
-  /** Root of sysfs, below which the xen-backend bus is looked for. */
+  /** The root of sysfs, below which the xen-backend bus is looked for. */
   readonly sysfs: string;
   readonly runDirectory: string;
   readonly signal?: AbortSignal | undefined;
 }
 
+/** The result of a resize. */
 export interface ResizeResult {
   readonly backend: string;
-  /** What the guest's disk has now. */
+  /** The size that the guest's disk has now. */
   readonly bytes: bigint;
 }
 
 const SECTOR = 512n;
 
 /**
- * Makes the disk of an attached vbd as large as what it stands on is by now: first the loop device that
- * was made for it, as large as its file, then its layer. blkback tells the guest. The kernel does
- * neither by itself. Throws `ENOTOPEN` where blkback has no device open for the vbd.
+ * Makes the disk of an attached vbd as large as what it stands on is by now. Resizes the loop
+ * device that was made for the vbd to the size of its file, and then the vbd's layer. The kernel
+ * does neither by itself. blkback tells the guest. Throws `ENOTOPEN` where blkback has no device
+ * open for the vbd, and `EWINDOW` where a layer cannot have the new size.
  */
 export async function resize(
   store: Xenstore,
