@@ -12,9 +12,10 @@ import { describeDevice, seeThroughSteps } from './see-through-steps.js';
 import { takeBackPublication } from './take-back.js';
 
 /**
- * The steps for a vbd that names a device already: another add has been killed after its publication, or
- * has failed while blkback had the device, or another script has attached it. It is seen through if it
- * is the device that the target asks for.
+ * Returns the steps for a vbd that names a device already. Another add was killed after its
+ * publication, or failed while blkback had the device, or another script has attached the vbd. If
+ * the device is the one that the target asks for, the steps see the attach through with this
+ * device.
  */
 export function adoptSteps(attachment: Attachment, published: PublishedDevice): Step<AttachStep>[] {
   return [
@@ -51,7 +52,7 @@ function openAgain(attachment: Attachment, published: PublishedDevice): Step<Att
     name: 'opened',
     waitsFor: 'the device to open',
     run: async () => {
-      // An attach that has failed has asked for the end of the vbd, and that stands.
+      // A failed attach has asked for the end of the vbd, and that request stands.
       if (backend.text('online') === '0') throwIfClosing(vbd, backend);
       const isOpen = attachment.instance.directory.readOpenDevice() !== undefined;
       const device = await openPublished(vbd, published, plan.request, { isOpen, signal });
@@ -69,7 +70,7 @@ function adoptPublication(attachment: Attachment): Step<AttachStep> {
     waitsFor: 'nothing',
     run: async () => {
       const publication = toPublication(attachment.device, options.uapi);
-      // It may have been published in the other dialect, and under another name.
+      // The device may have been published in the other dialect, and under another name.
       const text = backend.text('physical-device') ?? publication['physical-device'];
       attachment.publication = { ...publication, 'physical-device': text };
       return '';

@@ -7,27 +7,33 @@ import type { Publication, Uapi } from '../vbd/publish.js';
 import type { VbdBackend } from '../vbd/vbd-backend.js';
 import type { VbdUses } from '../vbd/vbd-uses.js';
 
+/** The options of an attach. */
 export interface AttachOptions {
-  /** Everything included, roll-back too; milliseconds. */
+  /** The time for everything, including the roll-back; milliseconds. */
   readonly timeoutMs: number;
   readonly uapi: Uapi;
-  /** Root of sysfs, below which the xen-backend bus is looked for. */
+  /** The root of sysfs, below which the xen-backend bus is looked for. */
   readonly sysfs: string;
   readonly runDirectory: string;
-  /** For targets that do not say; `deny` if it is left out. */
+  /** The sharing of targets that do not say it; `deny` if it is left out. */
   readonly sharing?: Sharing | undefined;
-  /** What a domain is taken for whose virtual machine may not be read; `check` if it is left out. */
+  /**
+   * What a domain counts as when its virtual machine may not be read; `check` if it is left out.
+   */
   readonly sameVm?: SameVmRule | undefined;
-  /** Where it is known which devices vbds have; by default XenStore and sysfs are read for it. */
+  /** The source that knows which devices vbds have. By default, XenStore and sysfs are read. */
   readonly uses?: VbdUses | undefined;
-  /** Where it is known what devices stand on; by default all of them are looked at. */
+  /** The source that knows what devices stand on. By default, all devices are looked at. */
   readonly surroundings?: Surroundings | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** The backend as it was a moment ago, which need not be read again: the publication checks it. */
+  /**
+   * The backend as it was a moment ago, so that it need not be read again. The publication checks
+   * that it has not changed.
+   */
   readonly seen?: VbdBackend | undefined;
   /**
-   * Told of each step as it is done; with the device as soon as it is open, or found to be published.
-   * `detail` is for people.
+   * Called with each step when the step is done, and with the device as soon as the device is open or
+   * found to be published. `detail` is for people.
    */
   readonly onStep?: ((step: AttachStep, detail: string, device?: StepDevice) => void) | undefined;
 }
@@ -36,13 +42,13 @@ export interface AttachOptions {
 export interface StepDevice {
   /** `params` of the vbd. */
   readonly target: string | undefined;
-  /** A path of it, e.g. `/dev/loop3`. */
+  /** A path of the device, such as `/dev/loop3`. */
   readonly path: string;
   readonly devnum: Devnum;
   readonly diskseq: bigint;
 }
 
-/** The steps of an attach, in their order. Some have nothing to tell, and are not told of. */
+/** The steps of an attach, in their order. Steps that have nothing to tell are not reported. */
 export type AttachStep =
   | 'planned'
   | 'ready'
@@ -58,14 +64,14 @@ export type AttachStep =
   | 'marked'
   | 'released';
 
-/** What has come of an attach. */
+/** The result of an attach. */
 export interface AttachResult {
   readonly backend: string;
-  /** `undefined` for a CD-ROM drive without a medium: there is no device then. */
+  /** `undefined` for a CD-ROM drive without a medium, which has no device. */
   readonly publication: Publication | undefined;
   readonly openedBy: OpenedBy | undefined;
-  /** The device had been published before; nothing was made. */
+  /** Whether the device had been published before, so that nothing was made. */
   readonly already: boolean;
-  /** What did not go as asked, although the guest has its disk; a sentence each. */
+  /** What did not go as asked although the guest has its disk, as one sentence each. */
   readonly warnings: readonly string[];
 }

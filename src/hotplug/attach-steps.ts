@@ -19,10 +19,7 @@ import { describeDevice, seeThroughSteps } from './see-through-steps.js';
 import { takeBackPublication } from './take-back.js';
 import { unbindPredecessor } from './unbind-predecessor.js';
 
-/**
- * The steps of attaching a vbd that names no device yet: from the instance, pinned before anything is
- * opened for it, to the publication; and then those of seeing it through.
- */
+/** Returns the steps that attach a vbd that names no device yet, up to the device's release. */
 export function attachSteps(attachment: Attachment): Step<AttachStep>[] {
   return [
     awaitInstance(attachment),
@@ -57,7 +54,7 @@ function awaitInstance(attachment: Attachment): Step<AttachStep> {
   };
 }
 
-/** Before the device is opened: the loop device of another add would be taken for a use of the bytes. */
+/** Locks before the open, as the loop device of another add would count as a use of the bytes. */
 function lockStorage(attachment: Attachment): Step<AttachStep> {
   const { plan, options, signal } = attachment;
   return {
@@ -103,9 +100,10 @@ function openDevice(attachment: Attachment): Step<AttachStep> {
 }
 
 /**
- * The numbers of all loop devices that a vbd has, or is about to get. The kernel calls one of them free
- * where an add was killed after its publication: a stock blkback has opened that number all the same,
- * as an empty disk, or may open it yet, and a file that is bound to it now would be that guest's.
+ * Returns the numbers of all loop devices that a vbd has or is about to get. The kernel calls such
+ * a number free where an add was killed after its publication. A stock blkback has opened the
+ * number all the same, as an empty disk, or may still open it. A file that is bound to the number
+ * now would become the disk of that guest.
  */
 async function listNamedLoops(attachment: Attachment): Promise<ReadonlySet<number>> {
   const uses = await usesOf(attachment).list({ signal: attachment.signal });
@@ -141,7 +139,7 @@ function checkSharing(attachment: Attachment): Step<AttachStep> {
   };
 }
 
-/** What stays after a kill must be known from before the kill on. */
+/** Records what a kill would leave behind. The record must exist before the kill. */
 function recordUndoing(attachment: Attachment): Step<AttachStep> {
   const { vbd, plan, options } = attachment;
   const isNeeded = (): boolean => attachment.device.bottom.ownLoop && !plan.target.autoclear;
@@ -161,7 +159,7 @@ function recordUndoing(attachment: Attachment): Step<AttachStep> {
       try {
         takeBack?.();
       } catch {
-        // There is an error to be told already, and `remove` takes the record away.
+        // The attach has an error to tell already, and `remove` takes the record away.
       }
     },
   };
@@ -184,11 +182,11 @@ function publishDevice(attachment: Attachment): Step<AttachStep> {
       try {
         await publish(store, instance, backend, attachment.publication, { signal, onCommit });
       } catch (error) {
-        // Whether xenstored has carried it out is not known.
+        // It is not known whether xenstored has carried the transaction out.
         if (isSent && !isUnpublished(error)) await takeBackPublication(attachment);
         throw error;
       }
-      // From here on everybody finds it in XenStore.
+      // From here on, every other add finds the publication in XenStore.
       await claim[Symbol.asyncDispose]();
       return attachment.publication['physical-device'];
     },

@@ -20,14 +20,18 @@ import { reportAttachFailure } from './report.js';
 
 export type { AttachOptions, AttachResult, AttachStep, StepDevice };
 
-/** Somebody else has published in between, or has made the vbd anew. */
+/**
+ * The errors that mean that another program has published a device in between, or that the vbd was
+ * made anew.
+ */
 const RACED: readonly string[] = ['ERACE', 'EOPEN'];
 
 /**
- * Attaches a vbd: opens the device that `params` names, proves it, names it to blkback, holds it
- * until blkback has opened it too, and lets go. When it throws, what it made is gone again, except
- * what blkback has open by then, or may still open: the nodes go on naming that, the vbd's end has been
- * asked for, and `remove` undoes it. `hotplug-error` says why, as far as XenStore can be reached in time.
+ * Attaches a vbd: opens the device that `params` names, verifies it, names it to blkback, holds it
+ * until blkback has opened it too, and closes it. When this function throws, everything that it
+ * made is gone again, except a device that blkback has open by then or may still open. The nodes go
+ * on naming that device, the vbd's end has been asked for, and `remove` undoes the attach.
+ * `hotplug-error` tells the reason, as far as XenStore can be reached in time.
  */
 export async function attach(
   store: Xenstore,
@@ -42,22 +46,25 @@ export async function attach(
   } catch (cause) {
     const error = await run.explain(cause);
     const report = { signal: deadline.rollback(), sysfs: options.sysfs };
-    // The first error is the one to tell; that it could not be reported would only hide it.
+    // The caller is told the first error. A failure to report it would only hide it.
     await reportAttachFailure(store, vbd, error, report).catch(() => undefined);
     throw error;
   }
 }
 
-/** How often a device is opened whose sequence number rises before it is published. */
+/**
+ * The attempts, and the pauses between them in milliseconds, to open a device whose sequence number
+ * rises before the device is published.
+ */
 const NEW_MEDIUM = { attempts: 4, firstDelayMs: 20, maxDelayMs: 200 } as const;
 
-/** One call of `attach`, which may take several tries. */
+/** One call of `attach`, which may take several attempts. */
 class AttachRun {
   readonly #store: Xenstore;
   readonly #vbd: VbdPath;
   readonly #options: AttachOptions;
   readonly #deadline: Deadline;
-  /** blkback has been told of a device; what comes after that is not done twice. */
+  /** Whether blkback has been told of a device. Nothing after that is done twice. */
   #published = false;
   /** The step that is under way. */
   #step: Pick<Step<AttachStep>, 'waitsFor'> = { waitsFor: 'XenStore to answer' };
@@ -70,8 +77,8 @@ class AttachRun {
   }
 
   /**
-   * Attaches once, or twice where somebody else has published in between: two adds of one vbd at
-   * once are not an error, and the second one finds what the first has published.
+   * Attaches once, or twice where another program has published a device in between. Two adds of
+   * one vbd at once are no error: the second add finds the device that the first one has published.
    */
   async attach(): Promise<AttachResult> {
     try {
@@ -82,7 +89,10 @@ class AttachRun {
     }
   }
 
-  /** A card reader may report a new medium at any time: then what has been opened is opened again. */
+  /**
+   * Attaches the vbd, and opens the device again when it has a new medium. A card reader may report
+   * a new medium at any time.
+   */
   #attachMedium(backend: VbdBackend): Promise<AttachResult> {
     const retryOn = (error: unknown): boolean =>
       isBlockError(error, 'ENEWMEDIUM') && !this.#published;
@@ -90,7 +100,7 @@ class AttachRun {
     return retry({ ...NEW_MEDIUM, retryOn, signal }, () => this.#attachOnce(backend));
   }
 
-  /** What was published before is looked at in full. */
+  /** Reads the nodes that an attach needs, or all nodes where a device was published before. */
   async #readBackend(): Promise<VbdBackend> {
     const { signal } = this.#deadline;
     const backend = await readVbdBackend(this.#store, this.#vbd, { nodes: ATTACH_NODES, signal });
@@ -134,10 +144,13 @@ class AttachRun {
     return { backend, publication: undefined, openedBy: undefined, already: false, warnings: [] };
   }
 
-  /** The deadline's own error knows nothing but that it passed: says what was waited for. */
+  /**
+   * Explains an error to the caller. The deadline's own error says only that the deadline passed.
+   * The explanation says what the attach was waiting for.
+   */
   async explain(error: unknown): Promise<unknown> {
     if (!(error instanceof HotplugError) || error.code !== 'ETIMEDOUT') return error;
-    // The rest is for telling the toolstack.
+    // The rest of the time is for the report to the toolstack.
     await awaitHungPlace(error, this.#deadline.leftMs / 2);
     const seconds = this.#options.timeoutMs / 1000;
     const hung = describeHungCall(error);
@@ -147,7 +160,10 @@ class AttachRun {
     );
   }
 
-  /** Steps without a detail are of no interest to anybody who follows an attach. */
+  /**
+   * Tells the listener of a step. Steps without a detail are of no interest to a person who follows
+   * an attach.
+   */
   #tell(step: AttachStep, detail: string, device?: StepDevice): void {
     if (detail !== '') this.#options.onStep?.(step, detail, device);
   }

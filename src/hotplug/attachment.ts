@@ -13,7 +13,7 @@ import type { AttachOptions, StepDevice } from './attach-options.js';
 import type { Deadline } from './deadline.js';
 import type { AttachPlan } from './plan.js';
 
-/** What an attach works with, and what its steps have got hold of so far. */
+/** The input of an attach, and the resources that its steps have acquired so far. */
 export class Attachment {
   readonly store: Xenstore;
   readonly vbd: VbdPath;
@@ -24,14 +24,20 @@ export class Attachment {
   readonly published: PublishedDevice | undefined;
   readonly options: AttachOptions;
   readonly deadline: Deadline;
-  /** Ends the work of all steps; not that of undoing them. */
+  /** Ends the work of all steps, but not the roll-back. */
   readonly signal: AbortSignal;
   openedBy: OpenedBy | undefined;
-  /** blkback has the published device open and the toolstack knows: then nothing is changed. */
+  /**
+   * Whether blkback has the published device open and the toolstack knows it. Nothing is changed
+   * then.
+   */
   isServed = false;
-  /** Says that blkback may open the device (`markPendingOpen`); a loop device of ours tells it by itself. */
+  /**
+   * The lock that says that blkback may open the device (`markPendingOpen`). A loop device that was
+   * made for the vbd needs none.
+   */
   mark: OwnedFd | undefined;
-  /** What did not go as asked, although the guest has its disk; a sentence each. */
+  /** What did not go as asked although the guest has its disk, as one sentence each. */
   readonly warnings: string[] = [];
   #instance: VbdInstance | undefined;
   #pinned: PinnedPath | undefined;
@@ -64,7 +70,7 @@ export class Attachment {
     this.#instance = instance;
   }
 
-  /** What the target leads to, pinned by an O_PATH descriptor. */
+  /** The file or device to which the target leads, pinned by an O_PATH descriptor. */
   get pinned(): PinnedPath {
     return held('pinned', this.#pinned);
   }

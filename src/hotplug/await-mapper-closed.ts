@@ -9,9 +9,10 @@ import type { OpenVbds } from '../vbd/open-vbds.js';
 import type { PublishedDevice } from '../vbd/published-device.js';
 
 /**
- * Waits until blkback has closed a mapper device: its directory in sysfs goes a moment earlier. The
- * mapper counts the openers of its devices; of other devices the kernel does not tell, and there is
- * nothing to wait for. Throws `EHELD` when `signal` is aborted, unless with the code `ECANCELED`.
+ * Waits until blkback has closed a mapper device, because the vbd's directory in sysfs goes a
+ * moment before the close. Device-mapper counts the openers of its devices. The kernel does not
+ * tell the openers of other devices, so the function does not wait for them. Throws `EHELD` when
+ * `signal` is aborted, unless its reason has the code `ECANCELED`.
  */
 export async function awaitMapperClosed(
   { devnum, diskseq }: PublishedDevice,
@@ -19,7 +20,7 @@ export async function awaitMapperClosed(
   signal: AbortSignal,
 ): Promise<void> {
   if (readStackedBlock(devnum)?.kind !== 'mapper') return;
-  // The number may be another device's by now.
+  // The number may be that of another device by now.
   if (diskseq !== undefined && readPresentDiskseq(devnum) !== diskseq) return;
   let opener: UnexplainedUse | undefined;
   try {

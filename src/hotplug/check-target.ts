@@ -19,36 +19,38 @@ import { AbsentXenstore } from '../xenstore/absent-xenstore.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { toExportRequest } from './plan.js';
 
+/** The attach that is to be checked. */
 export interface CheckOptions {
-  /** As it would stand in `params`. */
+  /** The target as it would stand in `params`. */
   readonly target: string;
   readonly writable: boolean;
-  /** Domain of the guest that is to have it. */
+  /** The domain of the guest that is to have the disk. */
   readonly domid: number | undefined;
-  /** For a target that does not say. */
+  /** The sharing of a target that does not say it. */
   readonly sharing: Sharing;
-  /** What a domain is taken for whose virtual machine may not be read. */
+  /** What a domain counts as when its virtual machine may not be read. */
   readonly sameVm: SameVmRule;
-  /** Root of sysfs, below which the xen-backend bus is looked for. */
+  /** The root of sysfs, below which the xen-backend bus is looked for. */
   readonly sysfs: string;
   readonly runDirectory: string;
   readonly signal: AbortSignal;
 }
 
+/** The result of a check. */
 export interface SharingVerdict {
   readonly use: ExportUse;
-  /** What stands in the way, each with a sentence; none if it may be attached. */
+  /** The uses that stand in the way, each with a sentence. None if the target may be attached. */
   readonly conflicts: readonly { readonly conflict: Conflict; readonly reason: string }[];
-  /** What could not be looked for, each as a sentence. */
+  /** What could not be looked for, as one sentence each. */
   readonly warnings: readonly string[];
 }
 
-/** Nothing is made, so no layer needs a name. */
+/** The owner of layers. Nothing is made here, so no layer needs a real name. */
 const CHECKED = 'checked';
 
 /**
- * Says what an add of a target would find by now. Nothing is opened for use, made, locked or written.
- * Throws as the add would for a target that is wrong in itself.
+ * Returns what an add of a target would find now. Opens nothing for use, and makes, locks and
+ * writes nothing. Throws as the add would for a target that is wrong in itself.
  */
 export async function checkSharing(
   store: Xenstore,
@@ -69,7 +71,7 @@ export async function checkSharing(
     mapper: block?.kind === 'mapper' ? block.devnum : undefined,
     encrypted: request.layer?.kind === 'crypt',
     look: (signal) => reachOfPath(pinned, request.file, signal),
-    // It is not open.
+    // The target is not open, so it cannot be told whether others use it.
     isAlone: () => false,
   };
   const uses = readVbdUses(store, new OpenVbds(options.sysfs));
@@ -78,7 +80,7 @@ export async function checkSharing(
   const context = { store, uses, surroundings, runDirectory, own, sameVm, signal };
   const conflicts: { conflict: Conflict; reason: string }[] = [];
   for await (const found of findConflicts(use, await use.look(signal), context)) {
-    // Where nobody can be asked about nodes, none are known to be gone.
+    // Without a XenStore, the nodes of a vbd are not known to be gone.
     const isUnknown = found.kind === 'guest' && store instanceof AbsentXenstore;
     const conflict = isUnknown ? { ...found, nodesGone: false } : found;
     conflicts.push({ conflict, reason: await explainConflict(use, conflict, context) });
@@ -87,7 +89,10 @@ export async function checkSharing(
   return { use, conflicts, warnings: hidden === undefined ? [] : [hidden] };
 }
 
-/** What can be told of a device or file without opening it. Returns the device, if it is one. */
+/**
+ * Checks what can be told of a device or file without an open. Returns the device, if it is one.
+ * Throws `EREADONLY` or `EIDENTITY` for a device, and `EWINDOW` for a file.
+ */
 async function requireSuitable(
   { fd, kind }: PinnedPath,
   request: ExportRequest,

@@ -2,8 +2,9 @@ import { monotonicMs } from '../util/clock.js';
 import { HotplugError } from './hotplug-error.js';
 
 /**
- * The time that an operation has. `signal` is aborted when the time for its work is up, or when the
- * caller gives up; `rollback()` gives a signal for the clean-up, from the part that was kept back.
+ * The time that an operation has. `signal` is aborted when the time for the work is up, or when the
+ * caller gives up. A quarter of the time, but at most 2000 ms, is kept back for the roll-back:
+ * `rollback()` returns the signal for it.
  */
 export class Deadline implements Disposable {
   readonly #work = new AbortController();
@@ -11,23 +12,23 @@ export class Deadline implements Disposable {
   readonly #endsAt: number;
   readonly signal: AbortSignal;
 
-  /** @param timeoutMs everything included, in milliseconds. */
+  /** @param timeoutMs the time for everything, in milliseconds. */
   constructor(timeoutMs: number, signal?: AbortSignal) {
     const reserve = Math.min(timeoutMs / 4, 2000);
     this.#endsAt = monotonicMs() + timeoutMs;
-    // An error is made when it is needed: it costs more than all the rest.
+    // The error is made only when it is needed, because it costs more than all the rest.
     const expire = (): void =>
       this.#work.abort(new HotplugError('the deadline passed', { code: 'ETIMEDOUT' }));
     this.#timer = setTimeout(expire, timeoutMs - reserve);
     this.signal = signal ? AbortSignal.any([signal, this.#work.signal]) : this.#work.signal;
   }
 
-  /** A signal that is aborted at the very end of the time, for undoing things. */
+  /** Returns a signal for the roll-back, which is aborted at the very end of the time. */
   rollback(): AbortSignal {
     return AbortSignal.timeout(this.leftMs);
   }
 
-  /** What is left until the very end; milliseconds, 1 at least. */
+  /** The time that is left until the very end; milliseconds, at least 1. */
   get leftMs(): number {
     return Math.max(1, Math.floor(this.#endsAt - monotonicMs()));
   }

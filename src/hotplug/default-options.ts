@@ -2,8 +2,8 @@ import { DEFAULT_RUN_DIRECTORY } from '../vbd/record.js';
 import type { AttachOptions } from './attach-options.js';
 
 /**
- * What the hotplug script goes by where nothing is set. libxl kills a script after 40 s, so that 30 leave
- * time to tell why an attach has failed.
+ * The options of the hotplug script where nothing is set. libxl kills a script after 40 s. A
+ * timeout of 30 s leaves time to tell why an attach has failed.
  */
 export const DEFAULT_OPTIONS = {
   timeoutMs: 30_000,

@@ -18,15 +18,12 @@ import { type Detachment, describeDetachment } from './detachment.js';
 import { HotplugError } from './hotplug-error.js';
 import { layerOwner } from './plan.js';
 
-/** How long blkback may take to open what it has read already; milliseconds. */
+/** How long blkback may take to open a device whose number it has read already; milliseconds. */
 const LATE_OPEN_MS = 1000;
 /** How long blkback may take to end a vbd whose guest has just closed its end; milliseconds. */
 const ENDING_MS = 500;
 
-/**
- * The steps of a detach. What has to be undone is undone before anybody is waited for, so that nothing
- * is left even if the wait is in vain.
- */
+/** Returns the steps of a detach. They undo before they wait: a vain wait leaves nothing behind. */
 export function detachSteps(
   store: Xenstore,
   detachment: Detachment,
@@ -63,7 +60,7 @@ export function detachSteps(
       waitsFor: 'sysfs',
       run: async () => {
         const { published, loop } = detachment;
-        // udev would read a disk that a guest may be writing.
+        // udev would read a disk to which a guest may be writing.
         if (isHeldByBlkback(detachment)) return '';
         if (options.udevRefresh && published && !loop) await refreshUdev(published.devnum);
         return '';
@@ -73,7 +70,7 @@ export function detachSteps(
       name: 'removed',
       waitsFor: 'XenStore',
       run: async () => {
-        // As long as blkback has the device open, XenStore goes on saying so.
+        // While blkback has the device open, XenStore goes on saying so.
         if (!detachment.closesWithNodes) await removeNodes(store, detachment, options, signal);
         removeRecord(options.runDirectory, vbd);
         return vbd.backend;
@@ -82,10 +79,7 @@ export function detachSteps(
   ];
 }
 
-/**
- * A publication that blkback has not answered: it is taken back, and an open that is under way is waited
- * for a little. After that the number may become another device's.
- */
+/** Takes an unanswered publication back, and waits a little for an open that is under way. */
 async function withdraw(
   store: Xenstore,
   detachment: Detachment,
@@ -111,11 +105,12 @@ async function withdraw(
     () => false,
     () => true,
   );
+  // From here on, the device number may become the number of another device.
   signal.throwIfAborted();
   return '';
 }
 
-/** Makes the kernel end what was made for the vbd with its last close, if it does not do so already. */
+/** Makes the last close remove what was made for the vbd, unless the kernel does so anyway. */
 async function undo({ layers, loop }: Detachment, signal: AbortSignal): Promise<string> {
   for (const { devnum, deferredRemove } of layers) {
     if (deferredRemove) continue;
@@ -128,7 +123,7 @@ async function undo({ layers, loop }: Detachment, signal: AbortSignal): Promise<
   return loop.path;
 }
 
-/** The attribute goes when the vbd is unregistered, shortly before the device is closed. */
+/** Waits until the attribute goes with the vbd's unregistration, just before the close. */
 async function awaitClosed(
   { vbd, directory, closesWithNodes }: Detachment,
   options: DetachOptions,
@@ -138,7 +133,7 @@ async function awaitClosed(
   const isClosed = async (): Promise<true | undefined> =>
     directory.readOpenDevice() === undefined || undefined;
   if (closesWithNodes) {
-    // The guest may have closed its end a moment ago: then blkback ends the vbd by itself.
+    // The guest may have closed its end a moment ago. Then blkback ends the vbd by itself.
     const soon = AbortSignal.any([signal, AbortSignal.timeout(ENDING_MS)]);
     await poll(soon, isClosed).catch(() => signal.throwIfAborted());
     return '';
@@ -156,7 +151,7 @@ async function awaitClosed(
   }
 }
 
-/** Whether blkback has the device open, or may still open it, and goes on when the nodes are deleted. */
+/** Tells whether blkback may still open the device, or keeps it until the nodes are deleted. */
 function isHeldByBlkback({ directory, closesWithNodes, pendingOpen }: Detachment): boolean {
   return pendingOpen || (closesWithNodes && directory?.readOpenDevice() !== undefined);
 }
@@ -168,7 +163,7 @@ async function awaitReleased(
 ): Promise<void> {
   const { vbd, loop, published, layers } = detachment;
   if (isHeldByBlkback(detachment)) return;
-  // Always looked for: one that was never published is left where an `add` was killed.
+  // Always looked for: a killed `add` can leave a layer that was never published.
   await waitLayersGone(layerOwner(vbd), signal);
   if (loop !== undefined) await waitLoopUnbound(loop, signal);
   if (loop !== undefined || layers.length > 0 || published === undefined) return;
@@ -176,8 +171,8 @@ async function awaitReleased(
 }
 
 /**
- * Leaves the directory as the toolstack made it, so that it can be attached to anew. What has been published
- * since the detach began stays: the vbd was made anew, and blkback may have that device open.
+ * Leaves the directory as the toolstack made it, so that an add can attach the vbd anew. Keeps a
+ * newer publication: the vbd was made anew then, and blkback may have that device open.
  */
 async function removeNodes(
   store: Xenstore,

@@ -10,19 +10,20 @@ import { type Detachment, describeDetachment, lookAtDetachment } from './detachm
 import { HotplugError } from './hotplug-error.js';
 import { reportFailure } from './report.js';
 
+/** The options of a detach. */
 export interface DetachOptions {
-  /** Everything included; milliseconds. */
+  /** The time for everything; milliseconds. */
   readonly timeoutMs: number;
-  /** Root of sysfs, below which the xen-backend bus is looked for. */
+  /** The root of sysfs, below which the xen-backend bus is looked for. */
   readonly sysfs: string;
   readonly runDirectory: string;
-  /** Whether udev is to look again at a device that was the toolstack's, once blkback has closed it. */
+  /** Whether udev is to look at a device of the toolstack's again, once blkback has closed it. */
   readonly udevRefresh?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: ((step: DetachStep, detail: string) => void) | undefined;
 }
 
-/** The steps of a detach, in their order. Some have nothing to tell, and are not told of. */
+/** The steps of a detach, in their order. Steps that have nothing to tell are not reported. */
 export type DetachStep =
   | 'planned'
   | 'withdrawn'
@@ -33,9 +34,10 @@ export type DetachStep =
   | 'removed';
 
 /**
- * Detaches a vbd: undoes what the kernel does not undo by itself, waits until blkback has closed the
- * device, and removes our nodes. Works when the backend directory is gone already, and when nothing was
- * attached. Throws `EONLINE` while the vbd is in use, `EHELD` or `ETIMEDOUT` at the deadline.
+ * Detaches a vbd: undoes what the kernel does not undo by itself, waits until blkback has closed
+ * the device, and removes our nodes. Works when the backend directory is gone already, and when
+ * nothing was attached. Throws `EONLINE` while the vbd is in use, and `EHELD` or `ETIMEDOUT` at the
+ * deadline.
  */
 export async function detach(store: Xenstore, vbd: VbdPath, options: DetachOptions): Promise<void> {
   using deadline = new Deadline(options.timeoutMs, options.signal);
@@ -47,7 +49,7 @@ export async function detach(store: Xenstore, vbd: VbdPath, options: DetachOptio
     requireOffline(detachment);
     await runDetach(detachSteps(store, detachment, options, deadline.signal), options);
   } catch (error) {
-    // A vbd that is in use is well, and its nodes are to go on saying so.
+    // A vbd that is in use is in order, and its nodes are to go on saying so.
     if (errorCode(error) !== 'EONLINE') {
       const signal = deadline.rollback();
       await reportFailure(store, vbd, error, { signal }).catch(() => undefined);
@@ -68,7 +70,10 @@ async function runDetach(
   });
 }
 
-/** A guest that reboots closes its frontend too; with `online` 1 its disk stays where it is. */
+/**
+ * Throws `EONLINE` for a vbd that is online and whose device blkback has open. A guest that reboots
+ * closes its frontend too; with `online` 1, its disk stays where it is.
+ */
 function requireOffline({ vbd, backend, open }: Detachment): void {
   if (backend.text('online') !== '1' || open === undefined) return;
   throw new HotplugError(

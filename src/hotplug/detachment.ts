@@ -10,13 +10,13 @@ import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { findOwnLoop, type OwnLoop } from './own-loop.js';
 import { layerOwner } from './plan.js';
 
-/** What is known of a vbd that is being detached, as it was when the detach began. */
+/** The facts about a vbd that is being detached, as they were when the detach began. */
 export interface Detachment {
   readonly vbd: VbdPath;
   readonly backend: VbdBackend;
-  /** The instance that the kernel has; `undefined` where it has none any more. */
+  /** The instance that the kernel has; `undefined` where the kernel has none any more. */
   readonly directory: VbdDirectory | undefined;
-  /** What blkback had open. */
+  /** The device that blkback had open. */
   readonly open: Devnum | undefined;
   readonly published: PublishedDevice | undefined;
   /** Mapper devices that were made for the vbd. */
@@ -24,19 +24,21 @@ export interface Detachment {
   /** The loop device that was made for the vbd. */
   readonly loop: OwnLoop | undefined;
   /**
-   * blkback may still open what was published, and is not done with the vbd: whoever holds the device
-   * for it ends with the vbd (`holdDevice`). Known once the publication has been taken back.
+   * Whether blkback may still open the published device, and is not done with the vbd. A process
+   * that holds the device for blkback (`holdDevice`) ends with the vbd. This is known once the
+   * publication has been taken back.
    */
   pendingOpen: boolean;
   /**
-   * The guest has closed its end long ago, while its vbd was to stay: blkback hears nothing more from
-   * it, and closes the device only when the toolstack deletes the nodes, after this program has ended
-   * (drivers/block/xen-blkback/xenbus.c, frontend_changed).
+   * Whether blkback closes the device only when the toolstack deletes the nodes, after this program
+   * has ended. This is so where the guest closed its end long ago, while its vbd was to stay:
+   * blkback hears nothing more from the guest (drivers/block/xen-blkback/xenbus.c,
+   * frontend_changed).
    */
   readonly closesWithNodes: boolean;
 }
 
-/** Looks at all that may be left of a vbd. The caller owns `directory`. */
+/** Looks at everything that may be left of a vbd. The caller owns `directory`. */
 export async function lookAtDetachment(
   store: Xenstore,
   vbd: VbdPath,
@@ -44,7 +46,7 @@ export async function lookAtDetachment(
   options: RequestOptions,
 ): Promise<Detachment> {
   const backend = await readVbdBackend(store, vbd, options);
-  // It is a hint, and the device itself tells.
+  // The record is only a hint, and the device itself decides.
   const record = readRecordLeniently(place.runDirectory, vbd);
   const layers = await listLayers(layerOwner(vbd), options.signal);
   const published = readPublishedLeniently(vbd, backend);
@@ -66,7 +68,7 @@ export async function lookAtDetachment(
   };
 }
 
-/** What is being given back, for people. */
+/** Describes for people what is being given back. */
 export function describeDetachment({ published, layers, loop }: Detachment): string {
   const devnum = loop?.devnum ?? published?.devnum;
   if (devnum === undefined) return 'no device is attached';

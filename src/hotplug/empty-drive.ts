@@ -4,15 +4,19 @@ import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { HotplugError } from './hotplug-error.js';
 
-/** Whether a vbd is a CD-ROM drive without a medium: libxl writes empty `params` for one. Pure. */
+/**
+ * Returns whether a vbd is a CD-ROM drive without a medium: libxl writes empty `params` for it.
+ * Pure.
+ */
 export function isEmptyDrive(backend: VbdBackend): boolean {
   return backend.bytes('params')?.length === 0 && backend.text('device-type') === 'cdrom';
 }
 
 /**
- * Serves a drive without a medium: there is no device to name to blkback, and the toolstack is told that
- * all is well. When a medium is put in, the toolstack writes `params`, and an add attaches it. Throws
- * `EPUBLISHED` where blkback has been given a medium before, which only ends with the vbd.
+ * Serves a drive without a medium. There is no device to name to blkback, and the toolstack is told
+ * that all is well. When a medium is put in, the toolstack writes `params`, and an add attaches the
+ * medium. Throws `EPUBLISHED` where blkback has been given a medium before, which it keeps until
+ * the vbd is removed, and `EGONE` where the vbd was removed or changed meanwhile.
  */
 export async function attachEmptyDrive(
   store: Xenstore,

@@ -3,9 +3,10 @@ import { listClaimants } from '../block/holders.js';
 import { VbdError } from '../vbd/vbd-error.js';
 
 /**
- * What blkback says of a device that it could not open for writing does not tell why. One reason is that
- * the device is mounted here, in a kernel that keeps others from writing it then (block/bdev.c,
- * bdev_may_open, since Linux 6.8): only `sharing=allow` comes this far with such a device.
+ * Returns the error, with the reason added where it is known why blkback could not open a device
+ * for writing: blkback itself does not tell. One reason is that the device is mounted here, and
+ * that the kernel keeps others from writing a mounted device (block/bdev.c, bdev_may_open, since
+ * Linux 6.8). Only `sharing=allow` comes this far with such a device.
  */
 export async function explainRefusal(error: unknown, { bottom }: BlockDevice): Promise<unknown> {
   if (!(error instanceof VbdError) || error.code !== 'EBLKBACK' || bottom.ownLoop) return error;

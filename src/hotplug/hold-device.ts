@@ -4,9 +4,10 @@ import type { OwnedFd } from '../linux/fd.js';
 import type { VbdInstance } from '../vbd/vbd-instance.js';
 
 /**
- * Descriptor 3 is the device, 4 the pinned directory of the vbd in sysfs, and 5, if there is one, says that
- * blkback may open the device: waits until blkback has opened
- * a device for it, or until the kernel has no such vbd any more.
+ * The script of the process that holds a device. Descriptor 3 is the device, and 4 the pinned
+ * directory of the vbd in sysfs. Descriptor 5, if there is one, is the lock that says that blkback
+ * may open the device. The script waits until blkback has opened a device for the vbd, or until the
+ * kernel has no such vbd any more.
  */
 const HOLD = `
 while [ "$1" -ef /proc/self/fd/4 ] && [ ! -e /proc/self/fd/4/physical_device ]; do
@@ -14,25 +15,26 @@ while [ "$1" -ef /proc/self/fd/4 ] && [ ! -e /proc/self/fd/4/physical_device ]; 
 done`;
 
 /**
- * Leaves a process behind that holds a device for a blkback that may still open it, and ends when that
- * is decided. What was made for the vbd, a loop device or a layer, would else go with the last
- * descriptor of this process, and blkback would open whatever has its number by then. Never throws: if
- * no process can be started, it is as if this one had been killed.
+ * Leaves a process behind that holds a device for a blkback that may still open it. The process
+ * ends when blkback has opened the device, or never can. Without it, what was made for the vbd, a
+ * loop device or a layer, would go with the last descriptor of this process, and blkback would open
+ * whatever device has its number by then. Never throws: if no process can be started, the outcome
+ * is as if this process had been killed.
  *
- * @param mark keeps others from the device as long (`markPendingOpen`).
+ * @param mark the lock that keeps others from the device during this time (`markPendingOpen`).
  */
 export function holdDevice(
   { fd, path }: BlockDevice,
   { vbd, directory }: VbdInstance,
   mark: OwnedFd | undefined,
 ): void {
-  // What it is there for, as people see it in a list of processes.
+  // The purpose of the process, as people see it in a list of processes.
   const name = `${HOLDS_FOR_BLKBACK} ${path} for ${vbd.sysfsName} until blkback has opened it`;
-  // Loaded here: an add that succeeds needs no children.
+  // Loaded here, because an add that succeeds needs no children.
   const { spawn } = process.getBuiltinModule('node:child_process');
   const child = spawn('/bin/sh', ['-c', HOLD, name, directory.path], {
     stdio: ['ignore', 'ignore', 'ignore', fd.fd, directory.fd, ...(mark ? [mark.fd] : [])],
-    // It must survive whoever ends this process and its group.
+    // The child must survive a signal that ends this process and its group.
     detached: true,
     cwd: '/',
   });

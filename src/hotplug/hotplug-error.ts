@@ -1,13 +1,17 @@
 import { BlkbackError } from '../errors.js';
 
 /**
- * An attach or detach that cannot be done as asked. `code` is one of
+ * The error of an attach or detach that cannot be done as asked. `code` is one of
  * - `EVBD`: XENBUS_PATH or another part of the call names no vbd;
  * - `EBACKEND`: the backend directory is incomplete;
- * - `EMODE`: `mode` is not a mode;
+ * - `EMODE`: `mode` is not a mode, or does not fit the target;
  * - `EPUBLISHED`: `physical-device` is there already and names another device;
+ * - `EGONE`: the vbd was removed, or changed, in the middle;
  * - `EONLINE`: the vbd is still in use;
+ * - `ENOTOPEN`, `EWINDOW`, `ENXIO`: a disk cannot be resized, because blkback has no device open
+ *   for it, its layer cannot have the new size, or its device has vanished;
+ * - `EUNAVAILABLE`: the daemon cannot do the work, and its client has to do it;
  * - `ETIMEDOUT`: the deadline passed; the message says what was waited for;
- * - `ECANCELED`: interrupted by a signal.
+ * - `ECANCELED`: interrupted by a signal, or given up by the daemon.
  */
 export class HotplugError extends BlkbackError {}

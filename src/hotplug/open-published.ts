@@ -17,11 +17,12 @@ import type { VbdPath } from '../vbd/vbd-path.js';
 import { HotplugError } from './hotplug-error.js';
 
 /**
- * Opens the device that is published already, and makes sure that it is the one that the target asks
- * for. So a second `add` is a success, and what a killed one published is held while blkback opens
- * it. Throws `EPUBLISHED` where it is another device, or none any more.
+ * Opens the device that is published already, and makes sure that it is the one that the target
+ * asks for. This makes a second `add` a success, and holds a device that a killed `add` has
+ * published while blkback opens it. Throws `EPUBLISHED` where the published device is another one,
+ * or is gone.
  *
- * @param isOpen whether blkback has it open.
+ * @param isOpen whether blkback has the device open.
  */
 export async function openPublished(
   vbd: VbdPath,
@@ -34,7 +35,7 @@ export async function openPublished(
       `${vbd.backend} already has physical-device ${formatDevnum(published.devnum)}, and ${why}; it has to be removed first`,
       { code: 'EPUBLISHED', cause },
     );
-  // A device that blkback has open cannot have become another one; any other could have.
+  // A device that blkback has open cannot have become another device; any other device could have.
   if (published.diskseq === undefined && !isOpen) {
     throw refuse('it was not published by this program (there is no diskseq with it)');
   }
@@ -67,13 +68,16 @@ export async function openPublished(
   }
 }
 
-/** The kernel's own node of a device number; names and links may lead elsewhere by now. */
+/** Opens the kernel's own node of a device number. Names and links may lead elsewhere by now. */
 async function openByNumber(devnum: Devnum, options: OpenDeviceOptions): Promise<BlockDevice> {
   await using node = await pinNode(findBlock(devnum).directory, options.signal);
   return await openBlockDevice(node, false, options);
 }
 
-/** A layer with the device below it, if the target asks for one and this is it; else the device. */
+/**
+ * Returns the layer with the device below it, if the target asks for a layer and the device is that
+ * layer. Returns the device alone otherwise.
+ */
 async function withBase(
   top: BlockDevice,
   { layer }: ExportRequest,
@@ -86,7 +90,10 @@ async function withBase(
   return top.over(await openByNumber(base, options));
 }
 
-/** Whether an open device is what `wanted` is: that very device, or a loop device over that file. */
+/**
+ * Tells whether an open device is what `wanted` is: that very device, or a loop device over that
+ * file.
+ */
 function isRequested(
   device: BlockDevice,
   wanted: OwnedFd,

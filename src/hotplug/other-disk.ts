@@ -1,7 +1,7 @@
 import { quote } from '../util/one-line.js';
 import { HotplugError } from './hotplug-error.js';
 
-/** The refusal of a disk that others serve than blkback. */
+/** Returns the error for a disk that QEMU or tapdisk serves instead of blkback. */
 export function otherDiskError(path: string): HotplugError {
   const server = path.includes('/qdisk/') ? 'QEMU' : 'tapdisk';
   return new HotplugError(

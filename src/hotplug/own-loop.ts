@@ -7,30 +7,37 @@ import type { PublishedDevice } from '../vbd/published-device.js';
 import type { VbdRecord } from '../vbd/record.js';
 import type { VbdBackend } from '../vbd/vbd-backend.js';
 
-/** A loop device that was made for a vbd, by this program or by Xen's script, and still is bound. */
+/**
+ * A loop device that was made for a vbd, by this program or by Xen's script, and is still bound.
+ */
 export interface OwnLoop {
   readonly devnum: Devnum;
   readonly diskseq: bigint;
-  /** The kernel's node. */
+  /** The path of the kernel's node. */
   readonly path: string;
-  /** It clears itself with its last close. */
+  /** Whether the loop device clears itself with its last close. */
   readonly autoclear: boolean;
 }
 
 const [S_IFMT, S_IFREG] = [0o170000n, 0o100000n];
-/** How long the target's file system may take to say what the target is; milliseconds. */
+/** How long the target's file system may take to tell about the target; milliseconds. */
 const TARGET_MS = 500;
 
-/** What names the device that a vbd has, each only a hint: the loop device itself tells. */
+/**
+ * The hints that name the device of a vbd. The loop device itself decides whether a hint is right.
+ */
 export interface LoopHints {
   readonly backend: VbdBackend;
   readonly record: VbdRecord | undefined;
-  /** What a layer of the vbd stands on. */
+  /** The device on which a layer of the vbd stands. */
   readonly base: Devnum | undefined;
   readonly published: PublishedDevice | undefined;
 }
 
-/** Finds the loop device that was made for a vbd; `undefined` where there is none, or none any more. */
+/**
+ * Finds the loop device that was made for a vbd; returns `undefined` where there is none, or none
+ * any more.
+ */
 export async function findOwnLoop(hints: LoopHints): Promise<OwnLoop | undefined> {
   const { record, base, published } = hints;
   const recorded = record && (await readLoop(record.devnum, record.diskseq));
@@ -40,7 +47,7 @@ export async function findOwnLoop(hints: LoopHints): Promise<OwnLoop | undefined
   return loop !== undefined && (await isOverTarget(loop, hints)) ? loop : undefined;
 }
 
-/** A bound loop device, if it is the one with this sequence number. sysfs answers, from memory. */
+/** Returns a bound loop device if it has this sequence number. sysfs answers from memory. */
 async function readLoop(devnum: Devnum, diskseq: bigint | undefined): Promise<OwnLoop | undefined> {
   if (devnum.major !== LOOP_MAJOR) return undefined;
   const present = readPresentDiskseq(devnum);
@@ -50,9 +57,10 @@ async function readLoop(devnum: Devnum, diskseq: bigint | undefined): Promise<Ow
 }
 
 /**
- * Whether a loop device stands on the file that `params` names. That has to be shown: another loop device
- * is somebody's disk. What sysfs calls the file is compared first; files are looked at only where the
- * names differ, and not for long: their server may be gone.
+ * Tells whether a loop device stands on the file that `params` names. This has to be shown, because
+ * another loop device may be the disk of another user. The file's name in sysfs is compared first.
+ * The files are looked at only where the names differ, and not for long, because their server may
+ * be gone.
  */
 async function isOverTarget({ devnum }: OwnLoop, { backend }: LoopHints): Promise<boolean> {
   const path = targetPath(backend);
@@ -75,7 +83,10 @@ function targetPath(backend: VbdBackend): string | undefined {
   }
 }
 
-/** Tells a regular file from all others; `undefined` for anything else, or where nobody answers. */
+/**
+ * Returns a text that tells a regular file from all others; `undefined` for anything else, or where
+ * no server answers.
+ */
 async function identifyFile(path: string): Promise<string | undefined> {
   try {
     const { mode, dev, ino } = await statPath(path, AbortSignal.timeout(TARGET_MS));

@@ -6,11 +6,11 @@ import { requireBackend, type VbdBackend } from '../vbd/vbd-backend.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import { HotplugError } from './hotplug-error.js';
 
-/** What an attach is going to do, decided before anything is opened. */
+/** The plan of an attach, which is made before anything is opened. */
 export interface AttachPlan {
   readonly target: Target;
   readonly request: ExportRequest;
-  /** What it tolerates beside itself; `undefined` where neither target nor mode say. */
+  /** The uses that the attach tolerates; `undefined` where neither target nor mode say it. */
   readonly sharing: Sharing | undefined;
 }
 
@@ -21,8 +21,8 @@ const FILE_KEYS = ['offset', 'size', 'block-size', 'direct-io', 'autoclear'];
 const MAPPER_KEYS = ['deferred-remove', 'verity-root'];
 
 /**
- * Plans the attach of a vbd from its backend directory. Pure. Throws `HotplugError`: `EBACKEND`,
- * `ETARGET`, `EMODE`.
+ * Plans the attach of a vbd from its backend directory. Pure. Throws `EBACKEND`, `ETARGET` or
+ * `EMODE`.
  */
 export function planAttach(vbd: VbdPath, backend: VbdBackend): AttachPlan {
   requireBackend(vbd, backend);
@@ -30,7 +30,7 @@ export function planAttach(vbd: VbdPath, backend: VbdBackend): AttachPlan {
   if (params === undefined) throw incomplete(vbd, 'params', 'it names the device to export');
   const { writable, unchecked } = parseMode(vbd, backend.text('mode'));
   if (backend.text('dev') === undefined) {
-    // xenbus.c, connect(): blkback names its threads after it, and without it serves nothing.
+    // blkback names its threads after `dev`, and serves nothing without it (xenbus.c, connect()).
     throw incomplete(vbd, 'dev', 'without it blkback connects but never serves a request');
   }
   const target = parseTarget(params);
@@ -45,8 +45,8 @@ function incomplete(vbd: VbdPath, node: string, why: string): HotplugError {
 }
 
 /**
- * Reads `mode`; xen-blkback allows writing when there is a `w` in it. A `!` is the old way to say that
- * sharing is not to be checked.
+ * Reads `mode`. xen-blkback allows writing when `mode` contains a `w`. A `!` is the old way to say
+ * that sharing is not to be checked. Throws `EBACKEND` or `EMODE`.
  */
 function parseMode(
   vbd: VbdPath,
@@ -61,7 +61,9 @@ function parseMode(
   });
 }
 
-/** What is to be opened for a target; its layers are called by their `owner`. Throws `EMODE`. */
+/**
+ * Returns what is to be opened for a target. Its layers are named after `owner`. Throws `EMODE`.
+ */
 export function toExportRequest(target: Target, writable: boolean, owner: string): ExportRequest {
   const { offset, size, blockSize, directIo, layer } = target;
   if (layer === 'crypt' && !writable) {
@@ -92,7 +94,7 @@ function toDeviceLocator(locator: Locator): ExportRequest['locator'] {
   return locator;
 }
 
-/** What the layers of a vbd are called by: its domain and its device number. */
+/** Returns the owner in the names of a vbd's layers: its domain and its device number. */
 export function layerOwner({ domid, devid }: VbdPath): string {
   return `${domid}-${devid}`;
 }

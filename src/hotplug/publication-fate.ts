@@ -7,17 +7,23 @@ import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 
 /**
  * What blkback has made, or may still make, of a publication:
- * - `open`: it has the device open;
- * - `never`: it has not, and never will;
- * - `pending`: it may open the device at any later time. It reads the number in one step and opens the
- *   device in another one, which a stalled disk holds up for as long as it likes.
+ * - `open`: blkback has the device open;
+ * - `never`: blkback has not opened the device, and never will;
+ * - `pending`: blkback may open the device at any later time. It reads the number in one step and
+ *   opens the device in another step, which a stalled disk can delay without limit.
  */
 export type Fate = 'open' | 'never' | 'pending';
 
-/** An instance whose nodes are gone, or that is closing, ends within milliseconds. */
+/**
+ * How long the end of an instance is waited for whose nodes are gone, or that is closing;
+ * milliseconds. Such an instance ends within milliseconds.
+ */
 const ENDING_MS = 1000;
 
-/** Finds out the fate of what was published for an instance. Never rejects: in doubt it is pending. */
+/**
+ * Finds out the fate of a publication for an instance. Never rejects: in doubt it returns
+ * `pending`.
+ */
 export async function readFate(
   store: Xenstore,
   instance: VbdInstance,
@@ -33,7 +39,7 @@ export async function readFate(
     if (before !== undefined) return before;
     const nodes = ['frontend', 'state', 'error'] as const;
     const backend = await readVbdBackend(store, vbd, { nodes, signal });
-    // The driver has tried, failed and said so; it does not try again.
+    // The driver has tried to open the device, has failed and said so, and does not try again.
     if (backend.kernelError !== undefined) return known() ?? 'never';
     const state = backend.text('state');
     const ending = !backend.exists || state === XenbusState.Closing || state === XenbusState.Closed;
@@ -46,9 +52,9 @@ export async function readFate(
 }
 
 /**
- * Asks for the end of a vbd whose attach has failed although blkback has its device, or may get it, as
- * libxl asks for it (libxl_device.c, libxl__initiate_device_generic_remove). The nodes that name the
- * device stay: they are the truth. Never rejects.
+ * Asks for the end of a vbd whose attach has failed although blkback has its device, or may get it.
+ * The request is the one that libxl makes (libxl_device.c, libxl__initiate_device_generic_remove).
+ * The nodes that name the device stay, because they are the truth. Never rejects.
  */
 export async function requestEnd(
   store: Xenstore,
@@ -69,13 +75,14 @@ export async function requestEnd(
         { op: 'exists', path: backendNode(vbd, 'frontend') },
         { op: 'expect', path: backendNode(vbd, 'physical-device'), value: number },
         { op: 'write', path: backendNode(vbd, 'online'), value: '0' },
-        // It says `connected` where the report was carried out although nobody waited for the answer.
+        // This node says `connected` where xenstored carried the report out although this program
+        // no longer waited for the reply.
         { op: 'remove', path: backendNode(vbd, 'hotplug-status') },
         ...(state?.toString() === XenbusState.Closed ? [] : [closing]),
       ],
       options,
     );
   } catch {
-    // The toolstack is told of the failure by the exit status, and ends the vbd itself.
+    // The exit status tells the toolstack of the failure, and the toolstack ends the vbd itself.
   }
 }

@@ -7,7 +7,10 @@ import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { HotplugError } from './hotplug-error.js';
 
-/** Tells the toolstack that blkback has the device. Throws `EGONE` where there is nobody to tell. */
+/**
+ * Tells the toolstack that blkback has the device. Throws `EGONE` where the backend is gone or
+ * names another device.
+ */
 export async function reportConnected(
   store: Xenstore,
   vbd: VbdPath,
@@ -34,8 +37,8 @@ export async function reportConnected(
 }
 
 /**
- * Tells the toolstack why an attach failed, unless the vbd is served: an add that fails for a guest that
- * has its disk changes nothing for that guest.
+ * Tells the toolstack why an attach failed, unless the vbd is served. An add that fails for a guest
+ * that has its disk changes nothing for that guest.
  */
 export async function reportAttachFailure(
   store: Xenstore,
@@ -53,8 +56,8 @@ export async function reportAttachFailure(
 }
 
 /**
- * Tells the toolstack why it failed, and the guest, which can read its backend directory. Never below a
- * backend that is gone: that would bring it back.
+ * Tells the toolstack, and the guest, which can read its backend directory, why an attach or detach
+ * failed. Never writes below a backend that is gone, because a write would bring the backend back.
  */
 export async function reportFailure(
   store: Xenstore,
@@ -63,7 +66,7 @@ export async function reportFailure(
   options: RequestOptions,
 ): Promise<void> {
   const message = shorten(toOneLine(messageForGuest(vbd, error)));
-  // A system call that met EBUSY is another matter: it says nothing of who uses the device.
+  // `EBUSY` from a system call is another matter: it does not tell who uses the device.
   const busy = errorCode(error) === 'EBUSY' && !(error instanceof SystemError);
   await store.transact(
     [
@@ -75,7 +78,7 @@ export async function reportFailure(
   );
 }
 
-/** What a guest may know of an error of its vbd. */
+/** Returns what a guest may know of an error of its vbd. */
 function messageForGuest(vbd: VbdPath, error: unknown): string {
   const message = error instanceof BlkbackError ? error.guestMessage : undefined;
   return message === undefined ? errorMessage(error) : `vbd ${vbd.devid}: ${message}`;

@@ -12,32 +12,34 @@ import { lookAtDetachment } from './detachment.js';
 import { HotplugError } from './hotplug-error.js';
 import { type NewSize, resizeFile } from './resize-file.js';
 
+/** The options of a resize. */
 export interface ResizeOptions {
-  /** Everything included; milliseconds. */
+  /** The time for everything; milliseconds. */
   readonly timeoutMs: number;
-  /** Root of sysfs, below which the xen-backend bus is looked for. */
+  /** The root of sysfs, below which the xen-backend bus is looked for. */
   readonly sysfs: string;
   readonly runDirectory: string;
-  /** What the disk is to have, if its file is to get another size; else it follows what it stands on. */
+  /** The size that the file of the disk gets. Without it, the disk follows what it stands on. */
   readonly size?: NewSize | undefined;
   readonly sameVm?: SameVmRule | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What has come of a resize. */
+/** The result of a resize. */
 export interface ResizeResult {
   readonly backend: string;
-  /** What the guest's disk has now. */
+  /** The size that the guest's disk has now. */
   readonly bytes: bigint;
 }
 
 const SECTOR = 512n;
 
 /**
- * Makes the disk of an attached vbd as large as what it stands on is by now: first the loop device that
- * was made for it, as large as its file, then its layer. The kernel does neither by itself. With a size its
- * file gets that first. blkback notices within 100 ms and tells the guest (xen_vbd_resize). Throws `ENOTOPEN`
- * where blkback has no device open for the vbd; as `resizeFile` does.
+ * Makes the disk of an attached vbd as large as what it stands on is by now. With `size`, first gives
+ * the file of the disk that size. Resizes the loop device that was made for the vbd to the size of
+ * its file, and then the vbd's layer. The kernel does neither by itself. blkback notices the new size
+ * within 100 ms and tells the guest (xen_vbd_resize). Throws `ENOTOPEN` where blkback has no device
+ * open for the vbd, `EWINDOW` where a layer cannot have the new size, and as `resizeFile` does.
  */
 export async function resize(
   store: Xenstore,

@@ -10,7 +10,7 @@ import type { Attachment } from './attachment.js';
 import { explainRefusal } from './explain-refusal.js';
 import { reportConnected } from './report.js';
 
-/** From the publication to the moment at which blkback alone has the device. */
+/** Returns the steps from the publication to the moment at which blkback alone has the device. */
 export function seeThroughSteps(attachment: Attachment): Step<AttachStep>[] {
   return [
     awaitBlkback(attachment),
@@ -44,8 +44,8 @@ function awaitBlkback(attachment: Attachment): Step<AttachStep> {
 }
 
 /**
- * Lets a loop device of ours stay bound if the target says so, now that blkback's own reference keeps
- * it. Until here it clears itself, whatever happens.
+ * Lets a loop device of ours stay bound if the target says so, because blkback's own reference
+ * keeps it bound now. Until this step, the loop device clears itself, whatever happens.
  */
 function keepLoopBound(attachment: Attachment): Step<AttachStep> {
   const applies = (): boolean =>
@@ -76,8 +76,9 @@ function report(attachment: Attachment): Step<AttachStep> {
 }
 
 /**
- * The very last: the device is not ours to remove should the attach fail. That it could not be marked
- * is told, and the vbd served all the same, as the guest has its disk by now.
+ * Marks a device for removal. This comes last, because the device is not ours to remove if the
+ * attach fails. A failure to mark it is only told as a warning: the vbd is served, as the guest has
+ * its disk by now.
  */
 function markForRemoval(attachment: Attachment): Step<AttachStep> {
   const { vbd, plan, warnings } = attachment;
@@ -114,7 +115,7 @@ function release(attachment: Attachment): Step<AttachStep> {
   };
 }
 
-/** For people: path, number and sequence number. */
+/** Describes a device for people: its path, number and sequence number. */
 export function describeDevice({ identity, path }: BlockDevice): string {
   return `${path}, device ${formatDevnum(identity.devnum)}, diskseq ${identity.diskseq}`;
 }

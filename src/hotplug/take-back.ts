@@ -4,9 +4,10 @@ import { holdDevice } from './hold-device.js';
 import { readFate, requestEnd } from './publication-fate.js';
 
 /**
- * Takes a publication back, if blkback cannot have the device. If it has it open, or may open it later,
- * XenStore goes on naming it: else another guest's add would find that nobody has the device. Then the
- * device is held for blkback as well, and the vbd's end is asked for. Never rejects.
+ * Takes a publication back, if blkback cannot have the device. If blkback has the device open, or
+ * may open it later, XenStore goes on naming it: otherwise another guest's add would find the
+ * device unused. The end of the vbd is asked for then. A device that blkback may open later is also
+ * held for it. Never rejects.
  */
 export async function takeBackPublication(attachment: Attachment): Promise<void> {
   const { store, vbd, instance, publication, deadline, device, mark } = attachment;

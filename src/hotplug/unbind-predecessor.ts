@@ -3,10 +3,11 @@ import { readRecordLeniently } from '../vbd/record.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 
 /**
- * Undoes what the record of a vbd tells of one that was there before under the same path, and that nobody
- * has removed: the record is about to be replaced, and nothing else tells of that loop device. Another add
- * of the same vbd may have written it a moment ago; then the loop device is in use, and only clears itself
- * with its last close. Never rejects: the device that is attached now is another one.
+ * Unbinds the loop device that the record of a vbd names, if it belongs to a predecessor under the
+ * same path that was never removed. The record is about to be replaced, and nothing else names that
+ * loop device. Another add of the same vbd may have written the record a moment ago. That add's
+ * loop device is in use, and only clears itself with its last close. Never rejects, because the
+ * device that is attached now is another one.
  */
 export async function unbindPredecessor(
   runDirectory: string,

@@ -3,12 +3,12 @@ import { readText } from '../xenstore/text.js';
 import type { RequestOptions, TransactionStep, Xenstore } from '../xenstore/xenstore.js';
 import { isXenstoreError } from '../xenstore/xenstore-error.js';
 
-/** Below it xapi keeps its own nodes; no other toolstack makes it. */
+/** The node below which xapi keeps its own nodes. No other toolstack makes it. */
 const XAPI = '/xapi';
 
 /**
- * The node by which a hotplug script tells xapi of a disk beside `hotplug-status`
- * (xen-api, ocaml/xenopsd/scripts/block): `/xapi/<uuid>/hotplug/<domid>/vbd/<devid>/hotplug`.
+ * Finds the node in which a hotplug script tells xapi of a disk, beside `hotplug-status` (xen-api,
+ * ocaml/xenopsd/scripts/block): `/xapi/<uuid>/hotplug/<domid>/vbd/<devid>/hotplug`. Returns
  * `undefined` where another toolstack has made the guest.
  */
 export async function findXapiNode(
@@ -16,7 +16,7 @@ export async function findXapiNode(
   vbd: VbdPath,
   options: RequestOptions,
 ): Promise<string | undefined> {
-  // First, as it settles the matter everywhere else.
+  // This comes first, because it settles the matter where there is no xapi.
   if ((await readReadable(store, XAPI, options)) === undefined) return undefined;
   const vm = await readReadable(store, `/local/domain/${vbd.domid}/vm`, options);
   if (vm === undefined || !/^\/vm\/[0-9a-zA-Z_-]{1,64}$/.test(vm)) return undefined;
@@ -28,7 +28,10 @@ export async function findXapiNode(
     : `${XAPI}/${uuid}/hotplug/${vbd.domid}/vbd/${vbd.devid}/hotplug`;
 }
 
-/** A driver domain may not read the nodes of others: to it they are not there. */
+/**
+ * Reads a node's text; `undefined` where this domain may not read it. A driver domain may not read
+ * the nodes of others, and takes them as absent.
+ */
 async function readReadable(
   store: Xenstore,
   path: string,
@@ -43,9 +46,9 @@ async function readReadable(
 }
 
 /**
- * Attaches or detaches a disk by `work`, and tells xapi of it then, if xapi has made the guest. Whether it
- * has is looked up meanwhile, so that nobody waits for that. Throws what `work` throws, and as the store
- * does.
+ * Attaches or detaches a disk by `work`, and then tells xapi of the disk, if xapi has made the
+ * guest. Whether xapi has made the guest is looked up while `work` runs, so that the look-up adds
+ * no wait. Throws the errors of `work` and of the store.
  */
 export async function tellingXapi<T>(
   store: Xenstore,
@@ -55,7 +58,7 @@ export async function tellingXapi<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   const looking = findXapiNode(store, vbd, options);
-  // It is awaited below, unless the work fails.
+  // The promise is awaited below, unless the work fails.
   looking.catch(() => undefined);
   const result = await work();
   const node = await looking;
@@ -66,8 +69,8 @@ export async function tellingXapi<T>(
 }
 
 /**
- * What xapi asks for with `XENBUS_PREFIX`: the disk is served by another, and only the status is written,
- * below that prefix.
+ * Does what xapi asks for with `XENBUS_PREFIX`: another program serves the disk, and only the
+ * status is written, below that prefix.
  */
 export async function writePrefixedStatus(
   store: Xenstore,

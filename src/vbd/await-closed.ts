@@ -4,8 +4,8 @@ import { VbdError } from './vbd-error.js';
 import { sameVbd, type VbdPath } from './vbd-path.js';
 
 /**
- * Waits until blkback has no device open for a vbd, as the kernel tells, whoever detaches it. Throws
- * `ETIMEDOUT` at the deadline; `ESYSFS`.
+ * Waits until blkback has no device open for a vbd, as sysfs tells, whichever program detaches the
+ * vbd. Throws `ETIMEDOUT` at the deadline, and `ESYSFS`.
  */
 export async function awaitClosed(
   vbd: VbdPath,

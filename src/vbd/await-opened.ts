@@ -8,9 +8,10 @@ import { VbdInstance } from './vbd-instance.js';
 import type { VbdPath } from './vbd-path.js';
 
 /**
- * Waits until blkback has opened the device of a vbd, whoever attaches it, and says how that is
- * known. Throws `EGONE`, `ESTATE`, `EBLKBACK` where it never will; `EATTACH` or `EBUSY` where an add of it has
- * failed, `ETIMEDOUT` at the deadline.
+ * Waits until blkback has opened the device of a vbd, whichever program attaches the vbd. Resolves
+ * with the way in which that is known. Throws `EGONE`, `ESTATE` or `EBLKBACK` where blkback never
+ * will, `EATTACH` or `EBUSY` where an add of the vbd has failed, `EPUBLISHED` where
+ * `physical-device` names no device, `ESYSFS`, and `ETIMEDOUT` at the deadline.
  */
 export async function awaitOpened(
   store: Xenstore,
@@ -49,7 +50,10 @@ export async function awaitOpened(
   }
 }
 
-/** Throws if an add has failed, and said so as this project and Xen's own scripts do. */
+/**
+ * Throws `EBUSY` or `EATTACH` if an add has failed and has said so in `hotplug-status`, as this
+ * project and Xen's own scripts do.
+ */
 function throwIfFailed(vbd: VbdPath, backend: VbdBackend): void {
   const status = backend.text('hotplug-status');
   if (status !== 'error' && status !== 'busy') return;

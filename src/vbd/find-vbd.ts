@@ -5,16 +5,19 @@ import { listRemoteVbds } from './remote-vbds.js';
 import { VbdError } from './vbd-error.js';
 import { backendNode, parseVbdPath, type VbdPath } from './vbd-path.js';
 
-/** A disk of a guest as people call it: `xvda`, or the only one that it has. */
+/**
+ * A disk of a guest as people name it: by its name, such as `xvda`, or as the guest's only disk.
+ */
 export interface GuestDisk {
   readonly domid: number;
-  /** Its name in the guest. */
+  /** The name of the disk in the guest; `undefined` for the only disk that the guest has. */
   readonly vdev: string | undefined;
 }
 
 /**
- * The vbd of a guest's disk among those that XenStore knows, and those that blkback has open besides.
- * Throws `EVBD` with what the guest has where that is not one disk.
+ * Finds the vbd of a guest's disk. Searches the vbds that XenStore knows, and those that blkback
+ * has open besides. Throws `EVBD`, with a list of the guest's disks, where not exactly one disk
+ * fits.
  */
 export async function findVbd(
   store: Xenstore,

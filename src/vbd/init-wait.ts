@@ -5,10 +5,10 @@ import { readVbdBackend, requireBackend, type VbdBackend, XenbusState } from './
 import type { VbdPath } from './vbd-path.js';
 
 /**
- * Waits until blkback has written `state` 2 (InitWait): it is ready for a device. Resolves with what
- * tells whether it will say so when it has opened one: that may be `seen`, the nodes as they were just
- * read, with `opened` after `state`. Throws `EBACKEND`, `ESTATE` where it never will, and the signal's
- * reason.
+ * Waits until blkback has written `state` 2 (InitWait), which means that it is ready for a device.
+ * Resolves with nodes that tell whether blkback keeps an `opened` node. These nodes may be `seen`,
+ * which the caller has just read, with `opened` after `state`. Throws `EBACKEND` or `ESTATE` where
+ * blkback will never be ready, and the signal's reason.
  */
 export async function awaitInitWait(
   store: Xenstore,

@@ -2,10 +2,10 @@ import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { isXenstoreError } from '../xenstore/xenstore-error.js';
 import { OTHER_KINDS, parseOtherPath, parseVbdPath, type VbdPath } from './vbd-path.js';
 
-/** Where this domain's vbd backends lie. */
+/** The path below which this domain's vbd backends lie. */
 export const VBD_ROOT = 'backend/vbd';
 
-/** The vbds of this domain's backends, by domain and device number. */
+/** Lists the vbds of this domain's backends, ordered by domain and device number. */
 export async function listVbds(store: Xenstore, options?: RequestOptions): Promise<VbdPath[]> {
   const domids = await listNumbers(store, VBD_ROOT, options);
   const groups = domids.map((domid) => listDomainVbds(store, domid, options));
@@ -15,7 +15,10 @@ export async function listVbds(store: Xenstore, options?: RequestOptions): Promi
     .filter((vbd) => vbd !== undefined);
 }
 
-/** The disks of this domain's backends that others serve than blkback, by kind, domain and number. */
+/**
+ * Lists the disks of this domain's backends that other programs than blkback serve, ordered by
+ * kind, domain and device number.
+ */
 export async function listOtherDisks(
   store: Xenstore,
   options?: RequestOptions,
@@ -33,7 +36,7 @@ export async function listOtherDisks(
   return paths.map(parseOtherPath).filter((vbd) => vbd !== undefined);
 }
 
-/** Paths of the vbd backends of one guest. */
+/** Lists the paths of the vbd backends of one guest, ordered by device number. */
 export async function listDomainVbds(
   store: Xenstore,
   domid: string,
@@ -43,7 +46,9 @@ export async function listDomainVbds(
   return devids.map((devid) => `${VBD_ROOT}/${domid}/${devid}`);
 }
 
-/** Children of a node in the order of their numbers; none where there is no such node. */
+/**
+ * Lists the children of a node in the order of their numbers; none where the node does not exist.
+ */
 export async function listNumbers(
   store: Xenstore,
   path: string,

@@ -9,44 +9,49 @@ import { readVbdAttribute, XEN_BACKEND_DEVICES } from './vbd-directory.js';
 import { VbdError } from './vbd-error.js';
 import { type VbdPath, vbdPath } from './vbd-path.js';
 
-/** A vbd for which xen-blkback has a device open, whatever XenStore says of it. */
+/** A vbd for which xen-blkback has a device open, whatever XenStore says about the vbd. */
 export interface OpenVbd {
   readonly vbd: VbdPath;
   readonly devnum: Devnum;
-  /** Whether blkback has opened it for writing: it does when there is a `w` in `mode`. */
+  /**
+   * Whether blkback has opened the device for writing. blkback does so when `mode` contains a `w`.
+   */
   readonly writable: boolean;
-  /** What tells it from a vbd that has published a device only (`VbdUse`). */
+  /** Tells this vbd from one that has only published a device (`VbdUse`). */
   readonly open: true;
   readonly diskseq: undefined;
 }
 
 /**
- * What blkback has open for the guests of this domain, as the kernel tells it in sysfs. Toolstacks
- * delete the nodes of a vbd while its device is still open, and so this and not XenStore is what
- * decides who uses a device.
+ * The vbds for which blkback has devices open, as the kernel tells in sysfs. Toolstacks delete the
+ * nodes of a vbd while its device is still open. Therefore sysfs, and not XenStore, decides who
+ * uses a device.
  *
- * blkback opens a device once for each instance, and keeps it until the instance is gone (drivers/block/
- * xen-blkback/xenbus.c of Linux 6.1 and 6.12), so that each instance is read once; after that a look at
- * the names and inode numbers of the directory is enough.
+ * blkback opens a device once for each instance, and keeps it until the instance is gone
+ * (drivers/block/xen-blkback/xenbus.c of Linux 6.1 and 6.12). Each instance is therefore read once.
+ * After that, a look at the names and inode numbers in the directory is enough.
  */
 export class OpenVbds {
   readonly #directory: string;
   readonly #bus: string;
   readonly #instances: KnownDirectory<OpenVbd>;
 
-  /** @param sysfs root of sysfs. */
+  /** @param sysfs the root of sysfs. */
   constructor(sysfs: string) {
     this.#directory = join(sysfs, XEN_BACKEND_DEVICES);
     this.#bus = join(sysfs, 'bus');
     this.#instances = new KnownDirectory(this.#directory);
   }
 
-  /** All of them at this moment. Throws `ESYSFS` where sysfs does not tell: that is not "nobody". */
+  /**
+   * Lists all open vbds at this moment. Throws `ESYSFS` where sysfs does not tell, because that
+   * does not mean that no vbd is open.
+   */
   async list(): Promise<readonly OpenVbd[]> {
     try {
       return await this.#instances.list((name) => this.#read(name));
     } catch (error) {
-      // A kernel without xen-backend devices has a bus directory all the same, and no vbd is served.
+      // A kernel without xen-backend devices still has a bus directory, and then no vbd is served.
       const absent = isSystemError(error, 'ENOENT') && isInMemory(this.#bus);
       if (absent && !isInMemory(this.#directory)) return [];
       throw new VbdError(
@@ -62,9 +67,10 @@ export class OpenVbds {
     const directory = join(this.#directory, name);
     const text = readVbdAttribute(directory, 'physical_device');
     const devnum = text === undefined ? undefined : scanDevnum(text);
-    // Not open yet, or not any more: it is read again the next time.
+    // blkback has not opened the device yet, or has closed it. The next call reads it again.
     if (devnum === undefined) return undefined;
-    // `mode` comes a moment after `physical_device`: until then the worse of the two is assumed.
+    // `mode` appears a moment after `physical_device`. Until then writing, the worse case, is
+    // assumed.
     const mode = readVbdAttribute(directory, 'mode');
     const writable = mode?.includes('w') ?? true;
     const vbd = vbdPath(Number(domid), Number(devid));

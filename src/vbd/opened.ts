@@ -8,10 +8,13 @@ import { VbdError } from './vbd-error.js';
 import type { VbdInstance } from './vbd-instance.js';
 import type { VbdPath } from './vbd-path.js';
 
-/** How it is known that blkback has opened the device. */
+/**
+ * The way in which it is known that blkback has opened the device: by its `opened` node or by
+ * sysfs.
+ */
 export type OpenedBy = 'key' | 'sysfs';
 
-/** Throws `EOPEN` if blkback has a device open already for an instance that is to get one. */
+/** Throws `EOPEN` if blkback already has a device open for an instance that is about to get one. */
 export function requireClosed({ vbd, directory }: VbdInstance): void {
   const open = directory.readOpenDevice();
   if (open === undefined) return;
@@ -22,10 +25,10 @@ export function requireClosed({ vbd, directory }: VbdInstance): void {
 }
 
 /**
- * Waits until blkback has opened `devnum` for this instance of a vbd. sysfs is what proves it; where
- * blkback keeps an `opened` node as well, both have to say so. Throws `EBLKBACK` when blkback reports
- * an error, goes to another state, or has another device; `EGONE` when the backend goes away; the
- * signal's reason.
+ * Waits until blkback has opened `devnum` for this instance of a vbd. sysfs proves the open. Where
+ * blkback also keeps an `opened` node, both have to confirm it. Throws `EBLKBACK` when blkback
+ * reports an error or has another device open, `ESTATE` when blkback closes the vbd, `EGONE` when
+ * the backend goes away, and the signal's reason.
  */
 export async function awaitDeviceOpened(
   store: Xenstore,
@@ -36,10 +39,10 @@ export async function awaitDeviceOpened(
   if (instance.tellsOpened) return await waitStore(store, instance, devnum, signal);
   const { vbd, directory } = instance;
   const ask = async (): Promise<Devnum | undefined> => directory.readOpenDevice();
-  // Before XenStore is asked for anything: blkback has questions of its own there now.
+  // XenStore is not asked yet, because blkback has requests of its own to XenStore now.
   const early = await pollEagerly(signal, ask);
   if (early !== undefined) return judge(vbd, early, devnum, 'sysfs');
-  // Whichever comes first ends the other.
+  // The source that settles first ends the other one.
   const done = new AbortController();
   const either = AbortSignal.any([signal, done.signal]);
   const sources = [
@@ -61,7 +64,7 @@ function waitStore(
   signal: AbortSignal,
 ): Promise<OpenedBy> {
   const nodes = ['frontend', 'state', 'opened', 'error'] as const;
-  // Removing the directory is told to a watch on each node in it.
+  // A removal of the directory causes an event for a watch on each node in the directory.
   const paths = [`${vbd.backend}/state`, `${vbd.backend}/opened`, vbd.error];
   return waitFor(
     store,
@@ -69,7 +72,7 @@ function waitStore(
     async () => {
       const backend = await readVbdBackend(store, vbd, { nodes, signal });
       if (tellsOpened && backend.text('opened') === '1') {
-        // Without the device in sysfs it is the answer to an earlier publication.
+        // Without a device in sysfs, `opened` is the answer to an earlier publication.
         const open = directory.readOpenDevice();
         if (open !== undefined) return judge(vbd, open, devnum, 'key');
       }
@@ -80,7 +83,7 @@ function waitStore(
   );
 }
 
-/** Throws unless the device that blkback has open is the one that was published. */
+/** Throws `EBLKBACK` unless the device that blkback has open is the one that was published. */
 function judge(vbd: VbdPath, open: Devnum, expected: Devnum, by: OpenedBy): OpenedBy {
   if (sameDevnum(open, expected)) return by;
   throw new VbdError(
@@ -89,7 +92,10 @@ function judge(vbd: VbdPath, open: Devnum, expected: Devnum, by: OpenedBy): Open
   );
 }
 
-/** Throws if the backend is gone, or blkback has said or shown that it will not open the device. */
+/**
+ * Throws `EGONE` if the backend is gone, and `EBLKBACK` or `ESTATE` if blkback has said or shown
+ * that it will not open the device.
+ */
 export function throwIfRefused(vbd: VbdPath, backend: VbdBackend): void {
   if (!backend.exists) {
     throw new VbdError(`${vbd.backend} was removed before blkback opened the device`, {
@@ -105,7 +111,7 @@ export function throwIfRefused(vbd: VbdPath, backend: VbdBackend): void {
   throwIfClosing(vbd, backend);
 }
 
-/** Throws `ESTATE` when blkback is on its way out. */
+/** Throws `ESTATE` when blkback is in state Closing or Closed. */
 export function throwIfClosing(vbd: VbdPath, backend: VbdBackend): void {
   const state = backend.text('state');
   if (state !== XenbusState.Closing && state !== XenbusState.Closed) return;

@@ -7,16 +7,19 @@ import { backendNode, type VbdPath } from './vbd-path.js';
 /** A guest's disk that QEMU or tapdisk serves, as its toolstack describes it. */
 export interface OtherDisk {
   readonly vbd: VbdPath;
-  /** The device that it names, if it names one. */
+  /** The device that the backend directory names, if it names one. */
   readonly devnum: Devnum | undefined;
-  /** The file or device that it names, absolute. */
+  /** The absolute path of the file or device that `params` names. */
   readonly path: string | undefined;
   readonly writable: boolean;
 }
 
 const NODES = ['params', 'mode', 'physical-device', 'frontend'] as const;
 
-/** The disks of this domain's backends that others serve. Throws as the store does. */
+/**
+ * Reads the disks of this domain's backends that other programs than blkback serve. Throws the
+ * errors of the store.
+ */
 export async function readOtherDisks(
   store: Xenstore,
   options?: RequestOptions,
@@ -41,9 +44,9 @@ export async function readOtherDisks(
 }
 
 /**
- * The path in `params` of such a disk, which may stand behind the format, as in `aio:/srv/a.img`
- * (libxl_device.c, libxl__device_disk_string_of_format); `undefined` for what is no absolute path,
- * such as a disk on the network. Pure.
+ * Returns the path in `params` of a disk that QEMU or tapdisk serves. The path may stand behind the
+ * format, as in `aio:/srv/a.img` (libxl_device.c, libxl__device_disk_string_of_format). Returns
+ * `undefined` where there is no absolute path, as for a disk on the network. Pure.
  */
 export function parseOtherParams(params: string): string | undefined {
   return /^(?:[a-z0-9_-]+:)?(\/.+)$/s.exec(params)?.[1];

@@ -2,12 +2,12 @@ import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { VbdError } from './vbd-error.js';
 import type { VbdPath } from './vbd-path.js';
 
-/** Where xen-init-dom0 and libxl tell a domain its number; relative to that domain. */
+/** The node in which xen-init-dom0 and libxl tell a domain its number; relative to that domain. */
 const OWN_DOMID = 'domid';
 
 /**
- * Makes sure that a vbd, if it was named by an absolute path, is one of this domain's backends: its
- * nodes are read and written by their relative path. Throws `EVBD`.
+ * Makes sure that a vbd that was named by an absolute path is one of this domain's backends,
+ * because the nodes of a vbd are read and written by their relative path. Throws `EVBD`.
  */
 export async function requireOwnDomain(
   store: Xenstore,

@@ -3,17 +3,21 @@ import { listDomainVbds, listVbds, VBD_ROOT } from './list-vbds.js';
 import { PUBLICATION_NODES, readPublications, type VbdPublication } from './publications.js';
 import { parseVbdPath } from './vbd-path.js';
 
-/** Watching it costs nothing: nobody changes it, and it need not exist. */
+/** A path whose watch costs nothing: nobody changes the node, and the node need not exist. */
 const QUIET_PATH = 'domid';
 
 /**
- * The publications of this domain's backends, kept up to date by the events of a watch: what has
- * changed is read again when somebody asks. It is for one connection; the next one needs its own.
+ * An index of the publications of this domain's backends. The events of a watch keep it up to date:
+ * nodes that have changed are read again at the next call. An index serves one connection only; the
+ * next connection needs its own.
  */
 export class PublicationIndex {
   readonly #store: Xenstore;
   readonly #known = new Map<string, VbdPublication>();
-  /** Backend paths that are to be read again, and `backend/vbd/<domid>` or all for those below. */
+  /**
+   * The backend paths that have to be read again. `backend/vbd` and `backend/vbd/<domid>` stand for
+   * all backend paths below them.
+   */
   #stale = new Set<string>([VBD_ROOT]);
   #refreshing: Promise<void> | undefined;
   #retired = false;
@@ -22,7 +26,10 @@ export class PublicationIndex {
     this.#store = store;
   }
 
-  /** To be told of every event of a watch on `backend/vbd` that was made before the first `list`. */
+  /**
+   * Takes an event of a watch on `backend/vbd`. The watch must be made before the first `list`, and
+   * every event of the watch must be passed on.
+   */
   onWatchEvent(path: string): void {
     const [root, kind, domid, devid, node] = path.split('/');
     if (root !== 'backend' || kind !== 'vbd') return;
@@ -30,18 +37,19 @@ export class PublicationIndex {
     this.#stale.add([root, kind, domid, devid].filter((part) => part !== undefined).join('/'));
   }
 
-  /** No event comes any more: from now on XenStore is read for each call. */
+  /** Learns that no event will come any more. From now on, each call reads XenStore. */
   retire(): void {
     this.#retired = true;
   }
 
-  /** Those that were committed before the call, and perhaps some more. */
+  /** Lists the publications that were committed before the call, and perhaps some later ones. */
   async list(options: RequestOptions = {}): Promise<readonly VbdPublication[]> {
     if (this.#retired) {
       return await readPublications(this.#store, await listVbds(this.#store, options), options);
     }
     await this.#catchUp(options);
-    // What was announced before may still be on its way from xenstored into the index.
+    // Values whose change was announced before may still be on their way from xenstored into the
+    // index.
     while (this.#stale.size > 0 || this.#refreshing !== undefined) {
       options.signal?.throwIfAborted();
       this.#refreshing ??= this.#refresh().finally(() => {
@@ -53,15 +61,16 @@ export class PublicationIndex {
   }
 
   /**
-   * Waits until every event has come that was caused before this call. Events come in order, and the
-   * first one of a new watch is sent when it is made (docs/misc/xenstore.txt, WATCH).
+   * Waits until every event that was caused before this call has come. Events come in order, and
+   * xenstored sends the first event of a new watch when the watch is made (docs/misc/xenstore.txt,
+   * WATCH).
    */
   async #catchUp({ signal }: RequestOptions): Promise<void> {
     let settle = (_error?: Error): void => {};
     const caughtUp = new Promise<void>((resolve, reject) => {
       settle = (error) => (error ? reject(error) : resolve());
     });
-    // It is awaited below, or the watch could not be made.
+    // The promise is awaited below, unless the watch could not be made.
     caughtUp.catch(() => undefined);
     const abort = (): void => settle(signal?.reason);
     signal?.addEventListener('abort', abort, { once: true });
@@ -71,7 +80,7 @@ export class PublicationIndex {
       try {
         await caughtUp;
       } finally {
-        // Not awaited: nothing depends on it.
+        // Not awaited, because nothing depends on the end of the watch.
         void watch.close();
       }
     } finally {
@@ -95,7 +104,10 @@ export class PublicationIndex {
     }
   }
 
-  /** The backend paths at and below a path that has changed: those known, and those there are now. */
+  /**
+   * Returns the backend paths at and below a path that has changed: those in the index, and those
+   * that exist now.
+   */
   async #expand(path: string): Promise<string[]> {
     if (parseVbdPath(path) !== undefined) return [path];
     const known = [...this.#known.keys()].filter((backend) => backend.startsWith(`${path}/`));

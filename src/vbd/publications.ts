@@ -2,26 +2,31 @@ import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { type PublishedDevice, parsePublished } from './published-device.js';
 import { backendNode, type VbdPath } from './vbd-path.js';
 
-/** A vbd that names a device to blkback, whoever wrote it; values as they stand in XenStore. */
+/**
+ * The publication of a vbd: the nodes that name a device to blkback, whichever program wrote them.
+ * Values are as they stand in XenStore.
+ */
 export interface VbdPublication {
   readonly vbd: VbdPath;
-  /** A character for each byte (latin1), as blkback reads it. */
+  /**
+   * The value of `physical-device`, with a character for each byte (latin1), as blkback reads it.
+   */
   readonly physicalDevice: string;
   readonly diskseq: string | undefined;
   readonly mode: string | undefined;
-  /** The device that this names to blkback; `undefined` for a value that names none. */
+  /** The device that these values name to blkback; `undefined` where they name none. */
   readonly device: Omit<PublishedDevice, 'path'> | undefined;
 }
 
 /** The nodes that make up a publication. */
 export const PUBLICATION_NODES = ['mode', 'physical-device', 'diskseq'] as const;
 
-/** Of more vbds than this it is asked first which of them name a device. */
+/** The number of vbds above which a first trip finds out which of them name a device. */
 const FEW = 8;
 
 /**
- * Reads the publications of some vbds, in one trip where they are few; those that name no device are
- * left out.
+ * Reads the publications of some vbds, in one trip where there are few vbds. Leaves out the vbds
+ * that name no device.
  */
 export async function readPublications(
   store: Xenstore,
@@ -40,7 +45,10 @@ export async function readPublications(
   });
 }
 
-/** Where many guests start at once most of them have no device yet: that spares two thirds of the reads. */
+/**
+ * Returns the vbds that name a device. Where many guests start at once, most of them have no device
+ * yet, and this first trip spares two thirds of the reads.
+ */
 async function listPublished(
   store: Xenstore,
   vbds: readonly VbdPath[],

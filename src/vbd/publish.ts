@@ -8,10 +8,10 @@ import { VbdError } from './vbd-error.js';
 import type { VbdInstance } from './vbd-instance.js';
 import { backendNode, type VbdPath } from './vbd-path.js';
 
-/** How XenStore and blkback agree on the device: the nodes of docs/xenstore.md. */
+/** The dialect in which XenStore names a device to blkback: the nodes of docs/xenstore.md. */
 export type Uapi = 'key' | 'inline';
 
-/** The nodes through which a device is named to blkback, with their values. */
+/** The nodes that name a device to blkback, with their values. */
 export interface Publication {
   readonly 'physical-device': string;
   readonly 'physical-device-path': string;
@@ -19,9 +19,9 @@ export interface Publication {
 }
 
 /**
- * What stands in XenStore for a device. `inline` is what the first diskseq kernels read. The path is the
- * kernel's own name of the device: QEMU and bootloaders open it again, and a link may lead elsewhere
- * by then.
+ * Returns the nodes that name a device in XenStore. The first kernels with diskseq read the dialect
+ * `inline`. The path is the kernel's own name of the device: QEMU and bootloaders open the path
+ * again, and a link may lead elsewhere by then.
  */
 export function toPublication({ identity, path }: BlockDevice, uapi: Uapi): Publication {
   const number = formatDevnumHex(identity.devnum);
@@ -33,20 +33,27 @@ export function toPublication({ identity, path }: BlockDevice, uapi: Uapi): Publ
   };
 }
 
-/** What the plan was made from: with another value the device would be another's. */
+/**
+ * The nodes that the plan was made from. If one of them has changed, the opened device may not be
+ * the one that is asked for now.
+ */
 const PLANNED_FROM = ['frontend', 'params', 'mode'] as const;
 
-/** A drive may be empty, and is only read; for everything else its kind says nothing. */
+/**
+ * Returns the nodes that the plan was made from. `device-type` matters only for a CD-ROM drive,
+ * which may be empty and is only read.
+ */
 function plannedFrom(seen: VbdBackend): readonly VbdNode[] {
   return seen.text('device-type') === 'cdrom' ? [...PLANNED_FROM, 'device-type'] : PLANNED_FROM;
 }
 
 /**
- * The one transaction that names the device to blkback, if everything still is as it was seen.
+ * Returns the steps of the one transaction that names the device to blkback, if everything still is
+ * as it was seen.
  *
  * @param seen the nodes that the plan was made from.
- * @param tellsOpened whether blkback keeps an `opened` node: a 1 there would be the answer to an earlier
- *   publication, and would be taken for the answer to this one.
+ * @param tellsOpened whether blkback keeps an `opened` node. A 1 there would be the answer to an
+ *   earlier publication, and would be taken for the answer to this one.
  */
 export function publishSteps(
   vbd: VbdPath,
@@ -57,8 +64,8 @@ export function publishSteps(
   const opened = { op: 'expect', path: backendNode(vbd, 'opened'), value: '0' } as const;
   return [
     ...(tellsOpened ? [opened] : []),
-    // Below a backend that is gone a write would bring it back, as a ruin; and one that was made anew
-    // under the same path is another guest's.
+    // A write below a backend that is gone would bring the backend back, as a ruin. A backend that
+    // was made anew under the same path is another vbd.
     ...plannedFrom(seen).map((node) => ({
       op: 'expect' as const,
       path: backendNode(vbd, node),
@@ -67,7 +74,7 @@ export function publishSteps(
     { op: 'exists', path: backendNode(vbd, 'dev') },
     { op: 'expect', path: backendNode(vbd, 'state'), value: XenbusState.InitWait },
     { op: 'expect', path: backendNode(vbd, 'physical-device'), value: undefined },
-    // A predecessor's error would be taken for the answer to what is published now.
+    // An error of a predecessor would be taken for the answer to this publication.
     { op: 'remove', path: vbd.error },
     {
       op: 'write',
@@ -84,11 +91,12 @@ export function publishSteps(
 }
 
 /**
- * Names the device to blkback, for an instance of the vbd. `EGONE`, `ESTATE`, `EOPEN` and `ERACE` say
- * that nothing was published; after any other error that is open, if `onCommit` was called.
+ * Names the device to blkback, for an instance of the vbd. The errors `EGONE`, `ESTATE`, `EOPEN`
+ * and `ERACE` mean that nothing was published. After any other error, it is unknown whether the
+ * device was published if `onCommit` was called.
  *
  * @param seen the nodes that the plan was made from.
- * @param options `onCommit` is called when xenstored is about to be told.
+ * @param options `onCommit` is called just before the commit is sent to xenstored.
  */
 export async function publish(
   store: Xenstore,
@@ -101,7 +109,8 @@ export async function publish(
   const steps = publishSteps(vbd, seen, publication, instance.tellsOpened);
   const outcome = await store.transact(steps, {
     signal: options.signal,
-    // Within the transaction: a vbd that is made anew after this makes it fail.
+    // This runs within the transaction: a vbd that is made anew after this check makes the
+    // transaction fail.
     confirm: () => {
       if (!directory.isCurrent()) return false;
       options.onCommit?.();
@@ -113,7 +122,7 @@ export async function publish(
   throw failed === undefined ? madeAnew(vbd) : refusal(vbd, failed, outcome.found);
 }
 
-/** Whether an error of `publish` says that nothing was published. */
+/** Returns whether an error of `publish` means that nothing was published. */
 export function isUnpublished(error: unknown): boolean {
   return error instanceof VbdError && ['EGONE', 'ESTATE', 'EOPEN', 'ERACE'].includes(error.code);
 }
@@ -154,7 +163,10 @@ function refusal(vbd: VbdPath, failed: TransactionStep, value: Buffer | undefine
   );
 }
 
-/** Takes back what `publish` wrote, if it is still that and XenStore can be reached. Never rejects. */
+/**
+ * Takes back the nodes that `publish` wrote, if they still name the same device and XenStore can be
+ * reached. Never rejects.
+ */
 export async function unpublish(
   store: Xenstore,
   vbd: VbdPath,
@@ -172,6 +184,6 @@ export async function unpublish(
     { op: 'remove', path: backendNode(vbd, 'physical-device-path') },
     { op: 'remove', path: backendNode(vbd, 'diskseq') },
   ];
-  // There is an error to be told already, and it is the more useful one.
+  // The caller has an error to tell already, and that error is the more useful one.
   await store.transact(steps, options).catch(() => undefined);
 }

@@ -8,12 +8,15 @@ import type { VbdPath } from './vbd-path.js';
 /** The device that a backend directory names to blkback. */
 export interface PublishedDevice {
   readonly devnum: Devnum;
-  /** `undefined` where whoever published it gave none. */
+  /** `undefined` where the program that published the device gave none. */
   readonly diskseq: bigint | undefined;
   readonly path: string | undefined;
 }
 
-/** Reads `physical-device` and its companions in either dialect; `undefined` if there is none. */
+/**
+ * Reads `physical-device` and its companion nodes in either dialect. Returns `undefined` if there
+ * is no `physical-device`. Throws `EPUBLISHED` if it names no device.
+ */
 export function readPublished(vbd: VbdPath, backend: VbdBackend): PublishedDevice | undefined {
   const text = backend.bytes('physical-device')?.toString('latin1');
   if (text === undefined) return undefined;
@@ -28,8 +31,8 @@ export function readPublished(vbd: VbdPath, backend: VbdBackend): PublishedDevic
 }
 
 /**
- * Reads the values of `physical-device` and `diskseq`, a character for each byte (latin1), as blkback
- * would; `undefined` for what names no device.
+ * Reads the values of `physical-device` and `diskseq` as blkback does. The first one holds a
+ * character for each byte (latin1). Returns `undefined` where the values name no device.
  */
 export function parsePublished(nodes: {
   readonly physicalDevice: string;
@@ -43,7 +46,7 @@ export function parsePublished(nodes: {
   return { devnum, diskseq };
 }
 
-/** The same, where a value that names no device is as good as none. */
+/** Reads the same nodes leniently: returns `undefined` for a value that names no device. */
 export function readPublishedLeniently(
   vbd: VbdPath,
   backend: VbdBackend,

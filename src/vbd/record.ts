@@ -7,25 +7,29 @@ import { VbdError } from './vbd-error.js';
 import { parseVbdPath, type VbdPath } from './vbd-path.js';
 
 /**
- * What must outlive a vbd's nodes: a toolstack may delete them before it calls `remove`. A loop
- * device that clears itself needs no record, as there is nothing left to do for it.
+ * The facts about a vbd that must outlive its nodes, because a toolstack may delete the nodes
+ * before it calls `remove`. A loop device that clears itself needs no record, because there is
+ * nothing left to do for it.
  */
 export interface VbdRecord {
   readonly devnum: Devnum;
   readonly diskseq: bigint;
   readonly path: string;
-  /** A loop device of ours that does not clear itself. */
+  /** Whether the device is a loop device of this program that does not clear itself. */
   readonly unbind: boolean;
 }
 
-/** Where the records lie; on a tmpfs, as device numbers mean nothing after a reboot. */
+/**
+ * The directory of the records. It is on a tmpfs, because device numbers mean nothing after a
+ * reboot.
+ */
 export const DEFAULT_RUN_DIRECTORY = '/run/xen-blkback';
 
 function recordPath(directory: string, vbd: VbdPath): string {
   return join(directory, `${vbd.sysfsName}.json`);
 }
 
-/** Writes a vbd's record, at once, whole or not at all. Throws `ERECORD`. */
+/** Writes a vbd's record synchronously, whole or not at all. Throws `ERECORD`. */
 export function writeRecord(directory: string, vbd: VbdPath, record: VbdRecord): void {
   const path = recordPath(directory, vbd);
   const text = JSON.stringify({
@@ -37,22 +41,24 @@ export function writeRecord(directory: string, vbd: VbdPath, record: VbdRecord):
   });
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    // Always the same name: what a killed process leaves here, the next write or removal takes away.
+    // The name is always the same, so that the next write or removal takes away the file that a
+    // killed process left here.
     writeFileSync(`${path}.new`, `${text}\n`, { mode: 0o600 });
     renameSync(`${path}.new`, path);
   } catch (error) {
-    // A second add of this vbd, which writes the same, was faster by a moment.
+    // Another add of this vbd, which writes the same file, was faster by a moment.
     if (errorCode(error) === 'ENOENT' && readRecord(directory, vbd)) return;
-    // On a full disk there is an empty one.
+    // On a full disk, the file exists and is empty.
     dropFile(`${path}.new`);
     throw recordError('written', path, error);
   }
 }
 
 /**
- * Writes a record where another add of the same vbd may have written one: the two may run at once, and one
- * of them comes too late. Returns what takes it back: the record that stood there stands there again, and
- * one that has been written since stays. Throws `ERECORD`, and so does what it returns.
+ * Writes a record where another add of the same vbd may have written one: two adds may run at once,
+ * and one of them comes too late. Returns a function that takes the record back. That function
+ * restores the earlier record, or removes the record where there was none before. It leaves a
+ * record of another device that was written since as it is. Both functions throw `ERECORD`.
  */
 export function placeRecord(directory: string, vbd: VbdPath, record: VbdRecord): () => void {
   const before = readRecordLeniently(directory, vbd);
@@ -65,8 +71,8 @@ export function placeRecord(directory: string, vbd: VbdPath, record: VbdRecord):
 }
 
 /**
- * Reads a vbd's record, at once, as the directory is memory; `undefined` if there is none, or none that
- * can be understood. Throws `ERECORD`.
+ * Reads a vbd's record synchronously, because the directory is in memory. Returns `undefined` if
+ * there is no record, or none that can be understood. Throws `ERECORD`.
  */
 export function readRecord(directory: string, vbd: VbdPath): VbdRecord | undefined {
   const path = recordPath(directory, vbd);
@@ -79,7 +85,10 @@ export function readRecord(directory: string, vbd: VbdPath): VbdRecord | undefin
   return text === undefined ? undefined : parseRecord(text);
 }
 
-/** The same where it is a hint and no more: one that cannot be read is none. */
+/**
+ * Reads a vbd's record where it is only a hint: returns `undefined` for a record that cannot be
+ * read.
+ */
 export function readRecordLeniently(directory: string, vbd: VbdPath): VbdRecord | undefined {
   try {
     return readRecord(directory, vbd);
@@ -88,7 +97,7 @@ export function readRecordLeniently(directory: string, vbd: VbdPath): VbdRecord 
   }
 }
 
-/** Reads the text of a record; `undefined` for anything that is not one. */
+/** Reads the text of a record; returns `undefined` for a text that is no record. */
 export function parseRecord(text: string): VbdRecord | undefined {
   let value: Record<string, unknown>;
   try {
@@ -103,7 +112,7 @@ export function parseRecord(text: string): VbdRecord | undefined {
   return { devnum, diskseq, path, unbind: value.unbind === true };
 }
 
-/** The vbds that have a record, whether or not they still exist. */
+/** Lists the vbds that have a record, whether or not the vbds still exist. */
 export function listRecords(directory: string): VbdPath[] {
   return listNames(directory)
     .map((name) => /^vbd-(\d+)-(\d+)\.json$/.exec(name))
@@ -111,12 +120,12 @@ export function listRecords(directory: string): VbdPath[] {
     .filter((vbd) => vbd !== null && vbd !== undefined);
 }
 
-/** There is an error to be told already. */
+/** Removes a file. Ignores a failure, because the caller has an error to tell already. */
 function dropFile(path: string): void {
   try {
     unlinkSync(path);
   } catch {
-    // It was not even made.
+    // The file was not even made.
   }
 }
 
@@ -129,11 +138,11 @@ function listNames(directory: string): string[] {
   }
 }
 
-/** Removes a vbd's record and whatever a killed writer left of one. Throws `ERECORD`. */
+/** Removes a vbd's record, and the file that a killed writer left. Throws `ERECORD`. */
 export function removeRecord(directory: string, vbd: VbdPath): void {
   const path = recordPath(directory, vbd);
   for (const file of [path, `${path}.new`]) {
-    // Most vbds have none, and the exception would cost more than the question.
+    // Most vbds have no record, and the exception would cost more than this check.
     if (!isInMemory(file)) continue;
     try {
       unlinkSync(file);

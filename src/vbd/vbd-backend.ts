@@ -2,7 +2,10 @@ import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { VbdError } from './vbd-error.js';
 import type { VbdPath } from './vbd-path.js';
 
-/** The nodes of a backend directory that matter here; design and meaning: docs/xenstore.md. */
+/**
+ * The nodes of a backend directory that matter here. docs/xenstore.md tells their design and
+ * meaning.
+ */
 const NODES = [
   'params',
   'mode',
@@ -21,9 +24,9 @@ const NODES = [
 ] as const;
 
 /**
- * What an attach of a vbd is made from that names no device yet. No more than the connection sends at once,
- * and `opened` after `state`: blkback makes it before it writes state 2, so that whoever has seen that state
- * sees the node.
+ * The nodes that an attach needs for a vbd that names no device yet. They are no more than the
+ * connection sends at once. `opened` comes after `state`: blkback makes `opened` before it writes
+ * state 2, so that a reader that has seen state 2 sees `opened` too.
  */
 export const ATTACH_NODES = [
   'frontend',
@@ -36,6 +39,7 @@ export const ATTACH_NODES = [
   'opened',
 ] as const satisfies readonly VbdNode[];
 
+/** The name of a node of a backend directory. */
 export type VbdNode = (typeof NODES)[number];
 
 /** States of a xenbus device (xen/include/public/io/xenbus.h). */
@@ -51,7 +55,7 @@ export const XenbusState = {
 /** The backend directory of a vbd at one moment. */
 export class VbdBackend {
   readonly #values: ReadonlyMap<VbdNode, Buffer>;
-  /** The kernel's error about this vbd, `<errno> <text>`; it may be a predecessor's. */
+  /** The kernel's error about this vbd, `<errno> <text>`. It may be the error of a predecessor. */
   readonly kernelError: string | undefined;
 
   constructor(values: ReadonlyMap<VbdNode, Buffer>, kernelError: string | undefined) {
@@ -59,7 +63,7 @@ export class VbdBackend {
     this.kernelError = kernelError;
   }
 
-  /** Whether there is such a backend: the kernel's own test is a readable `frontend`. */
+  /** Whether the backend exists. The kernel's own test is a readable `frontend`. */
   get exists(): boolean {
     return this.#values.has('frontend');
   }
@@ -83,8 +87,8 @@ export function requireBackend(vbd: VbdPath, backend: VbdBackend): void {
 }
 
 /**
- * Reads a vbd's backend directory and error node in one trip; only some of it where `nodes` says so.
- * Each node is a request to xenstored, one after another.
+ * Reads a vbd's backend directory and error node in one trip, or only `nodes` where they are given.
+ * Each node is a request to xenstored, and xenstored serves one after another.
  */
 export async function readVbdBackend(
   store: Xenstore,

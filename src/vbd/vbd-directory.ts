@@ -6,13 +6,16 @@ import { O_DIRECTORY, O_PATH, OwnedFd } from '../linux/fd.js';
 import { isInMemory, readMemoryFile } from '../linux/memory-file.js';
 import { scanDevnum } from './scan-devnum.js';
 
-/** Below the root of sysfs: a directory for each device that a backend driver of this domain has. */
+/**
+ * The path below the root of sysfs that has a directory for each device of a backend driver of this
+ * domain.
+ */
 export const XEN_BACKEND_DEVICES = 'bus/xen-backend/devices';
 
 /**
- * The sysfs directory of one instance of a vbd, `bus/xen-backend/devices/vbd-<domid>-<devid>`. It is
- * pinned: a vbd that is made anew under the same name later is not mistaken for this one, whose
- * attributes are simply gone then.
+ * The sysfs directory of one instance of a vbd, `bus/xen-backend/devices/vbd-<domid>-<devid>`. The
+ * directory is pinned: a vbd that is made anew under the same name later is not mistaken for this
+ * one. The attributes of this instance are simply gone then.
  */
 export class VbdDirectory implements AsyncDisposable {
   readonly #directory: OwnedFd;
@@ -23,10 +26,11 @@ export class VbdDirectory implements AsyncDisposable {
     this.#inode = directory.inode.ino;
   }
 
-  /** Pins the directory of a vbd; `undefined` where the kernel has no such device. */
+  /** Pins the directory of a vbd. Returns `undefined` where the kernel has no such device. */
   static async pin(sysfs: string, name: string): Promise<VbdDirectory | undefined> {
     const path = join(sysfs, XEN_BACKEND_DEVICES, name);
-    // Of a vbd that is detached it is usually gone, and the exception would cost more than the question.
+    // The directory of a detached vbd is usually gone, and the exception would cost more than this
+    // check.
     if (!isInMemory(path)) return undefined;
     try {
       return new VbdDirectory(OwnedFd.openSync(path, O_PATH | O_DIRECTORY));
@@ -38,19 +42,19 @@ export class VbdDirectory implements AsyncDisposable {
     }
   }
 
-  /** Where the kernel shows the instance that it has now. */
+  /** The path at which the kernel shows the instance that it has now. */
   get path(): string {
     return this.#directory.name;
   }
 
-  /** The descriptor that pins it. */
+  /** The descriptor that pins the directory. */
   get fd(): number {
     return this.#directory.fd;
   }
 
   /**
-   * Whether the kernel still has this instance. Its inode number is nobody else's while it is pinned,
-   * so that another instance under the same name has another one.
+   * Returns whether the kernel still has this instance. While the directory is pinned, no other
+   * directory has its inode number, so another instance under the same name has another number.
    */
   isCurrent(): boolean {
     const found = statSync(this.#directory.name, { bigint: true, throwIfNoEntry: false });
@@ -58,9 +62,10 @@ export class VbdDirectory implements AsyncDisposable {
   }
 
   /**
-   * The number of the device that blkback has open; `undefined` while it has none.
-   * Linux 6.1 and 6.12, drivers/block/xen-blkback/xenbus.c: `xenvbd_sysfs_addif` makes the attribute
-   * only after `xen_vbd_create` opened the device, and on removal it goes before the close.
+   * Returns the number of the device that blkback has open; `undefined` while it has none. Linux
+   * 6.1 and 6.12, drivers/block/xen-blkback/xenbus.c: `xenvbd_sysfs_addif` makes the attribute only
+   * after `xen_vbd_create` has opened the device, and on removal the attribute goes before the
+   * device is closed.
    */
   readOpenDevice(): Devnum | undefined {
     const text = readVbdAttribute(`/proc/self/fd/${this.#directory.fd}`, 'physical_device');
@@ -78,8 +83,8 @@ export function isMadeAnew(sysfs: string, name: string, pinned: VbdDirectory | u
 }
 
 /**
- * An attribute of a vbd's directory in sysfs; `undefined` where there is none. It is read at once, as
- * everything in sysfs, which is memory. Throws `SystemError`.
+ * Reads an attribute of a vbd's directory in sysfs; `undefined` where there is none. Reads it
+ * synchronously, as everything in sysfs, which is memory. Throws `SystemError`.
  */
 export function readVbdAttribute(directory: string, name: string): string | undefined {
   return readMemoryFile(`${directory}/${name}`)?.trimEnd() || undefined;

@@ -4,9 +4,9 @@ import { VbdError } from './vbd-error.js';
 import type { VbdPath } from './vbd-path.js';
 
 /**
- * One instance of a vbd: its directory in sysfs, pinned, and its nodes as they were seen. A backend
- * path alone is no identity: a toolstack can make a vbd anew under the same path with the same values,
- * in one transaction, and then it is another vbd.
+ * One instance of a vbd: its pinned directory in sysfs, and its nodes as they were seen. A backend
+ * path alone is no identity: a toolstack can make a vbd anew under the same path with the same
+ * values, in one transaction. The result is another vbd.
  */
 export class VbdInstance implements AsyncDisposable {
   readonly vbd: VbdPath;
@@ -20,10 +20,10 @@ export class VbdInstance implements AsyncDisposable {
   }
 
   /**
-   * Pins the instance that the kernel has now. Whatever is opened for it must be opened after this.
-   * Throws `ESYSFS` where the kernel shows none.
+   * Pins the instance that the kernel has now. A device for the instance must be opened after this
+   * call. Throws `ESYSFS` where the kernel shows no instance.
    *
-   * @param sysfs root of sysfs.
+   * @param sysfs the root of sysfs.
    */
   static async pin(sysfs: string, vbd: VbdPath, backend: VbdBackend): Promise<VbdInstance> {
     const directory = await VbdDirectory.pin(sysfs, vbd.sysfsName);
@@ -34,7 +34,10 @@ export class VbdInstance implements AsyncDisposable {
     );
   }
 
-  /** Whether blkback says in an `opened` node when it has opened the device; known from state 2 on. */
+  /**
+   * Whether blkback says in an `opened` node when it has opened the device. This is known from
+   * state 2 on.
+   */
   get tellsOpened(): boolean {
     return this.backend.bytes('opened') !== undefined;
   }

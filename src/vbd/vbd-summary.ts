@@ -9,16 +9,16 @@ import { readVbdBackend, type VbdBackend } from './vbd-backend.js';
 import { VbdDirectory } from './vbd-directory.js';
 import type { VbdPath } from './vbd-path.js';
 
-/** What can be told of a vbd from XenStore and sysfs, whoever attached it. */
+/** The facts about a vbd that XenStore and sysfs tell, whichever program attached the vbd. */
 export interface VbdSummary {
   readonly vbd: VbdPath;
-  /** Of another backend domain: its device is none of this one's. */
+  /** Whether the vbd belongs to another backend domain, so that its device is not one of this domain. */
   readonly isRemote: boolean;
-  /** XenStore knows it no more; the kernel still does. */
+  /** Whether XenStore has no nodes of the vbd any more, while the kernel still has the vbd. */
   readonly nodesGone: boolean;
-  /** Name of the guest; `undefined` where it has none. */
+  /** The name of the guest; `undefined` where it has none. */
   readonly domainName: string | undefined;
-  /** Name of the disk in the guest, e.g. `xvda`. */
+  /** The name of the disk in the guest, e.g. `xvda`. */
   readonly vdev: string | undefined;
   readonly mode: string | undefined;
   readonly target: string | undefined;
@@ -30,24 +30,31 @@ export interface VbdSummary {
   readonly openDevnum: Devnum | undefined;
   /** The sequence number that was published. */
   readonly diskseq: bigint | undefined;
-  /** The one that the device number has now; another one means that the device is another. */
+  /**
+   * The sequence number of the device that has the device number now. If it differs from the
+   * published one, that device is another one.
+   */
   readonly presentDiskseq: bigint | undefined;
   readonly opened: Opened;
   readonly hotplugStatus: string | undefined;
-  /** `hotplug-error`, or what the kernel says. */
+  /**
+   * A device that is open although the nodes are gone, else `hotplug-error`, else the kernel's
+   * error.
+   */
   readonly error: string | undefined;
 }
 
 /** Whether blkback has the device open, and how that is known. */
 export interface Opened {
   readonly by: 'key' | 'sysfs' | undefined;
-  /** `undefined` where nothing tells. */
+  /** `undefined` where neither XenStore nor the kernel tells. */
   readonly open: boolean | undefined;
 }
 
 /**
- * All vbds of this domain's backends, by domain and device number: those that XenStore knows, and those
- * that the kernel has besides.
+ * Returns the summaries of all vbds of this domain's backends, ordered by domain and device number:
+ * the vbds that XenStore knows, and those that only the kernel has. The disks that other programs
+ * serve follow.
  */
 export async function surveyVbds(
   store: Xenstore,
@@ -71,7 +78,7 @@ export async function surveyVbds(
   return (await Promise.all(summaries)).filter((summary) => summary !== undefined);
 }
 
-/** All that a summary tells. Hundreds of vbds are read at once, so no more than that. */
+/** The nodes that a summary needs, and no others, because hundreds of vbds are read at once. */
 export const SUMMARY_NODES = [
   'frontend',
   'dev',
@@ -98,7 +105,10 @@ export async function readDomainNames(
   return new Map([...domids].map((domid, index) => [domid, values[index]?.toString('utf8')]));
 }
 
-/** One vbd; `undefined` where neither XenStore nor the kernel has it. */
+/**
+ * Returns the summary of one vbd; `undefined` where neither XenStore nor the kernel has the vbd.
+ * Throws `EVBD` for a backend of another domain.
+ */
 export async function surveyVbd(
   store: Xenstore,
   vbd: VbdPath,
@@ -113,7 +123,7 @@ export async function surveyVbd(
   return await summarize(vbd, { backend, domainName: names.get(vbd.domid), sysfs });
 }
 
-/** What the kernel tells is read at once. */
+/** Makes the summary of a vbd from its nodes. Reads the facts that the kernel tells at once. */
 async function summarize(
   vbd: VbdPath,
   found: {
@@ -152,7 +162,11 @@ async function summarize(
   };
 }
 
-/** The kernel decides; the key of a blkback that keeps one only says the same a little earlier. */
+/**
+ * Tells whether blkback has the device open. sysfs decides. Where blkback keeps an `opened` node,
+ * that node only says the same a little earlier. The node counts alone where sysfs has no
+ * directory.
+ */
 function tellOpened(backend: VbdBackend, directory: VbdDirectory | undefined): Opened {
   if (directory === undefined) {
     const key = backend.text('opened');

@@ -11,39 +11,46 @@ export interface VbdUse {
   readonly vbd: VbdPath;
   readonly devnum: Devnum;
   readonly writable: boolean;
-  /** blkback has it open, as the kernel says: then the number cannot be another device's. */
+  /**
+   * Whether blkback has the device open, as the kernel says. The number cannot be another device's
+   * then.
+   */
   readonly open: boolean;
-  /** The sequence number that was published with it, if one was. */
+  /** The sequence number that was published with the device, if one was. */
   readonly diskseq: bigint | undefined;
 }
 
-/** Knows which devices the vbds of this domain have. */
+/** A source that knows which devices the vbds of this domain have. */
 export interface VbdUses {
   /**
-   * Those of which the kernel says that blkback has them open, and those that XenStore names to
-   * blkback besides: all that were open or published before the call, and perhaps some more. Throws
-   * `ESYSFS`, and as the store does.
+   * Lists the devices that blkback has open, as the kernel says, and the devices that XenStore
+   * names to blkback besides. The list has all devices that were open or published before the call,
+   * and perhaps some later ones. Throws `ESYSFS`, and the errors of the store.
    */
   list(options?: RequestOptions): Promise<readonly VbdUse[]>;
 }
 
-/** Reads XenStore and sysfs for every call, as a process does that lives for one add. */
+/**
+ * Returns a source that reads XenStore and sysfs for every call. It is for a process that lives for
+ * one add.
+ */
 export function readVbdUses(store: Xenstore, openVbds: OpenVbds): VbdUses {
   return {
     list: async (options) => {
       const vbds = await listVbds(store, options);
       const before = await openVbds.list();
       const open = new Set(before.map(({ vbd }) => vbd.backend));
-      // What blkback has open is told by the kernel, and XenStore need not be asked about it.
+      // The kernel tells about the vbds that blkback has open, and XenStore need not be asked about
+      // them.
       const others = vbds.filter(({ backend }) => !open.has(backend));
       const publications = await readPublications(store, others, options);
-      // A vbd may have been opened, and its nodes deleted, since the kernel was asked.
+      // Since the first look, a vbd may have been opened and its nodes may have been deleted.
       return joinUses([...before, ...(await openVbds.list())], publications);
     },
   };
 }
 
-/** The same from an index that is kept up to date by events. */
+/** Returns a source that uses an index which events keep up to date. */
 export function indexedVbdUses(publications: PublicationIndex, openVbds: OpenVbds): VbdUses {
   return {
     // The kernel is asked last: a vbd whose nodes are gone may still be open.
@@ -54,7 +61,10 @@ export function indexedVbdUses(publications: PublicationIndex, openVbds: OpenVbd
   };
 }
 
-/** The union of what is open, of each vbd what was seen last, and of what is published. Pure. */
+/**
+ * Returns the union of open and published devices. Where a vbd occurs more than once among the open
+ * ones, the last entry counts. Pure.
+ */
 export function joinUses(
   open: readonly OpenVbd[],
   publications: readonly VbdPublication[],

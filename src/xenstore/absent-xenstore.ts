@@ -2,8 +2,10 @@ import type { Xenstore } from './xenstore.js';
 import { XenstoreError } from './xenstore-error.js';
 
 /**
- * What can be asked of a XenStore that nobody serves: it has no nodes. For questions that the kernel can
- * answer in part. Whoever uses it says what could not be asked; nothing can be changed in it.
+ * A stand-in for a XenStore that nobody serves, for questions that the kernel can answer in part.
+ * It has no nodes: a read of a node, of its children or of its permissions rejects with `ENOENT`.
+ * Every change, watch and transaction rejects with the given cause. The caller has to say which
+ * questions could not be asked.
  */
 export class AbsentXenstore implements Xenstore {
   readonly #cause: unknown;

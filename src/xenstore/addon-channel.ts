@@ -3,10 +3,13 @@ import { errnoName } from '../linux/errno.js';
 import type { Channel, ChannelListener } from './channel.js';
 import { HEADER_SIZE, PAYLOAD_MAX } from './packet.js';
 
-/** Bytes of one read(2): all the replies that ten requests can have, and many events. */
+/** Bytes of one read(2): enough for the replies to ten requests together with many events. */
 const READ_SIZE = 65_536;
 
-/** How it may be learned that xenstored is gone: at the next write, or with what it did not read. */
+/**
+ * Errors that mean that xenstored is gone: `EPIPE` at the next write, or `ECONNRESET` together with
+ * data that xenstored has not read.
+ */
 const HUNG_UP: readonly string[] = ['EPIPE', 'ECONNRESET'];
 const CLOSED = 'xenstored closed it';
 
@@ -15,13 +18,17 @@ interface Limits {
   readonly window: number;
 }
 
-/** xenstored takes 20 requests of a domain before it stops reading from it; ten leave room. */
+/**
+ * xenstored accepts 20 requests of a domain before it stops reading from that domain. Ten requests
+ * leave room.
+ */
 const SOCKET: Limits = { maxPacketSize: HEADER_SIZE + PAYLOAD_MAX, window: 10 };
 /**
- * The kernel gathers a packet in a buffer of 4096 bytes (drivers/xen/xenbus/xenbus_dev_frontend.c).
- * It sends the request from there, but does not wait until it is sent: a second packet that is written
- * before the first one is answered may overwrite it. (Seen with Linux 6.1: of 300 nodes that were made
- * ten at a time, seven were missing.)
+ * The kernel gathers each packet in one buffer of 4096 bytes
+ * (drivers/xen/xenbus/xenbus_dev_frontend.c) and sends the request from there. It does not wait
+ * until the request is sent. A second packet that is written before the reply to the first one may
+ * therefore overwrite the first one. (Seen with Linux 6.1: of 300 nodes that were made ten at a
+ * time, seven were missing.)
  */
 const DEVICE: Limits = { maxPacketSize: 4096, window: 1 };
 
@@ -31,10 +38,12 @@ export class AddonChannel implements Channel {
   readonly #native: Native;
   #limits = SOCKET;
   #listener: ChannelListener | undefined;
-  /** What the socket has not taken yet. The client has few requests under way, so it is never long. */
+  /** Bytes that the socket has not accepted yet. They are few, as few requests are under way. */
   #unsent: Buffer | undefined;
 
-  /** Connects to the socket, or opens the device, at `path`; returns an errno on failure. */
+  /**
+   * Connects to the socket, or opens the device, at `path`. Returns a positive errno on failure.
+   */
   static open(path: string, addon: Pick<Addon, 'Channel'> = loadAddon()): AddonChannel | number {
     const channel = new AddonChannel(addon);
     const outcome = channel.#native.open(path);
@@ -69,8 +78,8 @@ export class AddonChannel implements Channel {
   }
 
   /**
-   * On the device, the kernel itself waits within write(2) for the answer to XS_WATCH and XS_UNWATCH,
-   * and nothing of ours can end that.
+   * Sends packets. On the device, the kernel waits within write(2) for the reply to XS_WATCH and
+   * XS_UNWATCH, and nothing in this process can end that wait.
    */
   write(bytes: Buffer): void {
     if (this.#unsent) this.#unsent = Buffer.concat([this.#unsent, bytes]);
@@ -106,7 +115,7 @@ export class AddonChannel implements Channel {
   }
 
   #fail(what: string, errno: number): void {
-    // Not from inside a call of the listener's own.
+    // Deferred: the listener must not be called from inside a call that it has made itself.
     const listener = this.#listener;
     const code = errnoName(-errno);
     const reason = HUNG_UP.includes(code) ? CLOSED : `${what}: ${code}`;

@@ -1,23 +1,27 @@
 /**
- * What stands below a client: a stream of bytes to a xenstored and back. AddonChannel is one, and a
- * connection to the store in memory, which tests use, is another.
+ * A stream of bytes to a xenstored and back, over which a client runs. AddonChannel implements it.
+ * A connection to the store in memory, which tests use, implements it too.
  */
 export interface Channel {
-  /** The longest packet that can be sent, header included. */
+  /** The size in bytes of the longest packet that can be sent, header included. */
   readonly maxPacketSize: number;
-  /** How many requests may be under way at a time. */
+  /** The number of requests that may be under way at a time. */
   readonly window: number;
-  /** Begins to receive. Called once, before anything else. */
+  /** Begins to receive. The client calls it once, before any other method. */
   start(listener: ChannelListener): void;
-  /** Sends whole packets. `bytes` may be used for something else afterwards. */
+  /** Sends whole packets. The caller may use `bytes` for something else afterwards. */
   write(bytes: Buffer): void;
-  /** Gives everything back at once; the listener is not called any more. Idempotent. */
+  /** Closes the connection at once. The listener is not called any more. Idempotent. */
   close(): void;
 }
 
+/** The receiver of what a channel reads. */
 export interface ChannelListener {
-  /** Whatever has come. `bytes` is valid during the call only. */
+  /** Takes the bytes that have arrived. `bytes` is valid during the call only. */
   onData(bytes: Buffer): void;
-  /** The stream has ended; `reason` is a clause of which xenstored or the connection is the subject. */
+  /**
+   * Learns that the stream has ended. `reason` is a clause whose subject is xenstored or the
+   * connection.
+   */
   onLost(reason: string): void;
 }

@@ -16,15 +16,18 @@ import type {
   Xenstore,
 } from './xenstore.js';
 
-/** What a client of xenstored can be told. */
+/** Options of a client. */
 export interface ClientOptions {
-  /** How long a request may take, waiting for earlier ones included. Default 10 000. */
+  /**
+   * The longest time that a request may take, in milliseconds, including the wait for earlier
+   * requests. Default 10 000.
+   */
   readonly requestTimeoutMs?: number | undefined;
 }
 
 export const DEFAULT_TIMEOUT_MS = 10_000;
 
-/** Keeps the promises of `Xenstore` over any channel. */
+/** A XenStore client over any channel. It keeps the promises of `Xenstore` (xenstore.ts). */
 export class XenstoreClient extends Nodes implements Xenstore {
   readonly #requests: Requests;
   readonly #watches: Watches;

@@ -3,14 +3,15 @@ import { nextTurn } from '../util/next-turn.js';
 import type { Exchange } from './exchange.js';
 
 /**
- * The exchanges that somebody waits for, and one timer for the oldest of them: all have the same
- * time, so the oldest is due first. The timer is set anew only when it fires, which costs less than
- * one for each exchange; once nobody waits it fires one last time.
+ * The exchanges that a caller waits for, with one timer for the oldest of them. All exchanges have
+ * the same timeout, so the oldest one is due first. The timer is set again only when it fires,
+ * which costs less than one timer for each exchange. When no exchange is left, the timer fires one
+ * last time.
  */
 export class Deadlines {
   readonly #timeoutMs: number;
   readonly #onDue: (exchange: Exchange) => void;
-  /** In the order in which they are due. */
+  /** In the order in which the exchanges are due. */
   readonly #awaited = new Set<Exchange>();
   #timer: NodeJS.Timeout | undefined;
   #hasEnded = false;
@@ -30,7 +31,7 @@ export class Deadlines {
     this.#awaited.delete(exchange);
   }
 
-  /** Ends the timer, and returns those that were awaited. */
+  /** Stops the timer, and returns the exchanges that were awaited. */
   end(): Exchange[] {
     clearTimeout(this.#timer);
     this.#hasEnded = true;
@@ -40,8 +41,10 @@ export class Deadlines {
   }
 
   /**
-   * Timers come before what has arrived (libuv, uv_run): after a time in which this process did not run,
-   * suspended or without a processor, the replies are there, and are to be read first.
+   * Waits for the next turn of the event loop before it looks at deadlines. libuv runs timers
+   * before it reads from descriptors (uv_run). After a time in which this process did not run,
+   * because it was suspended or had no processor, the replies may have arrived. They have to be
+   * read first.
    */
   async #expire(): Promise<void> {
     await nextTurn();

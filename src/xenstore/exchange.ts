@@ -1,37 +1,41 @@
 import { type Operation, requestFailure } from './failure.js';
 import type { Tail } from './packet.js';
 
-/** What an exchange may carry beside what is sent. */
+/** The options of an exchange. */
 export interface ExchangeOptions<T> {
-  /** The transaction's number; 0 outside transactions. */
+  /** The number of the transaction; 0 outside transactions. */
   readonly tx?: number;
   readonly signal?: AbortSignal | undefined;
   /**
-   * The exchange succeeded after its caller had stopped waiting: the place to give back what it made.
+   * Called when the exchange succeeds after its caller has stopped waiting. Gives back what the
+   * exchange made.
    */
   readonly late?: (value: T) => void;
-  /** The caller has stopped waiting for what was sent: the place to undo it, whatever the reply. */
+  /**
+   * Called when the caller stops waiting for a request that was sent. Undoes the request, whatever
+   * the reply will be.
+   */
   readonly undo?: () => void;
 }
 
-/** Whoever waits for an exchange. */
+/** The caller that waits for an exchange. */
 export interface Waiter<T> {
   resolve(value: T): void;
   reject(error: unknown): void;
-  /** The exchange has been settled, in whatever way. */
+  /** Called when the exchange is settled, whatever its outcome. */
   release(): void;
 }
 
 /**
- * One operation of a client: one or more packets, the replies to them, and one result. The fields
- * `type` to `index` are the next packet, once `advance` has returned true; they are written anew for
- * each packet, so that sending many makes no objects.
+ * One operation of a client: one or more packets, the replies to them, and one result. When
+ * `advance` has returned true, the fields `type` to `index` hold the next packet. Each packet
+ * overwrites these fields, so that sending many packets creates no objects.
  */
 export abstract class Exchange<T = never> {
   readonly op: Operation;
   readonly path: string;
   readonly signal: AbortSignal | undefined;
-  /** When its caller stops waiting, on the clock of `monotonicMs`. */
+  /** The time at which the caller stops waiting, on the clock of `monotonicMs`. */
   deadline = 0;
 
   type = 0;
@@ -39,7 +43,7 @@ export abstract class Exchange<T = never> {
   /** The first string of the payload, without its terminator. */
   head = '';
   tail: Tail = undefined;
-  /** Given back to `reply`: which of the exchange's packets it was. */
+  /** The number of the packet within the exchange. `reply` gets it back with the reply. */
   index = 0;
 
   readonly #late: ((value: T) => void) | undefined;
@@ -55,15 +59,15 @@ export abstract class Exchange<T = never> {
     this.#undo = options.undo;
   }
 
-  /** Whether all of its packets are sent. Until then no later exchange sends any. */
+  /** Whether no packet of this exchange is left to send. Until then no later exchange sends any. */
   abstract get isSent(): boolean;
 
-  /** Makes the next packet ready; false while there is none, before more replies have come. */
+  /** Prepares the next packet. Returns false while there is none until more replies have come. */
   abstract advance(): boolean;
 
   /**
-   * Takes the reply to a packet: its errno (0 is success) and its body. Returns a fault, as
-   * `TakePacket` does, where the body makes no sense.
+   * Takes the reply to the packet with this number: its errno (0 is success) and its body. Returns
+   * a fault, as `TakePacket` does, where the body makes no sense.
    */
   abstract reply(index: number, errno: number, body: Buffer): string | undefined;
 
@@ -71,12 +75,14 @@ export abstract class Exchange<T = never> {
     this.#waiter = waiter;
   }
 
-  /** Whether somebody waits for it. */
+  /** Whether a caller waits for the exchange. */
   get isAwaited(): boolean {
     return this.#waiter !== undefined;
   }
 
-  /** Rejects it with an error that has nothing to do with a reply: its caller stops waiting. */
+  /**
+   * Rejects the exchange with an error that does not come from a reply: its caller stops waiting.
+   */
   abandon(error: unknown): void {
     const isSent = this.isSent;
     const waiter = this.#take();
@@ -84,7 +90,7 @@ export abstract class Exchange<T = never> {
     if (waiter && isSent) this.#undo?.();
   }
 
-  /** Rejects it because nothing can be sent any more. */
+  /** Rejects the exchange because nothing can be sent any more. */
   end(error: unknown): void {
     const waiter = this.#take();
     waiter?.reject(error);

@@ -2,13 +2,16 @@ import { getSystemErrorName } from 'node:util';
 import { ERRNO } from '../util/errno.js';
 import { XenstoreError } from './xenstore-error.js';
 
-/** Why no request can be made any more: the client was closed, or the connection lost, and how. */
+/**
+ * The reason why no request can be made any more: the client was closed, or the connection was lost
+ * in the way that is given.
+ */
 export type Ending = 'closed' | { readonly lost: string };
 
-/** What a client does, as a person would call it. */
+/** The name of an operation of a client. */
 export type Operation = keyof typeof NAMES;
 
-/** In words for a person, and as the wire protocol calls it. */
+/** The name of each operation in words for a person, and its name in the wire protocol. */
 const NAMES = {
   open: ['connection', 'connect'],
   read: ['read', 'XS_READ'],
@@ -36,21 +39,21 @@ const REASONS: Record<string, string> = {
   E2BIG: 'it is too large',
 };
 
-/** What open(2) and connect(2) say where there is nobody to connect to. */
+/** The errors of open(2) and connect(2) where there is no xenstored to connect to. */
 const NOBODY_THERE: readonly string[] = ['ENOENT', 'ECONNREFUSED', 'ENOTDIR', 'ENXIO', 'ENODEV'];
 
-/** A request that xenstored answered with an errno. */
+/** Returns the error of a request that xenstored answered with an errno. */
 export function requestFailure(op: Operation, path: string, errno: number): XenstoreError {
   const code = getSystemErrorName(-errno);
   return failure(op, path, REASONS[code] ?? code, { code, errno });
 }
 
-/** A request that was not answered in time. */
+/** Returns the error of a request that xenstored did not answer within this many milliseconds. */
 export function timeoutFailure(op: Operation, path: string, ms: number): XenstoreError {
   return failure(op, path, `xenstored did not answer within ${ms} ms`, { code: 'ETIMEDOUT' });
 }
 
-/** A request that was pending when the client ended, or was made after that. */
+/** Returns the error of a request that was pending when the client ended, or was made later. */
 export function endingFailure(op: Operation, path: string, ending: Ending): XenstoreError {
   return ending === 'closed'
     ? failure(op, path, 'the client was closed', { code: 'ECLOSED' })
@@ -60,12 +63,12 @@ export function endingFailure(op: Operation, path: string, ending: Ending): Xens
       });
 }
 
-/** A request of a transaction that has ended. */
+/** Returns the error of a request of a transaction that has ended. */
 export function overFailure(op: Operation, path: string): XenstoreError {
   return failure(op, path, 'its transaction has ended', { code: 'EINVAL' });
 }
 
-/** No connection could be made to any of `places`. */
+/** Returns the error of a client that could not connect to any of `places`. */
 export function openFailure(places: readonly string[], errno: number): XenstoreError {
   const code = getSystemErrorName(-errno);
   const path = places.join(' or ');

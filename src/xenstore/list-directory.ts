@@ -4,9 +4,10 @@ import { XS } from './packet.js';
 import { decodeDirectoryPart, decodeTexts } from './payload.js';
 
 /**
- * The names of a node's children: in one reply where they fit, and else part by part, from the start
- * again when the list changes meanwhile. The deadline bounds that. Later requests do not wait for the
- * parts, so a long list may show what they changed.
+ * The exchange that lists the names of a node's children. The names come in one reply where they
+ * fit, and part by part otherwise. When the list changes between two parts, the exchange starts
+ * again; only its deadline bounds that. Later requests do not wait for the parts, so a long list
+ * may show what later requests have changed.
  */
 export class ListDirectory extends Exchange<string[]> {
   #sent = false;

@@ -8,7 +8,7 @@ import type { RequestName, Results } from './request.js';
 import type { Requests } from './requests.js';
 import type { Permission, RequestOptions, Transaction, Value } from './xenstore.js';
 
-/** The operations on nodes: inside the transaction `tx`, or outside of any (0). */
+/** The operations on nodes, inside the transaction `tx`, or outside of any transaction (0). */
 export class Nodes implements Transaction {
   readonly #requests: Requests;
   readonly #tx: number;
@@ -21,7 +21,7 @@ export class Nodes implements Transaction {
     this.#signal = signal;
   }
 
-  /** Lets no operation through any more: the transaction has ended. */
+  /** Makes every later operation fail, because the transaction has ended. */
   protected endOperations(): void {
     this.#over = true;
   }

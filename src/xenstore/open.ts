@@ -10,20 +10,23 @@ import { xenstoredPlaces } from './places.js';
 import { TracedChannel } from './traced-channel.js';
 import type { Xenstore } from './xenstore.js';
 
-/** What `openXenstore` can be told. */
+/** The options of a connection to xenstored. */
 export interface OpenOptions extends ClientOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Between two attempts to connect to a socket whose queue is full, for which there is no event. */
+/**
+ * The shortest and longest pause between two attempts to connect to a socket whose queue is full.
+ * There is no event that tells when the queue has room.
+ */
 const FIRST_PAUSE_MS = 1;
 const MAX_PAUSE_MS = 32;
 
 /**
- * Connects to xenstored: to the socket that `XENSTORED_PATH` or `XENSTORED_RUNDIR` names, to its usual
- * socket, or to /dev/xen/xenbus. Rejects with `ECONNREFUSED` where there is none, and with
- * `ETIMEDOUT` where it has not taken the connection within the request timeout. An open client keeps
- * the process alive until `close()`, or until the connection is lost.
+ * Connects to xenstored: to the place that `XENSTORED_PATH` or `XENSTORED_RUNDIR` names, to the
+ * usual socket, or to /dev/xen/xenbus. Rejects with `ECONNREFUSED` where there is no xenstored, and
+ * with `ETIMEDOUT` where xenstored has not accepted the connection within the request timeout. An
+ * open client keeps the process alive until `close()`, or until the connection is lost.
  */
 export async function openXenstore(options: OpenOptions = {}): Promise<Xenstore> {
   options.signal?.throwIfAborted();
@@ -45,14 +48,17 @@ async function connect({ signal, requestTimeoutMs }: OpenOptions): Promise<Chann
   }
 }
 
-/** A channel to the first place that has a xenstored; `undefined` while its queue is full. */
+/**
+ * Returns a channel to the first place that has a xenstored; `undefined` while the queue of its
+ * socket is full.
+ */
 function openFirst(places: readonly string[]): Channel | undefined {
   let errno = 0;
   for (const place of places) {
     const outcome = AddonChannel.open(place);
     if (typeof outcome !== 'number') return outcome;
     if (outcome === ERRNO.EAGAIN) return undefined;
-    // What keeps from a place that exists says more than that another does not exist.
+    // The error of a place that exists says more than the error of a place that does not exist.
     if (errno === 0 || errno === ERRNO.ENOENT) errno = outcome;
   }
   throw openFailure(places, errno);

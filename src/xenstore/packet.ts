@@ -1,4 +1,4 @@
-/** Types of messages (xs_wire.h), as far as this client sends or takes them. */
+/** Types of the messages (xs_wire.h) that this client sends or takes. */
 export const XS = {
   directory: 1,
   read: 2,
@@ -16,13 +16,18 @@ export const XS = {
   directoryPart: 22,
 } as const;
 
-/** Four numbers of 32 bits: type, request, transaction, and length of what follows. */
+/**
+ * Bytes of a header: four 32-bit numbers, which are type, request, transaction and payload length.
+ */
 export const HEADER_SIZE = 16;
 /** Bytes of one message without its header (XENSTORE_PAYLOAD_MAX). */
 export const PAYLOAD_MAX = 4096;
 
 const KNOWN: ReadonlySet<number> = new Set(Object.values(XS));
-/** The header is in the byte order of the machine: it once was a structure in shared memory. */
+/**
+ * Whether this machine is little-endian. The header is in the byte order of the machine, because it
+ * once was a structure in shared memory.
+ */
 const LITTLE = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 const readNumber = LITTLE
@@ -32,15 +37,18 @@ const writeNumber = LITTLE
   ? (bytes: Buffer, value: number, at: number): number => bytes.writeUInt32LE(value, at)
   : (bytes: Buffer, value: number, at: number): number => bytes.writeUInt32BE(value, at);
 
-/** What follows the first string of a payload and its terminator. A string is ASCII. */
+/** The part of a payload that follows its first string and the terminator. A string is ASCII. */
 export type Tail = Uint8Array | string | undefined;
 
-/** Bytes of the packet that `writePacket` makes. */
+/** Returns the size in bytes of the packet that `writePacket` makes. */
 export function packetSize(head: string, tail: Tail): number {
   return HEADER_SIZE + head.length + 1 + (tail?.length ?? 0);
 }
 
-/** Writes one packet at `at`, and returns where it ends. `head`, which is ASCII, is terminated. */
+/**
+ * Writes one packet into `bytes` at the offset `at`, and returns the offset where the packet ends.
+ * Adds a terminator to `head`, which is ASCII.
+ */
 export function writePacket(
   bytes: Buffer,
   at: number,
@@ -63,21 +71,21 @@ export function writePacket(
   return at + size;
 }
 
-/** How long the packet is that begins at `at` of `bytes`. */
+/** Returns the size in bytes of the packet that begins at the offset `at` of `bytes`. */
 function sizeOfPacket(bytes: Buffer, at: number): number {
   return HEADER_SIZE + readNumber(bytes, at + 12);
 }
 
 /**
- * Takes one message. `body` is valid during the call only. What is returned is a fault, for a
- * message that makes no sense: words that go on after "xenstored".
+ * A function that takes one message. `body` is valid during the call only. For a message that makes
+ * no sense, the function returns a fault: words that go on after "xenstored".
  */
 export type TakePacket = (type: number, id: number, body: Buffer) => string | undefined;
 
-/** Cuts a stream of bytes into messages. */
+/** A parser that cuts a stream of bytes into messages. */
 export class PacketParser {
   readonly #take: TakePacket;
-  /** The beginning of a message whose end has not come yet. */
+  /** The beginning of a message whose end has not arrived yet. */
   readonly #partial = Buffer.alloc(HEADER_SIZE + PAYLOAD_MAX);
   #held = 0;
 
@@ -85,14 +93,15 @@ export class PacketParser {
     this.#take = take;
   }
 
-  /** Whether a message has begun that has not ended. */
+  /** Whether the parser holds the beginning of a message that has not ended. */
   get isWithinMessage(): boolean {
     return this.#held > 0;
   }
 
   /**
    * Takes the next bytes of the stream. Returns the first fault: an unknown type, an overlong
-   * message, or what the taker returned. Nothing must be pushed after that.
+   * message, or the fault that the function for messages returned. The caller must push nothing
+   * after a fault.
    */
   push(chunk: Buffer): string | undefined {
     let at = 0;
@@ -121,7 +130,10 @@ export class PacketParser {
     return undefined;
   }
 
-  /** Adds to the message that has begun until it has `size` bytes; returns where the rest begins. */
+  /**
+   * Copies from the chunk until the held message has `size` bytes. Returns where the rest of the
+   * chunk begins.
+   */
   #fill(chunk: Buffer, at: number, size: number): number {
     if (this.#held >= size) return at;
     const copied = chunk.copy(this.#partial, this.#held, at, at + size - this.#held);

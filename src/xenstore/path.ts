@@ -2,15 +2,19 @@ import { PAYLOAD_MAX } from './packet.js';
 import type { Value } from './xenstore.js';
 import { XenstoreError } from './xenstore-error.js';
 
-/** XENSTORE_REL_PATH_MAX: of a relative path, and of an absolute one beyond its domain's home. */
+/**
+ * The longest path in characters (XENSTORE_REL_PATH_MAX). The limit applies to a relative path, and
+ * to the part of an absolute path below a domain's home.
+ */
 const PATH_MAX = 2048;
 const DOMAIN_HOME = /^\/local\/domain\/\d{1,5}\//;
-/** Paths that xenstored keeps for announcing domains; they can be watched and nothing else. */
+/** Paths that xenstored keeps for announcing domains. A client can watch them and nothing else. */
 const SPECIAL_PATHS: readonly string[] = ['@introduceDomain', '@releaseDomain'];
 
 /**
- * Throws `EINVAL` or `E2BIG` for a path that xenstored would refuse (docs/misc/xenstore.txt):
- * absolute, or relative to the domain's own home, of letters, digits and `-`, `_`, `@`.
+ * Checks a path by the rules of xenstored (docs/misc/xenstore.txt). A valid path is absolute, or
+ * relative to the domain's own home, and consists of letters, digits, `/`, `-`, `_` and `@`. Throws
+ * `EINVAL` for a path that xenstored would refuse, or `E2BIG` where only its length is at fault.
  */
 export function checkPath(path: string): void {
   const fault = pathFault(path);
@@ -30,18 +34,21 @@ export function checkPath(path: string): void {
   }
 }
 
-/** As `checkPath`, for a watch: the special paths are allowed too. */
+/** Checks the path of a watch as `checkPath` does, but allows the special paths too. */
 export function checkWatchPath(path: string): void {
   if (!SPECIAL_PATHS.includes(path)) checkPath(path);
 }
 
-/** The bytes of a value; throws `E2BIG` when they and the path do not fit into one request. */
+/**
+ * Returns the bytes of a value. Throws `E2BIG` when the value and the path do not fit into one
+ * request.
+ */
 export function checkValue(path: string, value: Value): Buffer {
   const bytes =
     typeof value === 'string'
       ? Buffer.from(value, 'utf8')
       : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-  // The path travels with its terminator, the value without.
+  // A request holds the path with its terminator, and the value without one.
   const room = PAYLOAD_MAX - Buffer.byteLength(path) - 1;
   if (bytes.length > room) {
     throw new XenstoreError(

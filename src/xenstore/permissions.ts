@@ -5,14 +5,17 @@ const ACCESSES = ['n', 'r', 'w', 'b'] as const;
 const DOMID_MAX = 0xffff;
 const ENTRY = /^([nrwb])(\d{1,5})$/;
 
-/** A list as it is sent: a letter and a domain, each terminated. Throws `EINVAL` for a bad list. */
+/**
+ * Returns a list as the protocol sends it: for each entry a letter, a domain number and a
+ * terminator. Throws `EINVAL` for a bad list.
+ */
 export function encodePermissions(path: string, permissions: readonly Permission[]): string {
   if (permissions.length === 0)
     throw refusal(path, 'the first entry, which names the owner, is missing');
   return permissions.map((permission) => encodeEntry(path, permission)).join('');
 }
 
-/** A list as it was received; `undefined` where one of its entries makes no sense. */
+/** Reads a list that was received; returns `undefined` where one of its entries makes no sense. */
 export function decodePermissions(entries: readonly string[]): Permission[] | undefined {
   const permissions: Permission[] = [];
   for (const entry of entries) {

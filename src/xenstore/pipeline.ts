@@ -4,7 +4,10 @@ import type { Exchange } from './exchange.js';
 import { PacketParser, packetSize, writePacket, XS } from './packet.js';
 import { decodeErrno, decodeTexts } from './payload.js';
 
-/** Bits of a request's number that are its slot's, so at most 16; the others tell it from earlier ones. */
+/**
+ * The number of bits of a request number that hold the slot, so there are at most 16 slots. The
+ * other bits tell a request from earlier ones in the same slot.
+ */
 const SLOT_BITS = 4;
 const SLOT_MASK = (1 << SLOT_BITS) - 1;
 const TURN_MAX = 0x0fff_ffff;
@@ -18,26 +21,30 @@ interface Slot {
   exchange: Exchange | undefined;
 }
 
+/** The receiver of what a pipeline does not settle itself. */
 export interface PipelineListener {
   onEvent(path: string, token: string): void;
-  /** The connection is of no use any more; `reason` is a clause. Called at most once. */
+  /**
+   * Learns that the connection is of no use any more. `reason` is a clause. Called at most once.
+   */
   onLost(reason: string): void;
 }
 
 /**
- * Exchanges under way on one channel. They are sent in the order in which they were submitted, many
- * at a time; replies are taken in any order. The packets of one turn of the event loop leave together.
+ * The exchanges under way on one channel. The pipeline sends them in the order in which they were
+ * submitted, many at a time, and takes replies in any order. It writes the packets of one turn of
+ * the event loop together.
  */
 export class Pipeline implements ChannelListener {
   readonly #channel: Channel;
   readonly #listener: PipelineListener;
   readonly #parser: PacketParser;
-  /** As many as there may be requests under way. */
+  /** One slot for each request that may be under way. */
   readonly #slots: readonly Slot[];
   readonly #free: Slot[];
-  /** Those with packets still to be sent. Only the first one sends any. */
+  /** The exchanges with packets left to send. Only the first exchange sends any. */
   readonly #queue: Exchange[] = [];
-  /** Packets of this turn. Each has its slot, so there is room for all. */
+  /** The packets of this turn. Each packet has a slot, so the buffer has room for all of them. */
   readonly #batch: Buffer;
   #batched = 0;
   #turn = 0;
@@ -53,7 +60,7 @@ export class Pipeline implements ChannelListener {
     channel.start(this);
   }
 
-  /** Whether xenstored has begun a message and not ended it. */
+  /** Whether xenstored has begun a message and has not ended it. */
   get isWithinMessage(): boolean {
     return this.#parser.isWithinMessage;
   }
@@ -63,7 +70,10 @@ export class Pipeline implements ChannelListener {
     this.#pump();
   }
 
-  /** Takes note that nobody waits for an exchange any more: what was not sent never will be. */
+  /**
+   * Takes an exchange that no caller waits for any more out of the queue: its unsent packets are
+   * never sent. An exchange that still has to send one, such as the end of a transaction, stays.
+   */
   forget(exchange: Exchange): void {
     if (!exchange.isSent) return;
     const at = this.#queue.indexOf(exchange);
@@ -72,7 +82,7 @@ export class Pipeline implements ChannelListener {
     this.#pump();
   }
 
-  /** Drops everything, without replies, and gives the channel back. */
+  /** Drops every exchange without a reply, and closes the channel. */
   close(): void {
     this.#isOver = true;
     this.#queue.length = 0;
@@ -96,7 +106,7 @@ export class Pipeline implements ChannelListener {
     this.#listener.onLost(reason);
   }
 
-  /** Sends what may be sent. */
+  /** Sends packets while a slot is free and the first exchange has one ready. */
   #pump(): void {
     while (this.#free.length > 0) {
       const first = this.#queue[0];
@@ -120,7 +130,7 @@ export class Pipeline implements ChannelListener {
     slot.type = type;
     slot.index = index;
     slot.exchange = exchange;
-    // After whatever else is sent in this turn.
+    // The write follows in a microtask, after everything else that is sent in this turn.
     if (this.#batched === 0) queueMicrotask(() => this.#flush());
     this.#batched = writePacket(this.#batch, this.#batched, type, slot.id, exchange.tx, head, tail);
   }
@@ -137,7 +147,7 @@ export class Pipeline implements ChannelListener {
   }
 
   #take(type: number, id: number, body: Buffer): string | undefined {
-    // A listener may have closed the client in the middle of what came together.
+    // A listener may have closed the client in the middle of messages that arrived together.
     if (this.#isOver) return undefined;
     if (type === XS.watchEvent) return this.#event(body);
     const slot = this.#slots[id & SLOT_MASK];
@@ -154,7 +164,8 @@ export class Pipeline implements ChannelListener {
       type === XS.error
         ? exchange.reply(slot.index, decodeErrno(body), NO_BODY)
         : exchange.reply(slot.index, 0, body);
-    // More was found to be wanted, of an exchange that had sent all: it goes before those that wait.
+    // The reply may show that more is needed, although the exchange had sent everything. Such an
+    // exchange goes before those that wait.
     if (!exchange.isSent && !this.#queue.includes(exchange)) this.#queue.unshift(exchange);
     return fault;
   }

@@ -1,7 +1,8 @@
 /**
- * Where a xenstored may be reached, in the order in which libxenstore of Xen 4.17 tries: a socket or
- * a device that `XENSTORED_PATH` names, and that alone; else the socket in `XENSTORED_RUNDIR` or in its
- * usual directory; else the kernel's device, which leads to the xenstored of another domain.
+ * Returns the places where a xenstored may be reached, in the order in which libxenstore of Xen
+ * 4.17 tries them. A socket or device that `XENSTORED_PATH` names is the only place. Otherwise the
+ * socket in `XENSTORED_RUNDIR` or in the usual directory comes first. The kernel's device, which
+ * leads to the xenstored of another domain, comes last.
  */
 export function xenstoredPlaces(env: Readonly<Record<string, string | undefined>>): string[] {
   const { XENSTORED_PATH: path, XENSTORED_RUNDIR: directory } = env;

@@ -4,13 +4,16 @@ import { XS } from './packet.js';
 
 type Values = (Buffer | undefined)[];
 
-/** Many reads at once; a node that does not exist has no value. */
+/**
+ * The exchange that reads many nodes at once. The value of a node that does not exist is
+ * `undefined`.
+ */
 export class ReadMany extends Exchange<Values> {
   readonly #paths: readonly string[];
   readonly #values: Values;
   #sent = 0;
   #answered = 0;
-  /** The first path, in their order, whose read failed. */
+  /** The first path, in the order of the paths, whose read failed. */
   #failed: { readonly index: number; readonly errno: number } | undefined;
 
   constructor(paths: readonly string[], options: ExchangeOptions<Values>) {

@@ -5,7 +5,7 @@ import { decodeNumber, decodeTexts } from './payload.js';
 import { decodePermissions } from './permissions.js';
 import type { Permission } from './xenstore.js';
 
-/** What each operation of one packet gives. */
+/** The result of each operation that takes one packet. */
 export interface Results {
   read: Buffer;
   write: undefined;
@@ -15,7 +15,7 @@ export interface Results {
   setPermissions: undefined;
   watch: undefined;
   unwatch: undefined;
-  /** The transaction's number. */
+  /** The number of the transaction. */
   start: number;
   end: undefined;
 }
@@ -24,7 +24,7 @@ export type RequestName = keyof Results;
 
 interface Kind<T> {
   readonly type: number;
-  /** The result that a body is, and a fault where it is none. */
+  /** Returns the result that a body holds, or a fault where it holds none. */
   readonly decode: (body: Buffer) => T | Fault;
 }
 
@@ -39,7 +39,7 @@ class Fault {
 const nothing = (): undefined => undefined;
 
 const KINDS: { readonly [N in RequestName]: Kind<Results[N]> } = {
-  // The body is part of a buffer that the next read overwrites.
+  // A copy, because the body is part of a buffer that the next read overwrites.
   read: { type: XS.read, decode: (body) => Buffer.from(body) },
   write: { type: XS.write, decode: nothing },
   mkdir: { type: XS.mkdir, decode: nothing },
@@ -62,10 +62,10 @@ const KINDS: { readonly [N in RequestName]: Kind<Results[N]> } = {
   end: { type: XS.transactionEnd, decode: nothing },
 };
 
-/** Requests that give something back: they are sent even if nobody waits for them any more. */
+/** Requests that give something back. They are sent even if no caller waits for them any more. */
 const ALWAYS_SENT: ReadonlySet<RequestName> = new Set(['end', 'unwatch']);
 
-/** An operation of one packet. */
+/** The exchange of an operation that takes one packet. */
 export class Request<N extends RequestName> extends Exchange<Results[N]> {
   readonly #name: N;
   #sent = false;
@@ -95,7 +95,8 @@ export class Request<N extends RequestName> extends Exchange<Results[N]> {
 
   override reply(_index: number, errno: number, body: Buffer): string | undefined {
     const { decode } = KINDS[this.#name];
-    // xenstored accepts the removal of a missing node only where its parent exists.
+    // xenstored accepts the removal of a missing node only where the parent of that node exists.
+    // Here, the removal of a missing node always succeeds.
     const isGone = errno === ERRNO.ENOENT && this.type === XS.remove;
     if (errno !== 0 && !isGone) {
       this.fail(this.op, this.path, errno);

@@ -24,7 +24,7 @@ export class Requests {
     return this.#ending;
   }
 
-  /** Carries an exchange out; rejects as the interface promises (xenstore.ts). */
+  /** Carries an exchange out. Rejects as the interface promises (xenstore.ts). */
   run<T>(exchange: Exchange<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const { signal } = exchange;
@@ -45,7 +45,7 @@ export class Requests {
     });
   }
 
-  /** Sends one packet, and waits for the reply to it. */
+  /** Sends one packet, and waits for its reply. */
   send<N extends RequestName>(
     name: N,
     path: string,
@@ -56,12 +56,12 @@ export class Requests {
     return this.run(new Request(name, path, head, tail, options));
   }
 
-  /** Sends a packet whose outcome is nobody's business any more. */
+  /** Sends a packet whose outcome no caller needs. */
   sendAndForget(name: RequestName, path: string, head: string, tail: Tail, tx = 0): void {
     this.send(name, path, head, tail, { tx }).catch(() => {});
   }
 
-  /** Rejects everything under way and every later request, and gives the channel back. */
+  /** Rejects every exchange under way and every later request, and closes the channel. */
   end(ending: Ending): void {
     this.#ending = ending;
     this.#pipeline.close();

@@ -1,7 +1,7 @@
 import type { RequestOptions, Transaction } from './xenstore.js';
 import { isXenstoreError } from './xenstore-error.js';
 
-/** A node's value as UTF-8 text, `undefined` where there is no such node. */
+/** Returns a node's value as UTF-8 text; `undefined` where the node does not exist. */
 export async function readText(
   store: Pick<Transaction, 'read'>,
   path: string,

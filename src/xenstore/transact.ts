@@ -5,7 +5,7 @@ import { XS } from './packet.js';
 import { decodeNumber } from './payload.js';
 import type { TransactionOutcome, TransactOptions } from './xenstore.js';
 
-/** A step whose path and value were checked. */
+/** A step whose path and value have been checked. */
 export interface CheckedStep {
   readonly op: 'expect' | 'exists' | 'write' | 'remove';
   readonly path: string;
@@ -19,11 +19,11 @@ const TYPES = {
   remove: XS.remove,
 } as const;
 
-/** Beside the steps' own indices. */
+/** The packet numbers of the start and the end. Steps have their own indices, from 0. */
 const START = -1;
 const END = -2;
 
-/** How a step ended that keeps the transaction from being committed. */
+/** The failure that keeps the transaction from being committed. */
 interface Failure {
   readonly index: number;
   /** 0 for an expectation that does not hold. */
@@ -32,9 +32,10 @@ interface Failure {
 }
 
 /**
- * A whole transaction in three trips: its start, all of its steps, and its end. The end is sent only
- * when every step has been answered: were it sent with the last of them, it would commit the others
- * even if one of them was refused. Later exchanges wait until it is sent, as this one came first.
+ * The exchange of a whole transaction, which takes three trips: its start, all of its steps, and
+ * its end. The end is sent only after the reply to every step. If the end were sent together with
+ * the last step, it would commit the other steps even if one of them was refused. Later exchanges
+ * wait until the end is sent, because this exchange came first.
  */
 export class Transact extends Exchange<TransactionOutcome> {
   readonly #steps: readonly CheckedStep[];
@@ -43,7 +44,7 @@ export class Transact extends Exchange<TransactionOutcome> {
   #endIsSent = false;
   #sentSteps = 0;
   #answeredSteps = 0;
-  /** The first step, in their order, that failed or did not hold. */
+  /** The first step, in the order of the steps, that failed or did not hold. */
   #failure: Failure | undefined;
 
   constructor(
@@ -102,7 +103,7 @@ export class Transact extends Exchange<TransactionOutcome> {
     const isCommit = this.isAwaited && !this.#failure;
     this.head = isCommit ? 'T' : 'F';
     this.tail = undefined;
-    // Of an abort nobody waits for the answer: it would change nothing.
+    // The caller does not wait for the reply to an abort: the reply would change nothing.
     if (this.#failure) this.#report(this.#failure);
     return true;
   }
@@ -143,7 +144,10 @@ export class Transact extends Exchange<TransactionOutcome> {
   }
 }
 
-/** Whether a step's node is as the step expects; `found` is its value, where it exists. */
+/**
+ * Tells whether a step's node is as the step expects. `found` is the value of the node, or
+ * `undefined` where the node does not exist.
+ */
 function holds(step: CheckedStep, found: Buffer | undefined): boolean {
   if (step.op === 'exists') return found !== undefined;
   if (step.op !== 'expect') return true;
@@ -152,7 +156,7 @@ function holds(step: CheckedStep, found: Buffer | undefined): boolean {
     : found.equals(step.value);
 }
 
-/** What is said to have failed. */
+/** Returns the operation that the error names as failed. */
 function blame({ op }: CheckedStep): Operation {
   return op === 'expect' || op === 'exists' ? 'read' : op;
 }

@@ -32,14 +32,17 @@ class TransactionScope extends Nodes {
     await this.#requests.send('end', '', 'T', undefined, { tx: this.#tx, signal });
   }
 
-  /** Nobody waits for it: requests are served in order, and its failure would change nothing. */
+  /**
+   * Sends the abort without a wait for the reply: xenstored serves requests in order, and a failure
+   * of the abort would change nothing.
+   */
   abort(): void {
     this.endOperations();
     this.#requests.sendAndForget('end', '', 'F', undefined, this.#tx);
   }
 }
 
-/** Runs `body` in a transaction, again after a conflict. See `Xenstore.transaction`. */
+/** Runs `body` in a transaction, and again after a conflict. See `Xenstore.transaction`. */
 export async function runTransaction<T>(
   requests: Requests,
   body: (transaction: Transaction) => Promise<T>,
@@ -65,7 +68,10 @@ export async function runTransaction<T>(
   });
 }
 
-/** Runs a whole transaction that is known from the start, again after a conflict. See `Xenstore.transact`. */
+/**
+ * Runs a whole transaction that is known from the start, and again after a conflict. See
+ * `Xenstore.transact`.
+ */
 export async function runSteps(
   requests: Requests,
   steps: readonly TransactionStep[],

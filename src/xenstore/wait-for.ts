@@ -1,9 +1,10 @@
 import type { RequestOptions, Watch, Xenstore } from './xenstore.js';
 
 /**
- * Watches `paths` and resolves with the first value that `evaluate` gives: it is asked once, and
- * again after any event, never twice at a time. Rejects with its error, when the connection is lost
- * or the client closed, or with the signal's reason. The watches are given back before it settles.
+ * Watches `paths`, and resolves with the first value that `evaluate` gives. `evaluate` is called
+ * once, and again after any event, but never twice at a time. Rejects with the error of `evaluate`,
+ * when the connection is lost or the client is closed, or with the signal's reason. The watches are
+ * closed before the promise settles.
  */
 export async function waitFor<T>(
   store: Pick<Xenstore, 'watch'>,
@@ -21,7 +22,8 @@ export async function waitFor<T>(
   try {
     for (const path of paths) watches.push(await store.watch(path, listener, { signal }));
     for (;;) {
-      // Not before the watches: what changes during the evaluation rings again.
+      // The evaluation starts after the watches: a change during the evaluation rings the bell
+      // again.
       bell.silence();
       const value = await Promise.race([evaluate(), bell.failed]);
       if (value !== undefined) return value;
@@ -29,14 +31,15 @@ export async function waitFor<T>(
     }
   } finally {
     signal?.removeEventListener('abort', abort);
-    // Not awaited: no event comes from here on, and a xenstored that hangs must not delay an abort.
+    // Not awaited: no event is delivered from here on, and a xenstored that hangs must not delay an
+    // abort.
     for (const watch of watches) void watch.close();
   }
 }
 
-/** Remembers that it was rung while nobody listened. */
+/** A bell that remembers a ring that came while nobody listened. */
 class Bell {
-  /** Never resolves; rejects when waiting has become useless. */
+  /** A promise that never resolves, and rejects when waiting has become useless. */
   readonly failed: Promise<never>;
   #fail: (error: unknown) => void = () => {};
   #ringing = false;
@@ -46,7 +49,7 @@ class Bell {
     this.failed = new Promise((_resolve, reject) => {
       this.#fail = reject;
     });
-    // It may fail when nobody waits, and that is fine.
+    // The bell may fail while nobody waits, and that is no error.
     this.failed.catch(() => {});
   }
 

@@ -1,12 +1,15 @@
 import type { WatchListener } from './xenstore.js';
 
-/** A watch that is served from the events of a covering one. */
+/** A watch that is served from the events of a covering watch. */
 export interface CoveredWatch {
   readonly path: string;
   readonly listener: WatchListener;
 }
 
-/** Watches by the segments of their paths: an event finds those that it concerns, and no others. */
+/**
+ * A tree of watches by the segments of their paths. An event finds the watches that it concerns,
+ * and no others.
+ */
 export class WatchTree {
   readonly #children = new Map<string, WatchTree>();
   readonly #watches = new Set<CoveredWatch>();
@@ -24,7 +27,7 @@ export class WatchTree {
     at.#watches.add(watch);
   }
 
-  /** False if it was not there. */
+  /** Removes a watch. Returns false if the watch was not in the tree. */
   delete(watch: CoveredWatch): boolean {
     return this.#delete(watch, watch.path.split('/'), 0);
   }
@@ -40,8 +43,9 @@ export class WatchTree {
   }
 
   /**
-   * The watches that a change of `path` concerns, each with the path that it is told: those of the
-   * node and above it; those below it as well, as the node may have been removed with all of them.
+   * Returns the watches that a change of `path` concerns, each with the path that its listener is
+   * told. Watches on the node and above it are told `path`. Watches below the node are told their
+   * own path, because the node may have been removed with everything below it.
    */
   concerned(path: string): [watch: CoveredWatch, told: string][] {
     const found: [CoveredWatch, string][] = [];

@@ -7,11 +7,11 @@ import type { Watch, WatchListener, WatchOptions } from './xenstore.js';
 interface Registration {
   readonly path: string;
   readonly listener: WatchListener;
-  /** Watches below it that xenstored knows nothing of. */
+  /** The watches below `path` that xenstored does not know about. */
   readonly covered: WatchTree | undefined;
 }
 
-/** The watches of one client, by the tokens that tell their events apart. */
+/** The watches of one client, by the tokens that tell the events of different watches apart. */
 export class Watches {
   readonly #requests: Requests;
   readonly #registered = new Map<string, Registration>();
@@ -21,7 +21,7 @@ export class Watches {
     this.#requests = requests;
   }
 
-  /** Registers a watch; its first event may come before the promise is awaited. */
+  /** Registers a watch. The first event of the watch may come before the promise is awaited. */
   async register(path: string, listener: WatchListener, options: WatchOptions): Promise<Watch> {
     checkWatchPath(path);
     options.signal?.throwIfAborted();
@@ -30,12 +30,12 @@ export class Watches {
     this.#lastToken++;
     const token = String(this.#lastToken);
     const covered = options.covering ? new WatchTree() : undefined;
-    // Not a cover before xenstored has it.
+    // The watch covers no others before xenstored has registered it.
     this.#registered.set(token, { path, listener, covered: undefined });
     try {
       await this.#requests.send('watch', path, path, `${token}\0`, {
         signal: options.signal,
-        // Served after the watch itself, so it need not wait for the reply.
+        // xenstored serves the unwatch after the watch, so the unwatch need not wait for the reply.
         undo: () => this.#requests.sendAndForget('unwatch', path, path, `${token}\0`),
       });
     } catch (error) {
@@ -51,7 +51,10 @@ export class Watches {
     return { path, close, [Symbol.asyncDispose]: close };
   }
 
-  /** An event of a watch that was closed meanwhile is dropped: xenstored may still send some. */
+  /**
+   * Passes an event on to the listeners. Drops an event of a watch that was closed meanwhile:
+   * xenstored may still send some.
+   */
   event(path: string, token: string): void {
     const registration = this.#registered.get(token);
     if (!registration) return;
@@ -93,7 +96,10 @@ export class Watches {
   }
 }
 
-/** No trip to xenstored: what would make it send an event makes it send one to the cover. */
+/**
+ * Registers a watch without a trip to xenstored. Every change that would make xenstored send an
+ * event for this watch makes it send one for the covering watch.
+ */
 function registerCovered(cover: WatchTree, path: string, listener: WatchListener): Watch {
   const watch = { path, listener };
   let open = true;
@@ -115,7 +121,10 @@ function endCovered(covered: WatchTree, ending: Ending): void {
   }
 }
 
-/** Calls a listener; one that throws is reported as uncaught and keeps no event from the others. */
+/**
+ * Calls a listener. A listener that throws is reported as uncaught, and does not keep an event from
+ * the other listeners.
+ */
 function call(listener: () => void): void {
   try {
     listener();

@@ -1,16 +1,16 @@
 import { BlkbackError, type ErrorDetails } from '../errors.js';
 
 /**
- * A XenStore request that failed. `code` is the name of xenstored's error (docs/misc/xenstore.txt:
- * `ENOENT`, `EACCES`, `EAGAIN`, `EQUOTA`, `E2BIG`, …) or one of
- * - `EINVAL`: path, value or token refused before anything was sent;
- * - `ECONNREFUSED`: no xenstored to connect to;
- * - `ECONNRESET`: the connection was lost while, or before, the request was under way;
+ * The error of a XenStore request. `code` is the name of xenstored's error (docs/misc/xenstore.txt:
+ * `ENOENT`, `EACCES`, `EAGAIN`, `ENOSPC`, `E2BIG`, …) or one of
+ * - `EINVAL`: a path, value or token was refused before anything was sent;
+ * - `ECONNREFUSED`: there is no xenstored to connect to;
+ * - `ECONNRESET`: the connection was lost while the request was under way, or before;
  * - `ETIMEDOUT`: xenstored did not answer in time;
  * - `ECLOSED`: the client was closed.
  */
 export class XenstoreError extends BlkbackError {
-  /** The path the request was about, where it was about one. */
+  /** The path that the request was about, where it was about one. */
   readonly path: string | undefined;
 
   constructor(message: string, details: ErrorDetails & { readonly path?: string | undefined }) {
@@ -19,7 +19,7 @@ export class XenstoreError extends BlkbackError {
   }
 }
 
-/** Whether `error` is a XenStore error with one of the `codes`. */
+/** Returns whether `error` is a XenStore error with one of the `codes`. */
 export function isXenstoreError(error: unknown, ...codes: string[]): error is XenstoreError {
   return error instanceof XenstoreError && codes.includes(error.code);
 }
