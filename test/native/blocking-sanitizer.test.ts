@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { needsFullEffort } from '../bed/effort.js';
 import { buildSanitized, linkSanitized, runSanitized } from './sanitized.js';
 
 /** Frames are named by module, or where there is debug information by source. */
@@ -26,7 +27,8 @@ describe('calls that block, under AddressSanitizer', function () {
     assert.deepEqual(errors, []);
   });
 
-  it('are watched at all: a leak that is made on purpose is seen', () => {
+  it('are watched at all: a leak that is made on purpose is seen', function () {
+    needsFullEffort(this);
     const forget = join(root, 'forget.cc');
     // As if nothing that the addon allocates were ever freed.
     writeFileSync(

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { needsFullEffort } from '../bed/effort.js';
 import { needs } from '../bed/needs.js';
 import { startXenstored, type Xenstored } from '../bed/xenstored.js';
 import { buildSanitized, linkSanitized, runSanitized } from './sanitized.js';
@@ -30,7 +31,8 @@ describe('the addon under AddressSanitizer', function () {
     assert.deepEqual(errors, []);
   });
 
-  it('is watched at all: a leak that is made on purpose is seen', async () => {
+  it('is watched at all: a leak that is made on purpose is seen', async function () {
+    needsFullEffort(this);
     await using xenstored = await startXenstored();
     // As if the addon never freed what it has made: a C++ compiler's name of `operator delete`.
     const forget = join(root, 'forget.cc');

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { effort, sample } from '../../bed/effort.js';
+import { effort, needsFullEffort, sample } from '../../bed/effort.js';
 import { needs } from '../../bed/needs.js';
 import { describeBeside, measureBeside } from './beside.js';
 
@@ -11,6 +11,7 @@ const GENEROUS = 2;
 describe(`An add beside ${COUNT} attached vbds`, function () {
   this.timeout(180_000);
   before(function () {
+    needsFullEffort(this);
     needs(this, 'root', 'loop', 'xenstored');
   });
 

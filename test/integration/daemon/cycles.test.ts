@@ -16,7 +16,7 @@ import { openStore } from '../../bed/store.js';
 import { closeVbd, createVbd, deleteVbd, waitInitWait, waitState } from '../../bed/toolstack.js';
 
 /** `npm run test:soak` sets it to 10,000. */
-const CYCLES = Number(process.env.XEN_BLKBACK_CYCLES ?? effort(400, 100));
+const CYCLES = Number(process.env.XEN_BLKBACK_CYCLES ?? effort(400, 40));
 /** What has to be compiled and cached is by then. */
 const WARM_UP = 500;
 const LANES = 8;

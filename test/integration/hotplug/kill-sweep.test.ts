@@ -35,7 +35,7 @@ describe('add is killed at every call that changes anything', function () {
           calls.some((call) => call.endsWith('ioctl 4c0a')) || scenario.title.includes('block'),
         );
         // An odd number, so that there are some before calls and some after.
-        const kills = sample(killsAt(calls, 'before', 'after'), 5);
+        const kills = sample(killsAt(calls, 'before', 'after'), 10);
         const lanes = Array.from({ length: LANES }, async () => {
           for (let kill = kills.shift(); kill; kill = kills.shift()) await sweep.kill(kill);
         });

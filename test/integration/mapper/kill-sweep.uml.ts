@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { startBed } from '../../bed/bed.js';
-import { sample } from '../../bed/effort.js';
+import { needsFullEffort, sample } from '../../bed/effort.js';
 import { mappedNames } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import { openStore } from '../../bed/store.js';
@@ -29,6 +29,7 @@ describe('add with a layer is killed at every call that changes a device', funct
   // With another guest's adds after each kill one takes up to 10 s on a busy machine.
   this.timeout(600_000);
   before(function () {
+    needsFullEffort(this);
     needs(this, 'root', 'loop', 'xenstored', 'mapper');
   });
 

@@ -8,7 +8,7 @@ import { rememberStorage } from '../../../src/topology/remember-storage.js';
 import { parseVbdPath } from '../../../src/vbd/vbd-path.js';
 import { assembleArray } from '../../bed/array.js';
 import { startBed } from '../../bed/bed.js';
-import { effort } from '../../bed/effort.js';
+import { effort, needsFullEffort } from '../../bed/effort.js';
 import { attachLoop, makeImage } from '../../bed/images.js';
 import { createMapped, linear } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
@@ -25,6 +25,7 @@ const PATIENCE_MS = 30_000;
 describe('A volume group on an array, with the root of this domain on it', function () {
   this.timeout(180_000);
   before(function () {
+    needsFullEffort(this);
     needs(this, 'root', 'loop', 'xenstored', 'mapper');
   });
 

@@ -9,7 +9,7 @@ import { temporaryDirectory } from '../../bed/paths.js';
 import { ChangingLoop, Dice, devnumOfNode } from './changing-storage.js';
 import { ComparedIndex } from './compared-index.js';
 
-const CHANGES = Number(process.env.XEN_BLKBACK_CHANGES || effort(150, 75));
+const CHANGES = Number(process.env.XEN_BLKBACK_CHANGES || effort(150, 25));
 const NUMBERS = [40, 41, 42, 43, 44, 45];
 
 describe('StorageIndex over mapper devices', function () {

@@ -16,6 +16,7 @@ import { check } from '../../../src/cli/check.js';
 import { inspect } from '../../../src/cli/inspect.js';
 import { loadSettings } from '../../../src/cli/setting-sources.js';
 import { startBed } from '../../bed/bed.js';
+import { needsFullEffort } from '../../bed/effort.js';
 import { attachLoop, devnumOf, type Loop, makeImage } from '../../bed/images.js';
 import { mappedNames } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
@@ -63,6 +64,7 @@ describe('A real udevd, with the rules of md, kpartx and LVM', () => {
   const volume = '/dev/vg0/guest';
 
   before(async function () {
+    needsFullEffort(this);
     needs(this, 'root', 'loop', 'xenstored', 'mapper', 'udev');
     const bed = keep(await startBed({}));
     stage = new Stage(bed, keep(await openStore(bed)));
