@@ -9,6 +9,7 @@ import { type DeviceStack, formatStack, readStack } from '../topology/stack.js';
 import { describeGap, parseDomid, VERDICT_STATUS, type Verdict } from './check.js';
 import type { TargetQuestion } from './commands.js';
 import { stackToJson } from './device-json.js';
+import { withRemedy } from './result.js';
 import type { Outcome, QuestionContext } from './run.js';
 import { alignColumns } from './vbd-text.js';
 
@@ -24,17 +25,21 @@ export async function inspect(
   const target = parseTarget(Buffer.from(given.target));
   const request = toExportRequest(target, writable, INSPECTED);
   const { kind, stack, holders } = await look(request);
-  const refusal = await refusalOf(checkExport(request, signal));
+  const { barred, ...outcome } = await refusalOf(checkExport(request, signal));
+  const { refusal } = outcome;
   const domid = parseDomid(given.frontend);
   const { sharing, sameVm, sysfs } = settings;
   const options = { target: given.target, writable, domid, sharing, sameVm, sysfs, signal };
-  const conflicts = refusal ? [] : (await checkSharing(store, options)).conflicts;
+  const conflicts = refusal || barred ? [] : (await checkSharing(store, options)).conflicts;
   const verdict = ((): Verdict => {
     if (refusal) return 'refused';
     if (conflicts.length > 0) return 'busy';
-    return unreachable === undefined ? 'free' : 'unknown';
+    return unreachable === undefined && barred === undefined ? 'free' : 'unknown';
   })();
-  const gap = unreachable === undefined ? undefined : describeGap(unreachable);
+  const gaps = [
+    ...(barred === undefined ? [] : [barred]),
+    ...(unreachable === undefined ? [] : [describeGap(unreachable)]),
+  ];
   const reasons = refusal ? [refusal.message] : conflicts.map(({ reason }) => reason);
   const rows = [
     ['target', given.target],
@@ -44,7 +49,7 @@ export async function inspect(
     ['layer', target.layer ?? '-'],
     ['sharing', target.sharing ?? sharing],
     ...describeVerdict(verdict, reasons, writable),
-    ...(gap === undefined ? [] : [['not known', gap]]),
+    ...gaps.map((gap, row) => [row === 0 ? 'not known' : '', gap]),
   ];
   return {
     text: alignColumns(rows),
@@ -59,7 +64,7 @@ export async function inspect(
       verdict,
       code: refusal?.code ?? null,
       reasons,
-      warnings: gap === undefined ? [] : [gap],
+      warnings: gaps,
     },
     status: VERDICT_STATUS[verdict],
   };
@@ -76,14 +81,21 @@ function describeVerdict(
   return reasons.map((reason, row) => [row === 0 ? 'verdict' : '', reason]);
 }
 
-async function refusalOf(
-  checked: Promise<void>,
-): Promise<{ code: string | undefined; message: string } | undefined> {
+/**
+ * Why a target cannot be attached. What the kernel keeps from a user who is not root says nothing of that:
+ * `barred`, with what to do.
+ */
+async function refusalOf(checked: Promise<void>): Promise<{
+  readonly refusal?: { readonly code: string | undefined; readonly message: string };
+  readonly barred?: string;
+}> {
   try {
     await checked;
-    return undefined;
+    return {};
   } catch (error) {
-    return { code: errorCode(error), message: errorMessage(error) };
+    const message = withRemedy(error);
+    if (message !== errorMessage(error)) return { barred: message };
+    return { refusal: { code: errorCode(error), message } };
   }
 }
 
