@@ -71,15 +71,23 @@ describe('xen-blkback list', function () {
       }
     }));
 
-  it('shows a thousand vbds', () =>
+  it('shows a thousand vbds, and their JSON of more than 1 MiB whole through a pipe', () =>
     onStage(async (stage) => {
+      const target = `/nowhere/${'x'.repeat(900)}`;
       const all = Array.from({ length: 1000 }, (_, index) =>
-        stage.create('/nowhere', { frontend: 1 + Math.floor(index / 10) }),
+        stage.create(target, { frontend: 1 + Math.floor(index / 10) }),
       );
       await Promise.all(all);
       const started = performance.now();
       assert.equal((await lines(stage, '-n', '-o', 'vbd')).length, 1000);
       const ms = performance.now() - started;
       assert.ok(ms < 10_000, `${ms} ms`);
+      // A reader that takes its time, and 64 KiB at once.
+      const command = `'${process.execPath}' '${CLI}' list --json | (sleep 1; cat)`;
+      const env = { ...process.env, ...stage.bed.env };
+      const options = { env, encoding: 'utf8', maxBuffer: 2 ** 24 } as const;
+      const { stdout } = spawnSync('bash', ['-o', 'pipefail', '-c', command], options);
+      assert.ok(stdout.length > 1024 * 1024, `${stdout.length} bytes`);
+      assert.equal(JSON.parse(stdout).vbds.length, 1000);
     }));
 });
