@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { symlinkSync } from 'node:fs';
 import { needs } from '../../bed/needs.js';
 import { CLI } from '../../bed/script.js';
 import type { Stage } from '../hotplug/stage.js';
@@ -50,6 +51,25 @@ describe('xen-blkback list', function () {
         2,
         'and once more below the table',
       );
+    }));
+
+  it('shows those that have bytes of a file or device, whatever is between', () =>
+    onStage(async (stage) => {
+      const [image, other] = [stage.image(), stage.image()];
+      const vbd = await stage.vbd(image);
+      await stage.attach(vbd);
+      await stage.attach(await stage.vbd(other, { frontend: 8 }));
+      const again = await stage.vbd(image, { frontend: 9 });
+      await stage.attach(again).catch(() => undefined);
+      const link = `${image}.link`;
+      symlinkSync(image, link);
+      const device = (await stage.node(vbd, 'physical-device-path')) ?? '';
+      const names = (...words: string[]) => lines(stage, '-n', '-o', 'vbd', ...words);
+      assert.deepEqual(await names('--uses', image), [vbd.key, again.key]);
+      for (const path of [link, device]) assert.deepEqual(await names('--uses', path), [vbd.key]);
+      const nowhere = await stage.cli(['list', '--uses', '/nonexistent']);
+      assert.equal(nowhere.status, 1);
+      assert.match(nowhere.stderr, /open \/nonexistent: no such file/);
     }));
 
   it('is as wide as the terminal, and whole in a pipe', () =>
