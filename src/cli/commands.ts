@@ -61,7 +61,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: 'list the vbds of this domain, whoever attached them',
     details:
       'DOMAIN is the number or the name of a guest. In a terminal lines are cut to its width.',
-    options: [...STORE, 'columns', 'no-header', 'errors', 'all', 'backend-domain'],
+    options: [...STORE, 'columns', 'no-header', 'errors', 'uses', 'all', 'backend-domain'],
     meanings: { all: 'of all backend domains, driver domains included' },
     run: onStore(async () => (await import('./list.js')).list),
   },

@@ -4,6 +4,7 @@ import { formatStack } from '../topology/stack.js';
 import { describeGap, parseDomid, VERDICT_STATUS, type Verdict } from './check.js';
 import type { TargetQuestion } from './commands.js';
 import { stackToJson } from './device-json.js';
+import { withRemedy } from './result.js';
 import type { Outcome, QuestionContext } from './run.js';
 import { alignColumns } from './vbd-text.js';
 
@@ -18,13 +19,17 @@ export async function inspect(
   const place = { sysfs, runDirectory, signal };
   const options = { target: given.target, writable, domid, sharing, sameVm, ...place };
   const found = await inspectTarget(store, options);
-  const { target, kind, stack, holders, conflicts, refusal } = found;
+  const { target, kind, stack, holders, conflicts } = found;
+  const { refusal, barred } = tellApart(found.refusal);
   const verdict = ((): Verdict => {
     if (refusal !== undefined) return 'refused';
     if (conflicts.length > 0) return 'busy';
-    return unreachable === undefined ? 'free' : 'unknown';
+    return unreachable === undefined && barred === undefined ? 'free' : 'unknown';
   })();
-  const gap = unreachable === undefined ? undefined : describeGap(unreachable);
+  const gaps = [
+    ...(barred === undefined ? [] : [barred]),
+    ...(unreachable === undefined ? [] : [describeGap(unreachable)]),
+  ];
   const reasons =
     refusal === undefined ? conflicts.map(({ reason }) => reason) : [errorMessage(refusal)];
   const rows = [
@@ -35,7 +40,7 @@ export async function inspect(
     ['layer', target.layer ?? '-'],
     ['sharing', target.sharing ?? sharing],
     ...describeVerdict(verdict, reasons, writable),
-    ...(gap === undefined ? [] : [['not known', gap]]),
+    ...gaps.map((gap, row) => [row === 0 ? 'not known' : '', gap]),
   ];
   return {
     text: alignColumns(rows),
@@ -50,7 +55,7 @@ export async function inspect(
       verdict,
       code: errorCode(refusal) ?? null,
       reasons,
-      warnings: gap === undefined ? [] : [gap],
+      warnings: gaps,
     },
     status: VERDICT_STATUS[verdict],
   };
@@ -65,4 +70,14 @@ function describeVerdict(
   if (verdict === 'free') return [['verdict', `can be attached ${how}`]];
   if (verdict === 'unknown') return [['verdict', `nothing is known that keeps it from ${how}`]];
   return reasons.map((reason, row) => [row === 0 ? 'verdict' : '', reason]);
+}
+
+/**
+ * Tells a refusal from an error that says nothing about the target: the kernel lets only root look.
+ * `barred` is the message of such an error, with what to do.
+ */
+function tellApart(error: unknown): { readonly refusal?: unknown; readonly barred?: string } {
+  if (error === undefined) return {};
+  const message = withRemedy(error);
+  return message === errorMessage(error) ? { refusal: error } : { barred: message };
 }

@@ -5,11 +5,12 @@ import { parseBackendDomain } from './backend-domain.js';
 import { cellOf, parseColumns, REMOTE_COLUMNS, USUAL_COLUMNS } from './list-columns.js';
 import type { Outcome, StoreContext } from './run.js';
 import { UsageError } from './usage-error.js';
+import { selectUsers } from './uses.js';
 import { alignColumns, clipLines, toJson } from './vbd-text.js';
 
 /**
- * `list`: the vbds of this domain's backends, whoever attached them; of one guest, or those with an error
- * only, where that is asked for.
+ * `list`: the vbds of this domain's backends, whoever attached them; of one guest, with an error, or with bytes
+ * of a file or device only, where that is asked for.
  */
 export async function list(context: StoreContext): Promise<Outcome> {
   const { store, settings, signal, invocation } = context;
@@ -24,7 +25,8 @@ export async function list(context: StoreContext): Promise<Outcome> {
   const all = isWide
     ? await surveyDomains(context, backendDomain)
     : await surveyVbds(store, settings.sysfs, { signal });
-  const shown = all.filter(
+  const users = where.uses === undefined ? all : await selectUsers(where.uses, all, signal);
+  const shown = users.filter(
     (summary) =>
       isOf(summary, invocation.vbd) && (errors === undefined || summary.error !== undefined),
   );

@@ -57,6 +57,7 @@ export const OPTIONS = {
   },
   'no-header': { letter: 'n', describe: 'no line with the names of the columns' },
   errors: { describe: 'only vbds with an error' },
+  uses: { value: 'PATH', describe: 'only vbds with bytes of this file or device' },
   shrink: { describe: 'the size may be smaller: what lies behind it in the file is lost' },
   undo: { describe: 'bring the scripts of these names back' },
   yes: { describe: 'do it; without this nothing is changed' },

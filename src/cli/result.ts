@@ -48,7 +48,10 @@ const REFUSALS: readonly (string | undefined)[] = ['EACCES', 'EPERM', 'ECONNREFU
 export function withRemedy(error: unknown): string {
   const message = errorMessage(error);
   const isRoot = process.geteuid?.() === 0;
-  if (isRoot || !REFUSALS.includes(errorCode(error))) return message;
+  // That the daemon's socket refuses this user is the cause of there being no daemon for it.
+  const cause = error instanceof Error ? error.cause : undefined;
+  const isRefused = [error, cause].some((one) => REFUSALS.includes(errorCode(one)));
+  if (isRoot || !isRefused) return message;
   return `${message}; xen-blkback has to be run as root (sudo xen-blkback …)`;
 }
 

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { effort } from '../../bed/effort.js';
 import { attachLoop, devnumOf } from '../../bed/images.js';
 import { assertSchema } from '../../bed/json-schema.js';
 import { needs } from '../../bed/needs.js';
+import { deleteVbd } from '../../bed/toolstack.js';
 import type { Stage } from '../hotplug/stage.js';
 import { onStage } from './cli-bed.js';
 
@@ -45,16 +48,17 @@ describe('xen-blkback audit and gc', function () {
 
   it('find nothing where everything fits together', () =>
     onStage(async (stage) => {
-      for (let guest = 1; guest <= 20; guest++) {
+      const guests = effort(200, 20);
+      for (let guest = 1; guest <= guests; guest++) {
         const image = stage.image(undefined, { size: 65_536 });
         await stage.attach(await stage.vbd(image, { frontend: guest }));
       }
       await stage.vbd(stage.image());
-      const kept = await stage.vbd(`path=${stage.image()},autoclear=no`, { frontend: 30 });
+      const kept = await stage.vbd(`path=${stage.image()},autoclear=no`, { frontend: 300 });
       await stage.attach(kept);
       assert.deepEqual(await audit(stage), []);
       assert.deepEqual(await collect(stage), []);
-      assert.equal(stage.loops().length, 21);
+      assert.equal(stage.loops().length, guests + 1);
     }));
 
   it('a loop device that does not clear itself, of a vbd whose nodes are gone: gc clears it', () =>
@@ -74,6 +78,72 @@ describe('xen-blkback audit and gc', function () {
       assert.deepEqual(await collect(stage), ['record-left']);
       stage.assertNothingLeft();
       assert.deepEqual(await audit(stage), []);
+    }));
+
+  it('what an add has left that was killed after its publication: gc clears it', () =>
+    onStage(async (stage) => {
+      const vbd = await stage.vbd(`path=${stage.image()},autoclear=no`);
+      await stage.blkback.hold('events', vbd.key);
+      const adding = stage.startScript(vbd, 'add', { XEN_BLKBACK_VERBOSE: 'yes' });
+      await stage.published(vbd);
+
+      adding.process.kill('SIGKILL');
+      assert.equal((await adding.ended).status, null);
+      await deleteVbd(stage.store, vbd);
+      await stage.blkback.release('events', vbd.key);
+      // Until an attach has come to its end its loop device clears itself.
+      assert.deepEqual(stage.loops(), []);
+      const left = (await audit(stage)).filter(({ automatic }) => automatic);
+      assert.deepEqual(
+        left.map(({ kind }) => kind),
+        ['record-left'],
+      );
+      assert.deepEqual(await collect(stage), ['record-left']);
+      stage.assertNothingLeft();
+      assert.deepEqual(await audit(stage), []);
+    }));
+
+  it('what a guest has left whose script was uninstalled before it ended: gc ends all of it', () =>
+    onStage(async (stage) => {
+      const [kept, usual] = [`path=${stage.image()},autoclear=no`, stage.image()];
+      const vbds = [await stage.vbd(kept), await stage.vbd(usual)];
+      for (const vbd of vbds) await stage.attach(vbd);
+      // A toolstack that finds no script goes on: blkback closes, and nothing of ours runs.
+      for (const vbd of vbds) {
+        await stage.close(vbd);
+        await stage.logged(vbd, 'closed');
+        await stage.store.remove(vbd.frontendPath);
+      }
+      assert.equal(stage.loops().length, 1);
+      assert.deepEqual(
+        await kinds(stage),
+        vbds.map(({ backendPath }) => `backend-without-guest ${backendPath}`),
+      );
+      assert.deepEqual(await collect(stage), ['backend-without-guest', 'backend-without-guest']);
+      for (const { backendPath } of vbds) assert.equal(await stage.exists(backendPath), false);
+      stage.assertNothingLeft();
+      assert.deepEqual(await audit(stage), []);
+    }));
+
+  it('what a full /run has left, which is nothing but the sentence', () =>
+    onStage(async (stage) => {
+      const { runDirectory } = stage.bed;
+      const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'none', runDirectory]);
+      assert.equal(mounted.status, 0);
+      try {
+        spawnSync('dd', ['if=/dev/zero', `of=${runDirectory}/filler`, 'bs=4k', 'count=100']);
+        const vbd = await stage.vbd(`path=${stage.image()},autoclear=no`);
+        assert.equal((await stage.script(vbd, 'add')).status, 1);
+        const [found, ...more] = await audit(stage);
+        assert.deepEqual([found?.kind, more], ['attach-failed', []]);
+        assert.match(found?.meaning ?? '', /could not be written/);
+        assert.deepEqual(await collect(stage), []);
+        await stage.delete(vbd);
+        assert.deepEqual(await audit(stage), []);
+        assert.deepEqual(stage.loops(), []);
+      } finally {
+        spawnSync('umount', ['--lazy', runDirectory]);
+      }
     }));
 
   it('a device that blkback has open without nodes: told, and left alone', () =>

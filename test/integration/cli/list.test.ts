@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { symlinkSync } from 'node:fs';
 import { needs } from '../../bed/needs.js';
 import { CLI } from '../../bed/script.js';
 import type { Stage } from '../hotplug/stage.js';
@@ -52,6 +53,25 @@ describe('xen-blkback list', function () {
       );
     }));
 
+  it('shows those that have bytes of a file or device, whatever is between', () =>
+    onStage(async (stage) => {
+      const [image, other] = [stage.image(), stage.image()];
+      const vbd = await stage.vbd(image);
+      await stage.attach(vbd);
+      await stage.attach(await stage.vbd(other, { frontend: 8 }));
+      const again = await stage.vbd(image, { frontend: 9 });
+      await stage.attach(again).catch(() => undefined);
+      const link = `${image}.link`;
+      symlinkSync(image, link);
+      const device = (await stage.node(vbd, 'physical-device-path')) ?? '';
+      const names = (...words: string[]) => lines(stage, '-n', '-o', 'vbd', ...words);
+      assert.deepEqual(await names('--uses', image), [vbd.key, again.key]);
+      for (const path of [link, device]) assert.deepEqual(await names('--uses', path), [vbd.key]);
+      const nowhere = await stage.cli(['list', '--uses', '/nonexistent']);
+      assert.equal(nowhere.status, 1);
+      assert.match(nowhere.stderr, /open \/nonexistent: no such file/);
+    }));
+
   it('is as wide as the terminal, and whole in a pipe', () =>
     onStage(async (stage) => {
       const target = `/nowhere/${'x'.repeat(300)}`;
@@ -71,15 +91,23 @@ describe('xen-blkback list', function () {
       }
     }));
 
-  it('shows a thousand vbds', () =>
+  it('shows a thousand vbds, and their JSON of more than 1 MiB whole through a pipe', () =>
     onStage(async (stage) => {
+      const target = `/nowhere/${'x'.repeat(900)}`;
       const all = Array.from({ length: 1000 }, (_, index) =>
-        stage.create('/nowhere', { frontend: 1 + Math.floor(index / 10) }),
+        stage.create(target, { frontend: 1 + Math.floor(index / 10) }),
       );
       await Promise.all(all);
       const started = performance.now();
       assert.equal((await lines(stage, '-n', '-o', 'vbd')).length, 1000);
       const ms = performance.now() - started;
       assert.ok(ms < 10_000, `${ms} ms`);
+      // A reader that takes its time, and 64 KiB at once.
+      const command = `'${process.execPath}' '${CLI}' list --json | (sleep 1; cat)`;
+      const env = { ...process.env, ...stage.bed.env };
+      const options = { env, encoding: 'utf8', maxBuffer: 2 ** 24 } as const;
+      const { stdout } = spawnSync('bash', ['-o', 'pipefail', '-c', command], options);
+      assert.ok(stdout.length > 1024 * 1024, `${stdout.length} bytes`);
+      assert.equal(JSON.parse(stdout).vbds.length, 1000);
     }));
 });

@@ -56,6 +56,23 @@ describe('The command where something is missing', function () {
       assert.equal((await stage.cli(['list'], env)).status, 1);
     }));
 
+  it('tells by its status what check has found out', () =>
+    onStage(async (stage) => {
+      const used = stage.image();
+      await stage.attach(await stage.vbd(used));
+      const absent = { XENSTORED_PATH: '/nonexistent/socket', XENSTORED_RUNDIR: '' };
+      for (const [status, target, env] of [
+        [0, stage.image(), {}],
+        [1, '/nonexistent', {}],
+        [2, 'path=relative', {}],
+        [3, used, {}],
+        [4, stage.image(), absent],
+      ] as const) {
+        const run = await stage.cli(['check', target], env);
+        assert.equal(run.status, status, `${target}: ${run.stderr}`);
+      }
+    }));
+
   it('is quiet where its reader has seen enough, and fails where its output is lost', () =>
     onStage(async (stage) => {
       const long = `/nowhere/${'x'.repeat(900)}`;

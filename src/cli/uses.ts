@@ -1,0 +1,32 @@
+import { resolve } from 'node:path';
+import { pinPath } from '../block/open-path.js';
+import { reachOfPath } from '../sharing/export-use.js';
+import { overlap } from '../topology/extent.js';
+import type { VbdSummary } from '../vbd/vbd-summary.js';
+
+const WHOLE = { offset: 0n, size: undefined };
+
+/**
+ * Those vbds that have bytes of a file or device, by whatever devices they come to them, or whose target names
+ * it. Of another backend domain it cannot be told what its devices stand on. Throws where the path leads nowhere.
+ */
+export async function selectUsers(
+  path: string,
+  summaries: readonly VbdSummary[],
+  signal: AbortSignal,
+): Promise<VbdSummary[]> {
+  const absolute = resolve(path);
+  const pinned = await pinPath(absolute, signal);
+  await using _node = pinned.fd;
+  const { map, reach } = await reachOfPath(pinned, WHOLE, signal);
+  const users: VbdSummary[] = [];
+  for (const summary of summaries) {
+    if (summary.isRemote) continue;
+    const devnum = summary.openDevnum ?? summary.devnum;
+    // A device that does not answer has no bytes here, and a target can still name it.
+    const theirs = devnum && (await map.reach(devnum).catch(() => undefined));
+    const isUser = theirs !== undefined && overlap(reach.extents, theirs.extents);
+    if (isUser || summary.target === absolute) users.push(summary);
+  }
+  return users;
+}
