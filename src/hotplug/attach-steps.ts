@@ -158,6 +158,8 @@ function recordUndoing(attachment: Attachment): Step<AttachStep> {
       return '';
     },
     undo: async () => {
+      // Another add of the vbd may have adopted the device meanwhile, and let it stay bound.
+      if (attachment.isStillNamed) return;
       try {
         takeBack?.();
       } catch {

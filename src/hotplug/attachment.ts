@@ -29,6 +29,8 @@ export class Attachment {
   openedBy: OpenedBy | undefined;
   /** blkback has the published device open and the toolstack knows: then nothing is changed. */
   isServed = false;
+  /** The attach has failed, and blkback has the device all the same, or may get it: it is still named. */
+  isStillNamed = false;
   /** Says that blkback may open the device (`markPendingOpen`); a loop device of ours tells it by itself. */
   mark: OwnedFd | undefined;
   /** What did not go as asked, although the guest has its disk; a sentence each. */
