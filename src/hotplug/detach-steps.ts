@@ -8,7 +8,7 @@ import { isSystemError } from '../linux/errno.js';
 import { poll } from '../util/poll.js';
 import type { Step } from '../util/steps.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
-import { removeRecord } from '../vbd/record.js';
+import { readRecordLeniently, removeRecord } from '../vbd/record.js';
 import { isMadeAnew } from '../vbd/vbd-directory.js';
 import { backendNode } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
@@ -75,7 +75,10 @@ export function detachSteps(
       run: async () => {
         // As long as blkback has the device open, XenStore goes on saying so.
         if (!detachment.closesWithNodes) await removeNodes(store, detachment, options, signal);
-        removeRecord(options.runDirectory, vbd);
+        // One that was written since is that of a vbd that was made anew.
+        const record = readRecordLeniently(options.runDirectory, vbd);
+        const isNewer = record !== undefined && record.diskseq !== detachment.record?.diskseq;
+        if (!isNewer) removeRecord(options.runDirectory, vbd);
         return vbd.backend;
       },
     },
