@@ -9,15 +9,14 @@ import { awaitInitWait } from '../vbd/init-wait.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
 import { requireClosed } from '../vbd/opened.js';
 import { isUnpublished, publish, toPublication } from '../vbd/publish.js';
-import { placeRecord } from '../vbd/record.js';
 import { VbdInstance } from '../vbd/vbd-instance.js';
 import { readVbdUses, type VbdUses } from '../vbd/vbd-uses.js';
 import { announceOpen } from './announce-open.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
+import { recordUndoing } from './record-undoing.js';
 import { describeDevice, seeThroughSteps } from './see-through-steps.js';
 import { takeBackPublication } from './take-back.js';
-import { unbindPredecessor } from './unbind-predecessor.js';
 
 /**
  * The steps of attaching a vbd that names no device yet: from the instance, pinned before anything is
@@ -137,34 +136,6 @@ function checkSharing(attachment: Attachment): Step<AttachStep> {
         signal,
       });
       return '';
-    },
-  };
-}
-
-/** What stays after a kill must be known from before the kill on. */
-function recordUndoing(attachment: Attachment): Step<AttachStep> {
-  const { vbd, plan, options } = attachment;
-  const isNeeded = (): boolean => attachment.device.bottom.ownLoop && !plan.target.autoclear;
-  let takeBack: (() => void) | undefined;
-  return {
-    name: 'recorded',
-    waitsFor: `${options.runDirectory} to take the record`,
-    run: async () => {
-      if (!isNeeded()) return '';
-      const { identity, path } = attachment.device.bottom;
-      const { devnum, diskseq } = identity;
-      await unbindPredecessor(options.runDirectory, vbd, diskseq, attachment.signal);
-      takeBack = placeRecord(options.runDirectory, vbd, { devnum, diskseq, path, unbind: true });
-      return '';
-    },
-    undo: async () => {
-      // Another add of the vbd may have adopted the device meanwhile, and let it stay bound.
-      if (attachment.isStillNamed) return;
-      try {
-        takeBack?.();
-      } catch {
-        // There is an error to be told already, and `remove` takes the record away.
-      }
     },
   };
 }

@@ -3,8 +3,9 @@ import { waitLayersGone } from '../block/mapper/release-layer.js';
 import { refreshUdev } from '../block/refresh-udev.js';
 import { errorCode } from '../errors.js';
 import { removeMapper } from '../linux/device-mapper.js';
-import { formatDevnumHex } from '../linux/devnum.js';
+import { formatDevnum, formatDevnumHex } from '../linux/devnum.js';
 import { isSystemError } from '../linux/errno.js';
+import { markPendingOpen } from '../sharing/pending-opens.js';
 import { poll } from '../util/poll.js';
 import type { Step } from '../util/steps.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
@@ -15,6 +16,7 @@ import type { Xenstore } from '../xenstore/xenstore.js';
 import { awaitMapperClosed } from './await-mapper-closed.js';
 import type { DetachOptions, DetachStep } from './detach.js';
 import { type Detachment, describeDetachment } from './detachment.js';
+import { holdMark } from './hold-device.js';
 import { HotplugError } from './hotplug-error.js';
 import { layerOwner } from './plan.js';
 
@@ -92,12 +94,17 @@ export function detachSteps(
 async function withdraw(
   store: Xenstore,
   detachment: Detachment,
-  { sysfs }: DetachOptions,
+  { sysfs, runDirectory }: DetachOptions,
   signal: AbortSignal,
 ): Promise<string> {
-  const { vbd, backend, directory, open, published } = detachment;
+  const { vbd, backend, directory, open, published, loop } = detachment;
   const answered = open !== undefined || backend.kernelError !== undefined;
   if (published === undefined || directory === undefined || answered) return '';
+  // The add that has published it may have been killed: then nobody else says that blkback may open it.
+  const { devnum } = published;
+  const writable = backend.text('mode')?.includes('w') ?? true;
+  const marking = loop ? undefined : markPendingOpen(runDirectory, vbd, { devnum, writable });
+  await using mark = await marking;
   const path = backendNode(vbd, 'physical-device');
   await store.transact(
     [
@@ -114,6 +121,9 @@ async function withdraw(
     () => false,
     () => true,
   );
+  if (mark && detachment.pendingOpen) {
+    holdMark(mark, { what: `device ${formatDevnum(devnum)}`, vbd, directory });
+  }
   signal.throwIfAborted();
   return '';
 }
