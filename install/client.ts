@@ -8,7 +8,10 @@ import { PROGRAM } from './tree.js';
 const run = promisify(execFile);
 
 /** It runs as root; what package builders set in their place does the same, or more. */
-const HARDENED = '-O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE';
+const HARDENED = [
+  '-O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fPIE',
+  ...(process.arch === 'x64' ? ['-fcf-protection'] : []),
+].join(' ');
 const HARDENED_LINKING = ['-Wl,-z,relro,-z,now'];
 
 /** What package builders set in the environment. */

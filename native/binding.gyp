@@ -27,12 +27,13 @@
       'cflags_cc!': ['-std=gnu++17', '-fno-rtti'],
       'cflags_cc': [
         '-std=c++17', '-Wall', '-Wextra', '-Werror', '-isystem', '<(addon_api)', '-fvisibility=hidden',
-        '-fstack-protector-strong',
+        '-fstack-protector-strong', '-fstack-clash-protection',
       ],
       # nodelete: a thread whose call hangs may outlive the worker that loaded the addon, and the code
       # must then stay mapped.
       'ldflags': ['-Wl,-z,relro,-z,now', '-Wl,-z,nodelete'],
       'conditions': [
+        ['target_arch=="x64"', { 'cflags_cc': ['-fcf-protection'] }],
         ['sanitize==1', {
           'cflags_cc': ['-fsanitize=address', '-fno-omit-frame-pointer', '-g', '-O1'],
           'ldflags': ['-fsanitize=address'],

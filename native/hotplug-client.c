@@ -205,20 +205,24 @@ static int connect_daemon(void)
 	return fd;
 }
 
+/* What the daemon has answered, as far as it has been read; the line of the last call comes first. */
+static struct {
+	char text[4096];
+	size_t start, used;
+} answer;
+
 /*
  * Reads one line without its end. Returns NULL at the deadline, at the end of the stream, or for a line that
  * is too long. The line stays valid until the next call.
  */
 static char *read_line(int fd, long until)
 {
-	static char text[4096];
-	static size_t start, used;
-	char *end;
+	char *text = answer.text, *end;
 
-	memmove(text, text + start, used - start);
-	used -= start;
-	start = 0;
-	while (!(end = memchr(text, '\n', used)) && used < sizeof(text)) {
+	memmove(text, text + answer.start, answer.used - answer.start);
+	answer.used -= answer.start;
+	answer.start = 0;
+	while (!(end = memchr(text, '\n', answer.used)) && answer.used < sizeof(answer.text)) {
 		struct pollfd readable = { .fd = fd, .events = POLLIN };
 		long left = until - now_ms();
 		int ready = poll(&readable, 1, left > 0 ? left : 0);
@@ -226,14 +230,14 @@ static char *read_line(int fd, long until)
 
 		if (ready < 0 && errno == EINTR)
 			continue;
-		if (ready <= 0 || (got = read(fd, text + used, sizeof(text) - used)) <= 0)
+		if (ready <= 0 || (got = read(fd, text + answer.used, sizeof(answer.text) - answer.used)) <= 0)
 			return NULL;
-		used += got;
+		answer.used += got;
 	}
 	if (!end)
 		return NULL;
 	*end = 0;
-	start = end + 1 - text;
+	answer.start = end + 1 - text;
 	return text;
 }
 

@@ -8,6 +8,7 @@ import { announceOpen } from './announce-open.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
 import { openPublished } from './open-published.js';
+import { recordUndoing } from './record-undoing.js';
 import { describeDevice, seeThroughSteps } from './see-through-steps.js';
 import { takeBackPublication } from './take-back.js';
 
@@ -21,6 +22,8 @@ export function adoptSteps(attachment: Attachment, published: PublishedDevice): 
   return [
     pinInstance(attachment, published),
     openAgain(attachment, published),
+    // Another add may have been killed with its record, or have written it for a device that is gone.
+    recordUndoing(attachment),
     announceOpen(attachment),
     adoptPublication(attachment),
     ...seeThroughSteps(attachment),

@@ -9,15 +9,14 @@ import { awaitInitWait } from '../vbd/init-wait.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
 import { requireClosed } from '../vbd/opened.js';
 import { isUnpublished, publish, toPublication } from '../vbd/publish.js';
-import { placeRecord } from '../vbd/record.js';
 import { VbdInstance } from '../vbd/vbd-instance.js';
 import { readVbdUses, type VbdUses } from '../vbd/vbd-uses.js';
 import { announceOpen } from './announce-open.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
+import { recordUndoing } from './record-undoing.js';
 import { describeDevice, seeThroughSteps } from './see-through-steps.js';
 import { takeBackPublication } from './take-back.js';
-import { unbindPredecessor } from './unbind-predecessor.js';
 
 /** Returns the steps that attach a vbd that names no device yet, up to the device's release. */
 export function attachSteps(attachment: Attachment): Step<AttachStep>[] {
@@ -135,32 +134,6 @@ function checkSharing(attachment: Attachment): Step<AttachStep> {
         signal,
       });
       return '';
-    },
-  };
-}
-
-/** Records what a kill would leave behind. The record must exist before the kill. */
-function recordUndoing(attachment: Attachment): Step<AttachStep> {
-  const { vbd, plan, options } = attachment;
-  const isNeeded = (): boolean => attachment.device.bottom.ownLoop && !plan.target.autoclear;
-  let takeBack: (() => void) | undefined;
-  return {
-    name: 'recorded',
-    waitsFor: `${options.runDirectory} to take the record`,
-    run: async () => {
-      if (!isNeeded()) return '';
-      const { identity, path } = attachment.device.bottom;
-      const { devnum, diskseq } = identity;
-      await unbindPredecessor(options.runDirectory, vbd, diskseq, attachment.signal);
-      takeBack = placeRecord(options.runDirectory, vbd, { devnum, diskseq, path, unbind: true });
-      return '';
-    },
-    undo: async () => {
-      try {
-        takeBack?.();
-      } catch {
-        // The attach has an error to tell already, and `remove` takes the record away.
-      }
     },
   };
 }

@@ -32,6 +32,8 @@ export class Attachment {
    * then.
    */
   isServed = false;
+  /** Whether the attach has failed although blkback has the device, or may still get it. */
+  isStillNamed = false;
   /**
    * The lock that says that blkback may open the device (`markPendingOpen`). A loop device that was
    * made for the vbd needs none.

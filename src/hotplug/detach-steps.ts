@@ -3,18 +3,20 @@ import { waitLayersGone } from '../block/mapper/release-layer.js';
 import { refreshUdev } from '../block/refresh-udev.js';
 import { errorCode } from '../errors.js';
 import { removeMapper } from '../linux/device-mapper.js';
-import { formatDevnumHex } from '../linux/devnum.js';
+import { formatDevnum, formatDevnumHex } from '../linux/devnum.js';
 import { isSystemError } from '../linux/errno.js';
+import { markPendingOpen } from '../sharing/pending-opens.js';
 import { poll } from '../util/poll.js';
 import type { Step } from '../util/steps.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
-import { removeRecord } from '../vbd/record.js';
+import { readRecordLeniently, removeRecord } from '../vbd/record.js';
 import { isMadeAnew } from '../vbd/vbd-directory.js';
 import { backendNode } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { awaitMapperClosed } from './await-mapper-closed.js';
 import type { DetachOptions, DetachStep } from './detach.js';
 import { type Detachment, describeDetachment } from './detachment.js';
+import { holdMark } from './hold-device.js';
 import { HotplugError } from './hotplug-error.js';
 import { layerOwner } from './plan.js';
 
@@ -72,7 +74,10 @@ export function detachSteps(
       run: async () => {
         // While blkback has the device open, XenStore goes on saying so.
         if (!detachment.closesWithNodes) await removeNodes(store, detachment, options, signal);
-        removeRecord(options.runDirectory, vbd);
+        // One that was written since is that of a vbd that was made anew.
+        const record = readRecordLeniently(options.runDirectory, vbd);
+        const isNewer = record !== undefined && record.diskseq !== detachment.record?.diskseq;
+        if (!isNewer) removeRecord(options.runDirectory, vbd);
         return vbd.backend;
       },
     },
@@ -83,12 +88,17 @@ export function detachSteps(
 async function withdraw(
   store: Xenstore,
   detachment: Detachment,
-  { sysfs }: DetachOptions,
+  { sysfs, runDirectory }: DetachOptions,
   signal: AbortSignal,
 ): Promise<string> {
-  const { vbd, backend, directory, open, published } = detachment;
+  const { vbd, backend, directory, open, published, loop } = detachment;
   const answered = open !== undefined || backend.kernelError !== undefined;
   if (published === undefined || directory === undefined || answered) return '';
+  // The add that has published it may have been killed: then nobody else says that blkback may open it.
+  const { devnum } = published;
+  const writable = backend.text('mode')?.includes('w') ?? true;
+  const marking = loop ? undefined : markPendingOpen(runDirectory, vbd, { devnum, writable });
+  await using mark = await marking;
   const path = backendNode(vbd, 'physical-device');
   await store.transact(
     [
@@ -105,6 +115,9 @@ async function withdraw(
     () => false,
     () => true,
   );
+  if (mark && detachment.pendingOpen) {
+    holdMark(mark, { what: `device ${formatDevnum(devnum)}`, vbd, directory });
+  }
   // From here on, the device number may become the number of another device.
   signal.throwIfAborted();
   return '';

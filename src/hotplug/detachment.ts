@@ -2,7 +2,7 @@ import { layerBase, listLayers } from '../block/mapper/release-layer.js';
 import type { MapperState } from '../linux/device-mapper.js';
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
 import { type PublishedDevice, readPublishedLeniently } from '../vbd/published-device.js';
-import { readRecordLeniently } from '../vbd/record.js';
+import { readRecordLeniently, type VbdRecord } from '../vbd/record.js';
 import { readVbdBackend, type VbdBackend, XenbusState } from '../vbd/vbd-backend.js';
 import { VbdDirectory } from '../vbd/vbd-directory.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
@@ -21,6 +21,8 @@ export interface Detachment {
   readonly published: PublishedDevice | undefined;
   /** Mapper devices that were made for the vbd. */
   readonly layers: readonly MapperState[];
+  /** What `/run` says of it. */
+  readonly record: VbdRecord | undefined;
   /** The loop device that was made for the vbd. */
   readonly loop: OwnLoop | undefined;
   /**
@@ -62,6 +64,7 @@ export async function lookAtDetachment(
     open,
     published,
     layers,
+    record,
     loop,
     pendingOpen: false,
     closesWithNodes,

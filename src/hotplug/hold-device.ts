@@ -1,13 +1,15 @@
 import type { BlockDevice } from '../block/block-device.js';
 import { HOLDS_FOR_BLKBACK } from '../block/holders.js';
 import type { OwnedFd } from '../linux/fd.js';
+import type { VbdDirectory } from '../vbd/vbd-directory.js';
 import type { VbdInstance } from '../vbd/vbd-instance.js';
+import type { VbdPath } from '../vbd/vbd-path.js';
 
 /**
- * The script of the process that holds a device. Descriptor 3 is the device, and 4 the pinned
- * directory of the vbd in sysfs. Descriptor 5, if there is one, is the lock that says that blkback
- * may open the device. The script waits until blkback has opened a device for the vbd, or until the
- * kernel has no such vbd any more.
+ * The script of the process that holds a device. Descriptor 4 is the pinned directory of the vbd in
+ * sysfs. Descriptors 3 and 5 are what is held: the device, or the lock that says that blkback may open
+ * the device. The script waits until blkback has opened a device for the vbd, or until the kernel has
+ * no such vbd any more.
  */
 const HOLD = `
 while [ "$1" -ef /proc/self/fd/4 ] && [ ! -e /proc/self/fd/4/physical_device ]; do
@@ -28,12 +30,29 @@ export function holdDevice(
   { vbd, directory }: VbdInstance,
   mark: OwnedFd | undefined,
 ): void {
+  hold({ what: path, vbd, directory }, fd, mark);
+}
+
+/** Does the same for a device that is not open here. Only its lock is held, which keeps others away. */
+export function holdMark(
+  mark: OwnedFd,
+  of: { readonly what: string; readonly vbd: VbdPath; readonly directory: VbdDirectory },
+): void {
+  hold(of, mark, undefined);
+}
+
+function hold(
+  { what, vbd, directory }: Parameters<typeof holdMark>[1],
+  first: OwnedFd,
+  second: OwnedFd | undefined,
+): void {
   // The purpose of the process, as people see it in a list of processes.
-  const name = `${HOLDS_FOR_BLKBACK} ${path} for ${vbd.sysfsName} until blkback has opened it`;
+  const name = `${HOLDS_FOR_BLKBACK} ${what} for ${vbd.sysfsName} until blkback has opened it`;
   // Loaded here, because an add that succeeds needs no children.
   const { spawn } = process.getBuiltinModule('node:child_process');
+  const held = [first.fd, directory.fd, ...(second ? [second.fd] : [])];
   const child = spawn('/bin/sh', ['-c', HOLD, name, directory.path], {
-    stdio: ['ignore', 'ignore', 'ignore', fd.fd, directory.fd, ...(mark ? [mark.fd] : [])],
+    stdio: ['ignore', 'ignore', 'ignore', ...held],
     // The child must survive a signal that ends this process and its group.
     detached: true,
     cwd: '/',

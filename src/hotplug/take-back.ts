@@ -17,6 +17,7 @@ export async function takeBackPublication(attachment: Attachment): Promise<void>
     await unpublish(store, vbd, publication, { signal });
     return;
   }
+  attachment.isStillNamed = true;
   if (fate === 'pending') holdDevice(device, instance, mark);
   await requestEnd(store, vbd, publication, { signal });
 }

@@ -150,7 +150,7 @@ export const MUTANTS: readonly KnownMutant[] = [
   },
   {
     name: 'what is to be undone is not recorded',
-    file: 'hotplug/attach-steps.ts',
+    file: 'hotplug/record-undoing.ts',
     find: "if (!isNeeded()) return '';",
     replace: "if (!isNeeded() || true) return '';",
     seed: 2,
@@ -164,7 +164,7 @@ export const MUTANTS: readonly KnownMutant[] = [
   },
   {
     name: 'the record of a vbd that was there before is overwritten',
-    file: 'hotplug/attach-steps.ts',
+    file: 'hotplug/record-undoing.ts',
     find: '      await unbindPredecessor(options.runDirectory, vbd, diskseq, attachment.signal);\n',
     replace: '',
     seed: 0,

@@ -16,7 +16,8 @@ function nodeError(error: unknown): unknown {
 
 /** Of `node:fs`, what the program uses, for one process. */
 export function nodeFs(process: SimulatedProcess): Readonly<Record<string, unknown>> {
-  const { kernel } = process.world;
+  const { kernel, scheduler } = process.world;
+  const tell = (what: () => string): void => scheduler.tell(process.name, what);
   const call =
     <A extends unknown[], R>(body: (...args: A) => R) =>
     (...args: A): R => {
@@ -80,11 +81,13 @@ export function nodeFs(process: SimulatedProcess): Readonly<Record<string, unkno
     renameSync: call((from: string, to: string) => {
       const file = kernel.files.get(from);
       if (file === undefined) throw new Errno(ENOENT);
+      tell(() => `writes ${to}: ${file.content.trim()}`);
       kernel.files.delete(from);
       kernel.files.set(to, file);
     }),
     unlinkSync: call((path: string) => {
       if (!kernel.files.delete(path)) throw new Errno(ENOENT);
+      tell(() => `removes ${path}`);
     }),
     readlinkSync: call((path: string) => {
       const target = resolveLink(process, path);

@@ -37,6 +37,15 @@ describe('The program in a simulated world', function () {
 const FOUND = [
   { seed: 785, fault: 'a vbd is deleted while blkback is opening its disk, and its add gives up' },
   { seed: 796, fault: 'the same, where the daemon has the disk' },
+  { seed: 611, fault: 'a sequence number rises while blkback is about to open what is published' },
+  { seed: 268, fault: 'a remove takes back what a vbd names that was made anew since' },
+  {
+    seed: 6490,
+    fault: 'a remove takes back what a killed add has published, and blkback opens it late',
+  },
+  { seed: 5620, fault: 'an add adopts a loop device that its record does not name' },
+  { seed: 2110, fault: 'a remove removes the record of a vbd that was made anew since' },
+  { seed: 897, fault: 'an add that fails forgets a loop device that another add has adopted' },
 ];
 
 describe('The schedule that has found it holds when', function () {

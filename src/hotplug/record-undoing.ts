@@ -1,0 +1,33 @@
+import type { Step } from '../util/steps.js';
+import { placeRecord } from '../vbd/record.js';
+import type { AttachStep } from './attach-options.js';
+import type { Attachment } from './attachment.js';
+import { unbindPredecessor } from './unbind-predecessor.js';
+
+/** What stays after a kill must be known from before the kill on. */
+export function recordUndoing(attachment: Attachment): Step<AttachStep> {
+  const { vbd, plan, options } = attachment;
+  const isNeeded = (): boolean => attachment.device.bottom.ownLoop && !plan.target.autoclear;
+  let takeBack: (() => void) | undefined;
+  return {
+    name: 'recorded',
+    waitsFor: `${options.runDirectory} to take the record`,
+    run: async () => {
+      if (!isNeeded()) return '';
+      const { identity, path } = attachment.device.bottom;
+      const { devnum, diskseq } = identity;
+      await unbindPredecessor(options.runDirectory, vbd, diskseq, attachment.signal);
+      takeBack = placeRecord(options.runDirectory, vbd, { devnum, diskseq, path, unbind: true });
+      return '';
+    },
+    undo: async () => {
+      // Another add of the vbd may have adopted the device meanwhile, and let it stay bound.
+      if (attachment.isStillNamed) return;
+      try {
+        takeBack?.();
+      } catch {
+        // There is an error to be told already, and `remove` takes the record away.
+      }
+    },
+  };
+}
