@@ -6,6 +6,7 @@ export type FindingKind =
   | 'backend-without-guest'
   | 'device-gone'
   | 'diskseq-differs'
+  | 'dom0-waits'
   | 'double-writer'
   | 'error-left'
   | 'layer-left'

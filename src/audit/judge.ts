@@ -79,7 +79,9 @@ export function judge(state: HostState): Finding[] {
 }
 
 function judgeVbd(seen: HostVbd): Finding[] {
-  const found = [judgeOpen(seen), judgeIdle(seen)].filter((finding) => finding !== undefined);
+  const found = [judgeOpen(seen), judgeWaiting(seen), judgeIdle(seen)].filter(
+    (finding) => finding !== undefined,
+  );
   const { vbd, published, open } = seen;
   if (published === undefined || (open === undefined && seen.guestGone)) return found;
   const { devnum, diskseq, presentDiskseq, isPresent } = published;
@@ -111,6 +113,21 @@ function judgeOpen({ vbd, nodesGone, guestGone, open }: HostVbd): Finding | unde
     object: shortName(vbd),
     meaning: `blkback has device ${formatDevnum(open)} open for it, although its ${nodesGone ? 'backend' : 'frontend'} is gone from XenStore: the disk stays in use until the guest is gone`,
     command: `xl destroy ${vbd.domid}`,
+    repair: undefined,
+  };
+}
+
+/**
+ * libxl gives a disk to dom0 itself while a boot loader reads it, and has no time-out that takes it back:
+ * when it gives up waiting for dom0's frontend, the vbd stays, and the guest's own disk is refused.
+ */
+function judgeWaiting({ vbd, nodesGone, guestGone, open, state }: HostVbd): Finding | undefined {
+  if (open === undefined || nodesGone || guestGone || vbd.domid !== 0 || state !== '2') return;
+  return {
+    kind: 'dom0-waits',
+    object: shortName(vbd),
+    meaning: `blkback has device ${formatDevnum(open)} open for dom0 itself, where no xen-blkfront has taken it: a boot loader that libxl has given up leaves that, and no guest may have the disk meanwhile`,
+    command: `xl block-detach 0 ${vbd.devid} --force`,
     repair: undefined,
   };
 }

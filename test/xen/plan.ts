@@ -25,14 +25,14 @@ export const DRIVERS: readonly Driver[] = ['stock', 'diskseq'];
 /** What an older or newer kernel, C library or toolstack would break first. */
 export const SAMPLE: readonly string[] = [
   'file-disk',
-  'read-only-disk',
   'block-attach',
   'failing-block-attach',
   'mapper-by-name-and-uuid',
   'layer-crypt',
-  'missing-file',
   'double-writer',
   'daemon',
+  'save-restore',
+  'bootloader',
   'opened-cycles',
   'xenstore-device',
   'times',

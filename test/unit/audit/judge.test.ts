@@ -50,6 +50,14 @@ describe('judge', () => {
     assert.deepEqual(ofVbd({ guestGone: true, open: undefined }), ['backend-without-guest']);
   });
 
+  it('finds a disk that dom0 was given and has not taken, and no other that waits', () => {
+    const own = { vbd: vbdPath(0, 51712) };
+    assert.deepEqual(ofVbd({ ...own, state: '2' }), ['dom0-waits']);
+    assert.deepEqual(ofVbd({ ...own, state: '4' }), []);
+    assert.deepEqual(ofVbd({ state: '2' }), [], 'a guest that has not started yet');
+    assert.deepEqual(ofVbd({ ...own, state: '2', nodesGone: true }), ['nodes-gone']);
+  });
+
   it('leaves a layer, a record and an error alone while their vbd is there', () => {
     const left = {
       layers: [{ vbd, layer: LAYER }],

@@ -39,6 +39,11 @@ control_restored_disk_is_another() {
 }
 write_over() { echo 'another disk' | dd of="$IMAGES/$1" conv=notrunc; } # IMAGE
 
+scenario control-another-machine
+control_another_machine() {
+  SPOILED_BY=true fails migrate 'the other end cannot have the disks: .*domain [0-9]+ \(life\)'
+}
+
 scenario control-mapper-stays
 control_mapper_stays() {
   DEFERRED='' fails migrate 'left behind: .*mapper passing'
