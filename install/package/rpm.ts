@@ -10,6 +10,8 @@ const OWN = [
   LIBRARY,
   PROGRAMS,
   DOCUMENTS,
+  // Of zsh, where that is installed; the directory may have several owners.
+  '/usr/share/zsh',
   `${UNITS}/xen-blkback.service.d`,
   `${UNITS}/xen-blkback-driverdomain.service.d`,
 ];
@@ -25,7 +27,8 @@ export async function buildRpm(source: PackageSource): Promise<string> {
     await stageTree(at('tree'), tree);
     await writeFile(at('files'), `${listFiles(tree).join('\n')}\n`);
     const spec = await readFile(join(project, 'install/rpm/xen-blkback.spec'), 'utf8');
-    const values = { VERSION: version, NODE: source.node, DAY: changelogDay(date) };
+    const node = source.node === undefined ? '' : `Requires: nodejs >= ${source.node}`;
+    const values = { VERSION: version, NODE: node, DAY: changelogDay(date) };
     await writeFilled(at('xen-blkback.spec'), spec, values);
     const architecture = (await run('uname', ['-m'])).trim();
     const defines = {

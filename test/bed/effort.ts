@@ -10,3 +10,10 @@ export function effort(full: number, usual: number): number {
 export function sample<T>(list: readonly T[], every: number): T[] {
   return list.filter((_, index) => FULL || index % every === 0);
 }
+
+/** Skips a test by name that takes long and finds what rarely changes, unless all is to be tried. */
+export function needsFullEffort(context: Mocha.Context): void {
+  if (FULL) return;
+  console.log(`SKIPPED: ${context.test?.fullTitle()}: XEN_BLKBACK_EFFORT is not full`);
+  context.skip();
+}
