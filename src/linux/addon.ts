@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { BlkbackError, errorMessage } from '../errors.js';
 
 /** What native/ exports; the headers there document it. */
 export interface Addon {
@@ -64,6 +65,9 @@ export interface BlockingCalls {
   abandon(id: number): void;
 }
 
+/** The addon is not there, or is made for another kind of machine. `code` is `EADDON`. */
+class AddonError extends BlkbackError {}
+
 let loaded: Addon | undefined;
 
 /** The addon, from the package that this file is part of, in a checkout as well as installed. */
@@ -78,6 +82,14 @@ function load(): Addon {
   while (!existsSync(join(directory, place)) && dirname(directory) !== directory) {
     directory = dirname(directory);
   }
-  const addon: unknown = createRequire(import.meta.url)(join(directory, place));
-  return addon as Addon;
+  const path = join(directory, place);
+  try {
+    const addon: unknown = createRequire(import.meta.url)(path);
+    return addon as Addon;
+  } catch (cause) {
+    throw new AddonError(
+      `the native addon ${path} cannot be loaded: ${errorMessage(cause)}; it is made for one processor and C library, and this is ${process.platform} ${process.arch} with Node.js ${process.versions.node}: build or pack it on a machine of this kind`,
+      { code: 'EADDON', cause },
+    );
+  }
 }
