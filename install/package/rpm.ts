@@ -1,6 +1,7 @@
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { COMPLETION, DOCUMENTS, type Entry, LIBRARY, PROGRAMS, UNITS } from '../tree.js';
 import { run } from './run.js';
 import { type PackageSource, stageTree, writeFilled } from './stage.js';
@@ -60,10 +61,13 @@ export async function buildRpm(source: PackageSource): Promise<string> {
   }
 }
 
-/** Where zsh looks on systems that have rpm. */
+/** What debhelper does for the deb: manual pages are compressed. zsh looks elsewhere on systems with rpm. */
 function toRpmPlace(entry: Entry): Entry {
-  if (entry.path !== COMPLETION.zsh) return entry;
-  return { ...entry, path: '/usr/share/zsh/site-functions/_xen-blkback' };
+  if (entry.path === COMPLETION.zsh) {
+    return { ...entry, path: '/usr/share/zsh/site-functions/_xen-blkback' };
+  }
+  if (entry.kind !== 'file' || !entry.path.startsWith('/usr/share/man/')) return entry;
+  return { ...entry, path: `${entry.path}.gz`, bytes: gzipSync(entry.bytes, { level: 9 }) };
 }
 
 /** `Thu Nov 26 2026` */
@@ -90,8 +94,6 @@ function listFiles(tree: readonly Entry[]): string[] {
     if (entry.kind === 'conffile') return `${attributes} %config(noreplace) "${path}"`;
     if (/\/(copyright|LICENSE)$/.test(path)) return `${attributes} %license "${path}"`;
     if (path.startsWith(DOCUMENTS)) return `${attributes} %doc "${path}"`;
-    // rpmbuild packs the pages itself, under a name that it chooses.
-    if (path.startsWith('/usr/share/man/')) return `${attributes} "${path}*"`;
     return `${attributes} "${path}"`;
   });
   const owned = [...directories].sort().map((path) => `%dir %attr(0755, root, root) "${path}"`);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { needsFullEffort } from '../../bed/effort.js';
 import { needs } from '../../bed/needs.js';
 import { type Packages, sharedPackages } from '../../bed/packages.js';
+import { projectRoot } from '../../bed/paths.js';
 import { type Run, startProgram } from '../../bed/script.js';
 
 const run = (command: string, ...args: string[]): Promise<Run> =>
@@ -40,6 +41,18 @@ describe('npm run package', function () {
     const deb = packages.file('.deb');
     const { status, stdout } = await run('lintian', '--fail-on', 'warning', deb);
     assert.deepEqual([status, stdout], [0, '']);
+  });
+
+  it('makes an rpm of which rpmlint says nothing but what is meant so', async function () {
+    needsFullEffort(this);
+    if ((await run('sh', '-c', 'command -v rpmlint && command -v rpmbuild')).status !== 0) {
+      console.log(`SKIPPED: ${this.test?.fullTitle()}: rpmlint or rpmbuild is not installed`);
+      return this.skip();
+    }
+    const config = join(projectRoot, 'install/rpm/rpmlint.toml');
+    const { status, stdout } = await run('rpmlint', '--config', config, packages.file('.rpm'));
+    assert.equal(status, 0, stdout);
+    assert.match(stdout, / 0 errors, 0 warnings/);
   });
 
   it('makes a deb with a Node.js that is new enough, a trigger for it, and the settings as conffile', async () => {
