@@ -64,7 +64,12 @@ export async function planTree(
   const read = (name: string): Promise<Buffer> => readFile(join(project, name));
   const library = async (name: string): Promise<Entry> =>
     file(`${LIBRARY}/${name}`, await read(name));
-  const documents = await listFiles(join(project, 'docs'), () => true);
+  // Pages lead to one another, and to these.
+  const documents = ['CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE', 'README.md'];
+  for (const directory of ['docs', 'examples']) {
+    const names = await listFiles(join(project, directory), () => true);
+    documents.push(...names.map((name) => `${directory}/${name}`));
+  }
   return [
     ...(await Promise.all(listLoadedFiles(project).map(library))),
     file(`${LIBRARY}/package.json`, Buffer.from(packageJson(await read('package.json')))),
@@ -95,12 +100,9 @@ export async function planTree(
         file(COMPLETION[shell], Buffer.from(await planCompletion(project, shell))),
       ),
     )),
-    file(`${DOCUMENTS}/CHANGELOG.md`, await read('CHANGELOG.md')),
     file(`${DOCUMENTS}/copyright`, Buffer.from(writeCopyright(project))),
-    file(`${DOCUMENTS}/LICENSE`, await read('LICENSE')),
-    file(`${DOCUMENTS}/README.md`, await read('README.md')),
     ...(await Promise.all(
-      documents.map(async (name) => file(`${DOCUMENTS}/docs/${name}`, await read(`docs/${name}`))),
+      documents.map(async (name) => file(`${DOCUMENTS}/${name}`, await read(name))),
     )),
     {
       kind: 'conffile',

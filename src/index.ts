@@ -20,6 +20,7 @@ export {
 export { DEFAULT_OPTIONS, DEFAULT_SOCKET } from './library/defaults.js';
 export { isBlkbackError } from './library/errors.js';
 export { type FollowOptions, followEvents } from './library/events.js';
+export { openXenstore } from './library/open.js';
 export { type ServeOptions, serve } from './library/serve.js';
 export {
   type CheckResult,
@@ -55,7 +56,7 @@ export { VbdError } from './vbd/vbd-error.js';
 export { parseVbdPath, type VbdPath } from './vbd/vbd-path.js';
 export type { Opened, VbdSummary } from './vbd/vbd-summary.js';
 export type { ClientOptions } from './xenstore/client.js';
-export { type OpenOptions, openXenstore } from './xenstore/open.js';
+export type { OpenOptions } from './xenstore/open.js';
 export { waitFor } from './xenstore/wait-for.js';
 export type * from './xenstore/xenstore.js';
 export { isXenstoreError, XenstoreError } from './xenstore/xenstore-error.js';

@@ -17,7 +17,7 @@ export async function buildDeb(source: PackageSource): Promise<string> {
   try {
     const stage = join(directory, `xen-blkback-${version}`);
     await mkdir(join(stage, 'debian'), { recursive: true });
-    const values = { NODE: source.node };
+    const values = { NODE: source.node === undefined ? '' : `nodejs (>= ${source.node}), ` };
     for (const name of FILES) {
       const to = join(
         stage,

@@ -8,16 +8,20 @@ import { errorMessage } from '../../src/errors.js';
 import { planTree } from '../tree.js';
 import { compileForPackages, stripTree } from './compile.js';
 import { buildDeb } from './deb.js';
+import { OWN_NODE, type OwnNode, readOwnNode } from './own-node.js';
 import { buildRpm } from './rpm.js';
 import { hasCommand } from './run.js';
 import { sourceDate } from './source-date.js';
 import type { PackageSource } from './stage.js';
 import { buildTar } from './tar.js';
 
-const USAGE = `usage: npm run package -- [--output DIR] [--version VERSION] [deb] [rpm] [tar]
+const USAGE = `usage: npm run package -- [--output DIR] [--version VERSION] [--with-node [--node PATH]]
+                          [deb] [rpm] [tar]
 
   --output DIR       where the packages go; by default dist/packages
   --version VERSION  of the packages; by default that of package.json
+  --with-node        the packages bring their own Node.js: their version ends with +node and its version
+  --node PATH        the one that they bring; by default the one that runs this
 
 Without names all three are made; the rpm only where rpmbuild is there.
 `;
@@ -34,6 +38,8 @@ async function main(words: readonly string[]): Promise<void> {
     options: {
       output: { type: 'string' },
       version: { type: 'string' },
+      'with-node': { type: 'boolean' },
+      node: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
   });
@@ -45,7 +51,13 @@ async function main(words: readonly string[]): Promise<void> {
   const project = fileURLToPath(new URL('../../../', import.meta.url));
   const output = resolve(values.output ?? join(project, 'dist/packages'));
   await mkdir(output, { recursive: true });
-  const source = await prepare(project, output, values.version);
+  if (values.node !== undefined && !values['with-node']) {
+    throw new Error(`--node goes with --with-node\n${USAGE}`);
+  }
+  const own = values['with-node']
+    ? await readOwnNode(project, values.node ?? process.execPath)
+    : undefined;
+  const source = await prepare({ project, output, version: values.version, own });
   for (const kind of kinds) process.stdout.write(`${await BUILDERS[kind](source)}\n`);
 }
 
@@ -60,20 +72,24 @@ function requireKind(word: string): Kind {
   throw new Error(`${word}: deb, rpm or tar is needed\n${USAGE}`);
 }
 
-async function prepare(
-  project: string,
-  output: string,
-  version: string | undefined,
-): Promise<PackageSource> {
+async function prepare(wanted: {
+  readonly project: string;
+  readonly output: string;
+  readonly version: string | undefined;
+  readonly own: OwnNode | undefined;
+}): Promise<PackageSource> {
+  const { project, output, own } = wanted;
   const record = JSON.parse(await readFile(join(project, 'package.json'), 'utf8')) as {
     version: string;
     engines: { node: string };
   };
-  const tree = await planTree(project, NODE, await compileForPackages(project, NODE));
+  const version = wanted.version ?? record.version;
+  const node = own === undefined ? NODE : OWN_NODE;
+  const tree = await planTree(project, node, await compileForPackages(project, node));
   return {
-    version: version ?? record.version,
-    node: record.engines.node.replace('>=', ''),
-    tree: await stripTree(tree),
+    version: own === undefined ? version : `${version}+node${own.version}`,
+    node: own === undefined ? record.engines.node.replace('>=', '') : undefined,
+    tree: await stripTree([...tree, ...(own?.entries ?? [])]),
     project,
     date: await sourceDate(project, process.env),
     output,

@@ -1,6 +1,7 @@
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { COMPLETION, DOCUMENTS, type Entry, LIBRARY, PROGRAMS, UNITS } from '../tree.js';
 import { run } from './run.js';
 import { type PackageSource, stageTree, writeFilled } from './stage.js';
@@ -10,6 +11,8 @@ const OWN = [
   LIBRARY,
   PROGRAMS,
   DOCUMENTS,
+  // Of zsh, where that is installed; the directory may have several owners.
+  '/usr/share/zsh',
   `${UNITS}/xen-blkback.service.d`,
   `${UNITS}/xen-blkback-driverdomain.service.d`,
 ];
@@ -25,7 +28,8 @@ export async function buildRpm(source: PackageSource): Promise<string> {
     await stageTree(at('tree'), tree);
     await writeFile(at('files'), `${listFiles(tree).join('\n')}\n`);
     const spec = await readFile(join(project, 'install/rpm/xen-blkback.spec'), 'utf8');
-    const values = { VERSION: version, NODE: source.node, DAY: changelogDay(date) };
+    const node = source.node === undefined ? '' : `Requires: nodejs >= ${source.node}`;
+    const values = { VERSION: version, NODE: node, DAY: changelogDay(date) };
     await writeFilled(at('xen-blkback.spec'), spec, values);
     const architecture = (await run('uname', ['-m'])).trim();
     const defines = {
@@ -57,10 +61,13 @@ export async function buildRpm(source: PackageSource): Promise<string> {
   }
 }
 
-/** Where zsh looks on systems that have rpm. */
+/** What debhelper does for the deb: manual pages are compressed. zsh looks elsewhere on systems with rpm. */
 function toRpmPlace(entry: Entry): Entry {
-  if (entry.path !== COMPLETION.zsh) return entry;
-  return { ...entry, path: '/usr/share/zsh/site-functions/_xen-blkback' };
+  if (entry.path === COMPLETION.zsh) {
+    return { ...entry, path: '/usr/share/zsh/site-functions/_xen-blkback' };
+  }
+  if (entry.kind !== 'file' || !entry.path.startsWith('/usr/share/man/')) return entry;
+  return { ...entry, path: `${entry.path}.gz`, bytes: gzipSync(entry.bytes, { level: 9 }) };
 }
 
 /** `Thu Nov 26 2026` */
@@ -87,8 +94,6 @@ function listFiles(tree: readonly Entry[]): string[] {
     if (entry.kind === 'conffile') return `${attributes} %config(noreplace) "${path}"`;
     if (/\/(copyright|LICENSE)$/.test(path)) return `${attributes} %license "${path}"`;
     if (path.startsWith(DOCUMENTS)) return `${attributes} %doc "${path}"`;
-    // rpmbuild packs the pages itself, under a name that it chooses.
-    if (path.startsWith('/usr/share/man/')) return `${attributes} "${path}*"`;
     return `${attributes} "${path}"`;
   });
   const owned = [...directories].sort().map((path) => `%dir %attr(0755, root, root) "${path}"`);

@@ -5,8 +5,8 @@ import type { Entry } from '../tree.js';
 /** What every kind of package is made from. */
 export interface PackageSource {
   readonly version: string;
-  /** Oldest Node.js that can run it, e.g. `20.19`. */
-  readonly node: string;
+  /** Oldest Node.js of the system that can run it, e.g. `20.19`; `undefined` where it brings its own one. */
+  readonly node: string | undefined;
   readonly tree: readonly Entry[];
   /** The checkout. */
   readonly project: string;

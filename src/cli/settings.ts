@@ -29,7 +29,7 @@ export const SETTINGS = {
   timeout: {
     env: 'XEN_BLKBACK_TIMEOUT',
     fallback: String(DEFAULT_TIMEOUT_S),
-    describe: 'seconds that all of it may take, roll-back included',
+    describe: 'seconds that an attach or detach may take, with its roll-back',
   },
   uapi: {
     env: 'XEN_BLKBACK_UAPI',
@@ -39,13 +39,14 @@ export const SETTINGS = {
   sharing: {
     env: 'XEN_BLKBACK_SHARING',
     fallback: 'deny',
-    describe: 'what a target tolerates that does not say: deny, read-only or allow',
+    describe:
+      'what others may do with the same bytes where the target does not say: deny, read-only or allow',
   },
   'same-vm': {
     env: 'XEN_BLKBACK_SAME_VM',
     fallback: 'check',
     describe:
-      'what a domain is taken for whose virtual machine may not be read here: check (another one) or assume (the same one)',
+      'how a domain counts whose virtual machine cannot be read: check (as another one) or assume (as the same one)',
   },
   'udev-refresh': {
     env: 'XEN_BLKBACK_UDEV_REFRESH',
@@ -84,7 +85,8 @@ export const DAEMON_SETTINGS = {
   scripts: {
     env: 'XEN_BLKBACK_SCRIPTS',
     fallback: 'block-diskseq',
-    describe: 'names of hotplug scripts whose vbds are prepared unasked, with commas between',
+    describe:
+      'names of hotplug scripts, with commas between: their vbds are attached before the toolstack asks',
   },
   all: {
     env: 'XEN_BLKBACK_ALL',

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { BlkbackError, errorMessage } from '../errors.js';
 
 /** The exports of the addon in native/. The headers in native/ document them. */
 export interface Addon {
@@ -75,6 +76,9 @@ export interface BlockingCalls {
   abandon(id: number): void;
 }
 
+/** The addon is not there, or is made for another kind of machine. `code` is `EADDON`. */
+class AddonError extends BlkbackError {}
+
 let loaded: Addon | undefined;
 
 /**
@@ -91,6 +95,14 @@ function load(): Addon {
   while (!existsSync(join(directory, place)) && dirname(directory) !== directory) {
     directory = dirname(directory);
   }
-  const addon: unknown = createRequire(import.meta.url)(join(directory, place));
-  return addon as Addon;
+  const path = join(directory, place);
+  try {
+    const addon: unknown = createRequire(import.meta.url)(path);
+    return addon as Addon;
+  } catch (cause) {
+    throw new AddonError(
+      `the native addon ${path} cannot be loaded: ${errorMessage(cause)}; it is made for one processor and C library, and this is ${process.platform} ${process.arch} with Node.js ${process.versions.node}: build or pack it on a machine of this kind`,
+      { code: 'EADDON', cause },
+    );
+  }
 }

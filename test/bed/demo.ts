@@ -1,81 +1,34 @@
-import { execFileSync } from 'node:child_process';
-import { attach } from '../../src/hotplug/attach.js';
-import { detach } from '../../src/hotplug/detach.js';
-import { parseVbdPath } from '../../src/vbd/vbd-path.js';
+import { join } from 'node:path';
 import { startBed } from './bed.js';
+import { attachFile, attachLayer, chapter, Demo, refuseWriter, say, show } from './demo-story.js';
 import { loopsLeft, makeImage } from './images.js';
+import { missing } from './needs.js';
+import { projectRoot } from './paths.js';
 import { openStore } from './store.js';
-import { closeVbd, createVbd, deleteVbd, waitInitWait } from './toolstack.js';
+import { boot } from './uml/boot.js';
 
-// The main job from end to end: a file is attached as a vbd through a real XenStore, by the real
-// loop driver; only the kernel's blkback is played by test/bed/blkback.c.
-
-const NODES = ['physical-device', 'physical-device-path', 'diskseq', 'hotplug-status'];
+// npm run demo. The main job from end to end: a file is attached as a vbd through a real XenStore, by the
+// real loop driver; only the kernel's blkback is played by test/bed/blkback.c.
 
 if (process.getuid?.() !== 0) {
   console.error('The demo makes a loop device: run it as root.');
   process.exit(1);
 }
 
-const start = performance.now();
-let opened = 0;
-
-function say(actor: string, text: string): void {
-  const ms = (performance.now() - start).toFixed(1).padStart(7);
-  console.log(`${ms} ms  ${actor.padEnd(9)}  ${text}`);
-}
-
-function show(title: string, lines: readonly string[]): void {
-  console.log(`\n${title}`);
-  for (const line of lines) console.log(`    ${line}`);
-  console.log('');
-}
-
-async function demo(): Promise<void> {
+async function run(): Promise<void> {
   await using bed = await startBed({ guise: 'stock' });
   await using store = await openStore(bed);
-  const image = makeImage(bed.images, {
-    marker: 'Hello from the disk of domain 7',
-    size: 64 << 20,
-  });
+  const demo = new Demo(bed, store);
+  const marker = 'Hello from the disk of domain 7';
+  const image = makeImage(bed.images, { marker, size: 64 << 20 });
   say('bed', 'xenstored and a stand-in for a stock blkback are running');
-
-  const made = await createVbd(store, { frontend: 7, devid: 51712, params: image });
-  await waitInitWait(store, made);
-  say('toolstack', `made ${made.backendPath}, params=${image}`);
-  const vbd = parseVbdPath(made.backendPath);
-  if (vbd === undefined) throw new Error(`${made.backendPath} is not understood`);
-  const places = { timeoutMs: 10_000, sysfs: bed.blkback.sysfs, runDirectory: bed.runDirectory };
-
-  const began = performance.now();
-  await attach(store, vbd, {
-    ...places,
-    uapi: 'key',
-    onStep(step, detail) {
-      if (step === 'connected') opened = performance.now() - began;
-      say('add', `${step}: ${detail}`);
-    },
-  });
-  const nodes = await store.readMany(NODES.map((node) => `${vbd.backend}/${node}`));
-  show(
-    `Below ${vbd.backend}:`,
-    NODES.map((node, index) => `${node} = ${nodes[index]}`),
-  );
-  const seen = await bed.blkback.waitFor((event) => event.event === 'opened');
-  show('What blkback opened, by its own log:', [
-    `device ${seen.dev} (hex), diskseq ${seen.diskseq}, ${seen.size} bytes`,
-    `first bytes: ${seen.bytes?.replaceAll('\0', '')}`,
-  ]);
-  show('Loop device:', [execFileSync('losetup', ['-j', image], { encoding: 'utf8' }).trim()]);
-
-  await closeVbd(store, made);
-  say('toolstack', 'the guest has closed the disk, online=0');
-  await detach(store, vbd, {
-    ...places,
-    onStep: (step, detail) => say('remove', `${step}: ${detail}`),
-  });
-  await deleteVbd(store, made);
-
+  const disk = await attachFile(bed, demo, image);
+  const { opened } = demo;
+  await refuseWriter(demo, image);
+  chapter('The first guest ends', 'Its disk is taken away. The loop device goes by itself.');
+  await demo.detach(disk);
+  if (missing('mapper') === undefined) await attachLayer(demo, image);
+  else await attachLayerElsewhere();
   const left = await loopsLeft(bed.images);
   if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`);
   show('Done:', [
@@ -84,4 +37,20 @@ async function demo(): Promise<void> {
   ]);
 }
 
-await demo();
+/** This kernel has no device-mapper: in a Linux that has. */
+async function attachLayerElsewhere(): Promise<void> {
+  const reason = missing('uml');
+  if (reason !== undefined) {
+    console.log(`A layer cannot be shown here: there is no device-mapper, and ${reason}.`);
+    return;
+  }
+  console.log('\n(This kernel has no device-mapper. User-Mode Linux is booted for the next part.)');
+  const files = [join(projectRoot, 'dist/test/integration/mapper/demo.uml.js')];
+  await using machine = boot({ files, env: {} });
+  for await (const event of machine.events()) {
+    if (event.event === 'said') console.log(event.text);
+    if (event.event === 'failed') throw new Error(event.message);
+  }
+}
+
+await run();

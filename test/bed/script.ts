@@ -29,6 +29,7 @@ export function startProgram(
   file: string,
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
+  deadlineMs: number = DEADLINE_MS,
 ): Running {
   const start = performance.now();
   const child = spawn(file, args, {
@@ -48,7 +49,7 @@ export function startProgram(
     );
   });
   const ended = within(
-    DEADLINE_MS,
+    deadlineMs,
     () => `end of ${file} ${args.join(' ')}; it said: ${output.stderr}`,
     () => closed,
   ).finally(() => child.kill('SIGKILL'));

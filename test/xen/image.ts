@@ -23,7 +23,7 @@ export function partsOf(generation: Generation): string {
 
 /**
  * Writes dom0's initial root: programs of Debian, Xen's tools, the modules, a guest to start, the
- * scenarios, and the project as `npm run install:dom0` has put it below `installed`.
+ * scenarios, and the project as the Debian package has put it below `installed`.
  */
 export function writeDom0Image(file: string, installed: string, generation: Generation): void {
   const parts = partsOf(generation);

@@ -10,8 +10,8 @@ import { type Generation, planRuns, type Run } from './plan.js';
 import { type Outcome, parseReportLine, summarise } from './report.js';
 
 // `npm run test:xen`: boots the real Xen in an emulated machine, for each generation and each
-// xen-blkback, and runs the scenarios of test/xen/dom0 in its dom0, which has the project as
-// `install:dom0` installs it.
+// xen-blkback, and runs the scenarios of test/xen/dom0 in its dom0, which has the files of the Debian
+// package.
 
 /** After so long without a word a machine is given up: no scenario has so much time. */
 const SILENCE_MS = 900_000;
@@ -45,15 +45,22 @@ const outcomes = new Map<string, Outcome[]>();
 const installed = mkdtempSync(join(tmpdir(), 'xen-dom0-'));
 const images = new Map<Generation, string>();
 
-/** The image that a generation's dom0 boots, with the project installed in it. */
+/** Builds the Debian package, and unpacks it. */
+function unpackPackage(destination: string): void {
+  const builder = join(projectRoot, 'dist/install/package/main.js');
+  const built = execFileSync(process.execPath, [builder, '--output', installed, 'deb'], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  execFileSync('dpkg-deb', ['--extract', built.trim(), destination]);
+}
+
+/** The image that a generation's dom0 boots, with the files of the Debian package in it. */
 function imageOf({ generation }: Run): string {
   const made = images.get(generation);
   if (made !== undefined) return made;
   const destination = join(installed, 'installed');
-  if (images.size === 0) {
-    const args = ['run', '--silent', 'install:dom0', '--', '--destdir', destination];
-    execFileSync('npm', args, { cwd: projectRoot, stdio: ['ignore', 'ignore', 'inherit'] });
-  }
+  if (images.size === 0) unpackPackage(destination);
   const image = join(installed, `${generation}.cpio`);
   writeDom0Image(image, destination, generation);
   images.set(generation, image);

@@ -112,6 +112,27 @@ describe('the library, from the archive that npm pack makes', function () {
     assert.deepEqual(await loopsLeft(bed.images), []);
   });
 
+  it('says which addon cannot be loaded, and on what machine', async () => {
+    const addon = join(place, 'native/build/Release/blkback.node');
+    const bytes = readFileSync(addon);
+    try {
+      // As the file of another processor: e_machine of its ELF header.
+      writeFileSync(
+        addon,
+        Buffer.concat([bytes.subarray(0, 18), Buffer.of(0xff), bytes.subarray(19)]),
+      );
+      const args = [join(project, 'check.js'), '/srv/a.img'];
+      const { status, stderr } = await startProgram(process.execPath, args, {}).ended;
+      assert.equal(status, 1);
+      assert.match(
+        stderr,
+        /the native addon .*blkback\.node cannot be loaded: .*; .* this is linux /,
+      );
+    } finally {
+      writeFileSync(addon, bytes);
+    }
+  });
+
   it('serves the vbds of this domain by an example', async function () {
     needs(this, 'root', 'loop', 'xenstored');
     await using bed = await startBed();

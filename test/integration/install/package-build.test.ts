@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { needsFullEffort } from '../../bed/effort.js';
 import { needs } from '../../bed/needs.js';
-import { Packages } from '../../bed/packages.js';
+import { type Packages, sharedPackages } from '../../bed/packages.js';
+import { projectRoot } from '../../bed/paths.js';
 import { type Run, startProgram } from '../../bed/script.js';
 
 const run = (command: string, ...args: string[]): Promise<Run> =>
@@ -14,13 +16,12 @@ describe('npm run package', function () {
   let packages: Packages;
   before(async function () {
     needs(this, 'debhelper');
-    packages = new Packages();
-    await packages.build();
+    packages = await sharedPackages();
   });
-  after(() => packages?.[Symbol.dispose]());
 
   it('makes the same bytes again, by another user in another folder', async function () {
     needs(this, 'root', 'overlay');
+    needsFullEffort(this);
     await packages.buildElsewhere();
     const hashes = (directory: string): string[] =>
       readdirSync(directory)
@@ -36,9 +37,22 @@ describe('npm run package', function () {
 
   it('makes a deb that lintian finds no fault with', async function () {
     needs(this, 'lintian');
+    needsFullEffort(this);
     const deb = packages.file('.deb');
     const { status, stdout } = await run('lintian', '--fail-on', 'warning', deb);
     assert.deepEqual([status, stdout], [0, '']);
+  });
+
+  it('makes an rpm of which rpmlint says nothing but what is meant so', async function () {
+    needsFullEffort(this);
+    if ((await run('sh', '-c', 'command -v rpmlint && command -v rpmbuild')).status !== 0) {
+      console.log(`SKIPPED: ${this.test?.fullTitle()}: rpmlint or rpmbuild is not installed`);
+      return this.skip();
+    }
+    const config = join(projectRoot, 'install/rpm/rpmlint.toml');
+    const { status, stdout } = await run('rpmlint', '--config', config, packages.file('.rpm'));
+    assert.equal(status, 0, stdout);
+    assert.match(stdout, / 0 errors, 0 warnings/);
   });
 
   it('makes a deb with a Node.js that is new enough, a trigger for it, and the settings as conffile', async () => {

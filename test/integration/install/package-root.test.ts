@@ -3,9 +3,10 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Bed, startBed } from '../../bed/bed.js';
+import { needsFullEffort } from '../../bed/effort.js';
 import { needs } from '../../bed/needs.js';
 import { PackageRoot } from '../../bed/package-root.js';
-import { Packages } from '../../bed/packages.js';
+import { type Packages, sharedPackages } from '../../bed/packages.js';
 import { openStore } from '../../bed/store.js';
 import { closeVbd } from '../../bed/toolstack.js';
 import { MARKER, Stage } from '../hotplug/stage.js';
@@ -51,11 +52,9 @@ describe('the Debian package', function () {
   let later: string;
   before(async function () {
     needs(this, 'root', 'loop', 'xenstored', 'overlay', 'debhelper');
-    packages = new Packages();
-    await packages.build('deb', ...(hasRpm() ? ['rpm'] : []));
+    packages = await sharedPackages();
     later = await packages.later();
   });
-  after(() => packages?.[Symbol.dispose]());
 
   async function installed(): Promise<PackageRoot> {
     const root = await PackageRoot.start();
@@ -85,7 +84,8 @@ describe('the Debian package', function () {
     assert.equal(await root.shell('readlink /etc/xen/scripts/block-diskseq'), `${CLIENT}\n`);
   });
 
-  it('keeps a socket disabled that an administrator has disabled', async () => {
+  it('keeps a socket disabled that an administrator has disabled', async function () {
+    needsFullEffort(this);
     await using root = await installed();
     await root.shell(`rm ${SOCKET_ENABLED}; dpkg --install ${later}`);
     assert.equal(await root.shell(`ls ${SOCKET_ENABLED} 2>/dev/null || true`), '');
@@ -108,8 +108,9 @@ describe('the Debian package', function () {
       assert.deepEqual(await loopsLeft(stage.bed), []);
     }));
 
-  it('loses no disk and fails no attach in an upgrade, and has the daemon started anew', () =>
-    onStage(async (stage) => {
+  it('loses no disk and fails no attach in an upgrade, and has the daemon started anew', function () {
+    needsFullEffort(this);
+    return onStage(async (stage) => {
       await using root = await installed();
       const { bed } = stage;
       let daemon = await root.startDaemon(bed);
@@ -150,7 +151,8 @@ describe('the Debian package', function () {
         assert.equal((await root.script(env, vbd, 'remove')).status, 0);
       }
       assert.deepEqual(await loopsLeft(bed), []);
-    }));
+    });
+  });
 
   it('is not removed while a guest has a disk of it, unless that is asked for', () =>
     onStage(async (stage) => {
@@ -168,17 +170,20 @@ describe('the Debian package', function () {
       await root.shell('XEN_BLKBACK_REMOVE=yes dpkg --remove xen-blkback', { ...env });
     }));
 
-  it('is removed where disks are attached by other scripts', () =>
-    onStage(async (stage) => {
+  it('is removed where disks are attached by other scripts', function () {
+    needsFullEffort(this);
+    return onStage(async (stage) => {
       await using root = await installed();
       const { env } = stage.bed;
       const vbd = await stage.vbd(stage.image(), { script: '/etc/xen/scripts/block' });
       assert.equal((await root.script(env, vbd, 'add')).status, 0);
       const { status, stderr } = await root.run(env, 'dpkg', '--remove', 'xen-blkback');
       assert.equal(status, 0, stderr);
-    }));
+    });
+  });
 
-  it('leaves nothing when it is purged', async () => {
+  it('leaves nothing when it is purged', async function () {
+    needsFullEffort(this);
     await using root = await PackageRoot.start();
     const before = await root.shell(EVERYTHING);
     await root.shell(`dpkg --install ${packages.file('.deb')}`);
@@ -194,7 +199,8 @@ describe('the Debian package', function () {
     assert.equal(await root.shell(EVERYTHING), before);
   });
 
-  it('takes the place of another script and gives it back, over upgrades of both', async () => {
+  it('takes the place of another script and gives it back, over upgrades of both', async function () {
+    needsFullEffort(this);
     await using root = await installed();
     const block = '/etc/xen/scripts/block';
     // Xen's scripts are conffiles of this package, which is installed here.
@@ -217,7 +223,8 @@ describe('the Debian package', function () {
     assert.equal(await root.shell('dpkg-divert --list "*xen/scripts*"'), '');
   });
 
-  it('has a daemon started anew when Node.js is exchanged', async () => {
+  it('has a daemon started anew when Node.js is exchanged', async function () {
+    needsFullEffort(this);
     await using root = await installed();
     await root.shell(
       'rm /run/systemctl.log; dpkg-trigger --no-await --by-package=nodejs /usr/bin/node',
@@ -227,6 +234,7 @@ describe('the Debian package', function () {
   });
 
   it('as an rpm attaches disks, is not removed under them, and leaves nothing', function () {
+    needsFullEffort(this);
     if (!hasRpm()) {
       console.log(`SKIPPED: ${this.test?.fullTitle()}: rpmbuild is not installed`);
       return this.skip();

@@ -6,6 +6,7 @@ import {
   followEvents,
   isBlkbackError,
   list,
+  openXenstore,
   parseTarget,
   plan,
   resize,
@@ -69,6 +70,7 @@ describe('the arguments of the library', () => {
     );
     await refuses(resize, [store, VBD, { runDirectory: '' }], /runDirectory is ''/);
     await refuses(list, [store, { domid: -1 }], /domid is -1/);
+    await refuses(openXenstore, [{ requestTimeoutMs: -1 }], /requestTimeoutMs is -1/);
     await refuses(waitClosed, [VBD, { timeoutMs: 0 }], /timeoutMs is 0/);
     await refuses(
       check,
