@@ -212,17 +212,25 @@ describe('The vbds of a driver domain, seen from here', function () {
     onStage(async (stage) => {
       await stage.store.write('/local/domain/9/name', 'work');
       await create(stage, '8/51712', ATTACHED);
-      const program = [CLI, 'events', '--backend-domain', '5', '--json', '-v'];
+      const program = [CLI, 'events', '--backend-domain', '5', '--json'];
       const running = startProgram(process.execPath, program, stage.bed.env);
-      await new Promise((resolve) => running.process.stderr?.once('data', resolve));
+      let said = '';
+      running.process.stdout?.on('data', (text) => {
+        said += text;
+      });
+      const says = (word: string): Promise<void> =>
+        within(10_000, word, async () => {
+          while (!said.includes(`"${word}"`)) await pause(20);
+        });
+      await says('complete');
       await create(stage, '9/51712');
-      await pause(300);
+      await says('planned');
       await write(stage, '9/51712', FAILED);
-      await pause(300);
+      await says('failed');
       await write(stage, '8/51712', { state: '5' });
-      await pause(300);
+      await says('guest');
       await stage.store.remove(`${ROOT}/8`);
-      await pause(300);
+      await says('removed');
       running.process.kill('SIGINT');
       const { status, stdout, stderr } = await running.ended;
       assert.equal(status, 0, stderr);
