@@ -6,14 +6,16 @@ import { surveyRemoteVbd } from '../vbd/remote-vbds.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import { surveyVbd, type VbdSummary } from '../vbd/vbd-summary.js';
 import { describeXenbusState } from '../vbd/xenbus-state.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
 import { isRemote } from './backend-domain.js';
 import { stackToJson } from './device-json.js';
 import type { Context, Outcome } from './run.js';
+import { detailRows, detailsToJson, readDetails } from './vbd-details.js';
 import { alignColumns, describeDiskseq, describeOpened, toJson } from './vbd-text.js';
 
 /** `show`: everything that can be told of one vbd. */
 export async function show({ store, vbd, settings, signal }: Context): Promise<Outcome> {
-  if (isRemote(vbd)) return showRemote(await surveyRemoteVbd(store, vbd, { signal }), vbd);
+  if (isRemote(vbd)) return await showRemote(store, vbd, signal);
   const summary = await surveyVbd(store, vbd, settings.sysfs, { signal });
   if (summary === undefined) {
     throw new HotplugError(
@@ -28,8 +30,10 @@ export async function show({ store, vbd, settings, signal }: Context): Promise<O
   const { devnum } = summary;
   const present = devnum && isPresent(summary) ? await readStack(devnum) : undefined;
   const stack = present ? formatStack(present) : [];
+  const details = await readDetails(store, summary, { signal });
   const rows = [
     ...describeSummary(summary),
+    ...detailRows(details),
     ...stack.map((line, index) => [index === 0 ? 'stack' : '', line]),
     ['opened by blkback', describeOpened(summary)],
     ['on remove', undo ?? '-'],
@@ -39,6 +43,7 @@ export async function show({ store, vbd, settings, signal }: Context): Promise<O
     text: alignColumns(rows),
     json: {
       ...toJson(summary),
+      ...detailsToJson(details),
       stack: present ? stackToJson(present) : null,
       'on-remove': undo ?? null,
     },
@@ -46,18 +51,21 @@ export async function show({ store, vbd, settings, signal }: Context): Promise<O
 }
 
 /** What another backend domain's daemon, and its blkback, have written. */
-function showRemote(summary: VbdSummary | undefined, { backend }: VbdPath): Outcome {
+async function showRemote(store: Xenstore, vbd: VbdPath, signal: AbortSignal): Promise<Outcome> {
+  const summary = await surveyRemoteVbd(store, vbd, { signal });
   if (summary === undefined) {
-    throw new HotplugError(`there is no backend ${backend} in XenStore`, { code: 'EBACKEND' });
+    throw new HotplugError(`there is no backend ${vbd.backend} in XenStore`, { code: 'EBACKEND' });
   }
+  const details = await readDetails(store, summary, { signal });
   const rows = [
     ...describeSummary(summary),
+    ...detailRows(details),
     ['opened by blkback', describeOpened(summary)],
     ['error', summary.error ?? '-'],
   ];
   return {
     text: alignColumns(rows),
-    json: { ...toJson(summary), stack: null, 'on-remove': null },
+    json: { ...toJson(summary), ...detailsToJson(details), stack: null, 'on-remove': null },
   };
 }
 

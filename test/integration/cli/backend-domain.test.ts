@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { pause } from '../../../src/util/retry.js';
+import { startBed } from '../../bed/bed.js';
 import { startDaemon } from '../../bed/daemon.js';
 import { within } from '../../bed/deadline.js';
 import { assertSchema } from '../../bed/json-schema.js';
 import { needs } from '../../bed/needs.js';
 import { CLI, type Run, startProgram } from '../../bed/script.js';
-import type { Stage } from '../hotplug/stage.js';
+import { openStore } from '../../bed/store.js';
+import { Stage } from '../hotplug/stage.js';
 import { onStage } from './cli-bed.js';
 
 const ROOT = '/local/domain/5/backend/vbd';
@@ -48,16 +51,27 @@ const ATTACHED = {
 };
 const FAILED = { 'hotplug-error': SENTENCE, 'hotplug-status': 'error' };
 
-/** Runs `happen` while a command waits, and tells how long it then went on. */
+/** Runs `happen` once a command watches the vbd, and tells how long it then went on. */
 async function meanwhile(
+  stage: Stage,
+  key: string,
   running: Promise<Run>,
   happen: () => Promise<unknown>,
 ): Promise<Run & { readonly after: number }> {
-  // Longer than the program takes to come to its watch.
-  await pause(1500);
+  const watched = new RegExp(` WATCH \\S*${ROOT}/${key} `);
+  await within(20_000, `a watch of ${key}`, async () => {
+    while (!watched.test(readFileSync(stage.bed.xenstored.tracePath, 'utf8'))) await pause(20);
+  });
   await happen();
   const since = performance.now();
   return { ...(await running), after: performance.now() - since };
+}
+
+/** A stage whose xenstored tells what it is asked. */
+async function onTracedStage(body: (stage: Stage) => Promise<void>): Promise<void> {
+  await using bed = await startBed({}, { trace: true });
+  await using store = await openStore(bed);
+  await body(new Stage(bed, store));
 }
 
 describe('The vbds of a driver domain, seen from here', function () {
@@ -142,11 +156,11 @@ describe('The vbds of a driver domain, seen from here', function () {
     }));
 
   it('are waited for, and the wait ends with the sentence of that domain within a second', () =>
-    onStage(async (stage) => {
+    onTracedStage(async (stage) => {
       const wait = (key: string, ...words: string[]) =>
         stage.cli(['wait', key, '--backend-domain', '5', '--json', ...words]);
       await create(stage, '8/51712');
-      const failed = await meanwhile(wait('8/51712', '--opened'), () =>
+      const failed = await meanwhile(stage, '8/51712', wait('8/51712', '--opened'), () =>
         write(stage, '8/51712', FAILED),
       );
       assert.equal(failed.status, 1);
@@ -157,7 +171,9 @@ describe('The vbds of a driver domain, seen from here', function () {
       assert.equal((await wait('8/xvda')).status, 1);
 
       await create(stage, '9/51712');
-      const attached = await meanwhile(wait('9/51712'), () => write(stage, '9/51712', ATTACHED));
+      const attached = await meanwhile(stage, '9/51712', wait('9/51712'), () =>
+        write(stage, '9/51712', ATTACHED),
+      );
       assert.equal(attached.status, 0, attached.stderr);
       assert.deepEqual(
         [(assertSchema('wait', attached.stdout) as Record<string, unknown>)['opened-by']],
@@ -172,11 +188,11 @@ describe('The vbds of a driver domain, seen from here', function () {
     }));
 
   it('are waited for in vain where that blkback refuses, they go away, or nobody serves them', () =>
-    onStage(async (stage) => {
+    onTracedStage(async (stage) => {
       const wait = (key: string, ...words: string[]) =>
         stage.cli(['wait', key, '--backend-domain', '5', ...words]);
       await create(stage, '8/51712');
-      const refused = await meanwhile(wait('8/51712'), async () => {
+      const refused = await meanwhile(stage, '8/51712', wait('8/51712'), async () => {
         const error = '/local/domain/5/error/backend/vbd/8/51712/error';
         await stage.store.write(error, '2 creating vbd structure');
         await write(stage, '8/51712', { state: '5' });
@@ -184,7 +200,9 @@ describe('The vbds of a driver domain, seen from here', function () {
       assert.equal(refused.status, 1);
       assert.match(refused.stderr, /blkback of domain 5 serves no .*: 2 creating vbd structure/);
       await create(stage, '9/51712');
-      const gone = await meanwhile(wait('9/51712'), () => stage.store.remove(`${ROOT}/9`));
+      const gone = await meanwhile(stage, '9/51712', wait('9/51712'), () =>
+        stage.store.remove(`${ROOT}/9`),
+      );
       assert.equal(gone.status, 1);
       assert.match(gone.stderr, /there is no .*9\/51712 in XenStore, or no more/);
       assert.ok(gone.after < A_SECOND, `${gone.after} ms`);
@@ -195,12 +213,12 @@ describe('The vbds of a driver domain, seen from here', function () {
     }));
 
   it('are waited for with --closed until they are closed, or gone', () =>
-    onStage(async (stage) => {
+    onTracedStage(async (stage) => {
       await create(stage, '8/51712', ATTACHED);
       const words = ['wait', '8/51712', '--backend-domain', '5', '--closed'];
       const late = await stage.cli([...words, '--timeout', '1.5']);
       assert.match(late.stderr, /is not closed after 1\.5 s: the guest has not let go of it/);
-      const closed = await meanwhile(stage.cli(words), () =>
+      const closed = await meanwhile(stage, '8/51712', stage.cli(words), () =>
         write(stage, '8/51712', { state: '6' }),
       );
       assert.equal(closed.status, 0, closed.stderr);
@@ -212,17 +230,25 @@ describe('The vbds of a driver domain, seen from here', function () {
     onStage(async (stage) => {
       await stage.store.write('/local/domain/9/name', 'work');
       await create(stage, '8/51712', ATTACHED);
-      const program = [CLI, 'events', '--backend-domain', '5', '--json', '-v'];
+      const program = [CLI, 'events', '--backend-domain', '5', '--json'];
       const running = startProgram(process.execPath, program, stage.bed.env);
-      await new Promise((resolve) => running.process.stderr?.once('data', resolve));
+      let said = '';
+      running.process.stdout?.on('data', (text) => {
+        said += text;
+      });
+      const says = (word: string): Promise<void> =>
+        within(10_000, word, async () => {
+          while (!said.includes(`"${word}"`)) await pause(20);
+        });
+      await says('complete');
       await create(stage, '9/51712');
-      await pause(300);
+      await says('planned');
       await write(stage, '9/51712', FAILED);
-      await pause(300);
+      await says('failed');
       await write(stage, '8/51712', { state: '5' });
-      await pause(300);
+      await says('guest');
       await stage.store.remove(`${ROOT}/8`);
-      await pause(300);
+      await says('removed');
       running.process.kill('SIGINT');
       const { status, stdout, stderr } = await running.ended;
       assert.equal(status, 0, stderr);

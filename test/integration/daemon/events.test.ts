@@ -99,9 +99,18 @@ describe('xen-blkback events', function () {
       assert.equal((await runClient(daemon.env, vbd, 'add')).status, 0);
       const bad = await stage.vbd('/nonexistent');
       assert.equal((await runClient(daemon.env, bad, 'add')).status, 1);
-      const running = await follow(daemon, '--json');
+      const running = startProgram(process.execPath, [CLI, 'events', '--json'], daemon.env);
+      let said = '';
+      running.process.stdout?.on('data', (text: string) => {
+        said += text;
+      });
+      const says = (word: string): Promise<void> =>
+        within(10_000, word, async () => {
+          while (!said.includes(`"${word}"`)) await pause(20);
+        });
+      await says('complete');
       await stage.store.write(`${vbd.backendPath}/state`, '5');
-      await pause(300);
+      await says('guest');
       running.process.kill('SIGINT');
       const told = (await running.ended).stdout
         .trimEnd()

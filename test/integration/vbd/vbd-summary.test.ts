@@ -61,6 +61,13 @@ describe('list, show and wait', function () {
 
         const shown = await stage.cli(['show', vbd.key]);
         assert.match(shown.stdout, new RegExp(`^opened by blkback +yes \\(${by}\\)$`, 'm'));
+        for (const row of [
+          'script +/etc/xen/scripts/block-diskseq',
+          'size +\\d+ bytes, in blocks of 512',
+        ]) {
+          assert.match(shown.stdout, new RegExp(`^${row}$`, 'm'));
+        }
+        assert.match(shown.stdout, /^frontend state +\d \(\w+\)$/m);
         assert.equal((await stage.cli(['wait', vbd.key, '--opened'])).status, 0);
       }));
   }

@@ -1,0 +1,74 @@
+import { parseTarget } from '../target/target.js';
+import { backendNode } from '../vbd/vbd-path.js';
+import type { VbdSummary } from '../vbd/vbd-summary.js';
+import { describeXenbusState } from '../vbd/xenbus-state.js';
+import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+import { cellOf } from './list-columns.js';
+
+/** What `show` tells of a vbd beyond its summary. */
+export interface VbdDetails {
+  readonly script: string | undefined;
+  readonly frontendState: string | undefined;
+  /** Bytes of the device, and of its logical blocks; `undefined` where it is none of this machine. */
+  readonly size: string | undefined;
+  readonly blockSize: string | undefined;
+  /** What the target says; `undefined` where it says nothing, or is none. */
+  readonly layer: string | undefined;
+  readonly sharing: string | undefined;
+}
+
+export async function readDetails(
+  store: Xenstore,
+  summary: VbdSummary,
+  options: RequestOptions,
+): Promise<VbdDetails> {
+  const nodes = ['script', 'frontend'].map((node) => backendNode(summary.vbd, node));
+  const [script, frontend] = await store.readMany(nodes, options);
+  const [state] =
+    frontend === undefined ? [] : await store.readMany([`${frontend.toString()}/state`], options);
+  const cell = (name: 'size' | 'block-size'): string | undefined => {
+    const text = cellOf(summary, name);
+    return text === '-' ? undefined : text;
+  };
+  return {
+    script: script?.toString('utf8'),
+    frontendState: state?.toString('utf8'),
+    size: cell('size'),
+    blockSize: cell('block-size'),
+    ...readTarget(summary.target),
+  };
+}
+
+function readTarget(text: string | undefined): Pick<VbdDetails, 'layer' | 'sharing'> {
+  try {
+    const { layer, sharing } = parseTarget(Buffer.from(text ?? ''));
+    return { layer, sharing };
+  } catch {
+    return { layer: undefined, sharing: undefined };
+  }
+}
+
+export function detailRows(details: VbdDetails): string[][] {
+  const { script, frontendState, size, blockSize, layer, sharing } = details;
+  return [
+    ['script', script ?? '-'],
+    ['frontend state', describeXenbusState(frontendState)],
+    [
+      'size',
+      size === undefined ? '-' : `${size} bytes, in blocks of ${blockSize ?? 'unknown size'}`,
+    ],
+    ['layer', layer ?? '-'],
+    ['sharing', sharing ?? 'as set (xen-blkback config)'],
+  ];
+}
+
+export function detailsToJson(details: VbdDetails): Record<string, unknown> {
+  return {
+    script: details.script ?? null,
+    'frontend-state': details.frontendState ?? null,
+    size: details.size ?? null,
+    'block-size': details.blockSize === undefined ? null : Number(details.blockSize),
+    layer: details.layer ?? null,
+    sharing: details.sharing ?? null,
+  };
+}
