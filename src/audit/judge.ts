@@ -4,7 +4,7 @@ import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Finding } from './finding.js';
 import type { HostState, HostVbd } from './host-state.js';
 
-/** All that does not fit together in what was seen. Pure. */
+/** Returns a finding for everything in the state that is left behind or contradictory. Pure. */
 export function judge(state: HostState): Finding[] {
   const known = new Map(state.vbds.map((seen) => [seen.vbd.backend, seen]));
   return [
@@ -71,7 +71,7 @@ export function judge(state: HostState): Finding[] {
           ? `nobody tells who has it open, over ${backingFile}: blkback, just before it closes it, or another part of the kernel`
           : `it stands over ${backingFile}, and neither a guest nor this host uses it: another script may have left it`,
         command: `losetup -d ${path}`,
-        // It may be an administrator's, who is about to use it.
+        // The loop device may belong to an administrator who is about to use it.
         repair: undefined,
       }),
     ),
@@ -103,7 +103,7 @@ function judgeVbd(seen: HostVbd): Finding[] {
   return found;
 }
 
-/** What is wrong with a vbd for which blkback has a device open. */
+/** Returns the finding about a vbd for which blkback has a device open, if there is one. */
 function judgeOpen({ vbd, nodesGone, guestGone, open }: HostVbd): Finding | undefined {
   if (open === undefined || !(nodesGone || guestGone)) return undefined;
   return {
@@ -115,7 +115,7 @@ function judgeOpen({ vbd, nodesGone, guestGone, open }: HostVbd): Finding | unde
   };
 }
 
-/** The same with one for which it has none. */
+/** Returns the finding about a vbd for which blkback has no device open, if there is one. */
 function judgeIdle(seen: HostVbd): Finding | undefined {
   const { vbd, nodesGone, guestGone, frontend, open, state, online, script, node } = seen;
   if (open !== undefined || nodesGone) return undefined;
@@ -157,7 +157,7 @@ function judgeIdle(seen: HostVbd): Finding | undefined {
   };
 }
 
-/** `7/51712`; of a disk that others serve with its kind. */
+/** Returns a name such as `7/51712`. The name of a disk that is no vbd includes its kind. */
 function shortName({ backend }: VbdPath): string {
   return backend.replace(/^backend\/(vbd\/)?/, '');
 }
