@@ -11,7 +11,7 @@ import { stackToJson } from './device-json.js';
 import type { Context, Outcome } from './run.js';
 import { alignColumns, describeDiskseq, describeOpened, toJson } from './vbd-text.js';
 
-/** `show`: everything that can be told of one vbd. */
+/** Runs `show`: prints all known facts about one vbd. */
 export async function show({ store, vbd, settings, signal }: Context): Promise<Outcome> {
   if (isRemote(vbd)) return showRemote(await surveyRemoteVbd(store, vbd, { signal }), vbd);
   const summary = await surveyVbd(store, vbd, settings.sysfs, { signal });
@@ -45,7 +45,7 @@ export async function show({ store, vbd, settings, signal }: Context): Promise<O
   };
 }
 
-/** What another backend domain's daemon, and its blkback, have written. */
+/** Returns the facts that the daemon and the blkback of another backend domain have written. */
 function showRemote(summary: VbdSummary | undefined, { backend }: VbdPath): Outcome {
   if (summary === undefined) {
     throw new HotplugError(`there is no backend ${backend} in XenStore`, { code: 'EBACKEND' });
@@ -77,7 +77,7 @@ function describeSummary(summary: VbdSummary): string[][] {
   ];
 }
 
-/** Whether the number still belongs to the device that was published. */
+/** Tells whether the device number still belongs to the device that was published. */
 function isPresent({ diskseq, presentDiskseq }: VbdSummary): boolean {
   return presentDiskseq !== undefined && (diskseq === undefined || diskseq === presentDiskseq);
 }
