@@ -4,7 +4,8 @@ import {
   measureBeside,
 } from '../test/integration/authority/beside.js';
 
-// What an add costs on a machine with many guests, against one with none, for each kind of disk:
+// Measures what an add costs on a machine with many guests and on one without guests, for each kind
+// of disk:
 //   node dist/bench/beside.js [file|disk|mapper|volume ...]
 
 const COUNT = Number(process.env.XEN_BLKBACK_BESIDE || 1000);

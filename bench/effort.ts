@@ -9,19 +9,20 @@ import { createVbd, deleteVbd, waitInitWait } from '../test/bed/toolstack.js';
 import { startXenstoreProxy } from '../test/bed/xenstore-proxy.js';
 import type { BenchStage } from './stage.js';
 
-/** What one vbd costs beside time, through the daemon: its attach and its detach. */
+/** The effort, besides time, of one attach and one detach of a vbd through the daemon. */
 export interface Effort {
   readonly vbds: number;
-  /** Processor time of all threads of the daemon, and of xenstored; milliseconds for each vbd. */
+  /** The processor time of all threads of the daemon, and of xenstored; milliseconds per vbd. */
   readonly daemon: number;
   readonly xenstored: number;
-  /** How often the daemon waits for xenstored in an attach that was not prepared. */
+  /** How often the daemon waits for xenstored in an attach that it did not begin in advance. */
   readonly trips: number;
 }
 
 const WARM_UP = 20;
 const ROUNDS = 5;
 
+/** Measures the effort of `vbds` attaches and detaches through the daemon. */
 export async function measureEffort(stage: BenchStage, vbds: number): Promise<Effort> {
   const { daemon, bed } = stage;
   const cycle = async (): Promise<void> => stage.detach(await stage.attach('daemon'));
@@ -36,7 +37,7 @@ export async function measureEffort(stage: BenchStage, vbds: number): Promise<Ef
   };
 }
 
-/** The smallest number of some rounds: watch events of other vbds are answered in between. */
+/** Returns the smallest count of several rounds, because events of other vbds add to a count. */
 async function countTrips(): Promise<number> {
   await using bed = await startBed({ guise: 'diskseq' });
   await using store = await openStore(bed);

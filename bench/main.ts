@@ -18,12 +18,12 @@ import {
 import { type Results, singleTable, toMarkdown, toPlot } from './report.js';
 import { type Attach, BenchStage, type StageOptions } from './stage.js';
 
-// What a toolstack waits for when files are attached as vbds, ours beside Xen's `block`, in one run:
-// prints tables, and puts them into docs/speed.md and README.md, with a plot.
+// Measures how long a toolstack waits when files are attached as vbds, by our script and by Xen's
+// `block` in one run. Prints tables, and puts them into docs/speed.md and README.md, with a plot.
 //
 //   npm run bench -- [--peer PROGRAM] [--guise stock|diskseq]
 //
-// PROGRAM is another hotplug script that takes the place of `block`: then nothing is put into the pages.
+// PROGRAM is another hotplug script that is measured, too. With a peer, the pages do not change.
 
 const { values } = parseArgs({
   options: { peer: { type: 'string' }, guise: { type: 'string', default: 'stock' } },
@@ -35,9 +35,9 @@ const options: StageOptions = {
 
 const ROUNDS = 50;
 const EFFORT_VBDS = 200;
-/** Attached when the command lists them. */
+/** The number of attached disks when the command that lists them is measured. */
 const LISTED = 200;
-/** Fewer where each takes seconds. */
+/** The rounds for each number of attached disks. There are few rounds if each takes seconds. */
 const AMONG = [
   { attached: 0, rounds: { daemon: 50, block: 5 } },
   { attached: LISTED, rounds: { daemon: 50, block: 3 } },
@@ -45,7 +45,7 @@ const AMONG = [
 ];
 const AT_A_TIME = 50;
 
-/** What it has found is told before a thousand disks are taken away again, which takes its time. */
+/** Measures and reports. Reports before it detaches a thousand disks, because this takes long. */
 async function measure(): Promise<void> {
   await using stage = await BenchStage.start(options);
   const atStart = processState(stage.daemon.child.pid).residentMiB;
@@ -56,7 +56,7 @@ async function measure(): Promise<void> {
     await measureBurst(stage, 'daemon', 100, 3),
     ...(options.peer === undefined ? [] : [await measureBurst(stage, 'peer', 100, 3)]),
     await measureBurst(stage, 'block', 100, 1),
-    // Not by `block`: it takes one disk at a time, each slower than the one before.
+    // `block` is left out: it handles one disk at a time, and each takes longer than the last one.
     await measureBurst(stage, 'daemon', 500, 1),
   ];
   say(`many at once: done ${JSON.stringify(bursts)}`);
@@ -86,12 +86,12 @@ function formatLoad(): string {
     .join(' ');
 }
 
-/** Progress is for people: the tables go to stdout. */
+/** Prints progress for people on stderr. Only the tables go to stdout. */
 function say(text: string): void {
   process.stderr.write(`bench: ${text}\n`);
 }
 
-/** Puts text between two lines of a page that say where. */
+/** Puts a text between the two marker lines of a page. */
 function fill(name: string, content: string): void {
   const page = join(projectRoot, name);
   const [first, last] = ['<!-- made by npm run bench -->\n', '<!-- /made by npm run bench -->'];
@@ -104,7 +104,7 @@ function fill(name: string, content: string): void {
 function report(results: Results): void {
   const markdown = toMarkdown(results);
   console.log(markdown);
-  // The pages tell what everybody can measure.
+  // The pages only show figures that everybody can measure, and not everybody has the peer.
   if (options.peer !== undefined) return;
   fill('docs/speed.md', markdown);
   fill('README.md', singleTable(results));

@@ -2,19 +2,22 @@ import { pause } from '../src/util/retry.js';
 import { processState } from '../test/bed/process-state.js';
 import { type Attach, type BenchStage, duration, type Handler, median } from './stage.js';
 
-/** Milliseconds of each round. */
+/** For each name, the time of each round; milliseconds. */
 export type Times = ReadonlyMap<string, readonly number[]>;
 
 const WARM_UP = 5;
 
-/** One disk after another: script from exec to exit, and from the first node to blkback's open. */
+/**
+ * Measures one disk after another: the script from exec to exit, and the time from the first node
+ * to blkback's open.
+ */
 export async function measureSingle(
   stage: BenchStage,
   rounds: number,
 ): Promise<{ readonly script: Times; readonly opened: Times }> {
   const script = new Map<string, number[]>();
   const opened = new Map<string, number[]>();
-  // They take turns, so that a machine that slows down slows all of them down.
+  // The handlers take turns, so that a slow phase of the machine affects all of them.
   for (let round = -WARM_UP; round < rounds; round++) {
     const note = (times: Map<string, number[]>, name: string, ms: number): void => {
       if (round >= 0) times.set(name, [...(times.get(name) ?? []), ms]);
@@ -31,7 +34,7 @@ export async function measureSingle(
   return { script, opened };
 }
 
-/** What the command takes, from exec to exit, beside Node itself. */
+/** Measures the command from exec to exit, and Node alone for comparison. */
 export async function measureCommand(stage: BenchStage, rounds: number): Promise<Times> {
   const times = new Map<string, number[]>();
   for (let round = 0; round < rounds; round++) {
@@ -42,19 +45,22 @@ export async function measureCommand(stage: BenchStage, rounds: number): Promise
   return times;
 }
 
-/** Many disks of one guest at once. Milliseconds. */
+/** The times of attaching many disks of one guest at once; milliseconds. */
 export interface Burst {
   readonly handler: Handler;
   readonly count: number;
-  /** From the first script's exec to the last one's exit. */
+  /** The time from the exec of the first script to the exit of the last one. */
   readonly scripts: number;
-  /** The same from the first node written. */
+  /** The time from before the first node is written to the exit of the last script. */
   readonly whole: number;
-  /** Xen's script fails where another process takes its loop device, and does not try again. */
+  /**
+   * The number of failed adds. Xen's script fails without another try if another process takes its
+   * loop device.
+   */
   readonly failed: number;
 }
 
-/** The median of some bursts. */
+/** Measures several bursts, and returns the burst with the median time of the scripts. */
 export async function measureBurst(
   stage: BenchStage,
   handler: Handler,
@@ -77,7 +83,7 @@ export async function measureBurst(
   return middle;
 }
 
-/** An add beside other disks: the median, in milliseconds. */
+/** The median time of an add beside other attached disks; milliseconds. */
 export interface Among {
   readonly handler: Handler;
   readonly attached: number;
@@ -85,6 +91,7 @@ export interface Among {
   readonly rounds: number;
 }
 
+/** Measures an add beside `attached` other disks, by the daemon and by `block`. */
 export async function measureAmong(
   stage: BenchStage,
   attached: number,
@@ -103,15 +110,16 @@ export async function measureAmong(
   return found;
 }
 
-/** What the daemon does when there is nothing to do. */
+/** The memory and the wake-ups of an idle daemon. */
 export interface Rest {
   readonly attached: number;
   readonly residentMiB: number;
-  /** Of all its threads, in `seconds`. */
+  /** The number of wake-ups of all threads within `seconds`. */
   readonly wakeUps: number;
   readonly seconds: number;
 }
 
+/** Measures an idle daemon for some seconds, after it has calmed down. */
 export async function measureRest(
   stage: BenchStage,
   attached: readonly Attach[],
@@ -119,7 +127,7 @@ export async function measureRest(
 ): Promise<Rest> {
   const { pid } = stage.daemon.child;
   const { residentMiB } = processState(pid);
-  // V8 tidies up for some seconds; request timers that were called off are forgotten after ten.
+  // V8 collects garbage for some seconds, and cancelled request timers go after ten seconds.
   await pause(14_000);
   const before = processState(pid).sleeps;
   await pause(seconds * 1000);

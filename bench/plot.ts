@@ -1,12 +1,14 @@
-// Bars on one logarithmic axis, as SVG. Pure.
+// Draws bars on one logarithmic axis as SVG. Pure.
 
+/** One bar of a plot. */
 export interface Bar {
   readonly label: string;
   readonly milliseconds: number;
-  /** Ours, or what it is compared with. */
+  /** Whether the bar belongs to this project or to a program that it is compared with. */
   readonly kind: 'ours' | 'other';
 }
 
+/** A group of bars with a title. */
 export interface Group {
   readonly title: string;
   readonly bars: readonly Bar[];
@@ -22,7 +24,7 @@ const TITLE = 26;
 const COLOURS = { ours: '#2563a8', other: '#b9a27c' };
 const FONT = 'font-family="Helvetica, Arial, sans-serif"';
 
-/** Draws groups of bars below each other; their lengths are the logarithms of the times. */
+/** Draws groups of bars below each other. The length of a bar is the logarithm of its time. */
 export function drawBars(caption: string, groups: readonly Group[]): string {
   const times = groups.flatMap(({ bars }) => bars.map(({ milliseconds }) => milliseconds));
   const first = Math.floor(Math.log10(Math.min(...times)));
@@ -65,7 +67,7 @@ export function drawBars(caption: string, groups: readonly Group[]): string {
   ].join('\n');
 }
 
-/** Two significant digits, in the unit that suits. */
+/** Formats a time in ms or s: two significant digits below 10, and whole numbers above. */
 export function formatTime(milliseconds: number): string {
   const [value, unit] = milliseconds < 1000 ? [milliseconds, 'ms'] : [milliseconds / 1000, 's'];
   return `${value < 10 ? Number(value.toPrecision(2)) : Math.round(value)} ${unit}`;

@@ -3,7 +3,7 @@ import type { Among, Burst, Rest, Times } from './measure.js';
 import { drawBars, formatTime } from './plot.js';
 import { median } from './stage.js';
 
-/** All that one run has measured. */
+/** All measurements of one run. */
 export interface Results {
   readonly rounds: number;
   readonly single: { readonly script: Times; readonly opened: Times };
@@ -27,7 +27,7 @@ const NAMES: Readonly<Record<string, string>> = {
   list: 'xen-blkback list, 200 vbds',
 };
 
-/** The tables, as Markdown. */
+/** Returns all tables as Markdown. */
 export function toMarkdown(results: Results): string {
   return [
     singleTable(results),
@@ -40,7 +40,7 @@ export function toMarkdown(results: Results): string {
   ].join('\n\n');
 }
 
-/** The table of one disk after another. */
+/** Returns the table of attaching one disk after another. */
 export function singleTable({ single, rounds }: Pick<Results, 'single' | 'rounds'>): string {
   const block = median(single.script.get('block') ?? []);
   const peer = single.script.get('peer');
@@ -118,7 +118,7 @@ function quotient(time: number, reference: number): string {
   return (time / reference).toFixed(2);
 }
 
-/** `1/21` for what is faster. */
+/** Formats the ratio of two times, such as `1/21` if `time` is shorter. */
 function ratio(time: number, reference: number): string {
   if (time === reference) return '1';
   return time < reference ? `1/${(reference / time).toFixed(0)}` : (time / reference).toFixed(1);
@@ -132,7 +132,7 @@ function table(
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
-/** The same as a plot. */
+/** Returns the results as a plot in SVG. */
 export function toPlot({ single, bursts, among }: Results): string {
   const kind = (name: string) => (['daemon', 'one-shot'].includes(name) ? 'ours' : 'other');
   return drawBars('Attaching a file (logarithmic scale; lower is better)', [

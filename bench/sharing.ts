@@ -16,13 +16,14 @@ import {
 import { runScript, XEN_BLOCK_SCRIPT } from '../test/bed/xen-block.js';
 import { printTable } from './table.js';
 
-// What an add costs on a machine with many guests, against one with none: reading one image that all
-// of them read too, and writing an image of its own, beside theirs.
+// Measures what an add costs on a machine with many guests and on one without guests. One guest
+// reads an image that all others read, too, and another one writes an image of its own beside
+// theirs.
 
 const SHARERS = Number(process.env.XEN_BLKBACK_SHARERS || 500);
 const ROUNDS = 15;
 const WARM_UP = 2;
-/** Xen's script takes seconds then. */
+/** There are few rounds because Xen's script takes seconds for each. */
 const BLOCK_ROUNDS = 5;
 const AT_A_TIME = 20;
 const LONGEST_MS = 120_000;
@@ -33,12 +34,12 @@ const CLIENT = built('block-diskseq');
 interface Place {
   readonly bed: Bed;
   readonly store: Xenstore;
-  /** The image that everybody reads. */
+  /** The image that all guests read. */
   readonly image: string;
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Xen's script does not try again when somebody else was faster to take its loop device. */
+/** Xen's script does not try again if another process takes its loop device first. */
 const TRIES = 10;
 
 let frontend = 1000;
@@ -51,7 +52,10 @@ async function add(place: Place, script: string, mode: 'r' | 'w'): Promise<numbe
   }
 }
 
-/** One add; by a script that the daemon does not prepare unasked, so that all of it is timed. */
+/**
+ * Runs one add, and returns its time in milliseconds. The vbd names a script whose vbds the daemon
+ * does not attach in advance, so that the whole add is timed. Returns `undefined` if the add fails.
+ */
 async function addOnce(place: Place, script: string, mode: 'r' | 'w'): Promise<number | undefined> {
   const { bed, store, image, env } = place;
   const params = mode === 'r' ? image : makeImage(bed.images, { marker: 'its own' });
@@ -76,7 +80,7 @@ async function addOnce(place: Place, script: string, mode: 'r' | 'w'): Promise<n
   return milliseconds;
 }
 
-/** The guests that read the image: the daemon attaches them unasked. */
+/** Creates the guests that read the image. The daemon attaches their disks without a request. */
 async function share({ store, image }: Place): Promise<Vbd[]> {
   const vbds: Vbd[] = [];
   const start = performance.now();

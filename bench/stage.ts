@@ -19,24 +19,24 @@ import {
 } from '../test/bed/toolstack.js';
 import { XEN_BLOCK_SCRIPT } from '../test/bed/xen-block.js';
 
-/** What is compared: how a disk is attached. */
+/** The ways of attaching a disk that are compared. */
 export type Handler = 'daemon' | 'one-shot' | 'block' | 'peer';
 
-/** One attach, as the toolstack sees it: nodes written, state 2 seen, script run. Milliseconds. */
+/** One attach as the toolstack sees it: nodes written, state 2 seen, script run; milliseconds. */
 export interface Attach {
   readonly handler: Handler;
   readonly vbd: Vbd;
-  /** From just before the script's exec to its end. */
+  /** The time from just before the exec of the script to its end. */
   readonly script: Lap;
-  /** From before the nodes were written to blkback's open of the device. */
+  /** The time from before the nodes were written to blkback's open of the device. */
   readonly untilOpened: number;
 }
 
-/** What the stage is like. */
+/** Options of a `BenchStage`. */
 export interface StageOptions {
-  /** Which blkback the stand-in plays. */
+  /** The kind of blkback that the stand-in plays. */
   readonly guise: 'stock' | 'diskseq';
-  /** Path of another hotplug script, that is measured beside. */
+  /** The path of another hotplug script that is measured, too. */
   readonly peer: string | undefined;
 }
 
@@ -45,7 +45,7 @@ const PROGRAMS: Readonly<Record<Exclude<Handler, 'peer'>, string>> = {
   'one-shot': join(projectRoot, 'hotplug-scripts/block-diskseq'),
   block: XEN_BLOCK_SCRIPT,
 };
-/** Some fail where another process is faster to take their loop device. */
+/** Some scripts fail if another process takes their loop device first. */
 const TRIES = 10;
 const COMMANDS = { node: ['-e', '0'], version: [CLI, '--version'], list: [CLI, 'list'] } as const;
 const LONGEST_MS = 600_000;
@@ -56,7 +56,7 @@ export class BenchStage implements AsyncDisposable {
   readonly daemon: Daemon;
   readonly #store: Xenstore;
   readonly #stopwatches = new Map<string, Promise<Stopwatch>>();
-  /** In the order in which they were started. */
+  /** All parts, in the order in which they were started. */
   readonly #parts: AsyncDisposable[];
   readonly #peer: string | undefined;
   #frontend = 100;
@@ -75,7 +75,7 @@ export class BenchStage implements AsyncDisposable {
     return new BenchStage(bed, await startDaemon(bed), store, peer);
   }
 
-  /** What is compared, ours first. */
+  /** The handlers that are compared, ours first. */
   get handlers(): readonly Handler[] {
     const ours = ['daemon', 'one-shot'] as const;
     return this.#peer === undefined ? [...ours, 'block'] : [...ours, 'peer', 'block'];
@@ -90,7 +90,7 @@ export class BenchStage implements AsyncDisposable {
     throw new Error(`${handler} add failed ${TRIES} times`);
   }
 
-  /** Attaches disks to one new guest, all at once; those that failed are left out. */
+  /** Attaches disks to one new guest, all at once. Leaves out the attaches that have failed. */
   async attachMany(handler: Handler, count: number): Promise<Attach[]> {
     const frontend = this.#frontend++;
     const disks = Array.from({ length: count }, (_, disk) => 51712 + disk);
@@ -106,7 +106,7 @@ export class BenchStage implements AsyncDisposable {
     devid: number,
   ): Promise<Attach | undefined> {
     const params = makeImage(this.bed.images, { marker: `bench ${frontend} ${devid}` });
-    // By the script's name the daemon knows which vbds are its own to prepare.
+    // The daemon attaches a vbd in advance only if the vbd names one of the daemon's scripts.
     const script = handler === 'daemon' ? 'block-diskseq' : 'another';
     const start = performance.timeOrigin + performance.now();
     const vbd = await createVbd(this.#store, { frontend, devid, params, script });
@@ -134,11 +134,11 @@ export class BenchStage implements AsyncDisposable {
     await deleteVbd(this.#store, vbd);
   }
 
-  /** Detaches a disk the short way: its nodes go, as when a guest is destroyed. */
+  /** Detaches a disk the short way by deleting its nodes, as when a guest is destroyed. */
   async drop(attach: Attach): Promise<void> {
     const { blkback } = this.bed;
     const { key } = attach.vbd;
-    // The other scripts have to unbind their loop devices themselves.
+    // The other scripts must unbind their loop devices themselves.
     if (!isOurs(attach.handler)) return await this.detach(attach);
     await deleteVbd(this.#store, attach.vbd);
     await blkback.waitFor(({ event, vbd }) => event === 'closed' && vbd === key, LONGEST_MS);
@@ -148,7 +148,7 @@ export class BenchStage implements AsyncDisposable {
     for (const attach of attaches) await this.drop(attach);
   }
 
-  /** The least a client can cost: exec, connect, ask, exit. Milliseconds. */
+  /** Returns the least time that a client can take (exec, connect, ask, exit); milliseconds. */
   async bare(): Promise<number> {
     const env = { XEN_BLKBACK_BARE: join(this.bed.directory, 'bare') };
     const stopwatch = await this.#started('bare', async () => {
@@ -161,12 +161,12 @@ export class BenchStage implements AsyncDisposable {
     return duration(await stopwatch.run('bare'));
   }
 
-  /** What starting Node costs. Milliseconds. */
+  /** Returns the time of starting Node; milliseconds. */
   node(): Promise<number> {
     return this.command('node');
   }
 
-  /** What a command of ours costs, or Node by itself. Milliseconds. */
+  /** Returns the time of one of our commands, or of Node alone; milliseconds. */
   async command(name: keyof typeof COMMANDS): Promise<number> {
     const command = [process.execPath, ...COMMANDS[name]];
     const start = () => Stopwatch.start(command, this.daemon.env);
@@ -201,10 +201,12 @@ function isOurs(handler: Handler): boolean {
   return handler === 'daemon' || handler === 'one-shot';
 }
 
+/** Returns the length of a lap; milliseconds. */
 export function duration({ start, end }: Lap): number {
   return end - start;
 }
 
+/** Returns the median, or NaN if there are no values. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);

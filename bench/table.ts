@@ -1,4 +1,7 @@
-/** Prints minimum, median and maximum of each contender, and its median as a ratio to one of them. */
+/**
+ * Prints the minimum, the median and the maximum of each contender, and the ratio of its median to
+ * the median of `reference`. The times are in milliseconds.
+ */
 export function printTable(times: ReadonlyMap<string, readonly number[]>, reference: string): void {
   const base = median(times.get(reference) ?? []);
   console.log(`| ${['', 'min', 'median', 'max', `÷ ${reference}`].join(' | ')} |`);

@@ -7,24 +7,27 @@ import { PROGRAM } from './tree.js';
 
 const run = promisify(execFile);
 
-/** It runs as root; what package builders set in their place does the same, or more. */
+/**
+ * The default flags harden the client, because it runs as root. Package builders replace them by
+ * flags that harden at least as much.
+ */
 const HARDENED = [
   '-O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fPIE',
   ...(process.arch === 'x64' ? ['-fcf-protection'] : []),
 ].join(' ');
 const HARDENED_LINKING = ['-Wl,-z,relro,-z,now'];
 
-/** What package builders set in the environment. */
+/** The compiler and flags that package builders set in the environment. */
 export type Flags = Readonly<Partial<Record<'CC' | 'CFLAGS' | 'LDFLAGS', string>>>;
 
 /**
- * Compiles the hotplug client for the installed places, with `CC`, `CFLAGS` and `LDFLAGS` where they
- * are set. Without `LDFLAGS` it is linked statically, which makes it start in half the time, where
- * there is a libc for that. Returns the program.
+ * Compiles the hotplug client for the installed paths, with `CC`, `CFLAGS` and `LDFLAGS` if they
+ * are set. Returns the program. Without `LDFLAGS`, links the client statically if the libc allows
+ * it, because a static program starts in half the time.
  */
 export async function compileClient(project: string, node: string, flags: Flags): Promise<Buffer> {
   if (flags.LDFLAGS) return await compile(project, node, flags, words(flags.LDFLAGS));
-  // Linked as what CFLAGS have made of it.
+  // Without CFLAGS, the object is position-independent (-fPIE) and is linked accordingly.
   const [alone, shared] = flags.CFLAGS
     ? [['-static'], []]
     : [
@@ -59,7 +62,7 @@ async function compile(
       `-DNODE="${node}"`,
       '-o',
       output,
-      // Relative: where the checkout lies must not be seen in what is made.
+      // The path is relative, so that the program does not contain the path of the checkout.
       'native/hotplug-client.c',
       ...linking,
     ];
@@ -70,7 +73,7 @@ async function compile(
   }
 }
 
-/** Words of a variable, as make would take them. */
+/** Splits a variable into words, as make does. */
 function words(text: string): string[] {
   return text.split(/\s+/).filter((word) => word !== '');
 }

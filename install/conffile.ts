@@ -1,20 +1,23 @@
 import { below, hashOf, hashOfFile } from './manifest.js';
 import type { Conffile, Entry } from './tree.js';
 
-/** SHA-256 of the three states of a configuration file that matter. */
+/** The SHA-256 of a configuration file in three states. */
 export interface ConffileStates {
-  /** As it lies there now; `undefined`: it does not. */
+  /** The hash of the present file. `undefined` if there is no file. */
   readonly present: string | undefined;
-  /** As the last installation shipped it; `undefined`: there was none. */
+  /** The hash of the file in the last installation. `undefined` if there was none. */
   readonly shipped: string | undefined;
-  /** As this one ships it. */
+  /** The hash of the file in this installation. */
   readonly next: string;
 }
 
-/** `offer`: the administrator's file stays, and the new one is put beside it. */
+/** What to do with a configuration file. `offer` keeps it and puts the new file beside it. */
 export type ConffileStep = 'write' | 'keep' | 'offer';
 
-/** The rule of Debian and rpm packages: what an administrator has changed or removed stays so. */
+/**
+ * Decides what to do with a configuration file by the rule of Debian and rpm packages: changes and
+ * removals by an administrator stay.
+ */
 export function decideConffile({ present, shipped, next }: ConffileStates): ConffileStep {
   if (present === undefined) return shipped === undefined ? 'write' : 'keep';
   if (present === next) return 'keep';
@@ -22,17 +25,21 @@ export function decideConffile({ present, shipped, next }: ConffileStates): Conf
   return shipped === next ? 'keep' : 'offer';
 }
 
+/** The decision about one configuration file. */
 export interface SettledConffile {
   readonly path: string;
-  /** Of what is shipped now. */
+  /** The SHA-256 of the file in this installation. */
   readonly hash: string;
-  /** What has to be written for it. */
+  /** The file to write, if any. */
   readonly entry?: Entry;
-  /** Where the new file lies beside the administrator's. */
+  /** The path of the new file beside the file of the administrator. */
   readonly offered?: string;
 }
 
-/** Decides what becomes of one; `shipped` is the hash in the last installation's manifest. */
+/**
+ * Decides what to do with one configuration file below `root`. `shipped` is the hash in the
+ * manifest of the last installation.
+ */
 export async function settleConffile(
   root: string,
   entry: Conffile,
@@ -48,7 +55,7 @@ export async function settleConffile(
     case 'offer':
       return { path, hash, entry: { kind: 'file', path: offered, mode, bytes }, offered };
     case 'keep': {
-      // What an earlier installation has offered, and nobody has looked at, is offered still.
+      // A file that an earlier installation has offered is still offered if it is still there.
       const still = present !== hash && (await hashOfFile(below(root, offered))) === hash;
       return { path, hash, ...(still && { offered }) };
     }

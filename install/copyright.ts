@@ -16,10 +16,10 @@ It is shipped together with parts of the packages below. Those of yargs and of w
 of koffi in node_modules.
 `;
 
-/** The licence of this project, and the notices of everything else that is shipped with it. */
+/** Returns the licence of this project, and the notices of everything that is shipped with it. */
 export function writeCopyright(project: string): string {
   const notices = listShippedPackages(project).map((shipped) => notice(project, shipped));
-  // A package may be there twice, for two others.
+  // A package may be installed twice, because two other packages need it.
   return [HEAD, ...new Set(notices)].join('\n');
 }
 

@@ -3,7 +3,10 @@ import { promisify } from 'node:util';
 import { below } from './manifest.js';
 import { PROGRAMS } from './tree.js';
 
-/** Runs the installed program `divert`, which documents itself; returns the lines that it prints. */
+/**
+ * Runs the installed program `divert`, and returns the lines that it prints. The program documents
+ * itself.
+ */
 export async function divert(
   root: string,
   action: 'add' | 'remove' | 'list',

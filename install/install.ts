@@ -18,21 +18,22 @@ import { refusePackaged } from './packaged.js';
 import { exists, isInPlace, makeParents, place } from './place.js';
 import { ADDON, type Conffile, type Entry, planTree } from './tree.js';
 
+/** Options of `install`. */
 export interface InstallOptions {
-  /** The checkout, built. */
+  /** The directory of the checkout, which must be built. */
   readonly project: string;
-  /** destdir, or `/`. */
+  /** The destdir, or `/`. */
   readonly root: string;
-  /** Absolute path of the Node.js that runs what is installed. */
+  /** The absolute path of the Node.js that runs the installed programs. */
   readonly node: string;
-  /** Other hotplug scripts in whose place the client is put, too. */
+  /** The names of other hotplug scripts that the client replaces, too. */
   readonly scripts: readonly string[];
   readonly say: (line: string) => void;
 }
 
 const NOTHING: Manifest = { files: new Map(), conffiles: new Map(), directories: [] };
 
-/** Puts the whole tree in place, over an older one if there is one. */
+/** Installs the whole tree, over an older one if there is one. */
 export async function install({
   project,
   root,
@@ -64,7 +65,8 @@ export async function install({
       offered === undefined ? [] : [[offered, hash]],
     ),
   ]);
-  // First the list of all that may be there soon: whatever interrupts the rest can be undone.
+  // The manifest of all old and new files comes first, so that an interrupted install can be
+  // undone.
   const all = new Map([...before.files.keys(), ...files.keys()].map((path) => [path, undefined]));
   const during = { ...before, files: all, directories };
   await writeManifest(root, during);
@@ -92,7 +94,7 @@ function hashOfEntry(entry: Entry): string {
   return hashOf(entry.kind === 'link' ? Buffer.from(entry.target) : entry.bytes);
 }
 
-/** Two owners of one file cannot both be right: whoever has put it there must take it away. */
+/** Throws if a file exists that this installer has not put there, because it has another owner. */
 async function refuseForeign(
   root: string,
   tree: readonly Entry[],
@@ -119,8 +121,8 @@ async function settleConffiles(
 }
 
 /**
- * Removes configuration files that nothing ships any more. Returns those that stay, as an administrator has
- * changed them.
+ * Removes configuration files that this version no longer ships. Returns the files that stay
+ * because an administrator has changed them.
  */
 async function dropConffiles(
   root: string,
@@ -142,7 +144,7 @@ async function writeManifest(root: string, manifest: Manifest): Promise<void> {
   await place(root, { kind: 'file', path: MANIFEST, mode: 0o644, bytes });
 }
 
-/** Removes directories of ours that an older version needed; returns the others. */
+/** Removes our directories that only an older version needed. Returns the remaining ones. */
 async function dropEmpty(
   root: string,
   directories: readonly string[],
@@ -155,13 +157,13 @@ async function dropEmpty(
   return directories.filter((directory) => isUsed(directory) || left.includes(directory));
 }
 
-/** Removes directories where they are empty; returns those that are not. */
+/** Removes the empty ones of some directories. Returns the directories that are not empty. */
 export async function removeDirectories(
   root: string,
   directories: readonly string[],
 ): Promise<string[]> {
   const left: string[] = [];
-  // What is sorted later lies deeper, or elsewhere.
+  // In the reverse order, each directory comes before its parent.
   for (const directory of [...directories].sort().reverse()) {
     try {
       await rmdir(below(root, directory));

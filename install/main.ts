@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// npm run install:dom0 and npm run uninstall:dom0: docs/install.md.
+// The program of npm run install:dom0 and npm run uninstall:dom0, which docs/install.md describes.
 import { isAbsolute, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';

@@ -3,23 +3,26 @@ import { readFile, readlink } from 'node:fs/promises';
 import { normalize } from 'node:path';
 import { errorCode } from '../src/errors.js';
 
-/** Says what is installed; it goes last, and with it the knowledge of what to remove. */
+/** The file that lists what is installed. It is removed last, because it tells what to remove. */
 export const MANIFEST = '/usr/lib/xen-blkback/manifest';
 
-/** What an installation has put in place; paths are absolute, without destdir. */
+/** The files and directories of an installation. Paths are absolute, without the destdir. */
 export interface Manifest {
   /**
-   * Files and symbolic links, with the SHA-256 of their content or target; `undefined` while they are
-   * being replaced, and in what older versions have written.
+   * Files and symbolic links, with the SHA-256 of their content or target. The hash is `undefined`
+   * while a file is being replaced, and in manifests of older versions.
    */
   readonly files: ReadonlyMap<string, string | undefined>;
-  /** Configuration files, with the SHA-256 of what was shipped. */
+  /** Configuration files, with the SHA-256 of the shipped content. */
   readonly conffiles: ReadonlyMap<string, string>;
-  /** Directories that were not there before, parents before children. */
+  /** Directories that the installation has made, parents before children. */
   readonly directories: readonly string[];
 }
 
-/** One line each: `file SHA256 PATH` or `file PATH`, `conffile SHA256 PATH`, `directory PATH`. */
+/**
+ * Returns the text of a manifest. Each line is `file SHA256 PATH`, `file PATH`, `conffile SHA256
+ * PATH` or `directory PATH`.
+ */
 export function formatManifest({ files, conffiles, directories }: Manifest): string {
   const lines = [
     ...directories.map((path) => `directory ${path}`),
@@ -31,7 +34,7 @@ export function formatManifest({ files, conffiles, directories }: Manifest): str
   return `${lines.join('\n')}\n`;
 }
 
-/** The reverse. Throws for anything else: what is removed must be what was installed. */
+/** Parses the text of a manifest. Throws for any other line, so that nothing else is removed. */
 export function parseManifest(text: string): Manifest {
   const files = new Map<string, string | undefined>();
   const conffiles = new Map<string, string>();
@@ -50,7 +53,7 @@ export function parseManifest(text: string): Manifest {
   return { files, conffiles, directories };
 }
 
-/** What is installed below `root`; `undefined` if nothing is. */
+/** Reads the manifest below `root`. Returns `undefined` if nothing is installed there. */
 export async function readManifest(root: string): Promise<Manifest | undefined> {
   try {
     return parseManifest(await readFile(below(root, MANIFEST), 'utf8'));
@@ -60,16 +63,17 @@ export async function readManifest(root: string): Promise<Manifest | undefined> 
   }
 }
 
-/** Where an installed path lies below destdir. */
+/** Returns the place of an installed path below the destdir. */
 export function below(root: string, path: string): string {
   return normalize(`${root}/${path}`);
 }
 
+/** Returns the SHA-256 of some bytes in hex. */
 export function hashOf(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** The hash of a file's content or of a link's target; `undefined` if nothing is there. */
+/** Returns the hash of a file's content or of a link's target, or `undefined` if neither exists. */
 export async function hashOfName(path: string): Promise<string | undefined> {
   try {
     return hashOf(Buffer.from(await readlink(path)));
@@ -80,7 +84,7 @@ export async function hashOfName(path: string): Promise<string | undefined> {
   }
 }
 
-/** The hash of a file's content; `undefined` if it is not there. */
+/** Returns the hash of a file's content, or `undefined` if the file does not exist. */
 export async function hashOfFile(path: string): Promise<string | undefined> {
   try {
     return hashOf(await readFile(path));

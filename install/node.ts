@@ -6,11 +6,11 @@ import { errorMessage } from '../src/errors.js';
 import { exists } from './place.js';
 
 /**
- * Checks that `node` can run what is installed. Where it is not there, it belongs to the machine that a
- * package is built for: that is right with a destdir only.
+ * Throws unless `node` is a Node.js that can run the installed programs. With a destdir, `node`
+ * need not exist, because it may belong to the machine that a package is built for.
  */
 export async function checkNode(node: string, root: string, project: string): Promise<void> {
-  // It becomes a #! line, which the kernel takes apart at blanks, and text in a C source.
+  // The path becomes part of a #! line, which the kernel splits at blanks, and of a C source.
   if (!/^\/[A-Za-z0-9/._+@~-]{1,200}$/.test(node)) {
     throw new Error(`${JSON.stringify(node)} cannot be named as an interpreter: give another path`);
   }
@@ -36,7 +36,7 @@ async function askVersion(node: string): Promise<string> {
   throw new Error(`${node} does not say which Node.js it is`);
 }
 
-/** Compares `20.19.0` with `20.19`, part by part. */
+/** Returns whether a version such as `20.19.0` is at least one such as `20.19`, part by part. */
 export function isAtLeast(version: string, needed: string): boolean {
   const parts = (text: string): number[] => text.split('.').map(Number);
   const have = parts(version);

@@ -9,7 +9,10 @@ import { CLIENT, LIBRARY } from './tree.js';
 const DPKG = '/var/lib/dpkg/info';
 const RPM = ['/var/lib/rpm', '/usr/lib/sysimage/rpm'];
 
-/** Files that a package manager has put there are its own: it alone replaces and removes them. */
+/**
+ * Throws if a package manager owns the installed files, because only the package manager may
+ * replace and remove them.
+ */
 export async function refusePackaged(root: string): Promise<void> {
   const debian = await findDebianOwner(root);
   if (debian !== undefined) {
@@ -24,7 +27,10 @@ export async function refusePackaged(root: string): Promise<void> {
   }
 }
 
-/** By dpkg's lists of files, which are there without dpkg, too, as below a destdir. */
+/**
+ * Returns the Debian package that owns the files. Reads the lists of dpkg, which also exist below a
+ * destdir and without dpkg itself.
+ */
 async function findDebianOwner(root: string): Promise<string | undefined> {
   const directory = below(root, DPKG);
   const names = await readdir(directory).catch((error: unknown) => {

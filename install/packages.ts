@@ -2,21 +2,21 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, relative } from 'node:path';
 
-/** An npm package of which something is shipped. */
+/** An npm package of which at least a part is shipped. */
 export interface NpmPackage {
   readonly name: string;
   readonly version: string;
-  /** SPDX expression. */
+  /** The licence as an SPDX expression. */
   readonly license: string;
   readonly homepage: string | undefined;
-  /** Its directory, below the project. */
+  /** The directory of the package, relative to the project. */
   readonly directory: string;
 }
 
 /**
- * What the bundles leave to Node.js's own loader, as paths below the project: koffi finds its compiled
- * part by itself. Only files that it loads on this machine are listed, and what tells Node.js where
- * they are.
+ * Lists the files that are not bundled but loaded by Node.js, as paths relative to the project.
+ * These are the files of koffi, which finds its compiled part on its own. Lists only the files that
+ * koffi loads on this machine, and the package.json files by which Node.js finds them.
  */
 export function listLoadedFiles(project: string): string[] {
   const loaded = listKoffiModules(project);
@@ -25,12 +25,12 @@ export function listLoadedFiles(project: string): string[] {
   return [...loaded, ...records].sort();
 }
 
-/** The packages that `listLoadedFiles` takes from, and those that the bundles contain. */
+/** Lists the packages that `listLoadedFiles` takes files from, and the packages in the bundles. */
 export function listShippedPackages(project: string): NpmPackage[] {
   const directories = new Set([
     ...listKoffiModules(project).map(packageDirectory),
     ...['block-diskseq', 'xen-blkback'].flatMap((name) => listBundled(project, name)),
-    // Its headers are compiled into the addon.
+    // The headers of this package are compiled into the addon.
     'node_modules/node-addon-api',
   ]);
   return [...directories].sort().map((directory) => readPackage(project, directory));
@@ -51,7 +51,7 @@ function listKoffiModules(project: string): string[] {
 
 const isKoffi = (path: string): boolean => /\/node_modules\/(@koromix\/)?koffi/.test(path);
 
-/** By esbuild's own record of what it has put into a bundle. */
+/** Lists the packages in a bundle, which esbuild has recorded. */
 function listBundled(project: string, bundle: string): string[] {
   const record = join(project, `dist/${bundle}.meta.json`);
   const { inputs } = JSON.parse(readFileSync(record, 'utf8')) as {
@@ -62,7 +62,10 @@ function listBundled(project: string, bundle: string): string[] {
     .map(packageDirectory);
 }
 
-/** `node_modules/@a/b` of `node_modules/@a/b/c/d.js`, and of packages inside packages. */
+/**
+ * Returns `node_modules/@a/b` for `node_modules/@a/b/c/d.js`. Also handles packages inside
+ * packages.
+ */
 function packageDirectory(name: string): string {
   const [, directory] = /^((?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(name) ?? [];
   if (directory === undefined) throw new Error(`${name} is in no npm package`);

@@ -15,8 +15,9 @@ import { below } from './manifest.js';
 import type { Entry } from './tree.js';
 
 /**
- * Puts one entry in place below `root`, whatever the umask: it is written beside its place and renamed,
- * so that whoever opens or executes it sees the old file or the new one, whole.
+ * Puts one entry in place below `root`, regardless of the umask. Writes the entry beside its place
+ * and renames it, so that a program that opens or executes it sees the complete old file or the
+ * complete new file.
  */
 export async function place(root: string, entry: Entry): Promise<void> {
   const path = below(root, entry.path);
@@ -36,11 +37,13 @@ async function write(path: string, bytes: Buffer, mode: number): Promise<void> {
   await using file = await open(path, 'wx', 0o600);
   await file.writeFile(bytes);
   await file.chmod(mode);
-  // After a power cut the name must not lead to an empty file.
+  // Without this, the name could lead to an empty file after a power failure.
   await file.sync();
 }
 
-/** Makes the directory of `path` below `root`; returns those that were made, parents first. */
+/**
+ * Makes the parents of `path` below `root`. Returns the directories that it made, parents first.
+ */
 export async function makeParents(root: string, path: string): Promise<string[]> {
   const missing: string[] = [];
   let directory = dirname(path);
@@ -56,7 +59,7 @@ export async function makeParents(root: string, path: string): Promise<string[]>
   return missing;
 }
 
-/** Whether the very same thing lies there already, whoever has put it there. */
+/** Tells whether an identical file or link is in place already, no matter who has put it there. */
 export async function isInPlace(root: string, entry: Entry): Promise<boolean> {
   const path = below(root, entry.path);
   try {
@@ -68,7 +71,7 @@ export async function isInPlace(root: string, entry: Entry): Promise<boolean> {
   }
 }
 
-/** Whether something has that name, were it a link that leads nowhere. */
+/** Tells whether anything has this name, even a link that leads nowhere. */
 export async function exists(path: string): Promise<boolean> {
   try {
     await lstat(path);

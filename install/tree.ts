@@ -1,4 +1,4 @@
-// What an installation consists of, and where it goes. Reads the checkout; writes nothing.
+// The files of an installation and their places. Reads the checkout, and writes nothing.
 
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
@@ -8,46 +8,46 @@ import { planCompletion } from './manual/completion.js';
 import { planManual } from './manual/pages.js';
 import { listLoadedFiles } from './packages.js';
 
-/** Everything that is not somewhere else for a reason. */
+/** The directory of all files that need no other place. */
 export const LIBRARY = '/usr/lib/xen-blkback';
-/** What the compiled client runs where there is no daemon. */
+/** The program that the compiled client runs if there is no daemon. */
 const ONE_SHOT = 'dist/block-diskseq.cjs';
 export const PROGRAM: string = `${LIBRARY}/${ONE_SHOT}`;
-/** The compiled client, which every hotplug script of ours is a link to. */
+/** The compiled client. Every hotplug script of ours is a link to it. */
 export const CLIENT = '/usr/libexec/xen-blkback/block-diskseq';
-/** Programs that are run by others of ours, and not by people. */
+/** The directory of programs that only our other programs run, and not people. */
 export const PROGRAMS: string = dirname(CLIENT);
 export const SCRIPTS = '/etc/xen/scripts';
 export const HOTPLUG_SCRIPT: string = `${SCRIPTS}/block-diskseq`;
 
 export const UNITS = '/usr/lib/systemd/system';
-/** Where shells look; zsh of Debian has a directory of its own for packages. */
+/** The files in which shells look. Debian's zsh has a directory of its own for packages. */
 export const COMPLETION = {
   bash: '/usr/share/bash-completion/completions/xen-blkback',
   zsh: '/usr/share/zsh/vendor-completions/_xen-blkback',
 } as const;
 export const DOCUMENTS = '/usr/share/doc/xen-blkback';
-/** In the checkout, and below LIBRARY. */
+/** The path of the addon in the checkout, and below LIBRARY. */
 export const ADDON = 'native/build/Release/blkback.node';
 const COMMAND = 'dist/xen-blkback.cjs';
 
 interface Content {
-  /** Absolute, without destdir. */
+  /** The absolute path, without the destdir. */
   readonly path: string;
   readonly mode: number;
   readonly bytes: Buffer;
 }
 
-/** A file that belongs to the administrator once it is there. */
+/** A configuration file. Once it is installed, it belongs to the administrator. */
 export type Conffile = Content & { readonly kind: 'conffile' };
 
-/** One name of the installed tree. */
+/** One file or link of the installed tree. */
 export type Entry =
   | Conffile
   | (Content & { readonly kind: 'file' })
   | { readonly kind: 'link'; readonly path: string; readonly target: string };
 
-/** What is compiled for the machine that the tree is for. */
+/** The programs that are compiled for the target machine. */
 export interface Compiled {
   /** The hotplug client, from native/hotplug-client.c. */
   readonly client: Buffer;
@@ -55,7 +55,10 @@ export interface Compiled {
   readonly addon: Buffer;
 }
 
-/** The whole tree. `node` is the absolute path of the Node.js that runs what is installed. */
+/**
+ * Returns the whole tree. `node` is the absolute path of the Node.js that runs the installed
+ * programs.
+ */
 export async function planTree(
   project: string,
   node: string,
@@ -113,7 +116,7 @@ export async function planTree(
   ];
 }
 
-/** systemd's units; what the services have in common is a drop-in of each. */
+/** Returns the units of systemd. The settings that the services share are a drop-in of each. */
 async function planUnits(read: (name: string) => Promise<Buffer>): Promise<Entry[]> {
   const unit = async (source: string, name = source): Promise<Entry> =>
     file(`${UNITS}/${name}`, await read(`install/systemd/${source}`));
@@ -130,7 +133,7 @@ function file(path: string, bytes: Buffer, mode = 0o644): Entry {
   return { kind: 'file', path, mode, bytes };
 }
 
-/** Names below `directory` that are regular files and wanted, in a stable order. */
+/** Lists the regular files below `directory` whose names are wanted, in a stable order. */
 export async function listFiles(
   directory: string,
   wanted: (name: string) => boolean,
@@ -143,7 +146,10 @@ export async function listFiles(
     .sort();
 }
 
-/** What Node needs to load it, and people to know what it is; no scripts, no library. */
+/**
+ * Returns the parts of package.json that Node needs for loading, and that tell people what the
+ * package is. Scripts and the library are left out.
+ */
 function packageJson(whole: Buffer): string {
   const { name, version, description, license, type, engines } = JSON.parse(
     whole.toString('utf8'),
@@ -151,7 +157,9 @@ function packageJson(whole: Buffer): string {
   return `${JSON.stringify({ name, version, description, license, type, engines }, null, 2)}\n`;
 }
 
-/** A program that finds its interpreter also where PATH does not lead to it. */
+/**
+ * Returns a program with the path of Node.js in its #! line, so that it does not depend on PATH.
+ */
 function withInterpreter(program: Buffer, node: string): Buffer {
   const text = program.toString('utf8');
   if (!text.startsWith('#!')) throw new Error('a program has no #! line: has the build changed?');

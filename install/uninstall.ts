@@ -9,15 +9,16 @@ import { refusePackaged } from './packaged.js';
 import { exists } from './place.js';
 import { PROGRAMS } from './tree.js';
 
+/** Options of `uninstall`. */
 export interface UninstallOptions {
-  /** destdir, or `/`. */
+  /** The destdir, or `/`. */
   readonly root: string;
-  /** Also while guests have disks whose script it is. */
+  /** Uninstall even if guests have disks whose hotplug script is ours. */
   readonly force: boolean;
   readonly say: (line: string) => void;
 }
 
-/** What `systemctl enable` makes of the [Install] sections. */
+/** The links that `systemctl enable` makes from the [Install] sections. */
 const ENABLED = [
   '/etc/systemd/system/multi-user.target.wants/xen-blkback.service',
   '/etc/systemd/system/sockets.target.wants/xen-blkback.socket',
@@ -25,7 +26,7 @@ const ENABLED = [
   '/etc/systemd/system/xendriverdomain.service.wants/xen-blkback-driverdomain.service',
 ];
 
-/** Links of the administrator's to units that are gone would be left. */
+/** Throws if a unit is enabled, because the administrator's link to the unit would be left. */
 async function refuseEnabled(root: string): Promise<void> {
   for (const path of ENABLED) {
     if (!(await exists(below(root, path)))) continue;
@@ -34,9 +35,12 @@ async function refuseEnabled(root: string): Promise<void> {
   }
 }
 
-/** Without the scripts a toolstack that detaches such a disk gets exit status 127. */
+/**
+ * Throws if guests have disks whose hotplug script is ours. Without the script, a toolstack that
+ * detaches such a disk gets exit status 127.
+ */
 async function refuseAttached(root: string): Promise<void> {
-  // The guests are those of this machine, and not of one whose tree lies in a directory.
+  // The kernel only knows the guests of this machine, and not those of a tree in a directory.
   if (root !== '/' && !process.env.XEN_BLKBACK_SYSFS) return;
   const program = below(root, `${PROGRAMS}/attached-vbds`);
   if (!(await exists(program))) return;
@@ -49,8 +53,8 @@ async function refuseAttached(root: string): Promise<void> {
 }
 
 /**
- * Takes away what the manifest lists, and nothing else: what has been changed since it was installed
- * stays, and so does everything where a package manager has become the owner.
+ * Removes the files that the manifest lists, and nothing else. A file that has been changed since
+ * stays. Throws, and removes nothing, if a package manager has become the owner.
  */
 export async function uninstall({ root, force, say }: UninstallOptions): Promise<void> {
   const manifest = await readManifest(root);
@@ -82,7 +86,7 @@ export async function uninstall({ root, force, say }: UninstallOptions): Promise
     if (present === hash) await rm(below(root, path));
     else if (present !== undefined) say(`${path} has been changed and stays`);
   }
-  // The list goes when all that is on it is gone: whatever interrupts this can be done again.
+  // The manifest goes after all files in it, so that an interrupted uninstall can be repeated.
   await rm(below(root, MANIFEST));
   const left = await removeDirectories(root, directories);
   say(`${removed} files removed below ${root}`);

@@ -1,22 +1,23 @@
-/** What every error of this project carries beside its sentence. */
+/** The details that every error of this project carries beside its message. */
 export interface ErrorDetails {
-  /** Stable, for programs: an errno name (`ENOENT`) or one of the layer's own codes. */
+  /** A stable code for programs: an errno name (`ENOENT`) or one of the layer's own codes. */
   readonly code: string;
-  /** Positive errno of the failed call, where one failed. */
+  /** The positive errno of the failed call, if a call failed. */
   readonly errno?: number | undefined;
   /** The system call, ioctl or XenStore request that failed, e.g. `LOOP_CONFIGURE`. */
   readonly syscall?: string | undefined;
   readonly cause?: unknown;
   /**
-   * What a guest may read of it, where the message tells of others: their names, and paths of this
-   * host. It goes on after the number of the guest's vbd, and a colon.
+   * The text that a guest may read instead of the message. It is given if the message contains
+   * facts about other guests or about this host, such as names and paths. It follows the number of
+   * the guest's vbd and a colon.
    */
   readonly guestMessage?: string | undefined;
 }
 
 /**
- * Base of the layers' error classes. The message is one sentence for a person: the object, what was
- * expected, what was found, and what to do where that is not obvious.
+ * The base class of the errors of all layers. The message is one sentence for a person. It names
+ * the object, what was expected and what was found, and says what to do if that is not obvious.
  */
 export abstract class BlkbackError extends Error {
   readonly code: string;
@@ -34,13 +35,13 @@ export abstract class BlkbackError extends Error {
   }
 }
 
-/** The stable code of any error, `undefined` for a value that has none. */
+/** Returns the stable code of any error, or `undefined` for a value that has none. */
 export function errorCode(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
-/** The sentence of anything that was thrown. */
+/** Returns the message of anything that was thrown. */
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

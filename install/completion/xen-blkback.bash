@@ -13,7 +13,7 @@ _xen_blkback_directories() {
   COMPREPLY=($(compgen -d -- "$current"))
 }
 
-# What the kernel has is there at once, whatever xenstored does.
+# Lists the vbds of the kernel, which answers at once even if xenstored hangs.
 _xen_blkback_vbds() {
   local vbd vbds=
   for vbd in "${XEN_BLKBACK_SYSFS:-/sys}"/bus/xen-backend/devices/vbd-*-*; do
@@ -34,7 +34,7 @@ _xen_blkback_scripts() {
   done
   _xen_blkback_words "$scripts"
 }
-# A path, or the first key of a list; the name of a mapper device.
+# Completes a path, the first key of a list, or the name of a mapper device.
 _xen_blkback_targets() {
   local name names=
   if [[ $key == dm-name ]]; then
@@ -54,7 +54,7 @@ _xen_blkback() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local options='--version --help' command='' key='' word
   # @COMMANDS@
-  # readline makes three words of --mode=r and of dm-name=vg0-root.
+  # readline splits --mode=r and dm-name=vg0-root into three words each.
   if [[ $current == = ]]; then
     key=$previous current=
   elif [[ $previous == = ]]; then

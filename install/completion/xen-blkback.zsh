@@ -1,7 +1,7 @@
 #compdef xen-blkback
 # zsh completion for xen-blkback(8)
 
-# What the kernel has is there at once, whatever xenstored does.
+# Lists the vbds of the kernel, which answers at once even if xenstored hangs.
 _xen_blkback_vbds() {
   local -a vbds
   vbds=(${XEN_BLKBACK_SYSFS:-/sys}/bus/xen-backend/devices/vbd-*-*(N:t))
@@ -23,7 +23,7 @@ _xen_blkback_scripts() {
   compadd -a scripts
 }
 
-# A path, or the first key of a list; the name of a mapper device.
+# Completes a path, the first key of a list, or the name of a mapper device.
 _xen_blkback_targets() {
   local -a names
   local name

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { COMMANDS, type Command } from '../../src/cli/commands.js';
 import { OPTIONS, type OptionName, optionOf } from '../../src/cli/options.js';
 
-/** Completion for a shell. Once installed it is a file that runs nothing of ours. */
+/** Returns the completion script for a shell. The script does not run any of our programs. */
 export async function planCompletion(project: string, shell: 'bash' | 'zsh'): Promise<string> {
   const template = await readFile(join(project, `install/completion/xen-blkback.${shell}`), 'utf8');
   const values = shell === 'bash' ? forBash() : forZsh();
@@ -16,7 +16,7 @@ export async function planCompletion(project: string, shell: 'bash' | 'zsh'): Pr
 
 const NAMES = Object.keys(OPTIONS) as OptionName[];
 
-/** What can stand for the value of an option: words, a kind of file, or something that nobody knows. */
+/** Returns the possible values of an option: words, a kind of object, or anything. */
 function valuesOf(
   name: OptionName,
 ): readonly string[] | 'files' | 'directories' | 'domains' | 'any' {
@@ -27,7 +27,7 @@ function valuesOf(
   return value === 'DOMID' ? 'domains' : 'any';
 }
 
-/** What can stand for the argument of a command. */
+/** Returns the kind of objects that the argument of a command names. */
 function argumentOf({
   operand = '',
 }: Command): 'vbds' | 'targets' | 'domains' | 'scripts' | undefined {

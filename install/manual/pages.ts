@@ -5,20 +5,20 @@ import { OPTIONS, type OptionName, optionOf } from '../../src/cli/options.js';
 import { DAEMON_SETTINGS, SETTINGS } from '../../src/cli/settings.js';
 import { escapeRoff, fromMarkdown, inline } from './roff.js';
 
-/** A manual page, as it lies in man<section>. */
+/** A manual page for the directory man<section>. */
 export interface ManualPage {
   readonly name: string;
   readonly section: 5 | 7 | 8;
   readonly text: string;
 }
 
-/** Pages that are documents as well: one text, read in either form. */
+/** Manual pages that have the same text as a document. */
 const DOCUMENTS = [
   { name: 'xen-blkback.conf', section: 5, document: 'configuration' },
   { name: 'xen-blkback-targets', section: 7, document: 'targets' },
 ] as const;
 
-/** All manual pages. Commands and options are those of `--help`. */
+/** Returns all manual pages. Their commands and options come from the tables of `--help`. */
 export async function planManual(project: string): Promise<ManualPage[]> {
   const read = (name: string): Promise<string> => readFile(join(project, name), 'utf8');
   const command = await read('install/man/xen-blkback.8');

@@ -1,12 +1,12 @@
-// Manual pages out of the Markdown that this project's documents use: headings, paragraphs, lists, tables and
-// blocks of code. Text that means something to roff is escaped.
+// Converts the Markdown of this project's documents to manual pages: headings, paragraphs, lists,
+// tables and blocks of code. Escapes characters that have a meaning in roff.
 
-/** Text as roff prints it. */
+/** Escapes a text so that roff prints it unchanged. */
 export function escapeRoff(text: string): string {
   return text.replace(/\\/g, '\\e').replace(/-/g, '\\-').replace(/…/g, '...');
 }
 
-/** A paragraph with `code` in bold and links as their text. */
+/** Converts a paragraph: `code` becomes bold, and a link becomes its text. */
 export function inline(text: string): string {
   const plain = text
     .replace(/\[([^\]]*)\]\(([^)]*)\)/g, (_, label: string, target: string) =>
@@ -21,7 +21,7 @@ export function inline(text: string): string {
   return startSafely(parts.join(''));
 }
 
-/** A line must not begin with what roff takes for a request. */
+/** Escapes a `.` or `'` at the start of a line, which roff would take for a request. */
 function startSafely(text: string): string {
   return text.replace(/^([.'])/gm, '\\&$1');
 }
@@ -35,7 +35,7 @@ function emphasize(text: string): string {
     .join('');
 }
 
-/** Lines of one manual page for the sections of a document below its title. */
+/** Converts the sections of a document below its title to the lines of a manual page. */
 export function fromMarkdown(markdown: string): string {
   const blocks = markdown
     .trim()
@@ -68,7 +68,10 @@ function listToRoff(block: string): string {
     .join('\n');
 }
 
-/** A row becomes an entry: its first cell is the name, the others follow with the heads of their columns. */
+/**
+ * Converts a table. Each row becomes an entry: the first cell is its name, the last cell comes
+ * next, and the other cells follow with the heads of their columns.
+ */
 function tableToRoff(lines: readonly string[]): string {
   const cells = (line: string): string[] =>
     line

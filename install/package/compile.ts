@@ -5,7 +5,7 @@ import { compileClient } from '../client.js';
 import { ADDON, type Compiled, type Entry, listFiles } from '../tree.js';
 import { hasCommand, run } from './run.js';
 
-/** Where Debian's own tool is not there to say which flags it builds packages with. */
+/** The flags if Debian's tool dpkg-buildflags is missing, which names the flags of packages. */
 const USUAL_FLAGS = {
   CPPFLAGS: '-Wdate-time -D_FORTIFY_SOURCE=2',
   CFLAGS: '-O2 -fstack-protector-strong -fstack-clash-protection -fPIE',
@@ -15,7 +15,7 @@ const USUAL_FLAGS = {
 
 type FlagName = keyof typeof USUAL_FLAGS;
 
-/** Compiles the native parts as Debian's packages are, with all of its hardening. */
+/** Compiles the native parts with the flags of Debian's packages and all of their hardening. */
 export async function compileForPackages(project: string, node: string): Promise<Compiled> {
   const flags = await packageFlags(project);
   const directory = await mkdtemp(join(tmpdir(), 'xen-blkback-native-'));
@@ -27,7 +27,7 @@ export async function compileForPackages(project: string, node: string): Promise
       CFLAGS: `${flags.CFLAGS} ${mapped}`,
       CXXFLAGS: `${flags.CXXFLAGS} ${mapped}`,
       LDFLAGS: flags.LDFLAGS,
-      // node-gyp: as many compilers as there are processors.
+      // Makes node-gyp run as many compilers as there are processors.
       JOBS: 'max',
     };
     const client = await compileClient(project, node, {
@@ -61,7 +61,7 @@ async function packageFlags(project: string): Promise<Record<FlagName, string>> 
   return { CPPFLAGS, CFLAGS, CXXFLAGS, LDFLAGS };
 }
 
-/** The tree with every compiled file stripped of what only a debugger reads. */
+/** Returns the tree with every compiled file stripped of data that only a debugger reads. */
 export async function stripTree(tree: readonly Entry[]): Promise<Entry[]> {
   return await Promise.all(
     tree.map(async (entry) =>

@@ -6,10 +6,10 @@ import { run } from './run.js';
 import { type PackageSource, stageTree, writeFilled } from './stage.js';
 
 const FILES = ['control', 'rules', 'triggers', 'postinst', 'prerm', 'postrm', 'lintian-overrides'];
-/** Debian has the text of the licence in /usr/share/common-licenses. */
+/** Files that the package omits. Debian has the licence in /usr/share/common-licenses. */
 const LEFT_OUT = [`${DOCUMENTS}/LICENSE`];
 
-/** Builds the Debian package with debhelper; returns its path. */
+/** Builds the Debian package with debhelper, and returns its path. */
 export async function buildDeb(source: PackageSource): Promise<string> {
   const { project, version, date, output } = source;
   const architecture = (await run('dpkg', ['--print-architecture'])).trim();
@@ -37,7 +37,7 @@ export async function buildDeb(source: PackageSource): Promise<string> {
       env: {
         ...process.env,
         SOURCE_DATE_EPOCH: String(date),
-        // As debian/control says: dpkg-buildpackage would hand that on.
+        // The value of debian/control, which dpkg-buildpackage would pass on.
         DEB_RULES_REQUIRES_ROOT: 'no',
       },
     });
@@ -49,7 +49,10 @@ export async function buildDeb(source: PackageSource): Promise<string> {
   }
 }
 
-/** What debhelper takes name, version and date from; people read CHANGELOG.md. */
+/**
+ * Returns the changelog from which debhelper takes the name, the version and the date. People read
+ * CHANGELOG.md.
+ */
 function changelog(version: string, date: number): string {
   const time = new Date(date * 1000).toUTCString().replace('GMT', '+0000');
   return `xen-blkback (${version}) unstable; urgency=medium

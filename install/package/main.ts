@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// npm run package: docs/install.md, "Packages".
+// The program of npm run package, which docs/install.md describes in the section "Packages".
 import { mkdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,7 +26,7 @@ const USAGE = `usage: npm run package -- [--output DIR] [--version VERSION] [--w
 Without names all three are made; the rpm only where rpmbuild is there.
 `;
 
-/** Where packages of Node.js put it. */
+/** The path at which packages of Node.js install it. */
 const NODE = '/usr/bin/node';
 const BUILDERS = { deb: buildDeb, rpm: buildRpm, tar: buildTar } as const;
 type Kind = keyof typeof BUILDERS;

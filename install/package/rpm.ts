@@ -17,7 +17,7 @@ const OWN = [
   `${UNITS}/xen-blkback-driverdomain.service.d`,
 ];
 
-/** Builds the rpm package; returns its path. */
+/** Builds the rpm package, and returns its path. */
 export async function buildRpm(source: PackageSource): Promise<string> {
   const { project, version, date, output } = source;
   const tree = source.tree.map(toRpmPlace);
@@ -36,7 +36,7 @@ export async function buildRpm(source: PackageSource): Promise<string> {
       _topdir: at('top'),
       staged: at('tree'),
       filelist: at('files'),
-      // Nothing that tells where, when and by whom it was built.
+      // The package must not show where, when and by whom it was built.
       _buildhost: 'localhost',
       use_source_date_epoch_as_buildtime: '1',
       clamp_mtime_to_source_date_epoch: '1',
@@ -61,7 +61,10 @@ export async function buildRpm(source: PackageSource): Promise<string> {
   }
 }
 
-/** What debhelper does for the deb: manual pages are compressed. zsh looks elsewhere on systems with rpm. */
+/**
+ * Compresses manual pages, as debhelper does for the deb, and moves the completion of zsh to the
+ * directory in which zsh looks on systems with rpm.
+ */
 function toRpmPlace(entry: Entry): Entry {
   if (entry.path === COMPLETION.zsh) {
     return { ...entry, path: '/usr/share/zsh/site-functions/_xen-blkback' };
@@ -70,13 +73,13 @@ function toRpmPlace(entry: Entry): Entry {
   return { ...entry, path: `${entry.path}.gz`, bytes: gzipSync(entry.bytes, { level: 9 }) };
 }
 
-/** `Thu Nov 26 2026` */
+/** Returns a day such as `Thu Nov 26 2026`. `date` is in seconds since 1970. */
 function changelogDay(date: number): string {
   const [name = '', day, month, year] = new Date(date * 1000).toUTCString().split(' ');
   return `${name.replace(',', '')} ${month} ${day} ${year}`;
 }
 
-/** Lines of a spec's %files. */
+/** Returns the lines of the %files section of the spec. */
 function listFiles(tree: readonly Entry[]): string[] {
   const directories = new Set<string>();
   const lines = tree.map((entry) => {

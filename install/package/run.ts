@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
-/** Runs a tool of package builders; an error has what it has printed. */
+/** Runs a program and returns its stdout. Throws an error with all output if the program fails. */
 export async function run(
   command: string,
   args: readonly string[],
@@ -21,7 +21,7 @@ export async function run(
   }
 }
 
-/** Whether there is such a command. */
+/** Tells whether a command exists. */
 export async function hasCommand(command: string): Promise<boolean> {
   return await promisify(execFile)('sh', ['-c', 'command -v -- "$1"', 'sh', command]).then(
     () => true,

@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
 /**
- * The time that everything in a package has, in seconds: `SOURCE_DATE_EPOCH`, else that of the last
- * commit. Two builds of one source are then the same.
+ * Returns the time of all files in a package, in seconds since 1970: `SOURCE_DATE_EPOCH`, or else
+ * the time of the last commit. So two builds of one source are equal. Throws if there is neither.
  */
 export async function sourceDate(project: string, environment: NodeJS.ProcessEnv): Promise<number> {
   const text = environment.SOURCE_DATE_EPOCH ?? (await lastCommit(project));

@@ -2,17 +2,20 @@ import { writeFile } from 'node:fs/promises';
 import { makeParents, place } from '../place.js';
 import type { Entry } from '../tree.js';
 
-/** What every kind of package is made from. */
+/** The input of every package builder. */
 export interface PackageSource {
   readonly version: string;
-  /** Oldest Node.js of the system that can run it, e.g. `20.19`; `undefined` where it brings its own one. */
+  /**
+   * The oldest version of the system's Node.js that can run the programs, such as `20.19`;
+   * `undefined` for a package that brings its own Node.js.
+   */
   readonly node: string | undefined;
   readonly tree: readonly Entry[];
-  /** The checkout. */
+  /** The directory of the checkout. */
   readonly project: string;
-  /** The time that all files have, in seconds since 1970. */
+  /** The time of all files, in seconds since 1970. */
   readonly date: number;
-  /** Where the packages go. */
+  /** The directory for the packages. */
   readonly output: string;
 }
 
@@ -24,7 +27,7 @@ export async function stageTree(root: string, tree: readonly Entry[]): Promise<v
   }
 }
 
-/** Writes a text with `@NAME@` replaced; an unknown name is an error. */
+/** Writes a text with every `@NAME@` replaced by its value. Throws for an unknown name. */
 export async function writeFilled(
   path: string,
   text: string,

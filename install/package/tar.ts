@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { run } from './run.js';
 import { type PackageSource, stageTree } from './stage.js';
 
-/** Packs the tree as it is to be unpacked below /; returns the archive's path. */
+/** Packs the tree into an archive that is to be unpacked below /, and returns its path. */
 export async function buildTar({ tree, version, date, output }: PackageSource): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'xen-blkback-tar-'));
   try {

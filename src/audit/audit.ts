@@ -3,14 +3,18 @@ import type { Finding } from './finding.js';
 import { judge } from './judge.js';
 import { type AuditPlace, lookAtHost } from './look-at-host.js';
 
-/** Between the two looks: what is under way is over then, or looks otherwise; milliseconds. */
+/**
+ * The time between the two looks; milliseconds. By the second look, an attach or detach that was
+ * under way has ended or has moved on.
+ */
 export const SETTLE_MS = 1000;
 
 /**
- * What does not fit together on this host. It looks twice: what an attach or detach under way leaves for a
- * moment is not told.
+ * Returns everything on this host that is left behind or contradictory. Looks twice, and returns
+ * only what both looks find, because an attach or detach that is under way leaves contradictions
+ * for a moment.
  *
- * @param pause waits between the two.
+ * @param pause Waits between the two looks.
  */
 export async function audit(
   store: Xenstore,

@@ -1,6 +1,6 @@
 import type { VbdPath } from '../vbd/vbd-path.js';
 
-/** What can be left behind, or not fit together. */
+/** The kinds of things that can be left behind or contradict each other. */
 export type FindingKind =
   | 'attach-failed'
   | 'backend-without-guest'
@@ -17,23 +17,23 @@ export type FindingKind =
   | 'record-left'
   | 'record-unreadable';
 
-/** One thing that does not fit. */
+/** One thing that an audit has found. */
 export interface Finding {
   readonly kind: FindingKind;
-  /** What it is about: a vbd, a device, a node, a file. */
+  /** Names the vbd, device, node or file that the finding is about. */
   readonly object: string;
-  /** What it means, in one sentence. */
+  /** One sentence that says what the finding means. */
   readonly meaning: string;
-  /** The command that ends it; a person decides. */
+  /** The command that clears the finding. A person decides whether to run it. */
   readonly command: string;
-  /** `gc` can end it, as nobody has anything of it open. */
+  /** The repair by which `gc` can clear the finding, because nobody has the object open. */
   readonly repair: Repair | undefined;
 }
 
-/** What `gc` does. Each looks again before it changes anything. */
+/** A repair that `gc` can carry out. Each repair that concerns a vbd looks again first. */
 export type Repair =
   | { readonly action: 'detach'; readonly vbd: VbdPath }
-  /** The same of a vbd that XenStore does not know any more. */
+  /** Detaches a vbd that XenStore no longer knows. */
   | { readonly action: 'detach-gone'; readonly vbd: VbdPath }
   | { readonly action: 'remove-backend'; readonly vbd: VbdPath; readonly frontend: string }
   | { readonly action: 'remove-error'; readonly vbd: VbdPath }

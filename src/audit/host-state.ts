@@ -2,65 +2,69 @@ import type { MapperState } from '../linux/device-mapper.js';
 import type { Devnum } from '../linux/devnum.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 
-// What an audit looks at, as it was at one moment. Each part is read once.
+// The state of a host, as one look of an audit sees it. Each part is read once.
 
+/** A vbd that XenStore or the kernel knows. */
 export interface HostVbd {
   readonly vbd: VbdPath;
-  /** XenStore does not know it any more; the kernel has a device open for it. */
+  /** XenStore no longer knows the vbd, but the kernel has a device open for it. */
   readonly nodesGone: boolean;
   readonly online: boolean;
   readonly state: string | undefined;
-  /** Base name of its hotplug script. */
+  /** The base name of the hotplug script. */
   readonly script: string | undefined;
-  /** Where its frontend lies. */
+  /** The path of the frontend directory in XenStore. */
   readonly frontend: string | undefined;
-  /** XenStore has that frontend no more: its guest is gone. */
+  /** The frontend no longer exists in XenStore, which means that the guest is gone. */
   readonly guestGone: boolean;
   readonly hotplugStatus: string | undefined;
   readonly hotplugError: string | undefined;
-  /** The device that Xen's own script has made, which it takes apart by this node. */
+  /** The node by which Xen's own script finds the device that it has made and must take apart. */
   readonly node: string | undefined;
   readonly published: HostDevice | undefined;
-  /** What blkback has open, as the kernel says. */
+  /** The device that blkback has open according to the kernel. */
   readonly open: Devnum | undefined;
 }
 
+/** The device that XenStore names for a vbd. */
 export interface HostDevice {
   readonly devnum: Devnum;
-  /** The sequence number that was published. */
+  /** The diskseq that was published. */
   readonly diskseq: bigint | undefined;
-  /** The number that the device has now; `undefined`: there is no such device. */
+  /** The present diskseq. `undefined` if the device is gone or has no diskseq. */
   readonly presentDiskseq: bigint | undefined;
   readonly isPresent: boolean;
 }
 
-/** A bound loop device that neither a vbd nor another use explains. */
+/** A bound loop device that belongs to no vbd and that nothing visibly uses. */
 export interface HostLoop {
   readonly path: string;
   readonly backingFile: string;
   readonly autoclear: boolean;
 }
 
-/** Two vbds of different machines that meet on the same bytes, of which one may write them. */
+/** Two vbds of different virtual machines that use the same bytes, where `writer` may write. */
 export interface HostOverlap {
   readonly writer: VbdPath;
   readonly other: VbdPath;
   readonly device: string;
 }
 
+/** A readable record of a vbd in the run directory. */
 export interface HostRecord {
   readonly vbd: VbdPath;
   readonly path: string;
 }
 
+/** The state of a host that an audit judges. */
 export interface HostState {
   readonly vbds: readonly HostVbd[];
   readonly loops: readonly HostLoop[];
   readonly overlaps: readonly HostOverlap[];
   readonly layers: readonly { readonly vbd: VbdPath; readonly layer: MapperState }[];
-  /** Vbds that have a node below `error/`, with its text. */
+  /** Vbds that have a node below `error/`, with the text of the node. */
   readonly errors: readonly { readonly vbd: VbdPath; readonly text: string }[];
   readonly records: readonly HostRecord[];
-  /** Files of the run directory that look like records and cannot be read as such. */
+  /** Files of the run directory that are named like records but cannot be read as records. */
   readonly strayFiles: readonly string[];
 }

@@ -6,8 +6,9 @@ import { isAutoclearLoop, listBoundLoops } from '../topology/stacked-block.js';
 import type { HostLoop, HostVbd } from './host-state.js';
 
 /**
- * The bound loop devices that no vbd has, and that nobody on this host is seen to use: no mount, no swap, no
- * process, no device on top. It is out of date when it returns.
+ * Finds the bound loop devices that belong to no vbd and that nothing on this host visibly uses: no
+ * mount, no swap, no process, no device on top. The result may be out of date when the function
+ * returns.
  */
 export async function findIdleLoops(
   vbds: readonly HostVbd[],
@@ -20,7 +21,7 @@ export async function findIdleLoops(
   }
   const map = new DeviceMap(signal);
   const loops = listBoundLoops(true);
-  // A loop device over another one is not among that one's holders.
+  // The kernel does not list a loop device among the holders of the loop device below it.
   for (const loop of loops) {
     const lower = (await map.loop(loop).catch(() => undefined))?.rdevice ?? 0n;
     if (lower !== 0n) explained.add(devnumKey(devnumFromStat(lower)));
@@ -31,7 +32,7 @@ export async function findIdleLoops(
     signal?.throwIfAborted();
     if ((await listDiskHolders(devnum)).length > 0) continue;
     const backingFile = readBackingPath(`/sys/dev/block/${formatDevnum(devnum)}`);
-    // It was cleared in the meantime.
+    // The loop device was cleared in the meantime.
     if (backingFile === undefined) continue;
     const path = map.block(devnum)?.path ?? formatDevnum(devnum);
     found.push({ path, backingFile, autoclear: isAutoclearLoop(devnum) });

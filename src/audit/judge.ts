@@ -4,7 +4,7 @@ import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Finding } from './finding.js';
 import type { HostState, HostVbd } from './host-state.js';
 
-/** All that does not fit together in what was seen. Pure. */
+/** Returns a finding for everything in the state that is left behind or contradictory. Pure. */
 export function judge(state: HostState): Finding[] {
   const known = new Map(state.vbds.map((seen) => [seen.vbd.backend, seen]));
   return [
@@ -71,7 +71,7 @@ export function judge(state: HostState): Finding[] {
           ? `nobody tells who has it open, over ${backingFile}: blkback, just before it closes it, or another part of the kernel`
           : `it stands over ${backingFile}, and neither a guest nor this host uses it: another script may have left it`,
         command: `losetup -d ${path}`,
-        // It may be an administrator's, who is about to use it.
+        // The loop device may belong to an administrator who is about to use it.
         repair: undefined,
       }),
     ),
@@ -105,7 +105,7 @@ function judgeVbd(seen: HostVbd): Finding[] {
   return found;
 }
 
-/** What is wrong with a vbd for which blkback has a device open. */
+/** Returns the finding about a vbd for which blkback has a device open, if there is one. */
 function judgeOpen({ vbd, nodesGone, guestGone, open }: HostVbd): Finding | undefined {
   if (open === undefined || !(nodesGone || guestGone)) return undefined;
   return {
@@ -118,8 +118,9 @@ function judgeOpen({ vbd, nodesGone, guestGone, open }: HostVbd): Finding | unde
 }
 
 /**
- * libxl gives a disk to dom0 itself while a boot loader reads it, and has no time-out that takes it back:
- * when it gives up waiting for dom0's frontend, the vbd stays, and the guest's own disk is refused.
+ * Returns the finding about a disk that dom0 itself has and does not use, if there is one. libxl gives
+ * a disk to dom0 while a boot loader reads it, and never takes it back by a time-out. When libxl gives
+ * up waiting for dom0's frontend, the vbd stays, and the guest's own disk is refused.
  */
 function judgeWaiting({ vbd, nodesGone, guestGone, open, state }: HostVbd): Finding | undefined {
   if (open === undefined || nodesGone || guestGone || vbd.domid !== 0 || state !== '2') return;
@@ -132,7 +133,7 @@ function judgeWaiting({ vbd, nodesGone, guestGone, open, state }: HostVbd): Find
   };
 }
 
-/** The same with one for which it has none. */
+/** Returns the finding about a vbd for which blkback has no device open, if there is one. */
 function judgeIdle(seen: HostVbd): Finding | undefined {
   const { vbd, nodesGone, guestGone, frontend, open, state, online, script, node } = seen;
   if (open !== undefined || nodesGone) return undefined;
@@ -174,7 +175,7 @@ function judgeIdle(seen: HostVbd): Finding | undefined {
   };
 }
 
-/** `7/51712`; of a disk that others serve with its kind. */
+/** Returns a name such as `7/51712`. The name of a disk that is no vbd includes its kind. */
 function shortName({ backend }: VbdPath): string {
   return backend.replace(/^backend\/(vbd\/)?/, '');
 }

@@ -14,13 +14,14 @@ import type { HostState, HostVbd } from './host-state.js';
 import { findIdleLoops } from './idle-loops.js';
 import { findOverlaps } from './overlaps.js';
 
+/** The directories that an audit reads. */
 export interface AuditPlace {
-  /** Root of sysfs, below which the xen-backend bus is looked for. */
+  /** The root of sysfs, below which the xen-backend bus is found. */
   readonly sysfs: string;
   readonly runDirectory: string;
 }
 
-/** Looks at XenStore, the kernel and the run directory. Changes nothing. Throws as they do. */
+/** Reads XenStore, the kernel and the run directory. Changes nothing. Throws the errors of all. */
 export async function lookAtHost(
   store: Xenstore,
   { sysfs, runDirectory }: AuditPlace,
@@ -30,7 +31,7 @@ export async function lookAtHost(
   const errors = await listErrors(store, options);
   const layers = await readLayers(options.signal);
   const listed = await listVbds(store, options);
-  // The kernel is asked last: what is open and unknown to XenStore had its nodes deleted before.
+  // The kernel is asked last. So the nodes of an open vbd that XenStore does not list are gone.
   const open = await new OpenVbds(sysfs).list();
   const vbds = await readVbds(store, listed, open, options);
   const isReadable = (vbd: VbdPath): boolean => readRecord(runDirectory, vbd) !== undefined;
@@ -92,7 +93,7 @@ async function readVbd(
   };
 }
 
-/** A node that may not be read is there. */
+/** Tells whether a node exists. A node that may not be read (EACCES) exists. */
 async function exists(store: Xenstore, path: string, options: RequestOptions): Promise<boolean> {
   try {
     await store.read(path, options);
@@ -106,7 +107,7 @@ async function exists(store: Xenstore, path: string, options: RequestOptions): P
 
 const ERROR_ROOT = 'error/backend/vbd';
 
-/** The vbds of which the kernel has reported an error, whether or not they still exist. */
+/** Lists the vbds for which the kernel has reported an error, even if they no longer exist. */
 async function listErrors(store: Xenstore, options: RequestOptions): Promise<HostState['errors']> {
   const list = (path: string): Promise<string[]> =>
     store.directory(path, options).catch((error: unknown) => {
@@ -138,7 +139,7 @@ async function readLayers(signal: AbortSignal | undefined): Promise<HostState['l
   });
 }
 
-/** Records that were not written to their end, of vbds that are gone. */
+/** Lists the incomplete records (`.json.new`) of vbds that are gone. */
 function listLeftFiles(runDirectory: string, vbds: readonly HostVbd[]): string[] {
   const known = new Set(vbds.map(({ vbd }) => `${vbd.sysfsName}.json.new`));
   try {

@@ -12,8 +12,8 @@ interface OpenBytes {
 }
 
 /**
- * Pairs of vbds of different machines that blkback has open on the same bytes, of which one may write. A
- * device that does not answer has no bytes here.
+ * Finds pairs of vbds of different virtual machines that blkback has open on the same bytes, where
+ * at least one of the two may write. Skips a device that does not answer.
  */
 export async function findOverlaps(
   store: Xenstore,
@@ -42,7 +42,7 @@ export async function findOverlaps(
   return [...found.values()];
 }
 
-/** Bytes that both can only read meet without harm. */
+/** Tells whether one of two extents may be written. Two read-only extents overlap without harm. */
 function isWritten(a: Extent, b: Extent): boolean {
   return a.readOnly === undefined || b.readOnly === undefined;
 }

@@ -8,8 +8,8 @@ import type { TransactionStep, Xenstore } from '../xenstore/xenstore.js';
 import type { Repair } from './finding.js';
 
 /**
- * Ends one thing that an audit has found, if it is as it was then: what has come into use in the meantime
- * stays. Throws `EHELD` for that, and as a detach does.
+ * Carries out the repair of one finding. Leaves a vbd alone that has come into use since the audit,
+ * and throws `EHELD` for it. Throws the errors of a detach, too.
  */
 export async function repair(
   store: Xenstore,
@@ -39,13 +39,13 @@ export async function repair(
   }
 }
 
-/** Throws `EHELD` where blkback has a device open for a vbd by now. */
+/** Throws `EHELD` if blkback now has a device open for the vbd. */
 async function requireClosed(vbd: VbdPath, { sysfs }: DetachOptions): Promise<void> {
   const open = await new OpenVbds(sysfs).list();
   if (open.some((other) => sameVbd(other.vbd, vbd))) throw inUse(vbd);
 }
 
-/** The kernel's report of a vbd that has no backend. */
+/** Removes the kernel's error report about a vbd, if the vbd has no backend. */
 async function removeError(store: Xenstore, vbd: VbdPath, options: DetachOptions): Promise<void> {
   const node = vbd.error.replace(/\/error$/, '');
   await change(store, vbd, options, [
@@ -54,7 +54,7 @@ async function removeError(store: Xenstore, vbd: VbdPath, options: DetachOptions
   ]);
 }
 
-/** The backend of a guest that is gone, if it still is. */
+/** Removes the backend of a guest that is gone, if the frontend is still gone. */
 async function removeBackend(
   store: Xenstore,
   vbd: VbdPath,

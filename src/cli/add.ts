@@ -11,7 +11,7 @@ import { readVbdBackend } from '../vbd/vbd-backend.js';
 import { complain } from './output.js';
 import type { Context, Outcome } from './run.js';
 
-/** `add`: attaches the vbd; with `--dry-run` only says what would be done. */
+/** Runs `add`: attaches the vbd. With `--dry-run`, only describes what an attach would do. */
 export async function add(context: Context): Promise<Outcome> {
   const { store, vbd, settings, signal, onStep } = context;
   if (context.invocation.dryRun) return plan(context);
@@ -39,10 +39,13 @@ export async function add(context: Context): Promise<Outcome> {
   };
 }
 
-/** Decimal, as everywhere in JSON; what stands in XenStore under names of its own. */
+/**
+ * Returns the JSON of a publication. Numbers are decimal, as everywhere in the JSON. `xenstore`
+ * holds the nodes as XenStore has them.
+ */
 function describePublication(publication: Publication): Record<string, unknown> {
   const { 'physical-device': text, 'physical-device-path': device, diskseq } = publication;
-  // In the inline dialect the number stands behind the diskseq.
+  // In the inline dialect, the device number follows the diskseq and an `@`.
   const devnum = scanDevnum(text.replace(/^.*@/, ''));
   return {
     device,

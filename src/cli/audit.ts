@@ -6,7 +6,7 @@ import { pause } from '../util/retry.js';
 import { ExitStatus } from './exit-status.js';
 import type { Outcome, StoreContext } from './run.js';
 
-/** `audit`: what does not fit together, what it means, and the command that ends it. */
+/** Runs `audit`: lists the findings, their meanings, and the commands that clear them. */
 export async function audit(context: StoreContext): Promise<Outcome> {
   const findings = await find(context);
   return {
@@ -19,7 +19,10 @@ export async function audit(context: StoreContext): Promise<Outcome> {
   };
 }
 
-/** `gc`: ends what nobody has open; without `--yes` only says what it would do. */
+/**
+ * Runs `gc`: repairs the findings about objects that nobody has open. Without `--yes`, only lists
+ * the repairs.
+ */
 export async function collectGarbage(context: StoreContext): Promise<Outcome> {
   const { store, settings, signal, invocation } = context;
   const isReal = invocation.options?.yes !== undefined;

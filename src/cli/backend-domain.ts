@@ -5,7 +5,7 @@ import { inBackendDomain, type VbdPath } from '../vbd/vbd-path.js';
 import type { StoreContext } from './run.js';
 import { UsageError } from './usage-error.js';
 
-/** The number that --backend-domain gives, if it is given. Throws `UsageError`. */
+/** Returns the number in --backend-domain, if the option is given. Throws `UsageError`. */
 export function parseBackendDomain(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (/^(0|[1-9]\d{0,4})$/.test(text)) return Number(text);
@@ -13,8 +13,9 @@ export function parseBackendDomain(text: string | undefined): number | undefined
 }
 
 /**
- * The vbd of another backend domain that is meant, by --backend-domain or by an absolute path; `undefined`
- * where it is one of this domain's.
+ * Returns the vbd of another backend domain that --backend-domain or an absolute path selects, or
+ * `undefined` if the vbd belongs to this domain. Throws `UsageError` if the option and the path
+ * contradict each other.
  */
 export async function locateRemote(
   { store, signal, invocation }: StoreContext,
@@ -33,7 +34,7 @@ export async function locateRemote(
   return await findRemoteVbd(store, named, domid, { signal });
 }
 
-/** Whether a vbd is another backend domain's, as `locateRemote` gives it. */
+/** Tells whether a vbd that `locateRemote` may have returned belongs to another backend domain. */
 export function isRemote({ backend }: VbdPath): boolean {
   return backend.startsWith('/');
 }

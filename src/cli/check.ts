@@ -8,7 +8,7 @@ import { complain } from './output.js';
 import type { Outcome, QuestionContext } from './run.js';
 import { UsageError } from './usage-error.js';
 
-/** `check`: whether a target could be attached beside all that uses it now, and if not, why. */
+/** Runs `check`: tells whether a target could be attached beside its present users, or why not. */
 export async function check(
   { store, settings, signal, unreachable }: QuestionContext,
   { target, mode, frontend }: TargetQuestion,
@@ -41,7 +41,7 @@ export async function check(
   };
 }
 
-/** What may be in the way, and nobody could be asked about. */
+/** Returns a sentence about the uses that cannot be found out while XenStore is unreachable. */
 export function describeGap(unreachable: string): string {
   return `${unreachable}; without XenStore disks are not known that were published and are not open yet, nor those that QEMU and tapdisk serve, nor the names of guests`;
 }
@@ -78,7 +78,7 @@ function describe(conflict: Conflict): Record<string, unknown> {
   };
 }
 
-/** The number of a domain. Throws `UsageError`. */
+/** Parses the number of a domain in --frontend, if the option is given. Throws `UsageError`. */
 export function parseDomid(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (/^(0|[1-9]\d{0,4})$/.test(text)) return Number(text);

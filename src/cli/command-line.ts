@@ -30,7 +30,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
   }
 }
 
-/** `[SCRIPT…]` stands for any number, `VBD [SIZE]` for two. */
+/** Returns the largest number of operands: any number for `[SCRIPT…]`, two for `VBD [SIZE]`. */
 function mostOperands(operand: string): number {
   return operand.includes('…') ? Infinity : operand.split(' ').length;
 }

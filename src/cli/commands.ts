@@ -1,4 +1,4 @@
-// Which commands there are, what each accepts, and which module runs it: modules are loaded when used.
+// The table of commands: what each accepts, and the module that runs it. Modules load when used.
 
 import type { OptionName } from './options.js';
 import type { ParsedWords } from './parse-words.js';
@@ -14,19 +14,17 @@ import {
 } from './run.js';
 import { type GivenOptions, loadSettings, NAMES } from './setting-sources.js';
 
+/** A command of `xen-blkback`. */
 export interface Command {
-  /**
-   * What stands for its argument in the help; in brackets where it can be left out, with dots where there may
-   * be several.
-   */
+  /** The argument in the help: in brackets if optional, with dots if there may be several. */
   readonly operand?: string;
   readonly summary: string;
-  /** More sentences, for its own help and for the manual. */
+  /** Further sentences for the help of the command and for the manual. */
   readonly details?: string;
   readonly options: readonly OptionName[];
-  /** What an option means here, where that is another thing than for most commands. */
+  /** The meanings of options that mean something else here than for most commands. */
   readonly meanings?: Readonly<Partial<Record<OptionName, string>>>;
-  /** Runs it, and returns the exit status. */
+  /** Runs the command, and returns the exit status. */
   readonly run: (words: ParsedWords) => Promise<number>;
 }
 
@@ -35,7 +33,7 @@ const VBD = '[VBD]';
 const TARGET = 'TARGET';
 const TARGET_OPTIONS: readonly OptionName[] = [...STORE, 'mode', 'frontend', 'sharing', 'same-vm'];
 
-/** What the words for arguments mean; the manual has a text of its own for it. */
+/** The meanings of the words for arguments. The manual has a text of its own. */
 export const OPERANDS: Readonly<Record<string, string>> = {
   [VBD]:
     'VBD is a backend path (backend/vbd/7/51712), or its end: 7/51712, 7/xvda, or 7 where guest 7 has one disk. By default it is $XENBUS_PATH, as libxl sets it.',
@@ -180,7 +178,7 @@ function onStore(load: () => Promise<(context: StoreContext) => Promise<Outcome>
   };
 }
 
-/** What `check` and `inspect` are about. */
+/** The question that `check` and `inspect` answer. */
 export interface TargetQuestion {
   readonly target: string;
   readonly mode: string;

@@ -1,20 +1,24 @@
-// The grammar of the configuration file, docs/configuration.md. native/hotplug-client.c reads the same. Pure.
+// The grammar of the configuration file, which docs/configuration.md describes.
+// native/hotplug-client.c reads the same file. Pure.
 
 import { quote } from '../util/one-line.js';
 import { ConfigError } from './usage-error.js';
 
-/** One `key = value` of a file. */
+/** One line `key = value` of a file. */
 export interface ConfigLine {
   readonly key: string;
   readonly value: string;
-  /** From 1. */
+  /** The number of the line, counted from 1. */
   readonly line: number;
 }
 
-/** Bytes; a file that is longer is no configuration. */
+/** The largest size of a configuration file; bytes. */
 export const LONGEST_FILE = 65_536;
 
-/** Reads the text of a configuration file. Returns a `ConfigError` for each line that cannot be read. */
+/**
+ * Parses the text of a configuration file. Returns the valid lines, and a `ConfigError` for each
+ * invalid line.
+ */
 export function parseConfig(
   file: string,
   text: string,
@@ -37,7 +41,7 @@ export function parseConfig(
   return { lines, errors };
 }
 
-/** The key and the value of a line without blanks around it; a sentence where it has none. */
+/** Returns the key and the value of a trimmed line, or a sentence that says what is wrong. */
 function parseLine(content: string): Omit<ConfigLine, 'line'> | string {
   if (content.includes('\0')) return 'the line contains a NUL byte';
   const [, key, rest] = /^([\w-]+)[ \t]*=[ \t]*(.*)$/.exec(content) ?? [];

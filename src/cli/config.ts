@@ -13,8 +13,9 @@ import {
 import { alignColumns } from './vbd-text.js';
 
 /**
- * `config`: prints each setting, its value, and where that comes from. All that is wrong in the file is told
- * on stderr, and the first thing that is wrong in the environment.
+ * Runs `config`: prints each setting, its value, and the source of the value. Returns the exit
+ * status. If the settings are invalid, prints every mistake in the file, or the first mistake in
+ * the environment, on stderr.
  */
 export function runConfig(options: ParsedWords['options']): number {
   const invocation = { json: options.json !== undefined };

@@ -4,10 +4,10 @@ import type { Service } from '../daemon/service.js';
 import { snapshotEvent } from '../daemon/vbd-snapshot.js';
 import { surveyVbds } from '../vbd/vbd-summary.js';
 
-/** How long readers of events wait for how the vbds are; milliseconds. */
+/** How long a reader of events waits for the snapshot of all vbds; milliseconds. */
 const SNAPSHOT_MS = 10_000;
 
-/** What readers of events are told, by what the service can ask. */
+/** Creates the event feed of a service. The feed reads names and snapshots through the service. */
 export function followService(service: Pick<Service, 'ask'>, sysfs: string): EventFeed {
   const names = new GuestNames((domid, signal) =>
     service.ask(async (store) => {

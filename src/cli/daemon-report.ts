@@ -9,7 +9,10 @@ import { monotonicMs } from '../util/clock.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
 import { readVersion } from './version.js';
 
-/** Answers what a daemon is asked about itself. It asks nothing that may hang. */
+/**
+ * Returns the function that answers questions about the daemon itself. The function makes no call
+ * that may hang.
+ */
 export function reporter(daemon: {
   readonly service: Service;
   readonly statistics: Statistics;
@@ -17,7 +20,7 @@ export function reporter(daemon: {
   readonly sysfs: string;
 }): ControlOptions['report'] {
   const { service, statistics, feed, sysfs } = daemon;
-  // As it was when this was started, whatever is installed by now.
+  // Read at the start, because another version may be installed later.
   const version = readVersion();
   const openVbds = new OpenVbds(sysfs);
   return async (question) => {
@@ -35,7 +38,7 @@ export function reporter(daemon: {
   };
 }
 
-/** Each place once, with the time of the call that has waited longest. */
+/** Lists each hung place once, with the time of the call that has waited longest; seconds. */
 function listHung(): { what: string; seconds: number }[] {
   const places = new Map<string, number>();
   for (const { place, object, since } of listHungCalls()) {

@@ -30,15 +30,15 @@ import { DAEMON_SETTINGS, type DaemonSettings, type Settings } from './settings.
 
 interface DaemonOptions extends DaemonSettings {
   readonly settings: Settings;
-  /** To be told once. */
+  /** A warning to log once, at the start. */
   readonly notice: string | undefined;
 }
 
-/** `daemon`: reads the settings, which stay in force until it ends; returns the exit status. */
+/** Runs `daemon` with the settings read at its start. Returns the exit status. */
 export async function startDaemon(given: GivenOptions): Promise<number> {
   const files = readConfigFiles(process.env);
   const daemon = loadDaemonSettings(process.env, given, files);
-  // Where nothing else is said, the scripts that `divert` has given to us are ours as well.
+  // Unless scripts are configured, the scripts that `divert` has replaced by ours count as well.
   const isUsual = daemon.scripts.join() === DAEMON_SETTINGS.scripts.fallback;
   return await runDaemon({
     settings: loadSettings(process.env, given, files),
@@ -48,10 +48,10 @@ export async function startDaemon(given: GivenOptions): Promise<number> {
   });
 }
 
-/** Runs until it gets SIGTERM or SIGINT. */
+/** Runs the daemon until it gets SIGTERM or SIGINT. */
 async function runDaemon(options: DaemonOptions): Promise<number> {
   favourMemory();
-  // Whoever has read it may be gone: that is no reason to end.
+  // The reader of stderr may be gone. The daemon goes on without it.
   process.stderr.on('error', () => undefined);
   let log: DaemonLog;
   try {
@@ -134,10 +134,10 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
   }
 }
 
-/** A service manager, and whoever stops a machine, waits no longer; milliseconds. */
+/** The daemon ends within this time, so that a shutdown need not wait longer; milliseconds. */
 const LONGEST_END_MS = 9500;
 
-/** SIGTERM and SIGINT end it, whatever hangs; SIGHUP has the log opened again. */
+/** Lets SIGTERM and SIGINT end the daemon even if a call hangs, and SIGHUP reopen the log. */
 function heedSignals(log: DaemonLog, supervisor: Supervisor): AbortSignal {
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -165,9 +165,9 @@ const PRIORITIES: Partial<Record<VbdEvent['step'], number>> = {
   removed: Priority.info,
 };
 
-/** What has come out is always told; how it came to it, to those who want to know. */
+/** Logs an event. Results are always logged, and the steps before them only if `verbose` is set. */
 function logEvent(log: DaemonLog, event: VbdEvent, verbose: boolean): void {
-  // That a vbd went away in the middle is no fault.
+  // An attach that was aborted because its vbd went away is no error.
   const isCanceled = event.code === 'ECANCELED';
   const usual = PRIORITIES[event.step] ?? Priority.debug;
   const priority = isCanceled ? Priority.notice : usual;
@@ -175,7 +175,7 @@ function logEvent(log: DaemonLog, event: VbdEvent, verbose: boolean): void {
   log.write(priority, describeEvent(event), eventFields(event));
 }
 
-/** A failure that somebody is told of is logged where those of hotplug scripts are looked for. */
+/** Returns a handler that logs a failure where administrators look for hotplug failures. */
 function loggingHandler(service: Service, file: string, log: DaemonLog): ControlHandler {
   return async (request) => {
     try {
@@ -183,9 +183,9 @@ function loggingHandler(service: Service, file: string, log: DaemonLog): Control
     } catch (error) {
       const line = `${toOneLine(request.path)}: ${toOneLine(errorMessage(error))}`;
       const code = errorCode(error);
-      // Of that the client is not told: it does the work itself, and tells how it went.
+      // The client is not told about this failure. It does the work itself, and reports the result.
       if (code === 'EUNAVAILABLE') throw error;
-      // Journal, and through it syslog, have had it as an event, unless it came to no job.
+      // The journal, and through it syslog, has the event of a failed job. `EVBD` precedes any job.
       if (!log.isJournal) await logFailure(file, line);
       else await appendFailure(file, line);
       if (log.isJournal && code === 'EVBD') log.write(Priority.error, line);

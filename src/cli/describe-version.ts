@@ -3,10 +3,10 @@ import { KERNEL_VERSION } from '../linux/kernel-version.js';
 import { JSON_VERSION } from './result.js';
 import { readVersion } from './version.js';
 
-/** The commit that this was built from; .ci/build puts it in, and knows none outside of a checkout. */
+/** The commit of this build, inserted by .ci/build. It is empty if the build had no checkout. */
 declare const __COMMIT__: string | undefined;
 
-/** What `--version` prints. */
+/** Returns the text that `--version` prints. */
 export function describeVersion(): string {
   const commit = typeof __COMMIT__ === 'undefined' ? '' : __COMMIT__;
   return `xen-blkback ${readVersion()}${commit === '' ? '' : ` (${commit})`}

@@ -1,7 +1,7 @@
 import { formatDevnum } from '../linux/devnum.js';
 import type { DeviceStack } from '../topology/stack.js';
 
-/** A device and what it stands on, as programs are told of it. */
+/** Returns the JSON of a device and of all devices below it. */
 export function stackToJson(device: DeviceStack): Record<string, unknown> {
   const { path, devnum, kind, diskseq, size, readOnly, detail, mapper, below } = device;
   return {

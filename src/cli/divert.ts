@@ -2,12 +2,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { complain } from './output.js';
 
-/** Installed beside the client; install/divert in a checkout. */
+/** The installed program. Its source is install/divert. */
 const PROGRAM = '/usr/libexec/xen-blkback/divert';
 
 /**
- * `divert`: puts the hotplug client in the place of other scripts, brings those back, or without names
- * lists them; returns the exit status.
+ * Runs `divert`: puts the hotplug client in the place of the named scripts, or restores these
+ * scripts if `undo` is set. Without names, lists the replaced scripts. Returns the exit status.
  */
 export async function runDivert(names: readonly string[], undo: boolean): Promise<number> {
   if (undo && names.length === 0) {

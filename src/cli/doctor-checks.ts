@@ -1,4 +1,4 @@
-// What `doctor` looks at. Each check says what it has found, and what to do where that is not well.
+// The checks of `doctor`. Each tells what it has found, and what to do if that is not well.
 
 import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,13 +13,14 @@ import type { DaemonSettings, Settings } from './settings.js';
 import { readDaemonStatus } from './status.js';
 import { readVersion } from './version.js';
 
-/** `warning`: all works, and something could be better. */
+/** The outcome of a check. `warning` means that everything works but something could be better. */
 export type Health = 'ok' | 'warning' | 'failed';
 
+/** The result of one check. */
 export interface Check {
   readonly name: string;
   readonly health: Health;
-  /** What was found; where it is not ok, and what to do. */
+  /** What the check has found and, unless the health is `ok`, what to do. */
   readonly finding: string;
 }
 
@@ -28,15 +29,16 @@ const ok = (finding: string): Judgement => ({ health: 'ok', finding });
 const warning = (finding: string): Judgement => ({ health: 'warning', finding });
 const failed = (finding: string): Judgement => ({ health: 'failed', finding });
 
-/** libxl kills a hotplug script after so long; seconds. */
+/** The time after which libxl kills a hotplug script; seconds. */
 const LIBXL_TIMEOUT_S = 40;
 
+/** The settings and directories that the checks look at. */
 export interface Place {
   readonly settings: Settings;
   readonly daemon: DaemonSettings;
-  /** Where Xen's hotplug scripts lie. */
+  /** The directory of Xen's hotplug scripts. */
   readonly scripts: string;
-  /** Where udev's rules lie, the first of a name counting. */
+  /** The directories of udev's rules. A file hides files of the same name in later directories. */
   readonly rules: readonly string[];
   readonly signal: AbortSignal;
 }
@@ -166,10 +168,10 @@ async function checkRunDirectory(directory: string): Promise<Judgement> {
       );
 }
 
-/** What looks into every block device that comes up, and acts on what it finds there. */
+/** Matches commands that read every new block device and assemble the arrays or volumes on it. */
 const PROBES = /mdadm\s+(--incremental|-I)|(pvscan|vgchange)\s.*(--cache|-a)/;
 
-/** Names of rules that do, but for those that are masked by a file of the same name before them. */
+/** Returns the names of such rules, except rules that an earlier file of that name masks. */
 function findProbingRules(directories: readonly string[]): string[] {
   const seen = new Set<string>();
   const found: string[] = [];

@@ -14,10 +14,13 @@ const RULES = [
   '/usr/lib/udev/rules.d',
   '/lib/udev/rules.d',
 ];
-/** What hangs is not waited for; milliseconds. */
+/** The time after which a check that hangs is given up; milliseconds. */
 const PATIENCE_MS = 10_000;
 
-/** `doctor`: one line for each thing that an attach needs. The exit status is 1 where one is missing. */
+/**
+ * Runs `doctor`: prints one line for each thing that an attach needs. Returns the exit status,
+ * which is 1 if a check has failed.
+ */
 export async function runDoctor(options: ParsedWords['options']): Promise<number> {
   const place = {
     ...readSettings(),
@@ -39,7 +42,10 @@ export async function runDoctor(options: ParsedWords['options']): Promise<number
   return isWell ? ExitStatus.done : ExitStatus.failed;
 }
 
-/** Those that are built in where the file or the environment makes no sense, which a check tells. */
+/**
+ * Reads the settings. Falls back to the built-in settings if the file or the environment is
+ * invalid.
+ */
 function readSettings() {
   try {
     return { settings: loadSettings(process.env), daemon: loadDaemonSettings(process.env) };

@@ -12,12 +12,13 @@ import { printFailure } from './result.js';
 import { loadDaemonSettings, loadSettings } from './setting-sources.js';
 import { UsageError } from './usage-error.js';
 
-/** Between two attempts to reach a daemon again; milliseconds. */
+/** The pauses between two attempts to reach the daemon again; milliseconds. */
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [50, 2000];
 
 /**
- * `events`: prints a line for how each vbd is, and then one for each step of each vbd as the daemon tells of it.
- * Interrupted it ends with status 0; with another when there is no daemon, or none any more.
+ * Runs `events`: prints a line for the condition of each vbd, and then a line for each step that
+ * the daemon reports. Returns the exit status: 0 after an interrupt, and another one if no daemon
+ * answers or the daemon ends.
  */
 export async function runEvents({ options }: Pick<ParsedWords, 'options'>): Promise<number> {
   const backendDomid = parseBackendDomain(options['backend-domain']);
@@ -28,7 +29,7 @@ export async function runEvents({ options }: Pick<ParsedWords, 'options'>): Prom
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => enough.abort());
   }
-  // Who reads this, head for one, has seen enough.
+  // The reader, for example head, has closed the pipe because it has seen enough.
   process.stdout.on('error', () => enough.abort());
   const { signal } = enough;
   try {
@@ -49,7 +50,10 @@ export async function runEvents({ options }: Pick<ParsedWords, 'options'>): Prom
 
 type Options = ParsedWords['options'];
 
-/** With --reconnect it goes on, with what has been missed or a new snapshot, when the daemon is back. */
+/**
+ * Prints the events of the daemon. With --reconnect, goes on when the daemon is back, with the
+ * missed events or with a new snapshot.
+ */
 async function followDaemon(options: Options, signal: AbortSignal): Promise<void> {
   const { socket } = loadDaemonSettings(process.env, options);
   let after: EventsStart['after'];
@@ -76,14 +80,17 @@ async function followDaemon(options: Options, signal: AbortSignal): Promise<void
   }
 }
 
-/** Where to go on; half a snapshot is none. */
+/**
+ * Returns the event after which a new connection goes on. Returns `undefined` within a snapshot,
+ * because an incomplete snapshot must be repeated.
+ */
 function placeOf(json: string): EventsStart['after'] {
   const { action, step, run, seq } = JSON.parse(json) as Record<string, unknown>;
   if (action === 'snapshot' && step !== 'complete') return undefined;
   return { run: String(run), seq: Number(seq) };
 }
 
-/** What other backend domains write, which is all that they tell here. */
+/** Prints the events of other backend domains, which are known only by their XenStore nodes. */
 async function followOthers(
   options: Options,
   backendDomid: number | undefined,
@@ -107,7 +114,10 @@ function printEvent({ json: asJson }: Options, json: string): void {
   if (text !== undefined) process.stdout.write(`${text}\n`);
 }
 
-/** `2026-11-21T07:16:39.123Z  7/51712    add     published  7:0`; people need no end of a snapshot. */
+/**
+ * Returns a line for people such as `2026-11-21T07:16:39.123Z 7/51712 add published 7:0`. Returns
+ * `undefined` for the end of a snapshot, which people do not need.
+ */
 function describe(json: string): string | undefined {
   const event = JSON.parse(json) as Record<string, unknown>;
   const { time, domid, devid, action, step, detail } = event;

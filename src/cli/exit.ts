@@ -1,15 +1,15 @@
 import { loadAddon } from '../linux/addon.js';
 
 /**
- * Ends the process without waiting for any thread: libuv waits for those of its pool, and one may hang
- * in a file system. Listeners of 'exit' are run before.
+ * Ends the process without waiting for any thread. A normal exit waits for the threads of libuv's
+ * pool, and such a thread may hang in a file system. Listeners of 'exit' run before the end.
  */
 export function exitAtOnce(status: number): void {
   process.on('exit', () => {
     try {
       loadAddon().exitAtOnce(status);
     } catch {
-      // Without the addon nothing can have been begun that hangs.
+      // Without the addon, no call that may hang can have begun.
     }
   });
   process.exit(status);

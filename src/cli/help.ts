@@ -1,4 +1,4 @@
-// The texts of `help`. They are English whatever the locale, as is everything that this program says.
+// The texts of `help`. All texts of this program are English in every locale.
 
 import { COMMANDS, type Command, OPERANDS } from './commands.js';
 import { type OptionName, optionOf } from './options.js';
@@ -8,6 +8,7 @@ const NARROWEST = 40;
 const WIDEST = 100;
 const USUAL_WIDTH = 80;
 
+/** Returns the help about all commands, for a terminal of `width` columns. */
 export function describeCommands(width: number): string {
   const rows = Object.entries(COMMANDS).map(
     ([name, { operand = '', summary }]): [string, string] => [
@@ -41,6 +42,7 @@ Exit status: 0 done, 1 failed, 2 wrong use or configuration, 3 in use by others,
 `;
 }
 
+/** Returns the help about one command, for a terminal of `width` columns. */
 export function describeCommand(name: string, command: Command, width: number): string {
   const { operand, summary, details, options, meanings } = command;
   const usage = ['xen-blkback', name, operand, '[OPTION…]'].filter((word) => word !== undefined);
@@ -68,7 +70,7 @@ function describeOption(name: OptionName, meaning?: string): readonly [string, s
     ...(fallback === undefined ? [] : [`by default ${fallback}`]),
     ...(env === undefined ? [] : [`also ${env}`]),
   ];
-  // Of another meaning there is no setting.
+  // An option with another meaning does not correspond to the setting of the same name.
   const notes = meaning === undefined ? setting : [];
   return [
     `${start}--${name}${value === undefined ? '' : ` ${value}`}`,
@@ -76,7 +78,7 @@ function describeOption(name: OptionName, meaning?: string): readonly [string, s
   ];
 }
 
-/** Two columns; what is too long for the second goes on below it. */
+/** Formats two columns. A text that is too long for the second column goes on in the next line. */
 function table(rows: readonly (readonly [string, string])[], width: number): string {
   const whole = Math.min(Math.max(width, NARROWEST), WIDEST);
   const left = Math.max(...rows.map(([word]) => word.length)) + 4;

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// What hotplug-scripts/block-diskseq runs. A toolstack waits for this process once for every disk, so
-// it loads just what its one action needs: no command line parser, and no module that is not used.
-// .ci/build makes one file of it.
+// The program that hotplug-scripts/block-diskseq runs. A toolstack waits for this process once for
+// every disk. So the program loads only the modules that its one action needs, and no command line
+// parser. .ci/build bundles it into one file.
 import { complain, endProcess } from './output.js';
 import { FROM_ENVIRONMENT, run } from './run.js';
 import { addForToolstack, logChange, removeForToolstack } from './xapi.js';
@@ -10,7 +10,7 @@ const [word, ...rest] = process.argv.slice(2);
 const action =
   word === 'add' ? addForToolstack : word === 'remove' ? removeForToolstack : undefined;
 if (action !== undefined && rest.length === 0) {
-  // Not awaited at the top level, which would rule out the one file's format.
+  // A top-level await is impossible in CommonJS, the format of the one file.
   run(FROM_ENVIRONMENT, action).then(endProcess);
 } else if (word === 'change' && rest.length === 0) {
   logChange();

@@ -8,7 +8,7 @@ import { withRemedy } from './result.js';
 import type { Outcome, QuestionContext } from './run.js';
 import { alignColumns } from './vbd-text.js';
 
-/** `inspect`: what an `add` of this target would find, and whether it would go through. */
+/** Runs `inspect`: tells what an `add` of this target would find, and whether it would succeed. */
 export async function inspect(
   { store, settings, signal, unreachable }: QuestionContext,
   given: TargetQuestion,

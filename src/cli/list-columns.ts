@@ -7,7 +7,7 @@ import { describeXenbusState } from '../vbd/xenbus-state.js';
 import { UsageError } from './usage-error.js';
 import { describeDiskseq, describeOpened } from './vbd-text.js';
 
-/** What `list` can print of a vbd, by the names of `-o`. A cell that is empty is shown as `-`. */
+/** The columns of `list`, by their names for `-o`. An empty cell is shown as `-`. */
 const COLUMNS = {
   vbd: ({ vbd }: VbdSummary) => vbd.backend.replace(/^.*\bbackend\/(vbd\/)?/, ''),
   domain: ({ domainName }: VbdSummary) => domainName,
@@ -35,13 +35,16 @@ export const USUAL_COLUMNS: readonly ColumnName[] = [
   ...(['vbd', 'domain', 'vdev', 'mode', 'state', 'opened', 'device', 'diskseq', 'target'] as const),
 ];
 
-/** Of other backend domains as well: what they write, and nothing that only the kernel here would tell. */
+/**
+ * The default columns if other backend domains are included. They contain only facts that those
+ * domains write, and none that only the local kernel knows.
+ */
 export const REMOTE_COLUMNS: readonly ColumnName[] = [
   ...(['backend-domain', 'vbd', 'domain', 'vdev', 'mode', 'state', 'hotplug-status'] as const),
   ...(['opened', 'device', 'target'] as const),
 ];
 
-/** Reads `vbd,size`. Throws `UsageError`. */
+/** Parses a list of columns such as `vbd,size`. Throws `UsageError` for an unknown column. */
 export function parseColumns(text: string): ColumnName[] {
   const names = Object.keys(COLUMNS) as ColumnName[];
   return text.split(',').map((word) => {
@@ -54,17 +57,18 @@ export function parseColumns(text: string): ColumnName[] {
   });
 }
 
+/** Returns the text of one cell, `-` if there is none. */
 export function cellOf(summary: VbdSummary, column: ColumnName): string {
   return COLUMNS[column](summary) || '-';
 }
 
-/** Bytes. */
+/** Returns the size of the device in bytes. */
 function readSize(summary: VbdSummary): string | undefined {
   const sectors = readQueue(summary, 'size');
   return sectors === undefined ? undefined : String(BigInt(sectors) * 512n);
 }
 
-/** What sysfs says of the device, while it is still the one that was published. */
+/** Reads an attribute of the device in sysfs, if the device is still the published one. */
 function readQueue(summary: VbdSummary, attribute: string): string | undefined {
   const { devnum, diskseq, presentDiskseq, isRemote } = summary;
   if (isRemote || devnum === undefined || (diskseq !== undefined && diskseq !== presentDiskseq))

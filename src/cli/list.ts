@@ -9,8 +9,9 @@ import { selectUsers } from './uses.js';
 import { alignColumns, clipLines, toJson } from './vbd-text.js';
 
 /**
- * `list`: the vbds of this domain's backends, whoever attached them; of one guest, with an error, or with bytes
- * of a file or device only, where that is asked for.
+ * Runs `list`: lists the vbds of this domain's backends, no matter which program attached them.
+ * Options limit the list to one guest, to vbds with an error, or to vbds that use the bytes of a file
+ * or device, or extend it to other backend domains.
  */
 export async function list(context: StoreContext): Promise<Outcome> {
   const { store, settings, signal, invocation } = context;
@@ -33,7 +34,7 @@ export async function list(context: StoreContext): Promise<Outcome> {
   const head = noHeader === undefined ? [wanted.map((name) => name.toUpperCase())] : [];
   const rows = shown.map((summary) => wanted.map((name) => cellOf(summary, name)));
   const table = alignColumns([...head, ...rows]);
-  // Where no columns are asked for, what is wrong is not to be missed.
+  // The default output also shows errors, so that nobody misses them.
   const below = columns === undefined ? shown.flatMap(describeError) : [];
   const lines = [table, ...below].filter((text) => text !== '');
   return {
@@ -43,7 +44,7 @@ export async function list(context: StoreContext): Promise<Outcome> {
   };
 }
 
-/** The vbds of one backend domain, or of all of them. */
+/** Returns the vbds of one backend domain, or of all backend domains. */
 async function surveyDomains(
   { store, settings, signal }: StoreContext,
   backendDomain: number | undefined,
@@ -63,7 +64,7 @@ async function surveyDomains(
   return [...mine, ...remote.flat()];
 }
 
-/** Whether a vbd is of the guest that is named, by number or name. */
+/** Tells whether a vbd belongs to the guest with this number or name. */
 function isOf({ vbd, domainName }: VbdSummary, guest: string | undefined): boolean {
   return guest === undefined || String(vbd.domid) === guest || domainName === guest;
 }

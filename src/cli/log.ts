@@ -2,17 +2,20 @@ import { openForAppending, writeText } from '../linux/append.js';
 import { closeDescriptor } from '../linux/blocking.js';
 import { pause } from '../util/retry.js';
 
-/** syslog.h */
+/** The priority of syslog.h. */
 const LOG_ERR = 3;
-/** How long a log is waited for that lies on a file server, or is a pipe that nobody reads; milliseconds. */
+/**
+ * How long a write to the log may take; milliseconds. The log may lie on a file server, or may be a
+ * pipe that nobody reads.
+ */
 const PATIENCE_MS = 500;
 
-/** A line was not written in time, and is still under way: no other one is begun. */
+/** Whether the write of an earlier line is late and still under way. No other write begins then. */
 let isStuck = false;
 
 /**
- * Tells of a failure where an administrator looks for those of hotplug scripts: Xen's hotplug log and
- * syslog. Neither being there is no failure of its own.
+ * Logs a failure where administrators look for failures of hotplug scripts: in Xen's hotplug log
+ * and in syslog. Never rejects, even if both are missing.
  */
 export async function logFailure(file: string, line: string): Promise<void> {
   const { syslog } = await import('../linux/syslog.js');
@@ -20,7 +23,10 @@ export async function logFailure(file: string, line: string): Promise<void> {
   await appendFailure(file, line);
 }
 
-/** Xen's hotplug log only. It is opened for every line: whoever renames it need tell nobody. */
+/**
+ * Logs a failure in Xen's hotplug log only. Opens the file for every line, so that it can be
+ * renamed without notice.
+ */
 export async function appendFailure(file: string, line: string): Promise<void> {
   if (isStuck) return;
   const time = new Date().toISOString();
@@ -38,12 +44,12 @@ export async function appendFailure(file: string, line: string): Promise<void> {
   });
 }
 
-/** Never rejects. */
+/** Appends a text to a file. Never rejects. */
 async function append(file: string, text: string): Promise<void> {
   try {
     const fd = await openForAppending(file, 0o644);
     await writeText(fd, text, file).finally(() => closeDescriptor(fd, file));
   } catch {
-    // It is told elsewhere, too.
+    // The failure is reported elsewhere, too.
   }
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The command `xen-blkback`. .ci/build makes one file of it, in which a module costs time only when it is
-// used: what only some commands need is imported where they begin.
+// The command `xen-blkback`. .ci/build bundles it into one file, in which a module costs time only
+// when it is used. So modules that only some commands need are imported where these commands begin.
 import { endProcess, print } from './output.js';
 
 const words = process.argv.slice(2);
@@ -10,6 +10,6 @@ if (words.length === 1 && words[0] === '--version') {
     return endProcess(0);
   });
 } else {
-  // Not awaited at the top level, which would rule out the one file's format.
+  // A top-level await is impossible in CommonJS, the format of the one file.
   import('./command-line.js').then(({ runCommandLine }) => runCommandLine(words)).then(endProcess);
 }

@@ -1,9 +1,9 @@
 import type { ConfigLine } from './config-file.js';
 
 /**
- * Reads the text of /etc/default/xen-blkback as systemd did, which earlier versions had it read by:
- * variables of the daemon's environment. The options of XEN_BLKBACK_OPTIONS become the variables that mean
- * the same. What cannot be read is left out. Pure.
+ * Parses the text of /etc/default/xen-blkback. In earlier versions, systemd read this file as
+ * variables of the daemon's environment. Each option in XEN_BLKBACK_OPTIONS becomes the variable
+ * with the same meaning. Skips lines that cannot be parsed. Pure.
  */
 export function readOldDefaults(text: string, names: readonly string[]): ConfigLine[] {
   return text.split('\n').flatMap((raw, index) => {
@@ -16,7 +16,7 @@ export function readOldDefaults(text: string, names: readonly string[]): ConfigL
   });
 }
 
-/** `--verbose --timeout 20` as XEN_BLKBACK_VERBOSE=yes and XEN_BLKBACK_TIMEOUT=20. */
+/** Turns `--verbose --timeout 20` into XEN_BLKBACK_VERBOSE=yes and XEN_BLKBACK_TIMEOUT=20. */
 function expandOptions(options: string, names: readonly string[]): Omit<ConfigLine, 'line'>[] {
   const found: Omit<ConfigLine, 'line'>[] = [];
   const words = options.split(/\s+/).filter((word) => word !== '');

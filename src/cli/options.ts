@@ -1,17 +1,18 @@
 import { DAEMON_SETTINGS, SETTINGS } from './settings.js';
 
-/** An option of one or several commands. */
+/** An option of one or more commands. */
 export interface Option {
   readonly describe: string;
   /**
-   * What stands for its value in the help, or all values that there are; without it the option is a switch.
+   * The placeholder for the value in the help, or a list of all possible values. An option without
+   * this property is a switch.
    */
   readonly value?: string;
   readonly letter?: string;
   readonly choices?: readonly string[];
-  /** What counts without it, for the help. */
+  /** The default value, for the help. */
   readonly fallback?: string;
-  /** The variable that says the same. */
+  /** The environment variable with the same meaning. */
   readonly env?: string;
 }
 
@@ -66,6 +67,7 @@ export const OPTIONS = {
 
 export type OptionName = keyof typeof OPTIONS;
 
+/** Returns the option of this name. */
 export function optionOf(name: OptionName): Option {
   return OPTIONS[name];
 }

@@ -1,13 +1,17 @@
 import { errorCode, errorMessage } from '../errors.js';
 import { exitAtOnce } from './exit.js';
 
-// The streams of a process that has nothing to say are not even opened: Node takes milliseconds for them.
+// Output on stdout and stderr. A stream that is not used is not even opened, because Node needs
+// milliseconds for it.
 
 const used = new Set<NodeJS.WriteStream>();
-/** Why what was printed has not arrived. Without a listener it would end the process with a stack trace. */
+/**
+ * The error with which a write to stdout has failed. Without a listener, such an error would end
+ * the process with a stack trace.
+ */
 let failure: unknown;
 
-/** Writes to stdout, as `endProcess` expects it. */
+/** Writes to stdout. `endProcess` waits for the write. */
 export function print(text: string): void {
   const { stdout } = process;
   if (!used.has(stdout)) {
@@ -19,21 +23,22 @@ export function print(text: string): void {
   stdout.write(text);
 }
 
-/** Writes to stderr, as `endProcess` expects it. */
+/** Writes to stderr. `endProcess` waits for the write. */
 export function complain(text: string): void {
   const { stderr } = process;
   if (!used.has(stderr)) {
     used.add(stderr);
-    // Nobody is left who could be told.
+    // A failure of stderr cannot be reported anywhere.
     stderr.on('error', () => undefined);
   }
   stderr.write(text);
 }
 
 /**
- * Ends the process with a status, once what it has written has been taken: a pipe takes 64 KiB at a time.
- * Output that could not be written makes a failure of a success, unless its reader has had enough of it
- * (EPIPE). Whatever else is under way, such as a call that hangs, is not waited for.
+ * Ends the process with a status, after all output has been written. This may take a while, because
+ * a pipe takes 64 KiB at a time. Turns status 0 into 1 if output could not be written, except if
+ * the reader has closed the pipe (EPIPE). Does not wait for anything else, such as a call that
+ * hangs.
  */
 export async function endProcess(status: number): Promise<void> {
   await drain();

@@ -7,26 +7,26 @@ import { quote } from '../util/one-line.js';
 import { OPTIONS, type OptionName, optionOf } from './options.js';
 import { UsageError } from './usage-error.js';
 
-/** What stands after the name of a command. */
+/** The parsed words after the name of a command. */
 export interface ParsedWords {
-  /** The values of options; of a switch `yes`. */
+  /** The values of the options. The value of a switch is `yes`. */
   readonly options: Readonly<Partial<Record<OptionName, string>>>;
   readonly operands: readonly string[];
 }
 
-/** What a command accepts. */
+/** The options and operands that a command accepts. */
 export interface Accepted {
   readonly name: string;
   readonly options: readonly OptionName[];
-  /** The most that there may be. */
+  /** The largest number of operands. */
   readonly operands: number;
 }
 
 const ALL_OPTIONS = Object.keys(OPTIONS) as OptionName[];
 
 /**
- * Takes the name of the command out of a command line: its first word that is no option. Options that stand
- * before it count as if they stood behind it.
+ * Splits a command line into the name of the command and the other words. The name is the first
+ * word that is no option. Options before the name count as if they followed it.
  */
 export function takeCommand(words: readonly string[]): {
   readonly command: string | undefined;
@@ -41,7 +41,7 @@ export function takeCommand(words: readonly string[]): {
   return { command: words[at], rest: [...words.slice(0, at), ...words.slice(at + 1)] };
 }
 
-/** Reads the words of one command. Throws `UsageError` for what the command does not accept. */
+/** Parses the words of one command. Throws `UsageError` for words that it does not accept. */
 export function parseWords(words: readonly string[], accepted: Accepted): ParsedWords {
   for (const word of beforeEnd(words)) refuseValueOfSwitch(word, accepted);
   const { _: operands, $0: _program, ...values } = runYargs(words, accepted);
@@ -61,7 +61,10 @@ export function parseWords(words: readonly string[], accepted: Accepted): Parsed
   return { options, operands: operands.map(String) };
 }
 
-/** What yargs makes of the words; what they mean is checked afterwards, in sentences of our own. */
+/**
+ * Parses the words with yargs. The caller checks the result, so that errors are sentences of our
+ * own.
+ */
 function runYargs(words: readonly string[], { options }: Accepted) {
   const table = Object.fromEntries(
     options.map((name) => {
@@ -77,7 +80,7 @@ function runYargs(words: readonly string[], { options }: Accepted) {
         'boolean-negation': false,
         'camel-case-expansion': false,
         'dot-notation': false,
-        // The last one counts where one is given twice, as is usual.
+        // The last value counts if an option is given twice, as is usual.
         'duplicate-arguments-array': false,
         'parse-numbers': false,
         'parse-positional-numbers': false,
@@ -91,7 +94,7 @@ function runYargs(words: readonly string[], { options }: Accepted) {
       .fail(false)
       .parseSync();
   } catch (error) {
-    // "Not enough arguments following: NAME"
+    // The message of yargs is "Not enough arguments following: NAME".
     const name = options.find((option) => errorMessage(error).endsWith(`: ${option}`));
     if (name === undefined) throw error;
     throw new UsageError(`--${name} needs a value: --${name} ${optionOf(name).value}`);
@@ -103,7 +106,7 @@ function beforeEnd(words: readonly string[]): readonly string[] {
   return end < 0 ? words : words.slice(0, end);
 }
 
-/** The option that a word stands for, and the value that the word brings with it. */
+/** Returns the option that a word names, and the value after `=` in the word. */
 function splitOption(word: string): { name: OptionName | undefined; value: string | undefined } {
   const [, long, value] = /^--([^=]+)(?:=(.*))?$/s.exec(word) ?? [];
   const name = ALL_OPTIONS.find((name) =>
@@ -121,7 +124,7 @@ function refuseValueOfSwitch(word: string, { options }: Accepted): void {
 }
 
 function unknownOption(key: string, { name: command, options }: Accepted): UsageError {
-  // yargs writes this one otherwise, so that it reaches no prototype.
+  // yargs renames this key to protect the prototype.
   const plain = key === '___proto___' ? '__proto__' : key;
   const written = plain.length === 1 ? `-${plain}` : `--${plain}`;
   if (ALL_OPTIONS.some((name) => name === plain)) {
@@ -133,7 +136,7 @@ function unknownOption(key: string, { name: command, options }: Accepted): Usage
   );
 }
 
-/** The text of an option's value; `undefined` for a switch that was not given. */
+/** Returns the text of an option's value, or `undefined` for a switch that was not given. */
 function readValue(name: OptionName, value: unknown): string | undefined {
   const { value: wanted, choices } = optionOf(name);
   if (wanted === undefined) return value === true ? 'yes' : undefined;

@@ -3,7 +3,7 @@ import { readRecord } from '../vbd/record.js';
 import { readVbdBackend } from '../vbd/vbd-backend.js';
 import type { Context, Outcome } from './run.js';
 
-/** `remove`: detaches the vbd; with `--dry-run` only says what would be done. */
+/** Runs `remove`: detaches the vbd. With `--dry-run`, only describes what a detach would do. */
 export async function remove(context: Context): Promise<Outcome> {
   const { store, vbd, settings, signal, onStep } = context;
   if (context.invocation.dryRun) return plan(context);

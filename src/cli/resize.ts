@@ -4,8 +4,8 @@ import { parseSize } from './size.js';
 import { UsageError } from './usage-error.js';
 
 /**
- * `resize`: makes the disk of a vbd as large as its file or disk is by now; with a size it gives its file that
- * first.
+ * Runs `resize`: makes the disk of a vbd as large as its file or device is now. If a size is given,
+ * changes the file to this size first.
  */
 export async function resize(context: Context): Promise<Outcome> {
   const { store, vbd, settings, signal, invocation } = context;

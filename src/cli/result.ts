@@ -1,4 +1,4 @@
-// How results and failures are printed: one JSON object, or a line for people.
+// Prints results and failures as one JSON object or as a line for people.
 
 import { BlkbackError, errorCode, errorMessage } from '../errors.js';
 import { shorten, toOneLine } from '../util/one-line.js';
@@ -6,18 +6,20 @@ import type { VbdPath } from '../vbd/vbd-path.js';
 import { statusOf } from './exit-status.js';
 import { complain, print } from './output.js';
 
+/** The format of results. */
 export interface ResultFormat {
   readonly json?: boolean | undefined;
 }
 
-/** Of the JSON that is printed: a program that knows a version can read it. docs/json.md. */
+/** The version of the printed JSON (docs/json.md). A program that knows the version can read it. */
 export const JSON_VERSION = 1;
 
+/** Prints a value as one line of JSON, with the version. */
 export function printJson(value: object): void {
   print(`${JSON.stringify({ version: JSON_VERSION, ...value })}\n`);
 }
 
-/** Says what has failed; returns the sentence. */
+/** Prints a failure, and returns its sentence. */
 export function printFailure(invocation: ResultFormat, error: unknown, vbd?: VbdPath): string {
   if (invocation.json) printJson({ error: describeError(error) });
   const line = describeFailure(vbd, error);
@@ -25,7 +27,10 @@ export function printFailure(invocation: ResultFormat, error: unknown, vbd?: Vbd
   return line;
 }
 
-/** Says what is wrong with a command line, and where to read on; returns the exit status. */
+/**
+ * Prints what is wrong with a command line, and the command that shows the help. Returns the exit
+ * status.
+ */
 export function printUsageError(invocation: ResultFormat, error: unknown, help: string): number {
   if (invocation.json) printJson({ error: describeError(error) });
   const line = describeFailure(undefined, error);
@@ -36,15 +41,16 @@ export function printUsageError(invocation: ResultFormat, error: unknown, help: 
 
 function describeFailure(vbd: VbdPath | undefined, error: unknown): string {
   const message = shorten(toOneLine(withRemedy(error)));
-  // Several scripts run at once and share the log: say which vbd, unless the sentence does.
+  // Several scripts run at once and share the log, so each line must name its vbd.
   return vbd === undefined || message.includes(vbd.backend)
     ? message
     : `${vbd.backend}: ${message}`;
 }
 
-/** What the kernel refuses to everybody but root, and what then to do. */
+/** Codes of errors by which the kernel refuses callers that are not root. */
 const REFUSALS: readonly (string | undefined)[] = ['EACCES', 'EPERM', 'ECONNREFUSED'];
 
+/** Returns the message of an error, with the advice to run as root if that may help. */
 export function withRemedy(error: unknown): string {
   const message = errorMessage(error);
   const isRoot = process.geteuid?.() === 0;

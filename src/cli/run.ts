@@ -14,65 +14,65 @@ import { SETTINGS, type Settings } from './settings.js';
 import { Steps } from './steps.js';
 import { otherDisk, parseGuestDisk, resolveVbd } from './vbd-argument.js';
 
-/** What a command is called with. */
+/** The words and options with which a command is called. */
 export interface Invocation {
-  /** The backend path given on the command line, if one was. */
+  /** The vbd as it is given on the command line, if it is given. */
   readonly vbd?: string | undefined;
   readonly json?: boolean | undefined;
   readonly verbose?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
-  /** All that stands on the command line beside the options, the vbd included. */
+  /** All words of the command line that are no options, including the vbd. */
   readonly operands?: readonly string[] | undefined;
   /** All options of the command line. */
   readonly options?: ParsedWords['options'] | undefined;
-  /** The vbd may be another backend domain's. */
+  /** Whether the vbd may belong to another backend domain. */
   readonly remote?: boolean | undefined;
-  /** A toolstack waits for the answer, and looks for it in XenStore and in the logs. */
+  /** Whether a toolstack waits for the result, and looks for it in XenStore and in the logs. */
   readonly hotplug?: boolean | undefined;
-  /** Reads the settings; it throws for those that make no sense. */
+  /** Reads the settings. Throws an error if they are invalid. */
   readonly settings: () => Settings;
 }
 
-/** The one invocation of a hotplug script: everything from the environment. */
+/** The invocation of a hotplug script, which gets everything from the environment. */
 export const FROM_ENVIRONMENT: Invocation = {
   hotplug: true,
   settings: () => loadSettings(process.env),
 };
 
-/** What the actions work with. */
+/** The objects that an action works with. */
 export interface StoreContext {
   readonly store: Xenstore;
   readonly settings: Settings;
   readonly signal: AbortSignal;
   readonly invocation: Invocation;
-  /** Reports a step, with its time, to whoever asked for that. */
+  /** Reports a step with its time, if steps are wanted. */
   readonly onStep: (step: string, detail: string) => void;
 }
 
-/** What actions on one vbd work with. */
+/** The objects that an action on one vbd works with. */
 export interface Context extends StoreContext {
   readonly vbd: VbdPath;
 }
 
-/** What questions are answered with. */
+/** The objects that an action needs to answer a question. */
 export interface QuestionContext extends StoreContext {
-  /** Why XenStore cannot be asked; it seems empty then. */
+  /** The reason why XenStore cannot be asked. In this case, `store` seems to be empty. */
   readonly unreachable?: string | undefined;
 }
 
-/** An action's result, for `--json` and for people. */
+/** The result of an action, for `--json` and for people. */
 export interface Outcome {
   readonly text: string;
   readonly json: object;
-  /** The text says nothing that the exit status does not: it is printed on demand only. */
+  /** Prints the text only if `--verbose` is set, because the exit status says the same. */
   readonly quiet?: boolean;
-  /** Exit status; 0 by default. */
+  /** The exit status. The default is 0. */
   readonly status?: number;
 }
 
 /**
- * Runs one action on one vbd from connection to report, and returns the exit status: 0 when it was
- * done, another with one sentence on stderr when not. A toolstack gets 1, and the sentence in the logs too.
+ * Runs one action on one vbd, and returns the exit status: 0 if the action succeeds. A failure
+ * prints one sentence on stderr. For a toolstack, it returns 1 and logs the sentence, too.
  */
 export async function run(
   invocation: Invocation,
@@ -95,7 +95,7 @@ export async function run(
   );
 }
 
-/** What a hotplug script never names is loaded when used. */
+/** Finds the vbd. Loads the modules for names that a hotplug script never uses only when needed. */
 async function locate(context: StoreContext, named: VbdPath | GuestDisk): Promise<VbdPath> {
   const { store, settings, signal, invocation } = context;
   if (invocation.remote) {
@@ -108,7 +108,7 @@ async function locate(context: StoreContext, named: VbdPath | GuestDisk): Promis
   return await findVbd(store, named, settings.sysfs, { signal });
 }
 
-/** The same for an action that is not about one vbd. */
+/** Runs an action that is not about one vbd, and returns the exit status like `run`. */
 export async function runOnStore(
   invocation: Invocation,
   action: (context: StoreContext) => Promise<Outcome>,
@@ -119,7 +119,7 @@ export async function runOnStore(
   });
 }
 
-/** The same for a question, of which the kernel can answer a part where there is no xenstored. */
+/** Like `runOnStore`, but without xenstored the kernel answers a part of the question. */
 export async function runQuestion(
   invocation: Invocation,
   action: (context: QuestionContext) => Promise<Outcome>,
@@ -198,7 +198,7 @@ async function open(
   return { store, settings, signal, invocation, onStep, [Symbol.asyncDispose]: close };
 }
 
-/** A disk that is none of ours is refused where its toolstack looks, too. */
+/** Finds the vbd that is named. Also tells the toolstack if it asks for a disk that is no vbd. */
 async function resolve(invocation: Invocation): Promise<VbdPath> {
   try {
     return resolveVbd(invocation.vbd, process.env);
@@ -209,7 +209,9 @@ async function resolve(invocation: Invocation): Promise<VbdPath> {
   }
 }
 
-/** The toolstack sees only XenStore, and is to know of a bad setting too. */
+/**
+ * Reads the settings. Reports a bad setting to the toolstack in XenStore, the only place it sees.
+ */
 async function readSettings(invocation: Invocation, vbd: VbdPath | undefined): Promise<Settings> {
   try {
     return invocation.settings();
@@ -219,7 +221,7 @@ async function readSettings(invocation: Invocation, vbd: VbdPath | undefined): P
   }
 }
 
-/** Where failures are logged, also when it is another setting that cannot be read. */
+/** Returns the file for failures, even if another setting is invalid. */
 function logFile(invocation: Invocation): string {
   try {
     return invocation.settings().log;

@@ -1,13 +1,15 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Where libxl and others look for hotplug scripts. */
+/** The directory in which libxl and other toolstacks look for hotplug scripts. */
 const SCRIPTS = '/etc/xen/scripts';
-/** The compiled client as packages and `npm run install:dom0` put it in place. */
+/** The compiled client, at the path where packages and `npm run install:dom0` install it. */
 const CLIENT = '/usr/libexec/xen-blkback/block-diskseq';
 const OWN = 'block-diskseq';
 
-/** Names of hotplug scripts that are ours: its own one, and those that `divert` has given to it. */
+/**
+ * Returns the name of our own hotplug script, and of the scripts that `divert` has replaced by it.
+ */
 export function listScriptNames(directory: string = SCRIPTS): string[] {
   return [OWN, ...readLinks(directory).filter((name) => name !== OWN)];
 }
@@ -20,7 +22,7 @@ function readLinks(directory: string): string[] {
       .map(({ name }) => name)
       .sort();
   } catch {
-    // Nothing is installed there, or it changes at this moment.
+    // The directory does not exist, or it changes at this moment.
     return [];
   }
 }

@@ -1,5 +1,5 @@
-// Where the values of the settings come from: the command line, the environment, the configuration file, a
-// file of earlier versions, and what is built in; the first one that has it counts.
+// The sources of a setting: the command line, the environment, the configuration file, a file of
+// earlier versions, and the built-in value. The first source that has the setting counts.
 
 import { errorMessage } from '../errors.js';
 import { readMemoryFile } from '../linux/memory-file.js';
@@ -22,36 +22,36 @@ import { ConfigError } from './usage-error.js';
 
 export type AnyName = SettingName | DaemonSettingName;
 
-/** The one file of daemon, one-shot program, command and compiled client. */
+/** The configuration file of daemon, one-shot program, command and compiled client. */
 export const CONFIG_FILE = '/etc/xen/xen-blkback.conf';
-/** Where earlier versions had settings of the daemon; read where nothing else says anything. */
+/** The file of earlier versions. It counts only for settings that no other source has. */
 export const OLD_FILE = '/etc/default/xen-blkback';
-/** Names another configuration file; the old one is not read then. */
+/** A variable that names another configuration file. The old file is not read then. */
 const CONFIG_VARIABLE = 'XEN_BLKBACK_CONFIG';
 
 const ALL_SETTINGS = { ...SETTINGS, ...DAEMON_SETTINGS };
 export const NAMES = Object.keys(ALL_SETTINGS) as AnyName[];
 
-/** A value and where it was found. */
+/** The text of a value, and its source. */
 export interface SourcedText {
   readonly text: string;
   readonly source: 'command line' | 'environment' | 'file' | 'old file' | 'built in';
-  /** The variable, or the file with its line. */
+  /** The option, the variable, or the file with the line. */
   readonly place?: string;
 }
 
-/** What the files say. */
+/** The contents of the files. */
 export interface ConfigFiles {
-  /** The configuration file, whether or not there is one. */
+  /** The path of the configuration file, even if there is no file. */
   readonly file: string;
   readonly texts: Partial<Record<AnyName, SourcedText>>;
-  /** All that is wrong in the configuration file, in its order. */
+  /** All mistakes in the configuration file, in the order of its lines. */
   readonly errors: readonly ConfigError[];
-  /** What the old file sets: a person should move it. */
+  /** The lines of the old file, which a person should move. */
   readonly old: readonly ConfigLine[];
 }
 
-/** Reads the files. Each costs four system calls, or one where there is none. */
+/** Reads the files. Each costs four system calls, or one if it does not exist. */
 export function readConfigFiles(environment: NodeJS.ProcessEnv): ConfigFiles {
   const named = environment[CONFIG_VARIABLE];
   const file = named || CONFIG_FILE;
@@ -75,7 +75,7 @@ function readFile(file: string): string | undefined | ConfigError {
   }
 }
 
-/** What the texts of the two files mean; pure. */
+/** Parses the texts of the two files. Pure. */
 export function interpretFiles(
   file: string,
   text: string | undefined,
@@ -114,7 +114,7 @@ export function interpretFiles(
   return { file, texts, errors: errors.sort((a, b) => a.line - b.line), old };
 }
 
-/** What is wrong with a value from a file: file, line, setting, value, what was expected. */
+/** Returns an error if a value from a file is invalid. The error names the file and the line. */
 function readingError(
   name: AnyName,
   { text, place }: SourcedText,
@@ -128,12 +128,12 @@ function readingError(
   }
 }
 
-/** What the command line sets. */
+/** The settings on the command line. */
 export type GivenOptions = Readonly<Partial<Record<AnyName, string | undefined>>>;
 
 /**
- * The value in force. A variable that is set to nothing counts as not set, as it does for the shell
- * scripts of Xen.
+ * Returns the value in force and its source. An empty variable counts as not set, as it does for
+ * the shell scripts of Xen.
  */
 export function sourceOf(
   name: AnyName,
@@ -150,8 +150,8 @@ export function sourceOf(
 }
 
 /**
- * The settings in force. Throws `UsageError` for an option or variable that makes no sense, `ConfigError`
- * for a file, also where what it says is overridden: whoever has written it wants to know.
+ * Returns the settings in force. Throws `UsageError` for an invalid option or variable. Throws
+ * `ConfigError` for an invalid file, even if its value is overridden: its author wants to know.
  */
 export function loadSettings(
   environment: NodeJS.ProcessEnv,
@@ -161,7 +161,7 @@ export function loadSettings(
   return parseSettings(textsOf(SETTINGS, environment, given, files));
 }
 
-/** The same for those of the daemon. */
+/** Returns the settings of the daemon that are in force. Throws the same errors. */
 export function loadDaemonSettings(
   environment: NodeJS.ProcessEnv,
   given: GivenOptions = {},
@@ -187,7 +187,7 @@ function textsOf<Name extends AnyName>(
   return Object.fromEntries(entries) as Record<Name, string>;
 }
 
-/** Every setting with the value in force, for people. */
+/** Returns every setting with the text in force, without checking it. */
 export function listSettings(
   environment: NodeJS.ProcessEnv,
   files: ConfigFiles,
@@ -195,7 +195,7 @@ export function listSettings(
   return NAMES.map((name) => ({ name, ...sourceOf(name, {}, environment, files) }));
 }
 
-/** The sentence about an old file that still sets something; `undefined` where there is none. */
+/** Returns a sentence about an old file that still sets something, or `undefined`. */
 export function describeOldFile({ file, old }: ConfigFiles): string | undefined {
   if (old.length === 0) return undefined;
   const moved: string[] = [];

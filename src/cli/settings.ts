@@ -5,7 +5,7 @@ import type { Uapi } from '../vbd/publish.js';
 import { DEFAULT_RUN_DIRECTORY } from '../vbd/record.js';
 import { UsageError } from './usage-error.js';
 
-/** What can be set, for one attach or detach. `setting-sources.ts` says where. */
+/** The settings of one attach or detach. `setting-sources.ts` describes their sources. */
 export interface Settings {
   readonly timeoutMs: number;
   readonly uapi: Uapi;
@@ -18,12 +18,12 @@ export interface Settings {
   readonly verbose: boolean;
 }
 
-/** libxl kills a hotplug script after 40 s (LIBXL_HOTPLUG_TIMEOUT) and tells nobody why. */
+/** Seconds. libxl kills a script after 40 s (LIBXL_HOTPLUG_TIMEOUT) without giving a reason. */
 export const DEFAULT_TIMEOUT_S = 30;
 
 /**
- * One row a setting: its variable in the environment, its built-in value, and what it means. Its name is
- * its key in the configuration file, and its option on the command line.
+ * One row per setting: its environment variable, its built-in value, and its meaning. The name of
+ * the row is the key in the configuration file and the option on the command line.
  */
 export const SETTINGS = {
   timeout: {
@@ -75,7 +75,7 @@ export const SETTINGS = {
   },
 } as const;
 
-/** The same for what the daemon, and those who ask it, need beside. */
+/** The further settings of the daemon and of the programs that ask it. */
 export const DAEMON_SETTINGS = {
   socket: {
     env: 'XEN_BLKBACK_SOCKET',
@@ -100,11 +100,12 @@ export const DAEMON_SETTINGS = {
   },
 } as const;
 
+/** The parsed values of `DAEMON_SETTINGS`. */
 export interface DaemonSettings {
   readonly socket: string;
   readonly scripts: readonly string[];
   readonly all: boolean;
-  /** `undefined`: stderr. */
+  /** The file for the messages of the daemon. `undefined` stands for stderr. */
   readonly output: string | undefined;
 }
 
@@ -112,7 +113,7 @@ export type SettingName = keyof typeof SETTINGS;
 
 export type DaemonSettingName = keyof typeof DAEMON_SETTINGS;
 
-/** How the text of each is read; each throws `UsageError` naming the setting and its value. */
+/** The parsers of all settings. Each throws a `UsageError` that names the setting and its value. */
 export const READ_SETTING = {
   timeout: parseTimeout,
   uapi: parseUapi,
@@ -129,7 +130,7 @@ export const READ_SETTING = {
   output: (text: string) => (text === 'stderr' ? undefined : parsePath('output', text)),
 } satisfies Record<SettingName | DaemonSettingName, (text: string) => unknown>;
 
-/** Reads the settings' texts. Throws `UsageError` naming the setting and its value. */
+/** Parses the texts of the settings. Throws a `UsageError` that names the setting and its value. */
 export function parseSettings(texts: Readonly<Record<SettingName, string>>): Settings {
   return {
     timeoutMs: READ_SETTING.timeout(texts.timeout),
@@ -144,7 +145,7 @@ export function parseSettings(texts: Readonly<Record<SettingName, string>>): Set
   };
 }
 
-/** The same for those of the daemon. */
+/** Parses the texts of the daemon's settings. Throws the same error. */
 export function parseDaemonSettings(
   texts: Readonly<Record<DaemonSettingName, string>>,
 ): DaemonSettings {
@@ -184,7 +185,7 @@ function parseYesNo(name: string, text: string): boolean {
   throw new UsageError(`${name} ${JSON.stringify(text)}: yes or no is needed`);
 }
 
-/** Bytes of sun_path of unix(7), without the NUL at its end. */
+/** The size of sun_path of unix(7) without the final NUL; bytes. */
 const LONGEST_SOCKET = 107;
 
 function parseSocket(text: string): string {

@@ -13,7 +13,7 @@ import type { Context, Outcome } from './run.js';
 import { detailRows, detailsToJson, readDetails } from './vbd-details.js';
 import { alignColumns, describeDiskseq, describeOpened, toJson } from './vbd-text.js';
 
-/** `show`: everything that can be told of one vbd. */
+/** Runs `show`: prints all known facts about one vbd. */
 export async function show({ store, vbd, settings, signal }: Context): Promise<Outcome> {
   if (isRemote(vbd)) return await showRemote(store, vbd, signal);
   const summary = await surveyVbd(store, vbd, settings.sysfs, { signal });
@@ -85,7 +85,7 @@ function describeSummary(summary: VbdSummary): string[][] {
   ];
 }
 
-/** Whether the number still belongs to the device that was published. */
+/** Tells whether the device number still belongs to the device that was published. */
 function isPresent({ diskseq, presentDiskseq }: VbdSummary): boolean {
   return presentDiskseq !== undefined && (diskseq === undefined || diskseq === presentDiskseq);
 }

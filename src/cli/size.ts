@@ -2,10 +2,10 @@ import { quote } from '../util/one-line.js';
 import { UsageError } from './usage-error.js';
 
 const UNITS = 'KMGT';
-/** Of an off_t, and of what a double holds exactly. */
+/** The largest size; bytes. An off_t can hold it, and a double holds it exactly. */
 const LARGEST = 2n ** 53n - 1n;
 
-/** Reads `10G` or a number of bytes. Throws `UsageError`. */
+/** Parses a size such as `10G`, or a number of bytes. Returns bytes. Throws `UsageError`. */
 export function parseSize(text: string): bigint {
   const [, digits, unit = ''] = /^([1-9]\d{0,15})([KMGT]?)$/.exec(text) ?? [];
   const power = unit === '' ? 0 : UNITS.indexOf(unit) + 1;

@@ -12,7 +12,7 @@ import { loadDaemonSettings } from './setting-sources.js';
 import { alignColumns } from './vbd-text.js';
 import { readVersion } from './version.js';
 
-/** What the daemon tells of itself; `describeStatus` makes it. */
+/** The facts that the daemon reports about itself. `describeStatus` creates them. */
 export interface DaemonStatus {
   readonly daemon: string;
   readonly pid: number;
@@ -32,11 +32,15 @@ export interface DaemonStatus {
   > | null;
 }
 
+/** Asks the daemon at the control socket for its status. Throws `DaemonError`. */
 export async function readDaemonStatus(socket: string): Promise<DaemonStatus> {
   return JSON.parse(await askDaemon(socket, 'status')) as DaemonStatus;
 }
 
-/** `status`: what the daemon is doing. The exit status is 1 where it runs without xenstored. */
+/**
+ * Runs `status`: prints what the daemon is doing. Returns the exit status, which is 1 if the daemon
+ * runs but has no connection to xenstored.
+ */
 export async function runStatus(options: ParsedWords['options']): Promise<number> {
   const invocation = { json: options.json !== undefined };
   const { socket } = loadDaemonSettings(process.env, options);
@@ -78,7 +82,10 @@ function describe(status: DaemonStatus, socket: string): string {
   return alignColumns(rows);
 }
 
-/** `metrics`: what the daemon has done, as OpenMetrics text; into a file as node-exporter reads it. */
+/**
+ * Runs `metrics`: prints the metrics of the daemon as OpenMetrics text. With a file, writes them in
+ * the format that node-exporter reads. Returns the exit status.
+ */
 export async function runMetrics(options: ParsedWords['options']): Promise<number> {
   const { socket } = loadDaemonSettings(process.env, options);
   try {
@@ -95,7 +102,7 @@ export async function runMetrics(options: ParsedWords['options']): Promise<numbe
   }
 }
 
-/** Whoever reads the file meanwhile has the one before. */
+/** Replaces a file at once, so that a reader never sees a part of it. Throws `SystemError`. */
 function writeWhole(file: string, text: string): void {
   const fresh = `${file}.${process.pid}.new`;
   try {

@@ -2,9 +2,9 @@ import { toOneLine } from '../util/one-line.js';
 import { appendFailure } from './log.js';
 import { complain } from './output.js';
 
-/** The steps of an action, for those who want to see them. */
+/** The steps of an action. It prints and remembers them if they are wanted. */
 export class Steps {
-  /** Told of each, with what it came to. */
+  /** Call it with each step and its result. */
   readonly onStep: (step: string, detail: string) => void;
   readonly #told: string[] = [];
 
@@ -12,14 +12,14 @@ export class Steps {
     this.onStep = isVerbose ? (step, detail) => this.#tell(step, detail) : () => undefined;
   }
 
-  /** Adds what was told to a log: a toolstack may let nobody see what its scripts say. */
+  /** Appends the steps to a log, because a toolstack may hide the output of its scripts. */
   async log(file: string): Promise<void> {
     const vbd = toOneLine(process.env.XENBUS_PATH ?? '');
     for (const line of this.#told) await appendFailure(file, `${vbd}: ${line}`);
   }
 
   #tell(step: string, detail: string): void {
-    // Since the process started, so that loading the program counts as well.
+    // The time since the process started, which includes loading the program.
     const ms = performance.now().toFixed(1).padStart(8);
     const line = `${ms} ms  ${step.padEnd(10)} ${detail}`;
     complain(`${line}\n`);

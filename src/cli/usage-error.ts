@@ -1,15 +1,15 @@
 import { BlkbackError } from '../errors.js';
 
-/** A command line or environment that does not make sense. */
+/** The error of an invalid command line or environment. `code` is `EUSAGE`. */
 export class UsageError extends BlkbackError {
   constructor(message: string) {
     super(message, { code: 'EUSAGE' });
   }
 }
 
-/** A configuration file that does not make sense, or cannot be read. */
+/** The error of a configuration file that is invalid or cannot be read. `code` is `ECONFIG`. */
 export class ConfigError extends BlkbackError {
-  /** The line that is wrong; 0 where it is the file. */
+  /** The number of the wrong line, or 0 if the error concerns the whole file. */
   readonly line: number;
 
   constructor(message: string, { line = 0, cause }: { line?: number; cause?: unknown } = {}) {

@@ -5,9 +5,10 @@ import type { GuestDisk } from '../vbd/find-vbd.js';
 import { parseOtherPath, parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 
 /**
- * The vbd that a command is about: its argument, a backend path or just `<domid>/<devid>` of a vbd
- * of this domain's backends, else what libxl says in the environment
- * (`XENBUS_PATH`, and `XENBUS_TYPE` and `XENBUS_BASE_PATH` where they are set). Throws `EVBD`.
+ * Returns the vbd that a command is about. The argument is a backend path, or just
+ * `<domid>/<devid>` of a vbd of this domain's backends. Without an argument, libxl names the vbd in
+ * the environment (`XENBUS_PATH`, which `XENBUS_TYPE` and `XENBUS_BASE_PATH` must match if they are
+ * set). Throws `EVBD`.
  */
 export function resolveVbd(argument: string | undefined, environment: NodeJS.ProcessEnv): VbdPath {
   const short = /^\d+\/\d+$/.test(argument ?? '');
@@ -27,14 +28,17 @@ export function resolveVbd(argument: string | undefined, environment: NodeJS.Pro
 }
 
 /**
- * The disk that libxl asks for, if it is one that QEMU or tapdisk serves: it is refused, and its
- * toolstack is to learn of that where it looks.
+ * Returns the disk that libxl asks for, if QEMU or tapdisk serves the disk. Such a disk is refused,
+ * and the caller reports the refusal where the toolstack looks.
  */
 export function otherDisk({ XENBUS_PATH: path = '' }: NodeJS.ProcessEnv): VbdPath | undefined {
   return parseOtherPath(path);
 }
 
-/** A guest's disk as people call it: `7/xvda`, or `7` for its only one; `undefined` for a path. */
+/**
+ * Parses the name that people use for a guest's disk: `7/xvda`, or `7` for the only disk of guest
+ * 7. Returns `undefined` for anything else, such as a path.
+ */
 export function parseGuestDisk(argument: string | undefined): GuestDisk | undefined {
   const [, domid, vdev] = /^(0|[1-9]\d{0,4})(?:\/([a-z]+\d*))?$/.exec(argument ?? '') ?? [];
   return domid === undefined ? undefined : { domid: Number(domid), vdev };

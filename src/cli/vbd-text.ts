@@ -2,12 +2,12 @@ import { formatDevnum } from '../linux/devnum.js';
 import { toOneLine } from '../util/one-line.js';
 import type { VbdSummary } from '../vbd/vbd-summary.js';
 
-/** `yes (sysfs)`, `no (key)`, or `unknown`. */
+/** Returns `yes (sysfs)`, `no (key)`, or `unknown`, with the source in parentheses. */
 export function describeOpened({ opened }: VbdSummary): string {
   return opened.open === undefined ? 'unknown' : `${opened.open ? 'yes' : 'no'} (${opened.by})`;
 }
 
-/** The published number, and the present one where that is another. */
+/** Returns the published diskseq, and the present diskseq if it differs. */
 export function describeDiskseq(summary: VbdSummary): string {
   const { diskseq, presentDiskseq, devnum, isRemote } = summary;
   if (devnum === undefined) return '-';
@@ -16,7 +16,7 @@ export function describeDiskseq(summary: VbdSummary): string {
   return `${published} (now ${presentDiskseq ?? 'no device'})`;
 }
 
-/** A vbd as programs are told of it; numbers that may be large are decimal texts. */
+/** Returns the JSON of a vbd. Numbers that may be large are decimal texts. */
 export function toJson(summary: VbdSummary): Record<string, unknown> {
   const { vbd, opened } = summary;
   const text = (value: bigint | undefined): string | null =>
@@ -44,7 +44,10 @@ export function toJson(summary: VbdSummary): Record<string, unknown> {
   };
 }
 
-/** Lines up rows of cells, each column as wide as its widest cell; no cell breaks the line. */
+/**
+ * Aligns rows of cells. Each column is as wide as its widest cell. Line ends within cells become
+ * blanks.
+ */
 export function alignColumns(rows: readonly (readonly string[])[]): string {
   const clean = rows.map((row) => row.map(toOneLine));
   const widths = (clean[0] ?? []).map((_, column) =>
@@ -55,7 +58,7 @@ export function alignColumns(rows: readonly (readonly string[])[]): string {
   return clean.map((row) => line(row).trimEnd()).join('\n');
 }
 
-/** Cuts lines to the width of a terminal; `undefined`: it is none, and they stay whole. */
+/** Cuts lines to `width` columns. Keeps them whole if `width` is `undefined`: no terminal. */
 export function clipLines(text: string, width: number | undefined): string {
   if (width === undefined || width < 1) return text;
   return text

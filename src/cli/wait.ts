@@ -6,8 +6,9 @@ import type { Context, Outcome } from './run.js';
 import { UsageError } from './usage-error.js';
 
 /**
- * `wait`: returns when blkback has the device open, whoever attaches it; with `--closed` when it has none.
- * It ends with the error of the vbd where an add of it has failed.
+ * Runs `wait`: waits until blkback has the device open, no matter which program attaches it. With
+ * `--closed`, waits until blkback has no device open. Rejects with the error of the vbd if an add
+ * of the vbd has failed.
  */
 export async function waitFor(context: Context): Promise<Outcome> {
   const { store, vbd, settings, signal, invocation } = context;
@@ -33,7 +34,7 @@ export async function waitFor(context: Context): Promise<Outcome> {
   };
 }
 
-/** The same of a vbd of another backend domain, of which only XenStore tells here. */
+/** Waits for a vbd of another backend domain, which only XenStore shows here. */
 async function waitForRemote(
   { store, vbd, settings, signal }: Context,
   untilClosed: boolean,

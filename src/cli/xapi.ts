@@ -6,24 +6,24 @@ import { add } from './add.js';
 import { remove } from './remove.js';
 import type { Context, Outcome } from './run.js';
 
-/** syslog.h */
+/** The priority of syslog.h. */
 const LOG_INFO = 6;
 
-/** `add` of a hotplug script, for every toolstack. */
+/** Runs `add` of a hotplug script, for every toolstack. */
 export async function addForToolstack(context: Context): Promise<Outcome> {
   if (prefix() !== undefined) return await writeStatus(context, true);
   const { store, vbd, signal } = context;
   return await tellingXapi(store, vbd, true, { signal }, () => add(context));
 }
 
-/** `remove` of a hotplug script, for every toolstack. */
+/** Runs `remove` of a hotplug script, for every toolstack. */
 export async function removeForToolstack(context: Context): Promise<Outcome> {
   if (prefix() !== undefined) return await writeStatus(context, false);
   const { store, vbd, signal } = context;
   return await tellingXapi(store, vbd, false, { signal }, () => remove(context));
 }
 
-/** `change`, which only xapi calls: it is logged. */
+/** Runs `change`, which only xapi calls, by logging it. */
 export function logChange(): void {
   syslog(LOG_INFO, `${toOneLine(process.env.XENBUS_PATH ?? 'no XENBUS_PATH')}: change`);
 }

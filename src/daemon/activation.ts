@@ -1,13 +1,14 @@
 import { isListeningUnixSocket } from '../linux/listening-socket.js';
 import { DaemonError } from './daemon-error.js';
 
-/** SD_LISTEN_FDS_START of sd_listen_fds(3). */
+/** The constant SD_LISTEN_FDS_START of sd_listen_fds(3). */
 const FIRST_FD = 3;
 
 /**
- * The listening socket that a service manager has passed to process `pid`, and takes the variables that
- * say so out of the environment. `undefined` where none was passed. Throws `EACTIVATION` for anything
- * but one Unix stream socket that listens.
+ * Returns the descriptor of the listening socket that a service manager has passed to process
+ * `pid`, or `undefined` if the service manager has passed none. Removes the variables that announce
+ * the socket from the environment. Throws `EACTIVATION` unless exactly one socket was passed, and
+ * that socket is a Unix stream socket that listens.
  */
 export function takeActivatedSocket(
   environment: NodeJS.ProcessEnv,

@@ -3,14 +3,15 @@ import { errorMessage } from '../errors.js';
 import { DaemonError } from './daemon-error.js';
 import { PROTOCOL_VERSION } from './protocol.js';
 
-/** A daemon that lives answers within this time. */
+/** A living daemon answers within this time; milliseconds. */
 const ANSWER_MS = 5000;
-/** Bytes; no answer is longer. */
+/** The limit of an answer in bytes. No real answer is longer. */
 const LONGEST_ANSWER = 1024 * 1024;
 
 /**
- * Asks the daemon at a control socket for what it knows of itself; returns all that it says. Throws
- * `DaemonError` where there is none, or none that understands.
+ * Asks the daemon at the control socket `path` about itself, and returns its answer without the
+ * first word. Throws `DaemonError` if no daemon answers (`ENODAEMON`), if the daemon refuses the
+ * caller (`EACCES`), or if the daemon does not know the question (`EPROTOCOL`).
  */
 export async function askDaemon(path: string, question: 'status' | 'metrics'): Promise<string> {
   const socket = connect(path);

@@ -5,38 +5,39 @@ import { parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 import type { Watch, Xenstore } from '../xenstore/xenstore.js';
 import type { VbdJobs } from './vbd-jobs.js';
 
-/** Nodes whose change can make a vbd ours to serve; what others write there is no news. */
+/** Nodes whose change can make a vbd ours to serve. A change of any other node is ignored. */
 const TRIGGER_NODES = ['state', 'params', 'mode', 'dev', 'frontend', 'script'] as const;
-/** All that an attach of a vbd is made from that has no device yet; `opened` comes after `state`. */
+/** Nodes from which an attach is planned while no device is published. `opened` follows `state`. */
 const PLAN_NODES = ['script', ...ATTACH_NODES] as const;
-/** What tells whether a vbd that is attached is there still, and the same. */
+/** Nodes that tell whether an attached vbd still exists and is still the same one. */
 const STATE_NODES = ['frontend', 'state'] as const;
 /** Where the kernel reports errors about the vbds of this domain. */
 const ERROR_ROOT = 'error/backend/vbd';
 
+/** Options of a `BackendWatch`. */
 export interface WatchOptions {
-  /** Base names of hotplug scripts whose vbds are prepared unasked. */
+  /** Base names of hotplug scripts. The vbds of these scripts are attached before any request. */
   readonly scripts: readonly string[];
-  /** Prepare every vbd, whatever its script, also where the toolstack names none. */
+  /** Attach every vbd, whatever its script, even if the toolstack names no script. */
   readonly all: boolean;
-  /** Told the state of a vbd that is served, each time that something may have changed. */
+  /** Called with the state of a served vbd each time that something may have changed. */
   readonly onState?: ((vbd: VbdPath, state: string | undefined) => void) | undefined;
 }
 
-/** A vbd that is being compared with its nodes. */
+/** A comparison of one vbd with its nodes that is under way. */
 interface Reconciliation {
   readonly done: Promise<void>;
-  /** `again`: something has happened to it since it began. */
+  /** `again`: the vbd has changed since the comparison began, so another one must follow. */
   readonly progress: { again: boolean };
 }
 
-/** Follows the backend directory: prepares vbds as they appear, and ends what has gone away. */
+/** The watch on the backend directory. It attaches vbds that appear and detaches vbds that go. */
 export class BackendWatch {
   readonly #store: Xenstore;
   readonly #jobs: VbdJobs;
   readonly #publications: PublicationIndex;
   readonly #options: WatchOptions;
-  /** Vbds to be reconciled once the events that have come together are all known. */
+  /** Vbds to reconcile as soon as all events that arrived together are known. */
   readonly #due = new Set<string>();
   readonly #underWay = new Map<string, Reconciliation>();
   readonly #watches: Watch[] = [];
@@ -55,8 +56,8 @@ export class BackendWatch {
   }
 
   /**
-   * Watches, and resolves when every vbd that there is has been looked at. The jobs' own watches are
-   * served from these two. Rejects as the store does.
+   * Starts two watches, and resolves when every existing vbd has been looked at. The store serves
+   * the watches of jobs from these two. Rejects with the errors of the store.
    */
   async start(onLost: (error: Error) => void): Promise<void> {
     const onEvent = (path: string): void => this.#onWatchEvent(path);
@@ -72,19 +73,19 @@ export class BackendWatch {
     await this.rescan();
   }
 
-  /** Starts nothing any more; jobs that are under way go on. */
+  /** Starts no further job. Jobs that are under way go on. */
   stopAccepting(): void {
     this.#accepting = false;
   }
 
-  /** To be called when no job is under way any more. */
+  /** Closes the watches. Call it when no job is under way any more. */
   async stop(): Promise<void> {
     this.stopAccepting();
     this.#publications.retire();
     await Promise.all(this.#watches.map((watch) => watch.close()));
   }
 
-  /** Reconciles every vbd that exists or is known, and waits for that. */
+  /** Reconciles every vbd that exists or is known to the jobs, and waits for the end of that. */
   async rescan(): Promise<void> {
     const vbds = [...(await listVbds(this.#store)), ...(await this.#jobs.listKnown())];
     const paths = new Set(vbds.map(({ backend }) => backend));
@@ -102,14 +103,14 @@ export class BackendWatch {
       this.#reconcileDomain(domid).catch(() => undefined);
     } else if (node === undefined || TRIGGER_NODES.some((trigger) => trigger === node)) {
       const vbd = parseVbdPath(`${VBD_ROOT}/${domid}/${devid}`);
-      // What happens to a node during an attach, the attach itself is told of.
+      // A running attach has its own watches, and notices a change of a node by itself.
       if (vbd && (node === undefined || !this.#jobs.isRunning(vbd))) {
         this.#scheduleReconcile(vbd.backend);
       }
     }
   }
 
-  /** A new vbd makes an event for each of its nodes, all at once: reading them once is enough. */
+  /** Batches events: a new vbd makes one event per node, all at once, and one read is enough. */
   #scheduleReconcile(path: string): void {
     if (this.#due.size === 0) {
       queueMicrotask(() => {
@@ -121,7 +122,7 @@ export class BackendWatch {
     this.#due.add(path);
   }
 
-  /** A domain's directory has come or gone. What has come within it makes events of its own. */
+  /** Finds vbds that went with the directory of a domain. New vbds make events of their own. */
   async #reconcileDomain(domid: string): Promise<void> {
     const existing = new Set(await listDomainVbds(this.#store, domid));
     const known = await this.#jobs.listKnown(Number(domid));
@@ -129,8 +130,8 @@ export class BackendWatch {
   }
 
   /**
-   * Compares one vbd with its nodes, once at a time: what happens meanwhile is looked at afterwards.
-   * Resolves when that has been done as well.
+   * Compares one vbd with its nodes. Never runs twice at the same time for one vbd: a change in the
+   * meantime leads to another comparison. Resolves when that has been done as well.
    */
   async #reconcile(path: string): Promise<void> {
     const underWay = this.#underWay.get(path);
@@ -158,19 +159,19 @@ export class BackendWatch {
   async #reconcileOnce(path: string): Promise<void> {
     const vbd = parseVbdPath(path);
     if (vbd === undefined) return;
-    // Most events are about vbds that are served, and go on to be.
+    // Most events are about vbds that are served and stay served.
     if (this.#jobs.isAttached(vbd) && (await this.#isServed(vbd))) return;
     const backend = await readVbdBackend(this.#store, vbd, { nodes: PLAN_NODES });
     if (!this.#accepting) return;
     if (!backend.exists) {
-      // Not awaited: what is left of it may be held by others, and no other vbd is to wait for that.
+      // Not awaited: others may hold what is left of this vbd, and no other vbd must wait for them.
       void this.#jobs.onBackendRemoved(vbd);
     } else if (this.#isOurs(backend.text('script')) && isWaiting(backend)) {
       this.#jobs.prepare(vbd, backend);
     }
   }
 
-  /** Whether a vbd that was attached is there and does not wait for a device. */
+  /** Tells whether an attached vbd still exists and does not wait for a device. */
   async #isServed(vbd: VbdPath): Promise<boolean> {
     const backend = await readVbdBackend(this.#store, vbd, { nodes: STATE_NODES });
     if (backend.exists) this.#options.onState?.(vbd, backend.text('state'));
@@ -183,14 +184,14 @@ export class BackendWatch {
   }
 }
 
-/** Whether all that the plan needs is there, and no device yet. */
+/** Tells whether every node that an attach needs exists, and no device is published yet. */
 function isWaiting(backend: VbdBackend): boolean {
   if (!isEarly(backend)) return false;
   if (backend.text('physical-device') !== undefined) return false;
   return (['params', 'mode', 'dev'] as const).every((node) => backend.bytes(node) !== undefined);
 }
 
-/** Whether blkback is not ready for a device yet, or waits for one. */
+/** Tells whether blkback is not ready for a device yet, or waits for one. */
 function isEarly(backend: VbdBackend): boolean {
   const state = backend.text('state');
   return state === XenbusState.Initialising || state === XenbusState.InitWait;

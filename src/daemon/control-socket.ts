@@ -22,24 +22,25 @@ import {
   UNAVAILABLE,
 } from './protocol.js';
 
-/** Every disk of many guests at once; more is no toolstack. */
+/** Enough for every disk of many guests at once. No toolstack needs more. */
 const MOST_CONNECTIONS = 1024;
-/** A client sends its line at once. */
+/** A client sends its request line within this time; milliseconds. */
 const LINE_DEADLINE_MS = 5000;
 
-/** Carries a request out; throws what the client is to be told. */
+/** A function that carries out a request. It throws the error that the client is to be told. */
 export type ControlHandler = (request: ControlRequest) => Promise<void>;
 
+/** Options of a `ControlSocket`. */
 export interface ControlOptions {
   readonly handler: ControlHandler;
   readonly feed: EventFeed;
-  /** What it answers to a question about the daemon. */
+  /** Returns the whole reply to a question about the daemon. */
   readonly report: (question: ReportRequest['action']) => Promise<string>;
-  /** How long the handler may take at the most; milliseconds. */
+  /** How long the handler may take at most; milliseconds. */
   readonly timeoutMs: number;
 }
 
-/** The socket through which hotplug scripts ask. */
+/** The socket at which hotplug scripts ask the daemon. */
 export class ControlSocket implements AsyncDisposable {
   readonly #server: Server;
   readonly #handler: ControlHandler;
@@ -47,9 +48,9 @@ export class ControlSocket implements AsyncDisposable {
   readonly #report: ControlOptions['report'];
   readonly #timeoutMs: number;
   readonly #idle = new Set<Socket>();
-  /** Where it was made; `undefined` if it was passed by somebody, whose it is. */
+  /** The path of the socket. `undefined` if a service manager owns the socket and passed it. */
   #path: string | undefined;
-  /** Says to other daemons that there is one; it ends with the process, whatever ends that. */
+  /** Tells other daemons that this one lives. The kernel drops the lock when the process ends. */
   #lock: OwnedFd | undefined;
 
   private constructor({ handler, feed, report, timeoutMs }: ControlOptions) {
@@ -62,14 +63,14 @@ export class ControlSocket implements AsyncDisposable {
   }
 
   /**
-   * Listens at `path`, for root only. A socket that a dead daemon left there is replaced; where another
-   * daemon lives, it throws `EADDRINUSE`, and that daemon's socket stays.
+   * Listens at `path`, for root only. Replaces a socket that a dead daemon has left there. Throws
+   * `EADDRINUSE` if another daemon lives, and leaves the socket of that daemon alone.
    */
   static async listen(path: string, options: ControlOptions): Promise<ControlSocket> {
     const control = new ControlSocket(options);
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     return await handOver(lockAddress(path), async (lock) => {
-      // One of an earlier version has no lock.
+      // A daemon of an earlier version holds no lock.
       if (await answers(path)) throw inUse(path);
       await rm(path, { force: true });
       const mask = process.umask(0o177);
@@ -85,7 +86,7 @@ export class ControlSocket implements AsyncDisposable {
     });
   }
 
-  /** Serves a socket on which a service manager listens; it stays when this is closed. */
+  /** Serves the listening socket of a service manager. `close` does not remove that socket. */
   static async adopt(fd: number, options: ControlOptions): Promise<ControlSocket> {
     const control = new ControlSocket(options);
     await control.#listen({ fd });
@@ -99,13 +100,13 @@ export class ControlSocket implements AsyncDisposable {
     });
   }
 
-  /** Takes no more requests; those that were accepted still get their answer. */
+  /** Accepts no more requests. Requests that were accepted before still get their answer. */
   async close(): Promise<void> {
     if (!this.#server.listening) return;
     this.#server.close();
     for (const socket of this.#idle) socket.destroy();
     if (this.#path !== undefined) await rm(this.#path, { force: true });
-    // After that: the next daemon must not lose its own socket.
+    // The lock goes last. Otherwise the removal above could hit the socket of the next daemon.
     await this.#lock?.close();
   }
 
@@ -114,7 +115,7 @@ export class ControlSocket implements AsyncDisposable {
   }
 
   #serve(socket: Socket): void {
-    // A client that vanishes does not disturb what it has asked for.
+    // A job goes on even if the client that asked for it vanishes.
     socket.on('error', () => undefined);
     const uid = readPeerUid(socket);
     if (uid !== 0) {
@@ -153,7 +154,7 @@ export class ControlSocket implements AsyncDisposable {
       socket.end(await this.#report(request.action));
       return;
     }
-    // One that was not heard in time does it itself: doing it here too, and so late, could only harm.
+    // A client that hears no answer in time does the work itself. A second, late start could harm.
     const waits = await new Promise((resolve) => {
       socket.write(acceptedReply(this.#timeoutMs), (error) => resolve(!error));
     });
@@ -170,8 +171,9 @@ export class ControlSocket implements AsyncDisposable {
 }
 
 /**
- * Between the look for another daemon and the removal of what it has left, a third one could begin to
- * listen, and would lose its socket: hence a lock, beside the socket.
+ * Takes the lock file beside the socket. Without the lock, a third daemon could begin to listen
+ * after this one has looked for others and before it removes the old socket, and would lose its
+ * socket.
  */
 function lockAddress(path: string): OwnedFd {
   const file = OwnedFd.openSync(`${path}.lock`, O_RDWR | constants.O_CREAT);

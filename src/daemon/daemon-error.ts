@@ -1,12 +1,12 @@
 import { BlkbackError } from '../errors.js';
 
 /**
- * Something about the daemon itself. `code` is one of
- * - `EACTIVATION`: what a service manager has passed is no socket that could be used;
+ * An error about the daemon itself. `code` is one of
+ * - `EACTIVATION`: the service manager has not passed a socket that the daemon could use;
  * - `EADDRINUSE`: another daemon serves the control socket;
  * - `ENODAEMON`: no daemon answers at the control socket;
- * - `EENDED`: the daemon has ended, or has cut off a reader who did not read;
- * - `EPROTOCOL`: it says what this version does not understand;
- * - or the code with which it has refused.
+ * - `EENDED`: the daemon has ended, or has cut off a reader that did not read;
+ * - `EPROTOCOL`: the daemon has sent a line that this version does not understand;
+ * - or the code with which the daemon has refused the request.
  */
 export class DaemonError extends BlkbackError {}

@@ -1,20 +1,20 @@
 import type { Statistics } from './statistics.js';
 
-/** What a daemon is told about itself when somebody asks. */
+/** The present condition of a daemon, from which it answers questions about itself. */
 export interface DaemonState {
   readonly version: string;
   readonly pid: number;
-  /** Whether it has a connection to xenstored that serves. */
+  /** Whether the daemon has a connection to xenstored and serves over it. */
   readonly connected: boolean;
-  /** Vbds that blkback has open; `undefined` where sysfs does not tell. */
+  /** The number of vbds that blkback has open. `undefined` if sysfs does not tell. */
   readonly openVbds: number | undefined;
-  /** Readers of events. */
+  /** The number of readers of events. */
   readonly readers: number;
-  /** What does not answer, each with the seconds that it has not. */
+  /** The file systems and devices that do not answer, and for how many seconds. */
   readonly hung: readonly { readonly what: string; readonly seconds: number }[];
 }
 
-/** The object that `status` answers with, docs/control-socket.md. Pure. */
+/** Returns the object with which `status` answers (docs/control-socket.md). Pure. */
 export function describeStatus(state: DaemonState, statistics: Statistics): object {
   const { lastFailure, durations, failures } = statistics;
   let failed = 0;

@@ -6,11 +6,16 @@ import type { GuestNames } from './guest-names.js';
 import { ENDED, type EventsStart, eventLine, failedReply, snapshotEndJson } from './protocol.js';
 import type { FeedEvent } from './vbd-event.js';
 
-/** People and monitors; each costs work for every step of every vbd. */
+/**
+ * The largest number of readers, which are people and monitors. Every reader costs work at every
+ * step of every vbd.
+ */
 const MOST_READERS = 32;
-/** Bytes that wait for a reader who does not read, beside what the kernel holds for it. */
+/**
+ * Bytes that may wait for a reader that does not read, beside the bytes in the kernel's buffers.
+ */
 const MOST_UNREAD = 1024 * 1024;
-/** Events that are remembered for readers who come back. */
+/** The number of events that are remembered for readers that come back. */
 const MOST_REMEMBERED = 1024;
 
 interface Numbered {
@@ -20,27 +25,31 @@ interface Numbered {
 
 interface Reader {
   readonly socket: Socket;
-  /** It gets what comes after that. */
+  /** The number of the last event before this reader came. The reader gets every later event. */
   readonly from: number;
-  /** What waits until it has what comes first; `undefined` once it has. */
+  /**
+   * Lines that wait until the reader has got the snapshot or the missed events. `undefined` when
+   * nothing needs to wait.
+   */
   held: string[] | undefined;
 }
 
+/** Options of an `EventFeed`. */
 export interface FeedOptions {
   readonly names: GuestNames;
-  /** How every vbd is at a moment after the call. */
+  /** Reads the condition of every vbd at a moment after the call. */
   readonly snapshot: () => Promise<readonly { event: FeedEvent; domain: string | undefined }[]>;
   readonly mostUnread?: number;
 }
 
-/** Hands on what happens to vbds, as it happens, to everybody who wants to know. */
+/** The distributor of events. It sends each event to every reader at once. */
 export class EventFeed {
-  /** Tells this run of the daemon from others, whose events are numbered anew. */
+  /** Identifies this run of the daemon. Every run numbers its events from 1. */
   readonly run = randomHex(8);
   readonly #options: FeedOptions;
   readonly #readers = new Set<Reader>();
   readonly #remembered: Numbered[] = [];
-  /** What waits for the name of its guest, and what came after that. */
+  /** An event that waits for the name of its guest, and all later events. */
   readonly #waiting: Numbered[] = [];
   #seq = 0;
 
@@ -49,12 +58,15 @@ export class EventFeed {
     options.names.onKnown = () => this.#flush();
   }
 
-  /** How many there are. */
+  /** The number of readers. */
   get readers(): number {
     return this.#readers.size;
   }
 
-  /** Takes a reader on; returns whether there was room for one more. */
+  /**
+   * Adds a reader, which gets `greeting` first. Returns `false`, and adds nothing, if there are too
+   * many readers already.
+   */
   add(socket: Socket, greeting: string, start: EventsStart | undefined): boolean {
     if (this.#readers.size >= MOST_READERS) return false;
     const reader: Reader = { socket, from: this.#seq, held: start && [] };
@@ -65,7 +77,7 @@ export class EventFeed {
     return true;
   }
 
-  /** Never waits: a reader who lags too far behind is cut off. */
+  /** Sends an event to all readers. Never waits, and cuts off a reader that lags too far behind. */
   publish(event: FeedEvent): void {
     const numbered = { seq: ++this.#seq, event };
     this.#remembered.push(numbered);
@@ -75,7 +87,7 @@ export class EventFeed {
     this.#flush();
   }
 
-  /** Says that nothing more will come. */
+  /** Tells every reader that no more events come, and ends the connections. */
   end(): void {
     this.#flush(true);
     for (const { socket } of this.#readers) socket.end(ENDED);
@@ -100,7 +112,10 @@ export class EventFeed {
     else held.push(line);
   }
 
-  /** What happens meanwhile is held back for this reader. */
+  /**
+   * Sends a new reader the events that it missed, or a snapshot. Events that happen meanwhile are
+   * held back for this reader.
+   */
   async #catchUp(reader: Reader, start: EventsStart): Promise<void> {
     const { socket, from } = reader;
     try {
@@ -115,7 +130,10 @@ export class EventFeed {
     reader.held = undefined;
   }
 
-  /** `undefined` where not all of it is remembered, or where it was another run's. */
+  /**
+   * Returns the lines of all missed events. Returns `undefined` if not all of them are remembered,
+   * or if the reader's last event was one of another run.
+   */
   #missedSince({ after }: EventsStart, upTo: number): string[] | undefined {
     if (after?.run !== this.run || after.seq > upTo) return undefined;
     const missed = this.#remembered.filter(({ seq }) => seq > after.seq && seq <= upTo);

@@ -11,11 +11,12 @@ import { remoteEvents } from './remote-events.js';
 import type { FeedEvent } from './vbd-event.js';
 import { snapshotEvent } from './vbd-snapshot.js';
 
-/** Told when a domain appears, and when one is gone (docs/misc/xenstore.txt). */
+/** The special watches for a domain that appears or goes (docs/misc/xenstore.txt of Xen). */
 const DOMAIN_EVENTS = ['@introduceDomain', '@releaseDomain'] as const;
 
+/** Options of `followDomains`. */
 export interface FollowDomainsOptions {
-  /** `undefined`: all but this one. */
+  /** The backend domain to follow. `undefined`: all domains except the own one. */
   readonly backendDomid: number | undefined;
   readonly onEvent: (json: string) => void;
   readonly onFollowing: () => void;
@@ -23,8 +24,9 @@ export interface FollowDomainsOptions {
 }
 
 /**
- * Tells what happens to the vbds of other backend domains, as their nodes show it, with a snapshot first, until
- * the signal is aborted. Rejects with its reason, or when the connection is lost.
+ * Reports what happens to the vbds of other backend domains, as their nodes show it, until the
+ * signal is aborted. A snapshot comes first. Rejects with the reason of the abort, or when the
+ * connection is lost.
  */
 export async function followDomains(
   store: Xenstore,
@@ -52,7 +54,7 @@ class DomainFollower {
   readonly #options: FollowDomainsOptions;
   readonly #watches = new Map<number, Watch>();
   readonly #seen = new Map<string, VbdSummary>();
-  /** Vbds that are being looked at; `true`: once more. */
+  /** Vbds that are being looked at. `true`: another look must follow. */
   readonly #looks = new Map<string, boolean>();
   readonly #run = randomHex(8);
   #seq = 0;
@@ -63,7 +65,10 @@ class DomainFollower {
     this.#options = options;
   }
 
-  /** Those that exist by now. A domain gets its backend directory with its first disk. */
+  /**
+   * Watches every domain that exists now, and stops watching the domains that are gone. The backend
+   * directory of a domain may still be missing, because it comes with the first disk.
+   */
   async watchAll(): Promise<void> {
     const { signal } = this.#options;
     const own = await readOwnDomid(this.#store, { signal });
@@ -89,7 +94,7 @@ class DomainFollower {
     await Promise.all(vbds.map((vbd) => this.#look(vbd)));
   }
 
-  /** From here on changes are told. */
+  /** Reports the snapshot. From then on, changes are reported, too. */
   tellSnapshot(): void {
     const time = new Date();
     for (const summary of this.#seen.values()) this.#tell(snapshotEvent(summary, time), summary);
@@ -102,17 +107,23 @@ class DomainFollower {
     for (const watch of this.#watches.values()) void watch.close();
   }
 
-  /** What has gone with a directory above is told by the directory only. */
+  /**
+   * Finds the vbds that a watch event concerns. When a whole directory goes, xenstored reports only
+   * the directory, and not the vbds below it.
+   */
   #onWatchEvent(domid: number, path: string): void {
     const [, own] = /^(\/local\/domain\/\d+\/backend\/vbd\/\d+\/\d+)(?:\/|$)/.exec(path) ?? [];
     const vbd = own === undefined ? undefined : parseVbdPath(own);
     const gone = [...this.#seen.values()].filter(({ vbd }) => vbd.backend.startsWith(`${path}/`));
     const concerned = vbd ? [inBackendDomain(vbd, domid)] : gone.map(({ vbd }) => vbd);
-    // A connection that is lost is told by other means.
+    // A lost connection also ends `followDomains`, which reports it.
     for (const one of concerned) this.#look(one).catch(() => undefined);
   }
 
-  /** Once at a time for each vbd; what happens meanwhile is looked at afterwards. */
+  /**
+   * Looks at a vbd. Never runs twice at the same time for one vbd: a change in the meantime leads
+   * to another look.
+   */
   async #look(vbd: VbdPath): Promise<void> {
     const { backend } = vbd;
     if (this.#looks.has(backend)) {

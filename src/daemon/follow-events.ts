@@ -3,21 +3,26 @@ import { errorMessage } from '../errors.js';
 import { DaemonError } from './daemon-error.js';
 import { ACCEPTED, ENDED, type EventsStart, eventsRequest } from './protocol.js';
 
-/** A daemon that lives says within this time that it has understood. */
+/** A living daemon confirms the request within this time; milliseconds. */
 const ACCEPT_MS = 2000;
 
+/** Options of `followEvents`. */
 export interface FollowOptions {
-  /** Ends it, without an error. */
+  /** Its abort ends the sequence of events without an error. */
   readonly signal: AbortSignal;
-  /** From now on nothing is missed. */
+  /** Called when the daemon has accepted the request. No event after this call is missed. */
   readonly onFollowing: () => void;
-  /** The event to go on behind; without it a snapshot comes first. */
+  /**
+   * The last event that the reader has. The sequence goes on with the event after it. Without this
+   * option, a snapshot comes first.
+   */
   readonly after?: EventsStart['after'];
 }
 
 /**
- * Yields the events of the daemon at a control socket, as JSON texts, until the signal is aborted. Throws
- * `DaemonError` when there is no daemon, or none any more.
+ * Yields the events of the daemon at the control socket `path`, each as a JSON text, until the
+ * signal is aborted. Throws `DaemonError` if no daemon answers, if the daemon refuses, or if it
+ * ends.
  */
 export async function* followEvents(
   path: string,

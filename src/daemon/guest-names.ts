@@ -1,26 +1,35 @@
-/** What is known of a name; a guest may have none, or one that may not be read here. */
+/**
+ * The result of reading a name. `name` is `undefined` for a guest that has no name, or whose name
+ * could not be read.
+ */
 export interface KnownName {
   readonly name: string | undefined;
 }
 
-/** A guest may be renamed, and a number may come back with another guest; milliseconds. */
+/**
+ * How long a name is kept; milliseconds. A guest may be renamed, and another guest may get the same
+ * domain number.
+ */
 const KEPT_MS = 10_000;
-/** Nobody waits longer for a name; milliseconds. */
+/** The longest time for which anything waits for a name; milliseconds. */
 const PATIENCE_MS = 500;
 
-/** Names of guests for those who follow events, read once in a while and never waited for. */
+/** A cache of the names of guests, for readers of events. Callers never wait for a name. */
 export class GuestNames {
-  /** Told when another name is known. */
+  /** Called each time that one more name has become known. */
   onKnown: () => void = () => {};
   readonly #read: (domid: number, signal: AbortSignal) => Promise<string | undefined>;
-  /** `undefined` while it is being read. */
+  /** The value is `undefined` while the name is being read. */
   readonly #names = new Map<number, KnownName | undefined>();
 
   constructor(read: (domid: number, signal: AbortSignal) => Promise<string | undefined>) {
     this.#read = read;
   }
 
-  /** `undefined` where it is not known yet: `onKnown` tells when it is, in half a second at the most. */
+  /**
+   * Returns what is known about the name of a guest, or `undefined` if it is still being read. In
+   * the second case, `onKnown` is called when the reading is over, after half a second at most.
+   */
   get(domid: number): KnownName | undefined {
     if (!this.#names.has(domid)) {
       this.#names.set(domid, undefined);

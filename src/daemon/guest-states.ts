@@ -2,7 +2,10 @@ import type { VbdPath } from '../vbd/vbd-path.js';
 import { describeXenbusState } from '../vbd/xenbus-state.js';
 import type { FeedEvent } from './vbd-event.js';
 
-/** What guests do by themselves between an attach and a detach: connect, reboot, let go. */
+/**
+ * The last known xenbus state of each vbd. It reports what guests do on their own between an attach
+ * and a detach: connect, reboot, let go.
+ */
 export class GuestStates {
   readonly #listener: (event: FeedEvent) => void;
   readonly #last = new Map<string, string>();
@@ -11,6 +14,7 @@ export class GuestStates {
     this.#listener = listener;
   }
 
+  /** Reports the state to the listener if it differs from the last known one. */
   note(vbd: VbdPath, state: string | undefined): void {
     if (state === undefined || this.#last.get(vbd.backend) === state) return;
     this.#last.set(vbd.backend, state);
@@ -18,7 +22,7 @@ export class GuestStates {
     this.#listener({ time: new Date(), vbd, action: 'guest', step: 'state', detail, state });
   }
 
-  /** The vbd is gone, or another one by now. */
+  /** Forgets a vbd that is gone, or that was made anew under the same backend path. */
   forget({ backend }: VbdPath): void {
     this.#last.delete(backend);
   }

@@ -1,13 +1,15 @@
-// systemd's journal, by its native protocol: entries of fields instead of lines
-// (systemd.journal-fields(7), and https://systemd.io/JOURNAL_NATIVE_PROTOCOL for the encoding).
+// The native protocol of systemd's journal, whose entries consist of fields instead of lines.
+// systemd.journal-fields(7) describes the fields, and
+// https://systemd.io/JOURNAL_NATIVE_PROTOCOL describes the encoding.
 
 import { fstatSync } from 'node:fs';
 
 export const JOURNAL_SOCKET = '/run/systemd/journal/socket';
 
 /**
- * Whether what is written to stderr goes to the journal: `JOURNAL_STREAM` has device and inode of the
- * stream that systemd made, but stderr may have been led elsewhere since, and the variable inherited.
+ * Tells whether stderr leads to the journal. `JOURNAL_STREAM` holds the device and the inode of the
+ * stream that systemd made. Both are compared with stderr, because stderr may have been redirected
+ * since, and the variable may be inherited.
  */
 export function isStderrJournal(environment: NodeJS.ProcessEnv): boolean {
   const stream = environment.JOURNAL_STREAM;
@@ -20,7 +22,7 @@ export function isStderrJournal(environment: NodeJS.ProcessEnv): boolean {
   }
 }
 
-/** One entry. A value that has a line end in it is told by its length. */
+/** Encodes one entry. A value that contains a line end is preceded by its length. */
 export function encodeJournalEntry(fields: Readonly<Record<string, string>>): Buffer {
   return Buffer.concat(
     Object.entries(fields).flatMap(([name, value]) => {

@@ -1,12 +1,16 @@
 import { writeText } from '../linux/append.js';
 import { pause } from '../util/retry.js';
 
-/** So many lines wait for who does not take them; those that come after are only counted. */
+/**
+ * The largest number of lines that wait for a reader that does not take them. Further lines are
+ * only counted.
+ */
 const MOST_WAITING = 1000;
 
 /**
- * Writes lines to a descriptor in their order. Whoever says something never waits: a file may lie on a
- * file server, a pipe or the journal's socket may have a reader that is stopped.
+ * A writer that writes lines to a descriptor in their order. Its callers never wait, because a
+ * write can take long: a file may lie on a file server, and the reader of a pipe or of the
+ * journal's socket may be stopped.
  */
 export class LineWriter {
   readonly #name: string;
@@ -15,27 +19,34 @@ export class LineWriter {
   #lost = 0;
   #writing: Promise<void> | undefined;
 
-  /** @param name of what is written to, for messages. */
+  /** @param name Names the file or stream behind `fd` in messages. */
   constructor(fd: number, name: string) {
     this.#fd = fd;
     this.#name = name;
   }
 
-  /** @param line ends with a newline. */
+  /**
+   * Queues a line and returns at once.
+   *
+   * @param line Ends with a newline.
+   */
   write(line: string): void {
     if (this.#waiting.length >= MOST_WAITING) this.#lost++;
     else this.#waiting.push(line);
     this.#writing ??= this.#writeAll();
   }
 
-  /** Writes to another descriptor from here on; what waits goes there, too. Returns the old one. */
+  /**
+   * Replaces the descriptor and returns the old one. Lines that still wait go to the new
+   * descriptor, too.
+   */
   exchange(fd: number): number {
     const old = this.#fd;
     this.#fd = fd;
     return old;
   }
 
-  /** Waits until all has been written, but not for longer than some milliseconds. */
+  /** Waits until all lines have been written, but for `ms` milliseconds at most. */
   async flush(ms: number): Promise<void> {
     if (this.#writing === undefined) return;
     const patience = new AbortController();
@@ -44,7 +55,10 @@ export class LineWriter {
     patience.abort();
   }
 
-  /** Never rejects: what cannot be written, on a full disk for one, is no reason to serve nobody. */
+  /**
+   * Writes all lines that wait. Never rejects: the daemon goes on serving vbds even if a line
+   * cannot be written, for example to a full disk.
+   */
   async #writeAll(): Promise<void> {
     while (this.#waiting.length > 0) {
       const lost = this.#lost === 0 ? '' : `${this.#lost} lines could not be written here\n`;

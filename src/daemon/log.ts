@@ -7,11 +7,12 @@ import { toOneLine } from '../util/one-line.js';
 import { encodeJournalEntry, isStderrJournal, JOURNAL_SOCKET } from './journal.js';
 import { LineWriter } from './line-writer.js';
 
-/** Of syslog.h. */
+/** The priorities of syslog.h. */
 export const Priority = { error: 3, warning: 4, notice: 5, info: 6, debug: 7 } as const;
 
+/** Options of a `DaemonLog`. */
 export interface LogOptions {
-  /** Instead of stderr. */
+  /** The file to write to instead of stderr. */
   readonly file?: string | undefined;
   readonly environment: NodeJS.ProcessEnv;
 }
@@ -22,15 +23,15 @@ const FILE_MODE = 0o640;
 const PATIENCE_MS = 1000;
 
 /**
- * What the daemon says: to a file, if one is named; to the journal, with fields, if that is where
- * stderr goes; else to stderr. Nobody who says something waits for it to be written.
+ * The log of the daemon. It writes to a file if one is named, to the journal with fields if stderr
+ * leads there, and else to stderr. No caller waits until a line has been written.
  */
 export class DaemonLog {
   readonly #path: string | undefined;
   readonly #toJournal: boolean;
   readonly #lines: LineWriter;
 
-  /** Throws Node's error where the file cannot be opened. */
+  /** Opens the file, if one is named. Throws Node's error if that fails. */
   constructor({ file, environment }: LogOptions) {
     this.#path = file;
     const fd = file === undefined ? process.stderr.fd : openSync(file, 'a', FILE_MODE);
@@ -38,11 +39,12 @@ export class DaemonLog {
     this.#toJournal = file === undefined && isStderrJournal(environment);
   }
 
-  /** Whether lines reach the journal, and with it syslog, already. */
+  /** Tells whether lines reach the journal, and thereby syslog, already. */
   get isJournal(): boolean {
     return this.#toJournal;
   }
 
+  /** Logs a text as one line. Only the journal gets `priority` and `fields`. */
   write(priority: number, text: string, fields: Readonly<Record<string, string>> = {}): void {
     const line = toOneLine(text);
     if (this.#toJournal) {
@@ -53,16 +55,19 @@ export class DaemonLog {
         SYSLOG_IDENTIFIER: 'xen-blkback',
         ...fields,
       });
-      // A journal that is being restarted still reads the stream.
+      // While the journal restarts, its socket fails, but it still reads the stream behind stderr.
       if (sendDatagram(JOURNAL_SOCKET, entry)) return;
     }
     const who = this.#path === undefined ? 'xen-blkback daemon' : `xen-blkback[${process.pid}]`;
-    // A journal that does not take the fields has times of its own.
+    // The journal adds its own time to a line of the stream.
     const time = this.#toJournal ? '' : `${new Date().toISOString()} `;
     this.#lines.write(`${time}${who}: ${line}\n`);
   }
 
-  /** Opens the file again, for whoever has renamed it. If that fails the old one is written on. */
+  /**
+   * Opens the file again, for example after a log rotation has renamed it. Goes on with the old
+   * file if that fails.
+   */
   async reopen(): Promise<void> {
     const path = this.#path;
     if (path === undefined) return;
@@ -75,7 +80,7 @@ export class DaemonLog {
     }
   }
 
-  /** Waits a little until all that was said has been written. */
+  /** Waits until all lines have been written, but for one second at most. */
   async flush(): Promise<void> {
     await this.#lines.flush(PATIENCE_MS);
   }

@@ -1,10 +1,10 @@
 import type { DaemonState } from './daemon-status.js';
 import { BUCKETS, type Durations, type Statistics } from './statistics.js';
 
-/** The last line of the text. */
+/** The last line of an OpenMetrics text. */
 export const METRICS_END = '# EOF\n';
 
-/** What a daemon has done, as OpenMetrics 1.0 text. Pure. */
+/** Returns the metrics of a daemon as OpenMetrics 1.0 text. Pure. */
 export function formatMetrics(state: DaemonState, statistics: Statistics): string {
   const { failures, warnings, connections, durations, since, running } = statistics;
   const failed = [...failures].map(([key, count]): Sample => {
@@ -38,7 +38,7 @@ export function formatMetrics(state: DaemonState, statistics: Statistics): strin
   return families.join('') + METRICS_END;
 }
 
-/** What stands behind the name of a family, and the value. */
+/** The text after the name of a metric family (suffix and labels), and the value. */
 type Sample = readonly [suffix: string, value: number];
 
 function family(name: string, type: string, help: string, samples: readonly Sample[]): string {

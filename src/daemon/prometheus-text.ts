@@ -1,6 +1,6 @@
 /**
- * OpenMetrics text in Prometheus' older format, which node-exporter reads from files: it knows no infos and no
- * units, and a counter has the name of its samples. Pure.
+ * Converts OpenMetrics text to Prometheus' older text format, which node-exporter reads from files.
+ * The older format knows no infos and no units, and names a counter as its samples are named. Pure.
  */
 export function toPrometheusText(openMetrics: string): string {
   const types = new Map<string, string>();

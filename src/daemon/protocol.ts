@@ -1,42 +1,47 @@
-// The line protocol of the control socket, docs/control-socket.md. Pure.
+// The line protocol of the control socket, which docs/control-socket.md describes. Pure.
 
 import type { FeedEvent } from './vbd-event.js';
 
 export const PROTOCOL_VERSION = 1;
-/** Of the objects in events: docs/json.md. */
+/** The version of the JSON objects in events, which docs/json.md describes. */
 const JSON_VERSION = 1;
-/** Bytes of a request line, its end included; a backend path is far shorter. */
+/** The largest size of a request line in bytes. A line with a backend path is far shorter. */
 export const LONGEST_LINE = 1024;
 
+/** A request to attach or detach a vbd. */
 export interface ControlRequest {
   readonly action: 'add' | 'remove';
-  /** A backend path, still to be parsed. */
+  /** A backend path that is not parsed yet. */
   readonly path: string;
 }
 
-/** To be told what happens to vbds, until somebody has enough of it. */
+/** A request for events. They come until the reader or the daemon closes the connection. */
 export interface EventsRequest {
   readonly action: 'events';
-  /** What comes first; `undefined`: nothing. */
+  /** Selects what comes before the first new event. `undefined`: nothing comes before it. */
   readonly start?: EventsStart | undefined;
 }
 
-/** How every vbd is, or what has happened since an event of a run of the daemon, if that is remembered. */
+/**
+ * What comes before the first new event. With `after`, the reader gets every event since event
+ * `seq` of run `run` of the daemon, if the daemon still remembers them. Otherwise the reader gets a
+ * snapshot of all vbds.
+ */
 export type EventsStart =
   | { readonly after: undefined }
   | { readonly after: { readonly run: string; readonly seq: number } };
 
-/** To be told of the daemon itself. */
+/** A question about the daemon itself. */
 export interface ReportRequest {
   readonly action: 'status' | 'metrics';
 }
 
-/** What a line asks for; a reply to be sent where it asks for nothing that can be done. */
+/** The request that a line contains, or the reply to a line that contains no valid request. */
 export type ParsedRequest =
   | { readonly ok: true; readonly request: ControlRequest | EventsRequest | ReportRequest }
   | { readonly ok: false; readonly reply: string };
 
-/** Reads `xen-blkback 1 add backend/vbd/7/51712`. */
+/** Parses a request line without its end, such as `xen-blkback 1 add backend/vbd/7/51712`. */
 export function parseRequest(line: string): ParsedRequest {
   const [name, version, action, path, ...rest] = line.split(' ');
   if (name !== 'xen-blkback' || version === undefined || !/^\d{1,5}$/.test(version)) {
@@ -60,7 +65,7 @@ export function parseRequest(line: string): ParsedRequest {
   return { ok: true, request: { action, path } };
 }
 
-/** Reads `snapshot`, or `after RUN SEQ`. */
+/** Parses `snapshot` or `after RUN SEQ`. Returns `undefined` for anything else. */
 function parseStart([word, run, seq, ...rest]: readonly string[]): EventsStart | undefined {
   if (word === 'snapshot' && run === undefined) return { after: undefined };
   if (word !== 'after' || run === undefined || rest.length > 0) return undefined;
@@ -68,24 +73,30 @@ function parseStart([word, run, seq, ...rest]: readonly string[]): EventsStart |
   return { after: { run, seq: Number(seq) } };
 }
 
-/** Sent at once to a reader of events: the request has been understood. */
+/** The immediate reply to a reader of events: the daemon has understood the request. */
 export const ACCEPTED = 'accepted\n';
 
-/** Sent at once: the request has been understood, and its result will follow within so many milliseconds. */
+/**
+ * Returns the immediate reply to an add or remove: the daemon has understood the request, and its
+ * result follows within `timeoutMs` milliseconds.
+ */
 export function acceptedReply(timeoutMs: number): string {
   return `accepted ${timeoutMs}\n`;
 }
 
 export const DONE = 'ok\n';
-/** There are too many connections, or the daemon is about to end: do it yourself. */
+/**
+ * The reply of a daemon that cannot serve a request now, for example without a connection to
+ * xenstored. The client does the work itself.
+ */
 export const UNAVAILABLE = 'unavailable\n';
 
-/** `failed CODE sentence`; the sentence must be fit for one line. */
+/** Returns the reply `failed CODE sentence`. The sentence must not contain a line end. */
 export function failedReply(code: string, sentence: string): string {
   return `failed ${code} ${sentence}\n`;
 }
 
-/** What a reader of events sends who wants a snapshot first, or to go on behind an event. */
+/** Returns the request of a reader that wants a snapshot first, or all events after `after`. */
 export function eventsRequest({ after }: EventsStart): string {
   const start = after === undefined ? 'snapshot' : `after ${after.run} ${after.seq}`;
   return `xen-blkback ${PROTOCOL_VERSION} events ${start}\n`;
@@ -94,21 +105,21 @@ export function eventsRequest({ after }: EventsStart): string {
 /** The last line that a reader of events gets from a daemon that ends. */
 export const ENDED = 'ended\n';
 
-/** Where an event stands among all. */
+/** The position of an event in the sequence of all events, and the name of its guest. */
 export interface EventPlace {
-  /** A run of the daemon; the next one counts anew. */
+  /** Identifies a run of the daemon. Every run numbers its events from 1. */
   readonly run: string;
   readonly seq: number;
-  /** Name of the guest; `undefined` where it has none, or may not be known. */
+  /** The name of the guest. `undefined` if the guest has none, or if it could not be read. */
   readonly domain: string | undefined;
 }
 
-/** `event` and a JSON object; what does not apply is null. */
+/** Returns the line `event` with the JSON object of an event. */
 export function eventLine(event: FeedEvent, place: EventPlace): string {
   return `event ${eventJson(event, place)}\n`;
 }
 
-/** The JSON object of an event. */
+/** Returns the JSON object of an event. A field that does not apply is null. */
 export function eventJson(event: FeedEvent, { run, seq, domain }: EventPlace): string {
   const { time, vbd, action, step, detail, target, device, diskseq, state, code, errno } = event;
   return JSON.stringify({
@@ -133,7 +144,10 @@ export function eventJson(event: FeedEvent, { run, seq, domain }: EventPlace): s
   });
 }
 
-/** The end of a snapshot: what happened up to `seq` is in it. */
+/**
+ * Returns the JSON object that ends a snapshot of `count` vbds. The snapshot covers every event up
+ * to `seq`.
+ */
 export function snapshotEndJson({ run, seq }: Omit<EventPlace, 'domain'>, count: number): string {
   const none = { backend: null, 'backend-domid': null, domid: null, domain: null, devid: null };
   return JSON.stringify({

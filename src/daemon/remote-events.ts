@@ -5,8 +5,9 @@ import type { FeedEvent } from './vbd-event.js';
 import { isServed } from './vbd-snapshot.js';
 
 /**
- * What has happened to a vbd of another backend domain between two looks at its nodes, as events: that domain
- * tells of it in no other way. Pure.
+ * Returns the events that explain how a vbd of another backend domain has changed between two looks
+ * at its nodes. The nodes are the only thing by which the other domain shows a change. `undefined`
+ * stands for a vbd that does not exist. Pure.
  */
 export function remoteEvents(
   before: VbdSummary | undefined,

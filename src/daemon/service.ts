@@ -19,41 +19,41 @@ import type { ControlRequest } from './protocol.js';
 import { Start } from './start.js';
 import { type JobOptions, VbdJobs } from './vbd-jobs.js';
 
+/** Options of a `Service`. */
 export interface ServiceOptions extends WatchOptions {
   readonly jobs: JobOptions;
   readonly connect: (signal: AbortSignal) => Promise<Xenstore>;
-  /** Told, for people, what happens to the service itself. */
+  /** Called with a sentence for people when something happens to the service itself. */
   readonly onNotice: (text: string) => void;
-  /** Stock has been taken: called once for every connection. */
+  /** Called once per connection, when every existing vbd has been looked at. */
   readonly onReady: () => void;
 }
 
-/** What running jobs get to finish by themselves when the service ends; milliseconds. */
+/** At the end, running jobs get the first time to finish, then the second to roll back; in ms. */
 const DRAIN_MS = 6500;
-/** What they get for their roll-back after that. */
 const ROLLBACK_MS = 2000;
-/** The same where the connection is lost: they can change nothing in XenStore any more. */
+/** The same after a lost connection, when jobs can no longer change XenStore; milliseconds. */
 const ABANDON_MS = 1000;
-/** So long without a connection that serves, and something is wrong that a new process may mend. */
+/** After this time without a serving connection, a new process may help; milliseconds. */
 const LONGEST_UNSERVED_MS = 60_000;
-/** How long a request waits for the first stock-taking: a client whose request started the daemon. */
+/** How long a request, which may have started the daemon, waits for the first scan of vbds. */
 const START_PATIENCE_MS = 1500;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 2000;
 
-/** Serves the vbds of this domain for as long as it runs, through any number of xenstoreds. */
+/** The service for the vbds of this domain. It goes on when xenstored is restarted. */
 export class Service {
   readonly #options: ServiceOptions;
-  /** Of the present connection; without one nobody is served. */
+  /** The jobs over the present connection. `undefined` while there is none. */
   #jobs: VbdJobs | undefined;
   #store: Xenstore | undefined;
   readonly #start = new Start();
-  /** When the last connection ended, as `monotonicMs` has it. */
+  /** The time at which the last connection ended, from `monotonicMs`. */
   #unservedSince = monotonicMs();
-  /** What has been told since a connection has served for a while. */
+  /** The notices given since the last connection that served for a while. */
   readonly #told = new Set<string>();
 
-  /** What it has read of the kernel's vbds holds for every connection. */
+  /** Facts about the kernel's vbds. They stay valid when the connection changes. */
   readonly #openVbds: OpenVbds;
   readonly #surroundings = rememberStorage();
 
@@ -62,7 +62,7 @@ export class Service {
     this.#openVbds = new OpenVbds(options.jobs.sysfs);
   }
 
-  /** Carries out what a hotplug script asks for. */
+  /** Carries out a hotplug script's request. Throws `EUNAVAILABLE` if the client must do it. */
   async handle({ action, path }: ControlRequest): Promise<void> {
     const vbd = parseVbdPath(path);
     const other = parseOtherPath(path);
@@ -90,18 +90,18 @@ export class Service {
     }
   }
 
-  /** Whether it has a connection to xenstored that serves. */
+  /** Tells whether the service has a connection to xenstored and has looked at every vbd. */
   get isConnected(): boolean {
     return this.#store !== undefined;
   }
 
-  /** Asks the store of the present connection. Throws `EUNAVAILABLE` where there is none. */
+  /** Asks the store of the present connection. Throws `EUNAVAILABLE` if there is none. */
   async ask<T>(question: (store: Xenstore) => Promise<T>): Promise<T> {
     if (this.#store === undefined) throw unavailable('the daemon has no connection to xenstored');
     return await question(this.#store);
   }
 
-  /** Whether xenstored answers; without a connection, whether there was one not long ago. */
+  /** Tells whether xenstored answers or, without a connection, whether the last one is recent. */
   async isWell(signal: AbortSignal): Promise<boolean> {
     const store = this.#store;
     if (store === undefined) return monotonicMs() - this.#unservedSince < LONGEST_UNSERVED_MS;
@@ -109,10 +109,7 @@ export class Service {
     return true;
   }
 
-  /**
-   * Runs until `signal` is aborted; then lets running jobs finish, or rolls them back. It connects again
-   * for as long as it takes, ever less often: without xenstored there is nothing else to do.
-   */
+  /** Serves until `signal` is aborted, then lets jobs finish. Reconnects, with growing pauses. */
   async run(signal: AbortSignal): Promise<void> {
     let bound = FIRST_PAUSE_MS;
     while (!signal.aborted) {
@@ -124,7 +121,7 @@ export class Service {
         });
       } catch (error) {
         if (signal.aborted) return;
-        // One that is lost again at once is as good as none.
+        // A connection that is lost again at once does not reset the pause.
         if (monotonicMs() - servedSince > LONGEST_PAUSE_MS) {
           bound = FIRST_PAUSE_MS;
           this.#told.clear();
@@ -172,12 +169,12 @@ export class Service {
   }
 }
 
-/** The client does the work itself then. */
+/** Returns the error after which the client does the work itself. */
 function unavailable(message: string, cause?: unknown): HotplugError {
   return new HotplugError(message, { code: 'EUNAVAILABLE', cause });
 }
 
-/** The limit of open files is that of this process: another one has its own. */
+/** Tells whether another process may succeed: the limit of open files applies per process. */
 function mayBeDoneElsewhere(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return errorCode(error) === 'EMFILE' || mayBeDoneElsewhere(error.cause);
@@ -194,7 +191,7 @@ async function abandon(jobs: VbdJobs): Promise<void> {
   await atMost(ABANDON_MS, jobs.abort(reason));
 }
 
-/** Waits for what is under way until it ends, but not for ever; its error is of no interest any more. */
+/** Waits until `work` settles, but for `ms` milliseconds at most. Ignores an error of `work`. */
 async function atMost(ms: number, work: Promise<void>): Promise<void> {
   const patience = new AbortController();
   const late = pause(ms, patience.signal).catch(() => undefined);

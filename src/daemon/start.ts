@@ -1,18 +1,19 @@
 import { pause } from '../util/retry.js';
 
-/** The time until something is done for the first time, for those who can wait a little. */
+/** A gate that opens for good at the first call of `done()`. */
 export class Start {
   #done = () => {};
   #pending: Promise<void> | undefined = new Promise((resolve) => {
     this.#done = resolve;
   });
 
+  /** Opens the gate. */
   done(): void {
     this.#pending = undefined;
     this.#done();
   }
 
-  /** Returns at once after `done()`; before that when it is called, or after `ms`. */
+  /** Waits for the first call of `done()`, but for `ms` milliseconds at most. */
   async wait(ms: number): Promise<void> {
     if (this.#pending === undefined) return;
     const patience = new AbortController();

@@ -1,20 +1,20 @@
 import type { VbdEvent } from './vbd-event.js';
 
-/** Upper bounds of a histogram; seconds. An attach takes milliseconds, and 30 s at the most. */
+/** Upper bounds of the histogram; seconds. An attach takes milliseconds, and 30 s at most. */
 export const BUCKETS: readonly number[] = [
   0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 ];
 
-/** How long something took, of all times that it was done. */
+/** A histogram of how long all attaches, or all detaches, have taken. */
 export interface Durations {
   count: number;
   /** Seconds. */
   sum: number;
-  /** How many took at most as long as each of `BUCKETS`. */
+  /** For each bound of `BUCKETS`, the number of jobs that took at most this long. */
   readonly buckets: number[];
 }
 
-/** What has failed last. */
+/** The last attach or detach that failed. */
 export interface LastFailure {
   readonly time: Date;
   readonly backend: string;
@@ -23,23 +23,23 @@ export interface LastFailure {
   readonly detail: string;
 }
 
-/** What a daemon has done since it was started. */
+/** Counts of everything that a daemon has done since it was started. */
 export class Statistics {
   readonly since = new Date();
   readonly durations: Readonly<Record<VbdEvent['action'], Durations>> = {
     add: noDurations(),
     remove: noDurations(),
   };
-  /** By action and code, with a blank between. */
+  /** The number of failures. The key is the action and the code, with a blank between them. */
   readonly failures = new Map<string, number>();
   warnings = 0;
-  /** Connections to xenstored that served. */
+  /** The number of connections to xenstored that have served. */
   connections = 0;
   lastFailure: LastFailure | undefined;
-  /** When the first step of what is under way was done. */
+  /** For each job that is under way, the time of its first step. */
   readonly #begun = new Map<string, Date>();
 
-  /** How many attaches and detaches are under way. */
+  /** The number of attaches and detaches that are under way. */
   get running(): number {
     return this.#begun.size;
   }

@@ -1,12 +1,12 @@
 import { sendDatagram } from '../linux/datagram.js';
 
 /**
- * The service manager that has started this process, by the protocol of sd_notify(3); where none has,
- * nobody is told anything.
+ * The service manager that has started this process. Messages go to it by the protocol of
+ * sd_notify(3). Without a service manager, nothing is sent.
  */
 export class Supervisor {
   readonly #address: string | undefined;
-  /** How often it wants to hear that all is well; milliseconds. `undefined`: never. */
+  /** The service manager's watchdog period; milliseconds. `undefined` if it has no watchdog. */
   readonly watchdogMs: number | undefined;
   #isReady = false;
 
@@ -15,7 +15,7 @@ export class Supervisor {
     this.watchdogMs = this.#address === undefined ? undefined : readWatchdog(environment, pid);
   }
 
-  /** Stock has been taken. */
+  /** Reports that every existing vbd has been looked at. */
   ready(status: string): void {
     this.#isReady = true;
     this.#send('READY=1', `STATUS=${status}`);
@@ -25,9 +25,12 @@ export class Supervisor {
     this.#send(`STATUS=${status}`);
   }
 
-  /** Does what was asked for with SIGHUP; a process that is not ready yet is no readier after it. */
+  /**
+   * Runs `body`, which does what SIGHUP asks for, and reports its begin and end. Reports neither if
+   * the process is not ready yet, because the report of the end would also say that it is ready.
+   */
   async reload(body: () => Promise<void>): Promise<void> {
-    // Which reload it is, for managers that wait for its end.
+    // The time identifies this reload for managers that wait for its end.
     const microseconds = process.hrtime.bigint() / 1000n;
     const isToldOf = this.#isReady;
     if (isToldOf) this.#send('RELOADING=1', `MONOTONIC_USEC=${microseconds}`);
@@ -39,7 +42,7 @@ export class Supervisor {
     this.#send('STOPPING=1', `STATUS=${status}`);
   }
 
-  /** All is well. */
+  /** Reports that all is well. */
   alive(): void {
     this.#send('WATCHDOG=1');
   }
@@ -51,7 +54,7 @@ export class Supervisor {
   }
 }
 
-/** As sd_watchdog_enabled(3) reads it. */
+/** Returns the watchdog period in milliseconds, read as sd_watchdog_enabled(3) does. */
 function readWatchdog(environment: NodeJS.ProcessEnv, pid: number): number | undefined {
   const { WATCHDOG_USEC: period = '', WATCHDOG_PID: whose = '' } = environment;
   if (!/^[1-9]\d{0,15}$/.test(period)) return undefined;

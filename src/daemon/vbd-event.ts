@@ -4,7 +4,10 @@ import type { DetachStep } from '../hotplug/detach.js';
 import { shorten, toOneLine } from '../util/one-line.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 
-/** A step of one vbd. The last one of an add is `attached` or `failed`, of a remove `removed` or `failed`. */
+/**
+ * One step of the attach or detach of one vbd. The last step of an add is `attached` or `failed`.
+ * The last step of a remove is `removed` or `failed`.
+ */
 export interface VbdEvent {
   readonly time: Date;
   readonly vbd: VbdPath;
@@ -12,28 +15,31 @@ export interface VbdEvent {
   readonly step: AttachStep | DetachStep | 'warned' | 'attached' | 'failed';
   /** For people; one line. */
   readonly detail: string;
-  /** What the vbd was to get. */
+  /** The target that the vbd was to get. */
   readonly target?: string | undefined;
-  /** A path of the device, where it is certain: from `opened` on. */
+  /** A path of the device. It is certain from the step `opened` on, and left out before. */
   readonly device?: string | undefined;
   readonly diskseq?: bigint | undefined;
-  /** Of a failure. */
+  /** The stable code of a failure. */
   readonly code?: string | undefined;
   readonly errno?: number | undefined;
 }
 
-/** What readers of events are told: steps, what a guest does by itself in between, and how a vbd is. */
+/**
+ * An event for readers: a step, something that a guest does on its own between an attach and a
+ * detach, or the present condition of a vbd.
+ */
 export interface FeedEvent extends Omit<VbdEvent, 'action' | 'step'> {
   readonly action: VbdEvent['action'] | 'guest' | 'snapshot';
   readonly step: string;
-  /** Of xenbus, as a digit. */
+  /** The xenbus state of the backend, as a digit. */
   readonly state?: string | undefined;
 }
 
-/** Told of events as they happen. */
+/** A function that is called with each event when it happens. */
 export type VbdListener = (event: VbdEvent) => void;
 
-/** The steps of one attach or detach, as they become events for `listener`. */
+/** The steps of one attach or detach. It turns each step into an event for `listener`. */
 export class VbdSteps {
   readonly #vbd: VbdPath;
   readonly #action: VbdEvent['action'];
@@ -77,13 +83,19 @@ export class VbdSteps {
   }
 }
 
-/** `7/51712: opened: /dev/loop0, …`; a failure's sentence may name the vbd itself. */
+/**
+ * Returns an event as one line for people, such as `7/51712: opened: /dev/loop0, …`. The sentence
+ * of a failure may name the vbd once more.
+ */
 export function describeEvent({ vbd, action, step, detail }: VbdEvent): string {
   const name = `${vbd.domid}/${vbd.devid}`;
   return step === 'failed' ? `${name}: ${action} failed: ${detail}` : `${name}: ${step}: ${detail}`;
 }
 
-/** Fields for the journal; `journalctl XEN_BLKBACK_DOMID=7` shows what happened to a guest's disks. */
+/**
+ * Returns the fields of an event for the journal. With these fields,
+ * `journalctl XEN_BLKBACK_DOMID=7` shows what happened to the disks of guest 7.
+ */
 export function eventFields(event: VbdEvent): Record<string, string> {
   const { vbd, action, step, device, diskseq, code, errno } = event;
   const fields: Record<string, string | number | bigint | undefined> = {

@@ -11,7 +11,7 @@ import { type JobOptions, VbdQueue } from './vbd-queue.js';
 
 export type { JobOptions };
 
-/** What the daemon does over one XenStore connection: any number of vbds side by side. */
+/** The jobs of the daemon over one XenStore connection, for any number of vbds side by side. */
 export class VbdJobs {
   readonly #store: Xenstore;
   readonly #options: JobOptions;
@@ -23,7 +23,8 @@ export class VbdJobs {
   }
 
   /**
-   * Vbds, of one guest or all, that have a job, running or done, or of which something is to be undone.
+   * Lists the vbds that have a running or finished job, and the vbds whose records or idle mapper
+   * devices are to be cleaned up. With `domid`, lists only the vbds of that guest.
    */
   async listKnown(domid?: number): Promise<VbdPath[]> {
     const records = listRecords(this.#options.runDirectory);
@@ -34,27 +35,27 @@ export class VbdJobs {
     return domid === undefined ? known : known.filter((vbd) => vbd.domid === domid);
   }
 
-  /** Starts to attach a vbd that waits for a device, and that nobody has asked for yet. */
+  /** Starts to attach a vbd that waits for a device, before any client has asked for it. */
   prepare(vbd: VbdPath, seen: VbdBackend): void {
     this.#queue(vbd).prepare(seen);
   }
 
-  /** Attaches a vbd, or gives the result of the attach that is under way or done already. */
+  /** Attaches a vbd, or returns the result of an attach that is under way or done already. */
   add(vbd: VbdPath): Promise<AttachResult> {
     return this.#queue(vbd).add();
   }
 
-  /** Whether an attach of the vbd is under way. */
+  /** Tells whether an attach of the vbd is under way. */
   isRunning(vbd: VbdPath): boolean {
     return this.#queues.get(vbd.backend)?.isAttaching ?? false;
   }
 
-  /** Whether the vbd was attached here, and not detached since. */
+  /** Tells whether the vbd was attached here, and no detach has begun since. */
   isAttached(vbd: VbdPath): boolean {
     return this.#queues.get(vbd.backend)?.isAttached ?? false;
   }
 
-  /** Ends an attach that is under way, and detaches the vbd. */
+  /** Aborts an attach that is under way, and detaches the vbd. */
   async remove(vbd: VbdPath): Promise<void> {
     const queue = this.#queue(vbd);
     try {
@@ -65,8 +66,8 @@ export class VbdJobs {
   }
 
   /**
-   * The nodes of a vbd are gone: what is under way ends, what is left of it is cleaned up. Never rejects:
-   * what could not be cleaned up is told as an event.
+   * Cleans up after a vbd whose nodes are gone. Aborts the attach that is under way, and removes
+   * what is left of the vbd. Never rejects: a failure of the clean-up becomes an event.
    */
   async onBackendRemoved(vbd: VbdPath): Promise<void> {
     try {
@@ -74,17 +75,17 @@ export class VbdJobs {
       const isLayered = (await listIdleLayerOwners()).includes(layerOwner(vbd));
       if (record || isLayered || this.#queues.has(vbd.backend)) await this.remove(vbd);
     } catch {
-      // The removal has told it.
+      // The removal has reported its failure as an event.
     }
   }
 
-  /** Ends everything under way, which rolls it back, and waits for that. */
+  /** Aborts every attach that is under way, and waits until all of them have rolled back. */
   async abort(reason: HotplugError): Promise<void> {
     for (const queue of this.#queues.values()) queue.abort(reason);
     await this.settled();
   }
 
-  /** Waits for what is under way. */
+  /** Waits for all jobs that are under way. Never rejects. */
   async settled(): Promise<void> {
     await Promise.all([...this.#queues.values()].map((queue) => queue.settled()));
   }

@@ -7,27 +7,28 @@ import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { type VbdListener, VbdSteps } from './vbd-event.js';
 
+/** Options of the attaches and detaches of a daemon. */
 export type JobOptions = Omit<AttachOptions, 'signal' | 'seen' | 'onStep'> & {
   readonly udevRefresh?: boolean | undefined;
   readonly onEvent?: VbdListener | undefined;
 };
 
-/** An attach that is under way, or what has come of it. */
+/** An attach that is under way or finished. */
 interface AttachJob {
   readonly controller: AbortController;
-  /** Settles with the attach; never unhandled. */
+  /** Settles with the attach. A handler is always set, so a rejection is never unhandled. */
   readonly result: Promise<AttachResult>;
-  /** Nobody had asked for it when it began. */
+  /** Whether the daemon began the attach before any client asked for it. */
   readonly isUnasked: boolean;
   outcome: 'running' | 'attached' | 'failed';
 }
 
-/** What ends an attach because the vbd was taken away, or made anew, under it. */
+/** Codes of an attach that failed because the vbd was removed, or made anew, meanwhile. */
 const MADE_ANEW: readonly string[] = ['EGONE', 'ERACE', 'ESTATE', 'EBACKEND'];
 
 /**
- * What the daemon does for one vbd, one thing after another. What was prepared before anybody asked is
- * handed to those who ask.
+ * The attaches and detaches of one vbd, one after another. A client that asks for an attach gets
+ * the result of the one that the daemon began before the request, if there is one.
  */
 export class VbdQueue {
   readonly vbd: VbdPath;
@@ -42,41 +43,41 @@ export class VbdQueue {
     this.#options = options;
   }
 
-  /** Whether an attach is under way. */
+  /** Tells whether an attach is under way. */
   get isAttaching(): boolean {
     return this.#attach?.outcome === 'running';
   }
 
-  /** Whether the last attach was a success, and nothing has been detached since. */
+  /** Tells whether the last attach succeeded, and no detach has begun since. */
   get isAttached(): boolean {
     return this.#attach?.outcome === 'attached' && this.#removal === undefined;
   }
 
-  /** Whether there is nothing to be known of the vbd here, and nothing under way. */
+  /** Tells whether nothing is known of the vbd here, and nothing is under way. */
   get isEmpty(): boolean {
     return this.#attach === undefined && this.#removal === undefined;
   }
 
-  /** Starts to attach a vbd that waits for a device, and that nobody has asked for yet. */
+  /** Starts to attach a vbd that waits for a device, before any client has asked for it. */
   prepare(seen: VbdBackend): void {
-    // One that was attached and waits again has been made anew under the same path.
+    // A vbd that was attached and waits again has been made anew under the same backend path.
     if (this.#attach?.outcome === 'attached') this.#attach = undefined;
     if (this.#attach === undefined && this.#removal === undefined) this.#start(seen);
   }
 
-  /** Attaches the vbd, or gives the result of the attach that is under way or done already. */
+  /** Attaches the vbd, or returns the result of an attach that is under way or done already. */
   async add(): Promise<AttachResult> {
     await this.#removal?.catch(() => undefined);
     const job = this.#attach;
     if (job?.outcome === 'running') return await this.#result(job);
     if (job?.outcome === 'attached' && (await this.#isStill(job))) return await job.result;
-    // What failed before somebody asked may have been mended, and what was attached have been made
-    // anew. Another request may have seen that, too, and have started already.
+    // The cause of an earlier failure may have been removed, and an attached vbd may have been made
+    // anew. Another request may have noticed the same and may have started an attach already.
     if (this.#attach === job) this.#attach = undefined;
     return await (this.#attach ?? this.#start()).result;
   }
 
-  /** Ends an attach that is under way, and detaches the vbd. */
+  /** Aborts an attach that is under way, and detaches the vbd. */
   async remove(): Promise<void> {
     this.#removal ??= this.#remove().finally(() => {
       this.#removal = undefined;
@@ -84,17 +85,20 @@ export class VbdQueue {
     return await this.#removal;
   }
 
-  /** Ends an attach that is under way, which rolls it back. */
+  /** Aborts an attach that is under way. The attach then rolls back. */
   abort(reason: HotplugError): void {
     this.#attach?.controller.abort(reason);
   }
 
-  /** Waits for what is under way. */
+  /** Waits for the attach and the detach that are under way. Never rejects. */
   async settled(): Promise<void> {
     await Promise.allSettled([this.#attach?.result, this.#removal]);
   }
 
-  /** What began unasked may have been about the vbd that was there before the one that is asked for. */
+  /**
+   * Waits for a running attach. Starts another one if the attach began before the request and
+   * failed because the vbd was made anew: then it was about the predecessor of the requested vbd.
+   */
   async #result(job: AttachJob): Promise<AttachResult> {
     try {
       return await job.result;
@@ -147,12 +151,15 @@ export class VbdQueue {
     }
   }
 
-  /** The answer of a finished job is about an instance; the same path may be another by now. */
+  /**
+   * Tells whether the result of a finished attach is still true of the vbd. The backend path may
+   * belong to a new vbd by now.
+   */
   async #isStill(job: AttachJob): Promise<boolean> {
     const { publication } = await job.result;
     const nodes = ['params', 'physical-device', 'diskseq', 'hotplug-status'] as const;
     const backend = await readVbdBackend(this.#store, this.vbd, { nodes });
-    // A medium may have been put into the drive.
+    // A medium may have been put into the empty drive.
     if (publication === undefined && backend.bytes('params')?.length !== 0) return false;
     return (
       backend.text('physical-device') === publication?.['physical-device'] &&

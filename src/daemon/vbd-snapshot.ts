@@ -3,7 +3,10 @@ import type { VbdSummary } from '../vbd/vbd-summary.js';
 import { describeXenbusState } from '../vbd/xenbus-state.js';
 import type { FeedEvent } from './vbd-event.js';
 
-/** How a vbd is, as an event: `attached`, `failed`, or `waiting`. Pure. */
+/**
+ * Returns the present condition of a vbd as an event whose step is `attached`, `failed` or
+ * `waiting`. Pure.
+ */
 export function snapshotEvent(summary: VbdSummary, time: Date): FeedEvent {
   const { vbd, target, device, diskseq, state, error } = summary;
   const step = isServed(summary) ? 'attached' : error === undefined ? 'waiting' : 'failed';
@@ -11,7 +14,10 @@ export function snapshotEvent(summary: VbdSummary, time: Date): FeedEvent {
   return { time, vbd, action: 'snapshot', step, detail, target, device, diskseq, state };
 }
 
-/** Whether the guest has its disk. Of another backend domain only what it writes is known. */
+/**
+ * Tells whether the guest has its disk. For a vbd of another backend domain, the answer rests on
+ * the nodes that the other domain has written.
+ */
 export function isServed({ isRemote, hotplugStatus, opened }: VbdSummary): boolean {
   return isRemote ? hotplugStatus === 'connected' && opened.open !== false : opened.open === true;
 }

@@ -1,29 +1,34 @@
-/** A service manager that hears nothing for a period acts; it is told this many times within one. */
+/**
+ * The number of signs of life within one period. A service manager acts if it hears nothing for a
+ * whole period.
+ */
 const TIMES_WITHIN = 3;
 
+/** Options of `startWatchdog`. */
 export interface WatchdogOptions {
-  /** How long may pass without a sign of life; milliseconds. */
+  /** The longest time that may pass without a sign of life; milliseconds. */
   readonly periodMs: number;
-  /** Whether all is well; may take as long as `signal` is not aborted. */
+  /** Tells whether all is well. It may take until `signal` is aborted. */
   readonly check: (signal: AbortSignal) => Promise<boolean>;
   readonly onAlive: () => void;
 }
 
 /**
- * Gives a sign of life several times within each period, as long as all is well: the event loop turns,
- * or this would not run, and the check says so. The only timer that the daemon has while idle.
+ * Gives a sign of life several times within each period, as long as the check succeeds. Each sign
+ * also shows that the event loop runs, because this code could not run otherwise. This is the only
+ * timer of an idle daemon. Disposing of the result stops it.
  */
 export function startWatchdog({ periodMs, check, onAlive }: WatchdogOptions): Disposable {
   const intervalMs = Math.max(1, Math.floor(periodMs / TIMES_WITHIN));
   let checking = false;
   const look = async (): Promise<void> => {
-    // A check that does not end says enough.
+    // A check that has not ended gives no sign of life, and a second one would tell no more.
     if (checking) return;
     checking = true;
     try {
       if (await check(AbortSignal.timeout(intervalMs))) onAlive();
     } catch {
-      // Not well.
+      // A check that fails gives no sign of life.
     } finally {
       checking = false;
     }

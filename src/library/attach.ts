@@ -26,37 +26,40 @@ import {
 } from './check-arguments.js';
 import { DEFAULT_OPTIONS } from './defaults.js';
 
-/** What every function that acts on a vbd can be told. */
+/** Options of every function that acts on a vbd. Every option may be left out. */
 export interface VbdOptions {
-  /** Everything included, roll-back too; milliseconds. */
+  /** The longest time for the whole function, the roll-back included; milliseconds. */
   readonly timeoutMs?: number | undefined;
-  /** Root of sysfs, below which the xen-backend bus is looked for. */
+  /** The root of sysfs, below which the xen-backend bus is found. */
   readonly sysfs?: string | undefined;
-  /** Where locks and records lie. All who attach disks of this domain have to use the same one. */
+  /**
+   * The directory of locks and records. All programs that attach disks of this domain must use the
+   * same directory.
+   */
   readonly runDirectory?: string | undefined;
-  /** Gives up, and rolls back. */
+  /** Its abort makes the function give up and roll back. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What `attach` can be told; every option may be left out. */
+/** Options of `attach`. Every option may be left out. */
 export interface AttachOptions extends VbdOptions {
   readonly uapi?: Uapi | undefined;
-  /** For targets that do not say. */
+  /** The sharing for a target that does not specify one. */
   readonly sharing?: Sharing | undefined;
-  /** What a domain is taken for whose virtual machine may not be read. */
+  /** The rule for a domain whose virtual machine may not be read. */
   readonly sameVm?: SameVmRule | undefined;
-  /** Told of each step as it is done; from `opened` on with the device. `detail` is for people. */
+  /** Called with each step, and with the device from `opened` on. `detail` is for people. */
   readonly onStep?: ((step: AttachStep, detail: string, device?: StepDevice) => void) | undefined;
 }
 
-/** What `detach` can be told; every option may be left out. */
+/** Options of `detach`. Every option may be left out. */
 export interface DetachOptions extends VbdOptions {
-  /** Whether udev is to look at the toolstack's device again, once blkback has closed it. */
+  /** Whether udev is to examine the toolstack's device again once blkback has closed it. */
   readonly udevRefresh?: boolean | undefined;
   readonly onStep?: ((step: DetachStep, detail: string) => void) | undefined;
 }
 
-/** What `resize` can be told; every option may be left out. */
+/** Options of `resize`. Every option may be left out. */
 export type ResizeOptions = VbdOptions;
 
 const VBD_CHECKS: Readonly<Record<keyof VbdOptions, Check>> = {
@@ -72,16 +75,17 @@ export const ATTACH_CHECKS: Readonly<Record<keyof AttachOptions, Check>> = {
   sameVm: oneOf(SAME_VM_RULES),
   onStep: CALLBACK,
 };
-/** What attach can be told as well means nothing here, so that one object serves for both. */
+/** Accepts and ignores the options of `attach`, so that one object can serve for both functions. */
 const DETACH_CHECKS: Readonly<Record<keyof DetachOptions, Check>> = {
   ...ATTACH_CHECKS,
   udevRefresh: YES_OR_NO,
 };
 
 /**
- * Attaches a vbd: opens the device that `params` names, proves it, names it to blkback, and resolves when
- * blkback has opened it too. When it rejects, everything that it made is gone again, except what blkback has
- * open by then or may still open; `detach` undoes that.
+ * Attaches a vbd. Opens the device that `params` names, proves that it is the right one, publishes
+ * it to blkback, and resolves when blkback has opened the device, too. If the function rejects, it
+ * has removed everything that it made, except a device that blkback has open or may still open.
+ * `detach` removes such a device.
  */
 export async function attach(
   store: Xenstore,
@@ -95,8 +99,8 @@ export async function attach(
 }
 
 /**
- * Detaches a vbd: waits until blkback has closed the device, and removes what is left of the attach. It
- * works when the backend directory is gone already, and when nothing was attached.
+ * Detaches a vbd. Waits until blkback has closed the device, and removes everything that is left of
+ * the attach. Also works if the backend directory is gone already, or if nothing was attached.
  */
 export async function detach(
   store: Xenstore,
@@ -109,7 +113,7 @@ export async function detach(
   await detachVbd(store, path, withDefaults(DEFAULT_OPTIONS, options));
 }
 
-/** Makes the disk of an attached vbd as large as its file or device is by now. */
+/** Makes the disk of an attached vbd as large as its file or device is now. */
 export async function resize(
   store: Xenstore,
   vbd: VbdPath | string,

@@ -1,5 +1,5 @@
-// Programs in JavaScript have no compiler that checks what they pass. A wrong value is refused here, with
-// its name, before anything is opened or written.
+// Checks for the arguments of library functions. No compiler checks the arguments of a program in
+// JavaScript. The checks refuse a wrong value, and name it, before anything is opened or written.
 
 import { inspect } from 'node:util';
 import { didYouMean } from '../util/did-you-mean.js';
@@ -8,13 +8,13 @@ import { parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { ArgumentError } from './argument-error.js';
 
-/** Tells whether a value may stand for an option, and what is expected in its place. */
+/** A check of the value of an option, and a description of the values that it accepts. */
 export interface Check {
   readonly expected: string;
   readonly holds: (value: unknown) => boolean;
 }
 
-/** Node.js fires a timer with a longer time at once. */
+/** Node.js fires a timer at once if its time is longer; milliseconds. */
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 const LARGEST_DOMID = 0x7ff0;
 
@@ -50,6 +50,7 @@ export const FILE_NAMES: Check = {
     value.every((name) => typeof name === 'string' && /^[^\s/]+$/.test(name)),
 };
 
+/** Returns a check that accepts only the given texts. */
 export function oneOf(choices: readonly string[]): Check {
   return {
     expected: `one of ${choices.join(', ')}`,
@@ -58,8 +59,8 @@ export function oneOf(choices: readonly string[]): Check {
 }
 
 /**
- * Checks the options of a function. An option that is `undefined` counts as left out. Throws
- * `ArgumentError` for one that there is not, and for a value that makes no sense.
+ * Checks the options of the function `caller`. An option that is `undefined` counts as left out.
+ * Throws `ArgumentError` for an unknown option and for an invalid value.
  */
 export function checkOptions<Options extends object>(
   caller: string,
@@ -82,7 +83,7 @@ export function checkOptions<Options extends object>(
   }
 }
 
-/** `given` over `defaults`; an option that is `undefined` counts as left out. */
+/** Merges `given` over `defaults`. An option that is `undefined` counts as left out. */
 export function withDefaults<Defaults extends object, Given extends object>(
   defaults: Defaults,
   given: Given,
@@ -91,7 +92,7 @@ export function withDefaults<Defaults extends object, Given extends object>(
   return { ...defaults, ...(Object.fromEntries(entries) as Given) };
 }
 
-/** Throws `ArgumentError` for anything that is no connection to XenStore. */
+/** Throws `ArgumentError` unless `store` is a connection to XenStore. */
 export function checkStore(caller: string, store: Xenstore): void {
   const isStore =
     typeof store === 'object' && store !== null && typeof store.transact === 'function';
@@ -101,7 +102,7 @@ export function checkStore(caller: string, store: Xenstore): void {
   );
 }
 
-/** The vbd that is meant. Throws `ArgumentError` for anything that names none. */
+/** Returns the vbd that an argument names. Throws `ArgumentError` if the argument names none. */
 export function requireVbd(caller: string, vbd: VbdPath | string): VbdPath {
   const backend: unknown = typeof vbd === 'string' ? vbd : Object(vbd).backend;
   const parsed = typeof backend === 'string' ? parseVbdPath(backend) : undefined;
@@ -113,6 +114,7 @@ export function requireVbd(caller: string, vbd: VbdPath | string): VbdPath {
   return typeof vbd === 'string' ? parsed : vbd;
 }
 
+/** Returns a value as a short text for a message. */
 export function show(value: unknown): string {
   return shorten(inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY }));
 }

@@ -3,5 +3,5 @@ import { DEFAULT_OPTIONS } from '../hotplug/default-options.js';
 
 export { DEFAULT_OPTIONS };
 
-/** The control socket of the daemon, where its events can be followed. */
+/** The path of the daemon's control socket, at which a program can follow the events. */
 export const DEFAULT_SOCKET: string = DAEMON_SOCKET;

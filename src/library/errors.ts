@@ -1,8 +1,8 @@
 import { BlkbackError } from '../errors.js';
 
 /**
- * Whether a value is an error of this library, and, where a code is given, has that code. It is also true
- * for errors of another copy of the library in the same program.
+ * Tells whether a value is an error of this library and, if `code` is given, has that code. Also
+ * recognizes the errors of another copy of the library in the same program.
  */
 export function isBlkbackError<Code extends string>(
   error: unknown,
@@ -12,7 +12,7 @@ export function isBlkbackError<Code extends string>(
   return isOurs && (code === undefined || (error as BlkbackError).code === code);
 }
 
-/** Every error of any copy has this. */
+/** Tells whether an error has the properties that the errors of every copy of the library have. */
 function hasMark(error: unknown): boolean {
   return error instanceof Error && 'guestMessage' in error && 'syscall' in error && 'code' in error;
 }

@@ -4,19 +4,19 @@ import { parseVbdPath } from '../vbd/vbd-path.js';
 import { ABSOLUTE_PATH, CALLBACK, checkOptions, SIGNAL, withDefaults } from './check-arguments.js';
 import { DEFAULT_SOCKET } from './defaults.js';
 
-/** What `followEvents` can be told; every option may be left out. */
+/** Options of `followEvents`. Every option may be left out. */
 export interface FollowOptions {
-  /** The control socket of the daemon. */
+  /** The path of the daemon's control socket. */
   readonly socket?: string | undefined;
-  /** Ends it, without an error. */
+  /** Its abort ends the sequence of events without an error. */
   readonly signal?: AbortSignal | undefined;
-  /** Called once: from now on nothing is missed. */
+  /** Called once, when the daemon has accepted the request. No later event is missed. */
   readonly onFollowing?: (() => void) | undefined;
 }
 
 /**
- * Yields each step of each vbd as the daemon does it, until the signal is aborted. Throws `DaemonError`
- * (`ENODAEMON`, `EENDED`) when there is no daemon, or none any more.
+ * Yields each step of each vbd as the daemon does it, until the signal is aborted. Throws
+ * `DaemonError` if no daemon answers (`ENODAEMON`) or the daemon ends (`EENDED`).
  */
 export async function* followEvents(
   options: FollowOptions = {},
@@ -38,7 +38,7 @@ export async function* followEvents(
   }
 }
 
-/** The event that a line of JSON tells of (docs/json.md); `undefined` for one that names no vbd. */
+/** Returns the event in a line of JSON (docs/json.md), or `undefined` if the line names no vbd. */
 export function parseEvent(text: string): VbdEvent | undefined {
   const json = JSON.parse(text) as Record<string, unknown>;
   const vbd = parseVbdPath(String(json.backend));
@@ -48,7 +48,7 @@ export function parseEvent(text: string): VbdEvent | undefined {
     time: new Date(String(json.time)),
     vbd,
     action: json.action === 'remove' ? 'remove' : 'add',
-    // A step that a later daemon has and this library does not know is passed on as it is.
+    // A step of a later daemon that this library does not know is passed on as it is.
     step: String(json.step) as VbdEvent['step'],
     detail: String(json.detail),
     device: typeof device === 'string' ? device : undefined,

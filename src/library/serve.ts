@@ -6,32 +6,32 @@ import { ATTACH_CHECKS, type AttachOptions } from './attach.js';
 import { CALLBACK, checkOptions, FILE_NAMES, withDefaults, YES_OR_NO } from './check-arguments.js';
 import { DEFAULT_OPTIONS } from './defaults.js';
 
-/** What `serve` can be told; only `signal` is needed. */
+/** Options of `serve`. Only `signal` is required. */
 export interface ServeOptions extends Omit<AttachOptions, 'signal' | 'onStep'> {
-  /** Names of hotplug scripts whose vbds are attached as they appear. */
+  /** The names of hotplug scripts. Their vbds are attached as soon as they appear. */
   readonly scripts?: readonly string[] | undefined;
   /** Attach every vbd, whatever its script. */
   readonly all?: boolean | undefined;
-  /** Whether udev is to look at a toolstack's device again, once blkback has closed it. */
+  /** Whether udev is to examine a device of the toolstack again once blkback has closed it. */
   readonly udevRefresh?: boolean | undefined;
-  /** Ends it: attaches that are under way get 6.5 s to finish, and are rolled back after that. */
+  /** Ends the service. Attaches that are under way may finish within 6.5 s, or are rolled back. */
   readonly signal: AbortSignal;
-  /** Told of each step of each vbd. */
+  /** Called with each step of each vbd. */
   readonly onEvent?: ((event: VbdEvent) => void) | undefined;
-  /** Told, for people, what happens to the service itself. */
+  /** Called with a sentence for people when something happens to the service itself. */
   readonly onNotice?: ((text: string) => void) | undefined;
-  /** Called once for every connection, when the vbds that there are have been looked at. */
+  /** Called once per connection, when every existing vbd has been looked at. */
   readonly onReady?: (() => void) | undefined;
-  /** Connects to xenstored; `openXenstore` by default. */
+  /** Connects to xenstored. The default is `openXenstore`. */
   readonly connect?: ((signal: AbortSignal) => Promise<Xenstore>) | undefined;
 }
 
 const { onStep: _onStep, ...CHECKS } = ATTACH_CHECKS;
 
 /**
- * Attaches the vbds of this domain as they appear, and detaches those that go, until the signal is aborted.
- * It connects again when xenstored has been restarted. It makes no control socket: hotplug scripts find what
- * it has attached in XenStore.
+ * Attaches the vbds of this domain as they appear, and detaches the vbds that go, until the signal
+ * is aborted. Connects again when xenstored has been restarted. Makes no control socket: hotplug
+ * scripts find the result of an attach in XenStore. Throws `ArgumentError` for invalid options.
  */
 export async function serve(options: ServeOptions): Promise<void> {
   checkOptions('serve', options, {

@@ -27,54 +27,54 @@ import {
 } from './check-arguments.js';
 import { DEFAULT_OPTIONS } from './defaults.js';
 
-/** What `check` and `inspect` can be told; every option may be left out. */
+/** Options of `check` and `inspect`. Every option may be left out. */
 export interface TargetOptions {
-  /** What the guest may do: `w` writes as well, and is the default. */
+  /** The access of the guest: `r` only reads, and `w`, the default, reads and writes. */
   readonly mode?: 'r' | 'w' | undefined;
-  /** The guest that is to have it; by default any other than those that have it. */
+  /** The guest that is to get the target. By default, a guest that does not use it yet. */
   readonly domid?: number | undefined;
-  /** For a target that does not say. */
+  /** The sharing for a target that does not specify one. */
   readonly sharing?: Sharing | undefined;
-  /** What a domain is taken for whose virtual machine may not be read. */
+  /** The rule for a domain whose virtual machine may not be read. */
   readonly sameVm?: SameVmRule | undefined;
-  /** Root of sysfs, below which the xen-backend bus is looked for. */
+  /** The root of sysfs, below which the xen-backend bus is found. */
   readonly sysfs?: string | undefined;
-  /** Where adds keep their locks; the directory of the daemon that serves the vbds. */
+  /** The directory of the locks of adds. Use the run directory of the daemon that serves vbds. */
   readonly runDirectory?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A use of the same bytes that is in the way. */
+/** A use of the same bytes that keeps a target from being attached. */
 export interface TargetConflict {
   readonly kind: 'guest' | 'mount' | 'swap' | 'claim' | 'image' | 'unexplained';
   readonly access: Access;
-  /** Path of the device or file that is used. */
+  /** The path of the device or file that is in use. */
   readonly path: string;
   readonly devnum: Devnum | undefined;
-  /** The vbd of another guest, where it is one. */
+  /** The vbd of another guest, if the use is one. */
   readonly vbd: VbdPath | undefined;
   /** One sentence for a person. */
   readonly reason: string;
 }
 
-/** Whether a target could be attached, and who is in the way. */
+/** The answer to the question whether a target could be attached. */
 export interface CheckResult {
-  /** Whether nothing is in the way. */
+  /** Whether there is no conflict. */
   readonly free: boolean;
   readonly conflicts: readonly TargetConflict[];
-  /** What could not be looked for; a sentence each. */
+  /** One sentence for each kind of use that could not be looked for. */
   readonly warnings: readonly string[];
 }
 
-/** What an attach of a target would find. */
+/** The facts that an attach of a target would find. */
 export interface Inspection {
   readonly target: Target;
   readonly kind: 'block' | 'file';
-  /** The device and what it stands on; `undefined` for a file. */
+  /** The device and all devices below it. `undefined` for a file. */
   readonly stack: DeviceStack | undefined;
-  /** Who has the device open, as far as it can be seen. */
+  /** The known holders that have the device open. */
   readonly holders: readonly string[];
-  /** Why it cannot be attached, whoever else uses it. */
+  /** The reason for which the target cannot be attached, regardless of other users. */
   readonly refusal: BlkbackError | undefined;
   readonly conflicts: readonly TargetConflict[];
 }
@@ -89,12 +89,15 @@ const CHECKS: Readonly<Record<keyof TargetOptions, Check>> = {
   signal: SIGNAL,
 };
 
-/** Reads a target, which is what `params` would be. It opens nothing. */
+/** Parses a target, as `params` of a vbd contains it. Opens nothing. */
 export function parseTarget(target: string | Uint8Array): Target {
   return parse(Buffer.from(requireTarget('parseTarget', target)));
 }
 
-/** Tells whether a target could be attached by now, and if not, who is in the way. It makes nothing. */
+/**
+ * Tells whether a target could be attached now, and which uses conflict with it if not. Creates no
+ * device. Throws `ArgumentError` for an invalid argument.
+ */
 export async function check(
   store: Xenstore,
   target: string,
@@ -107,7 +110,10 @@ export async function check(
   return { free: conflicts.length === 0, conflicts: conflicts.map(toConflict), warnings };
 }
 
-/** Tells what an attach of a target would find: the devices below it, and who uses them. */
+/**
+ * Returns what an attach of a target would find: the devices below it, and their users. Throws
+ * `ArgumentError` for an invalid argument.
+ */
 export async function inspect(
   store: Xenstore,
   target: string,

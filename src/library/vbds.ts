@@ -23,29 +23,30 @@ import {
 } from './check-arguments.js';
 import { DEFAULT_OPTIONS } from './defaults.js';
 
-/** What every function that only looks can be told. */
+/** Options of every function that only reads. Every option may be left out. */
 export interface LookOptions {
-  /** Root of sysfs, below which the xen-backend bus is looked for. */
+  /** The root of sysfs, below which the xen-backend bus is found. */
   readonly sysfs?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What `list` can be told; every option may be left out. */
+/** Options of `list`. Every option may be left out. */
 export interface ListOptions extends LookOptions {
-  /** Only the vbds of this guest. */
+  /** Limits the list to the vbds of this guest. */
   readonly domid?: number | undefined;
 }
 
-/** What `waitOpened` and `waitClosed` can be told; every option may be left out. */
+/** Options of `waitOpened` and `waitClosed`. Every option may be left out. */
 export interface WaitOptions extends LookOptions {
+  /** The longest time to wait; milliseconds. */
   readonly timeoutMs?: number | undefined;
 }
 
-/** What an attach would do. */
+/** A description of what an attach would do. */
 export interface AttachPlan {
   readonly target: Target;
   readonly writable: boolean;
-  /** What the target or the mode say; `undefined` where they say nothing. */
+  /** The sharing that the target or the mode asks for. `undefined` if neither asks for one. */
   readonly sharing: Sharing | undefined;
 }
 
@@ -59,7 +60,7 @@ const WAIT_CHECKS: Readonly<Record<keyof WaitOptions, Check>> = {
 };
 const { sysfs, timeoutMs } = DEFAULT_OPTIONS;
 
-/** Lists the vbds of this domain: those that XenStore knows, and those that only the kernel knows. */
+/** Lists the vbds of this domain that XenStore knows, and the vbds that only the kernel knows. */
 export async function list(store: Xenstore, options: ListOptions = {}): Promise<VbdSummary[]> {
   checkStore('list', store);
   checkOptions('list', options, { ...LOOK_CHECKS, domid: DOMID });
@@ -68,7 +69,7 @@ export async function list(store: Xenstore, options: ListOptions = {}): Promise<
   return all.filter(({ vbd }) => domid === undefined || vbd.domid === domid);
 }
 
-/** Tells everything about one vbd; `undefined` where neither XenStore nor the kernel has it. */
+/** Returns all facts about one vbd, or `undefined` if neither XenStore nor the kernel has it. */
 export async function show(
   store: Xenstore,
   vbd: VbdPath | string,
@@ -82,8 +83,8 @@ export async function show(
 }
 
 /**
- * Tells what an attach would do; `undefined` for a CD-ROM drive without a medium. It opens nothing. It throws
- * what the attach would throw for a target or a mode that makes no sense.
+ * Returns what an attach would do, or `undefined` for a CD-ROM drive without a medium. Opens
+ * nothing. Throws the same error as an attach for an invalid target or mode.
  */
 export async function plan(
   store: Xenstore,
@@ -100,7 +101,7 @@ export async function plan(
   return { target, writable: request.writable, sharing };
 }
 
-/** Waits until blkback has opened the device of a vbd, whoever attaches it. */
+/** Waits until blkback has opened the device of a vbd, no matter which program attaches it. */
 export async function waitOpened(
   store: Xenstore,
   vbd: VbdPath | string,
@@ -112,7 +113,10 @@ export async function waitOpened(
   return await awaitOpened(store, path, withDefaults({ sysfs, timeoutMs }, options));
 }
 
-/** Waits until blkback has no device open for a vbd, whoever detaches it. Only the kernel is asked. */
+/**
+ * Waits until blkback has no device open for a vbd, no matter which program detaches it. Asks only
+ * the kernel, and not XenStore.
+ */
 export async function waitClosed(vbd: VbdPath | string, options: WaitOptions = {}): Promise<void> {
   const path = requireVbd('waitClosed', vbd);
   checkOptions('waitClosed', options, WAIT_CHECKS);
