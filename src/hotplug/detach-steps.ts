@@ -89,12 +89,14 @@ async function withdraw(
   const { vbd, backend, directory, open, published } = detachment;
   const answered = open !== undefined || backend.kernelError !== undefined;
   if (published === undefined || directory === undefined || answered) return '';
-  const path = backendNode(vbd, 'physical-device');
+  // Both, because a newer publication may have the same device number.
+  const expected = (['physical-device', 'diskseq'] as const).map((node) => ({
+    op: 'expect' as const,
+    path: backendNode(vbd, node),
+    value: backend.bytes(node),
+  }));
   await store.transact(
-    [
-      { op: 'expect', path, value: backend.bytes('physical-device') },
-      { op: 'remove', path },
-    ],
+    [...expected, { op: 'remove', path: backendNode(vbd, 'physical-device') }],
     // What another instance of the vbd names is its own, also if it is the same number.
     { signal, confirm: () => !isMadeAnew(sysfs, vbd.sysfsName, directory) },
   );
