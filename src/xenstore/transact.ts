@@ -111,7 +111,7 @@ export class Transact extends Exchange<TransactionOutcome> {
   #started(errno: number, body: Buffer): string | undefined {
     if (errno !== 0) {
       this.#endIsSent = true;
-      this.fail('transact', '', errno);
+      this.fail('start', '', errno);
       return undefined;
     }
     const tx = decodeNumber(body);

@@ -114,10 +114,11 @@ describe('A whole transaction', () => {
     const store = new XenstoreClient(channel);
     const refused = store.transact(STEPS);
     await nextTurn();
-    channel.refuse(channel.requests[0] ?? assert.fail(), 'EBUSY');
+    channel.refuse(channel.requests[0] ?? assert.fail(), 'ENOSPC');
     await assert.rejects(refused, {
-      code: 'EBUSY',
-      message: 'XenStore transaction failed: too many transactions are open',
+      code: 'ENOSPC',
+      syscall: 'XS_TRANSACTION_START',
+      message: /^XenStore start of a transaction failed: .* its quota of transactions/,
     });
     const { channel: other, outcome, steps } = await started();
     const values = ['1', '', 'OK', 'OK'];
