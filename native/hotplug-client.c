@@ -47,6 +47,8 @@
 #define GRACE_MS 1000
 #define DEFAULT_TIMEOUT_S 30
 #define LONGEST_TIMEOUT_S 86400
+/* Bytes of an answer of the daemon. The sentences of this project are far shorter. */
+#define LONGEST_LINE 4096
 /* The one-shot program gets at least this time, so that it can say what is wrong. */
 #define LEAST_MS 1000
 /*
@@ -206,19 +208,21 @@ static int connect_daemon(void)
 }
 
 /*
- * Reads one line without its end. Returns NULL at the deadline, at the end of the stream, or for a line that
- * is too long. The line stays valid until the next call.
+ * Reads one line without its end. A line that is longer than LONGEST_LINE bytes is cut off there, because a
+ * daemon that sends such a line is alive. Returns NULL at the deadline and at the end of the stream. The line
+ * stays valid until the next call.
  */
 static char *read_line(int fd, long until)
 {
-	static char text[4096];
+	static char text[LONGEST_LINE + 1];
 	static size_t start, used;
+	size_t length;
 	char *end;
 
 	memmove(text, text + start, used - start);
 	used -= start;
 	start = 0;
-	while (!(end = memchr(text, '\n', used)) && used < sizeof(text)) {
+	while (!(end = memchr(text, '\n', used)) && used < LONGEST_LINE) {
 		struct pollfd readable = { .fd = fd, .events = POLLIN };
 		long left = until - now_ms();
 		int ready = poll(&readable, 1, left > 0 ? left : 0);
@@ -226,14 +230,14 @@ static char *read_line(int fd, long until)
 
 		if (ready < 0 && errno == EINTR)
 			continue;
-		if (ready <= 0 || (got = read(fd, text + used, sizeof(text) - used)) <= 0)
+		if (ready <= 0 || (got = read(fd, text + used, LONGEST_LINE - used)) <= 0)
 			return NULL;
 		used += got;
 	}
-	if (!end)
-		return NULL;
-	*end = 0;
-	start = end + 1 - text;
+	/* The rest of a line that is cut off is not needed. */
+	length = end ? (size_t)(end - text) : used;
+	start = end ? length + 1 : used;
+	text[length] = 0;
 	return text;
 }
 
