@@ -35,6 +35,8 @@ struct BlockingCall {
 
   /** Makes the call on this thread, and sets `result` and `error` (0 or an errno). */
   void perform();
+  /** Closes the descriptor that the call opened, because its environment will not hear of it. */
+  void dispose();
 };
 
 /** The queue in which finished calls wait for the event loop of the environment that asked for them. */
