@@ -123,11 +123,7 @@ Napi::Value BlockingCalls::start(const Napi::CallbackInfo &info) {
   call->number = static_cast<long>(info[0].As<Napi::Number>().Int64Value());
   call->opens_descriptor = info[2].As<Napi::Boolean>().Value();
   call->mailbox = mailbox_;
-  if (arguments.Length() > call->words.size()) {
-    Napi::RangeError::New(env, "a system call has six arguments at most")
-        .ThrowAsJavaScriptException();
-    return env.Undefined();
-  }
+  if (!fit_into_words(arguments)) return env.Undefined();
   for (uint32_t i = 0; i < arguments.Length(); i++) {
     Napi::Value value = arguments[i];
     if (value.IsNumber()) {
