@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -13,6 +14,13 @@
 #include "loop_statuses.h"
 
 namespace {
+
+/** Tells whether an environment still runs JavaScript. It no longer does after process.exit() in a worker. */
+bool runs_javascript(Napi::Env env) {
+  // Node-API refuses every access to a property then.
+  bool has;
+  return napi_has_property(env, env.Global(), Napi::Number::New(env, 0), &has) == napi_ok;
+}
 
 /**
  * The calls of one environment. The object frees itself when the environment ends and waits for no thread,
@@ -35,7 +43,7 @@ class BlockingCalls {
   Napi::Value start(const Napi::CallbackInfo &info);
   void abandon(const Napi::CallbackInfo &info);
   void deliver();
-  void deliver(const BlockingCall &call);
+  void deliver(BlockingCall &call);
   void let_go_of(Waiting &waiting);
 
   static void on_wake(uv_async_t *handle);
@@ -115,11 +123,7 @@ Napi::Value BlockingCalls::start(const Napi::CallbackInfo &info) {
   call->number = static_cast<long>(info[0].As<Napi::Number>().Int64Value());
   call->opens_descriptor = info[2].As<Napi::Boolean>().Value();
   call->mailbox = mailbox_;
-  if (arguments.Length() > call->words.size()) {
-    Napi::RangeError::New(env, "a system call has six arguments at most")
-        .ThrowAsJavaScriptException();
-    return env.Undefined();
-  }
+  if (!fit_into_words(arguments)) return env.Undefined();
   for (uint32_t i = 0; i < arguments.Length(); i++) {
     Napi::Value value = arguments[i];
     if (value.IsNumber()) {
@@ -180,12 +184,13 @@ void BlockingCalls::deliver() {
   for (auto &call : mailbox_->take()) deliver(*call);
 }
 
-void BlockingCalls::deliver(const BlockingCall &call) {
+void BlockingCalls::deliver(BlockingCall &call) {
+  // The callback of an earlier call may have been the last one of an environment that is ending.
   auto found = waiting_.find(call.id);
-  // The environment is ending: the callback of an earlier call was the last one.
-  if (found == waiting_.end()) return;
+  if (found == waiting_.end()) return call.dispose();
   auto env = done_.Env();
   Napi::HandleScope scope(env);
+  if (!runs_javascript(env)) return call.dispose();
   for (auto &[index, output] : found->second.outputs) {
     auto array = output.Value();
     // An array whose memory was transferred to a worker meanwhile is empty.

@@ -162,6 +162,10 @@ void BlockingCall::perform() {
   error = result == -1 ? errno : 0;
 }
 
+void BlockingCall::dispose() {
+  if (opens_descriptor && error == 0) ::close(static_cast<int>(result));
+}
+
 void Mailbox::put(std::unique_ptr<BlockingCall> call) {
   {
     std::lock_guard lock(mutex_);
@@ -171,7 +175,7 @@ void Mailbox::put(std::unique_ptr<BlockingCall> call) {
       return;
     }
   }
-  if (call->opens_descriptor && call->error == 0) ::close(static_cast<int>(call->result));
+  call->dispose();
 }
 
 std::vector<std::unique_ptr<BlockingCall>> Mailbox::take() {

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "arguments.h"
+
 class Mailbox;
 
 /**
@@ -19,7 +21,7 @@ class Mailbox;
 struct BlockingCall {
   uint32_t id = 0;
   long number = 0;
-  std::array<long, 6> words{};
+  Words words{};
   /** The arguments that are bytes. `words` has their addresses. */
   std::array<std::string, 6> bytes;
   bool opens_descriptor = false;
@@ -35,6 +37,8 @@ struct BlockingCall {
 
   /** Makes the call on this thread, and sets `result` and `error` (0 or an errno). */
   void perform();
+  /** Closes the descriptor that the call opened, because its environment will not hear of it. */
+  void dispose();
 };
 
 /** The queue in which finished calls wait for the event loop of the environment that asked for them. */

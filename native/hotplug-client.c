@@ -47,6 +47,8 @@
 #define GRACE_MS 1000
 #define DEFAULT_TIMEOUT_S 30
 #define LONGEST_TIMEOUT_S 86400
+/* Bytes of an answer of the daemon. The sentences of this project are far shorter. */
+#define LONGEST_LINE 4096
 /* The one-shot program gets at least this time, so that it can say what is wrong. */
 #define LEAST_MS 1000
 /*
@@ -207,22 +209,24 @@ static int connect_daemon(void)
 
 /* What the daemon has answered, as far as it has been read; the line of the last call comes first. */
 static struct {
-	char text[4096];
+	char text[LONGEST_LINE + 1];
 	size_t start, used;
 } answer;
 
 /*
- * Reads one line without its end. Returns NULL at the deadline, at the end of the stream, or for a line that
- * is too long. The line stays valid until the next call.
+ * Reads one line without its end. A line that is longer than LONGEST_LINE bytes is cut off there, because a
+ * daemon that sends such a line is alive. Returns NULL at the deadline and at the end of the stream. The line
+ * stays valid until the next call.
  */
 static char *read_line(int fd, long until)
 {
 	char *text = answer.text, *end;
+	size_t length;
 
 	memmove(text, text + answer.start, answer.used - answer.start);
 	answer.used -= answer.start;
 	answer.start = 0;
-	while (!(end = memchr(text, '\n', answer.used)) && answer.used < sizeof(answer.text)) {
+	while (!(end = memchr(text, '\n', answer.used)) && answer.used < LONGEST_LINE) {
 		struct pollfd readable = { .fd = fd, .events = POLLIN };
 		long left = until - now_ms();
 		int ready = poll(&readable, 1, left > 0 ? left : 0);
@@ -230,14 +234,14 @@ static char *read_line(int fd, long until)
 
 		if (ready < 0 && errno == EINTR)
 			continue;
-		if (ready <= 0 || (got = read(fd, text + answer.used, sizeof(answer.text) - answer.used)) <= 0)
+		if (ready <= 0 || (got = read(fd, text + answer.used, LONGEST_LINE - answer.used)) <= 0)
 			return NULL;
 		answer.used += got;
 	}
-	if (!end)
-		return NULL;
-	*end = 0;
-	answer.start = end + 1 - text;
+	/* The rest of a line that is cut off is not needed. */
+	length = end ? (size_t)(end - text) : answer.used;
+	answer.start = end ? length + 1 : answer.used;
+	text[length] = 0;
 	return text;
 }
 

@@ -7,18 +7,16 @@
 #include <cerrno>
 #include <string>
 
+#include "arguments.h"
+
 namespace {
 
 Napi::Value call_now(const Napi::CallbackInfo &info) {
   auto env = info.Env();
   auto arguments = info[1].As<Napi::Array>();
-  std::array<long, 6> words{};
+  Words words{};
   std::array<std::string, 6> strings;
-  if (arguments.Length() > words.size()) {
-    Napi::RangeError::New(env, "a system call has six arguments at most")
-        .ThrowAsJavaScriptException();
-    return env.Undefined();
-  }
+  if (!fit_into_words(arguments)) return env.Undefined();
   for (uint32_t i = 0; i < arguments.Length(); i++) {
     Napi::Value value = arguments[i];
     if (value.IsNumber()) {

@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { listLayers } from '../block/mapper/release-layer.js';
 import { isPresent, readPresentDiskseq } from '../topology/stacked-block.js';
@@ -6,6 +5,7 @@ import { listVbds } from '../vbd/list-vbds.js';
 import { type OpenVbd, OpenVbds } from '../vbd/open-vbds.js';
 import { readPublishedLeniently } from '../vbd/published-device.js';
 import { listRecords, readRecord } from '../vbd/record.js';
+import { listUnfinished } from '../vbd/unfinished-records.js';
 import { readVbdBackend } from '../vbd/vbd-backend.js';
 import { backendNode, parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
@@ -141,13 +141,8 @@ async function readLayers(signal: AbortSignal | undefined): Promise<HostState['l
 
 /** Lists the incomplete records (`.json.new`) of vbds that are gone. */
 function listLeftFiles(runDirectory: string, vbds: readonly HostVbd[]): string[] {
-  const known = new Set(vbds.map(({ vbd }) => `${vbd.sysfsName}.json.new`));
-  try {
-    return readdirSync(runDirectory)
-      .filter((name) => /^vbd-\d+-\d+\.json\.new$/.test(name) && !known.has(name))
-      .map((name) => join(runDirectory, name));
-  } catch {
-    // Nothing has been recorded yet.
-    return [];
-  }
+  const known = new Set(vbds.map(({ vbd }) => vbd.sysfsName));
+  return listUnfinished(runDirectory)
+    .filter(({ sysfsName }) => !known.has(sysfsName))
+    .map(({ path }) => path);
 }

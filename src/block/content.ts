@@ -4,6 +4,7 @@ import { formatDevnum } from '../linux/devnum.js';
 import type { OwnedFd } from '../linux/fd.js';
 import { readAttribute } from '../linux/sysfs.js';
 import { poll } from '../util/poll.js';
+import { limitTime } from '../util/time-limit.js';
 import { BlockError } from './block-error.js';
 import type { DeviceIdentity } from './identity.js';
 
@@ -29,8 +30,7 @@ export async function awaitContent(
   const readState = (): string | undefined =>
     readAttribute(`/sys/dev/block/${formatDevnum(devnum)}`, 'md/array_state');
   if (!NOT_STARTED.includes(readState() ?? '')) throw emptyDevice(fd.name);
-  const late = AbortSignal.timeout(ASSEMBLY_MS);
-  const either = signal ? AbortSignal.any([signal, late]) : late;
+  const { signal: either } = limitTime(ASSEMBLY_MS, signal);
   try {
     await poll(either, async () => ((await getSize(fd)) > 0n ? true : undefined));
   } catch (error) {

@@ -3,6 +3,8 @@ import { tellingXapi, writePrefixedStatus } from '../hotplug/xapi.js';
 import { syslog } from '../linux/syslog.js';
 import { quote, toOneLine } from '../util/one-line.js';
 import { add } from './add.js';
+import { logFailure } from './log.js';
+import { complain } from './output.js';
 import { remove } from './remove.js';
 import type { Context, Outcome } from './run.js';
 
@@ -12,15 +14,23 @@ const LOG_INFO = 6;
 /** Runs `add` of a hotplug script, for every toolstack. */
 export async function addForToolstack(context: Context): Promise<Outcome> {
   if (prefix() !== undefined) return await writeStatus(context, true);
-  const { store, vbd, signal } = context;
-  return await tellingXapi(store, vbd, true, { signal }, () => add(context));
+  const { store, vbd, signal, settings } = context;
+  const warnings: string[] = [];
+  const options = { signal, onUntold: (sentence: string) => warnings.push(toOneLine(sentence)) };
+  const outcome = await tellingXapi(store, vbd, true, options, () => add(context));
+  for (const warning of warnings) {
+    complain(`xen-blkback: ${warning}\n`);
+    await logFailure(settings.log, warning);
+  }
+  return outcome;
 }
 
 /** Runs `remove` of a hotplug script, for every toolstack. */
 export async function removeForToolstack(context: Context): Promise<Outcome> {
   if (prefix() !== undefined) return await writeStatus(context, false);
   const { store, vbd, signal } = context;
-  return await tellingXapi(store, vbd, false, { signal }, () => remove(context));
+  const options = { signal, onUntold: () => undefined };
+  return await tellingXapi(store, vbd, false, options, () => remove(context));
 }
 
 /** Runs `change`, which only xapi calls, by logging it. */

@@ -5,7 +5,7 @@ import { reportFailure } from '../hotplug/report.js';
 import { tellingXapi } from '../hotplug/xapi.js';
 import { rememberStorage } from '../topology/remember-storage.js';
 import { monotonicMs } from '../util/clock.js';
-import { quote } from '../util/one-line.js';
+import { quote, toOneLine } from '../util/one-line.js';
 import { pause } from '../util/retry.js';
 import { VBD_ROOT } from '../vbd/list-vbds.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
@@ -17,6 +17,7 @@ import type { Xenstore } from '../xenstore/xenstore.js';
 import { BackendWatch, type WatchOptions } from './backend-watch.js';
 import type { ControlRequest } from './protocol.js';
 import { Start } from './start.js';
+import { VbdSteps } from './vbd-event.js';
 import { type JobOptions, VbdJobs } from './vbd-jobs.js';
 
 /** Options of a `Service`. */
@@ -82,7 +83,9 @@ export class Service {
       throw error;
     }
     try {
-      await tellingXapi(store, vbd, action === 'add', {}, async () => {
+      const steps = new VbdSteps(vbd, action, this.#options.jobs.onEvent);
+      const onUntold = (sentence: string): void => steps.step('warned', toOneLine(sentence));
+      await tellingXapi(store, vbd, action === 'add', { onUntold }, async () => {
         await jobs[action](vbd);
       });
     } catch (error) {

@@ -94,17 +94,20 @@ async function withdraw(
   const { vbd, backend, directory, open, published, loop } = detachment;
   const answered = open !== undefined || backend.kernelError !== undefined;
   if (published === undefined || directory === undefined || answered) return '';
-  // The add that has published it may have been killed: then nobody else says that blkback may open it.
+  // The add that has published the device may have been killed. Then nothing else says that blkback
+  // may open it.
   const { devnum } = published;
   const writable = backend.text('mode')?.includes('w') ?? true;
   const marking = loop ? undefined : markPendingOpen(runDirectory, vbd, { devnum, writable });
   await using mark = await marking;
-  const path = backendNode(vbd, 'physical-device');
+  // Both nodes are compared, because a newer publication may have the same device number.
+  const expected = (['physical-device', 'diskseq'] as const).map((node) => ({
+    op: 'expect' as const,
+    path: backendNode(vbd, node),
+    value: backend.bytes(node),
+  }));
   await store.transact(
-    [
-      { op: 'expect', path, value: backend.bytes('physical-device') },
-      { op: 'remove', path },
-    ],
+    [...expected, { op: 'remove', path: backendNode(vbd, 'physical-device') }],
     // What another instance of the vbd names is its own, also if it is the same number.
     { signal, confirm: () => !isMadeAnew(sysfs, vbd.sysfsName, directory) },
   );

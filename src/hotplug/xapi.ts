@@ -1,3 +1,4 @@
+import { errorMessage } from '../errors.js';
 import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
 import { readText } from '../xenstore/text.js';
 import type { RequestOptions, TransactionStep, Xenstore } from '../xenstore/xenstore.js';
@@ -45,25 +46,42 @@ async function readReadable(
   }
 }
 
+/** The options of work of which xapi is told. */
+export interface TellingOptions extends RequestOptions {
+  /**
+   * Called with a sentence when the disk is attached but xapi could not be told. The guest has its
+   * disk then: an error would have the toolstack take the disk away.
+   */
+  readonly onUntold: (sentence: string) => void;
+}
+
 /**
  * Attaches or detaches a disk by `work`, and then tells xapi of the disk, if xapi has made the
  * guest. Whether xapi has made the guest is looked up while `work` runs, so that the look-up adds
- * no wait. Throws the errors of `work` and of the store.
+ * no wait. Throws the errors of `work`, and after a detach those of the store: xapi waits until its
+ * node is gone, and another `remove` removes the node.
  */
 export async function tellingXapi<T>(
   store: Xenstore,
   vbd: VbdPath,
   isAttached: boolean,
-  options: RequestOptions,
+  options: TellingOptions,
   work: () => Promise<T>,
 ): Promise<T> {
   const looking = findXapiNode(store, vbd, options);
   // The promise is awaited below, unless the work fails.
   looking.catch(() => undefined);
   const result = await work();
-  const node = await looking;
-  if (node !== undefined) {
-    await store.transact([setOrRemove(node, isAttached && 'online')], options);
+  try {
+    const node = await looking;
+    if (node !== undefined) {
+      await store.transact([setOrRemove(node, isAttached && 'online')], options);
+    }
+  } catch (error) {
+    if (!isAttached) throw error;
+    options.onUntold(
+      `${vbd.backend} is attached, but xapi could not be told: ${errorMessage(error)}`,
+    );
   }
   return result;
 }

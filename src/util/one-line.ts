@@ -18,14 +18,24 @@ export function toOneLine(text: string): string {
  */
 const LONGEST_MESSAGE = 1024;
 
+const ELLIPSIS = '…';
+
 /**
- * Removes the middle of a message of more than 1024 bytes. The end stays, because it says what is
- * wrong.
+ * Removes the middle of a message of more than 1024 bytes, no more than is needed. The end stays,
+ * because it says what is wrong.
  */
 export function shorten(message: string): string {
-  if (Buffer.byteLength(message) <= LONGEST_MESSAGE) return message;
-  const letters = [...message];
-  // A character has at most four bytes, and the ellipsis has three.
-  const kept = Math.floor((LONGEST_MESSAGE - 3) / 8);
-  return `${letters.slice(0, kept).join('')}…${letters.slice(-kept).join('')}`;
+  const bytes = Buffer.from(message);
+  if (bytes.length <= LONGEST_MESSAGE) return message;
+  const kept = LONGEST_MESSAGE - Buffer.byteLength(ELLIPSIS);
+  let head = Math.floor(kept / 2);
+  while (isWithinCharacter(bytes, head)) head--;
+  let tail = bytes.length - (kept - head);
+  while (isWithinCharacter(bytes, tail)) tail++;
+  return `${bytes.toString('utf8', 0, head)}${ELLIPSIS}${bytes.toString('utf8', tail)}`;
+}
+
+/** Tells whether a character of UTF-8 begins before this byte and goes on with it. */
+function isWithinCharacter(bytes: Buffer, at: number): boolean {
+  return ((bytes[at] ?? 0) & 0xc0) === 0x80;
 }

@@ -12,7 +12,10 @@ export class Turns {
 
   /** Runs `body` when its turn has come. Resolves and rejects as `body` does. */
   take<T>(body: () => Promise<T>): Promise<T> {
-    const started = this.#last.then(() => ({ result: body() }));
+    // A body that throws before it returns a promise fails alone: the turns behind it go on.
+    const started = this.#last.then(() => ({
+      result: new Promise<T>((resolve) => resolve(body())),
+    }));
     this.#last = started.then(({ result }) => atMost(result, this.#patienceMs));
     return started.then(({ result }) => result);
   }

@@ -1,4 +1,5 @@
 import { poll } from '../util/poll.js';
+import { limitTime } from '../util/time-limit.js';
 import { OpenVbds } from './open-vbds.js';
 import { VbdError } from './vbd-error.js';
 import { sameVbd, type VbdPath } from './vbd-path.js';
@@ -15,8 +16,7 @@ export async function awaitClosed(
     readonly signal?: AbortSignal | undefined;
   },
 ): Promise<void> {
-  const late = AbortSignal.timeout(options.timeoutMs);
-  const signal = options.signal ? AbortSignal.any([options.signal, late]) : late;
+  const { signal, late } = limitTime(options.timeoutMs, options.signal);
   const openVbds = new OpenVbds(options.sysfs);
   try {
     await poll(signal, async () => {

@@ -1,3 +1,4 @@
+import { limitTime } from '../util/time-limit.js';
 import { waitFor } from '../xenstore/wait-for.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { awaitDeviceOpened, type OpenedBy, throwIfRefused } from './opened.js';
@@ -22,8 +23,7 @@ export async function awaitOpened(
     readonly signal?: AbortSignal | undefined;
   },
 ): Promise<OpenedBy> {
-  const late = AbortSignal.timeout(options.timeoutMs);
-  const signal = options.signal ? AbortSignal.any([options.signal, late]) : late;
+  const { signal, late } = limitTime(options.timeoutMs, options.signal);
   let waitingFor = `${vbd.backend}/physical-device`;
   try {
     const { backend, published } = await waitFor(

@@ -1,3 +1,4 @@
+import { limitTime } from '../util/time-limit.js';
 import { waitFor } from '../xenstore/wait-for.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { readVbdBackend, type VbdBackend, XenbusState } from './vbd-backend.js';
@@ -56,14 +57,13 @@ async function awaitBackend<T>(
   },
 ): Promise<T> {
   const { timeoutMs } = options;
-  const deadline = AbortSignal.timeout(timeoutMs);
-  const signal = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline;
+  const { signal, late: limit } = limitTime(timeoutMs, options.signal);
   const evaluate = async (): Promise<T | undefined> =>
     judge(await readVbdBackend(store, vbd, { signal }));
   try {
     return await waitFor(store, [vbd.backend, vbd.error], evaluate, { signal });
   } catch (error) {
-    if (error !== deadline.reason) throw error;
+    if (error !== limit.reason) throw error;
     throw new VbdError(late(timeoutMs / 1000), { code: 'ETIMEDOUT', cause: error });
   }
 }

@@ -1,8 +1,14 @@
-import { mkdirSync, readdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
 import { type Devnum, formatDevnum, parseDevnum } from '../linux/devnum.js';
 import { isInMemory, readMemoryFile } from '../linux/memory-file.js';
+import {
+  listNames,
+  listUnfinished,
+  type UnfinishedRecord,
+  unfinishedPath,
+} from './unfinished-records.js';
 import { VbdError } from './vbd-error.js';
 import { parseVbdPath, type VbdPath } from './vbd-path.js';
 
@@ -32,6 +38,7 @@ function recordPath(directory: string, vbd: VbdPath): string {
 /** Writes a vbd's record synchronously, whole or not at all. Throws `ERECORD`. */
 export function writeRecord(directory: string, vbd: VbdPath, record: VbdRecord): void {
   const path = recordPath(directory, vbd);
+  const fresh = unfinishedPath(path);
   const text = JSON.stringify({
     backend: vbd.backend,
     device: formatDevnum(record.devnum),
@@ -41,15 +48,12 @@ export function writeRecord(directory: string, vbd: VbdPath, record: VbdRecord):
   });
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    // The name is always the same, so that the next write or removal takes away the file that a
-    // killed process left here.
-    writeFileSync(`${path}.new`, `${text}\n`, { mode: 0o600 });
-    renameSync(`${path}.new`, path);
+    writeFileSync(fresh, `${text}\n`, { mode: 0o600 });
+    renameSync(fresh, path);
+    for (const { path: left } of unfinishedOf(directory, vbd)) dropFile(left);
   } catch (error) {
-    // Another add of this vbd, which writes the same file, was faster by a moment.
-    if (errorCode(error) === 'ENOENT' && readRecord(directory, vbd)) return;
     // On a full disk, the file exists and is empty.
-    dropFile(`${path}.new`);
+    dropFile(fresh);
     throw recordError('written', path, error);
   }
 }
@@ -129,19 +133,15 @@ function dropFile(path: string): void {
   }
 }
 
-function listNames(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    // Nothing has been recorded yet.
-    return [];
-  }
+function unfinishedOf(directory: string, { sysfsName }: VbdPath): UnfinishedRecord[] {
+  return listUnfinished(directory).filter((unfinished) => unfinished.sysfsName === sysfsName);
 }
 
-/** Removes a vbd's record, and the file that a killed writer left. Throws `ERECORD`. */
+/** Removes a vbd's record, and the files that killed writers left. Throws `ERECORD`. */
 export function removeRecord(directory: string, vbd: VbdPath): void {
   const path = recordPath(directory, vbd);
-  for (const file of [path, `${path}.new`]) {
+  const unfinished = unfinishedOf(directory, vbd).map((left) => left.path);
+  for (const file of [path, ...unfinished]) {
     // Most vbds have no record, and the exception would cost more than this check.
     if (!isInMemory(file)) continue;
     try {

@@ -163,9 +163,10 @@ async function summarize(
 }
 
 /**
- * Tells whether blkback has the device open. sysfs decides. Where blkback keeps an `opened` node,
- * that node only says the same a little earlier. The node counts alone where sysfs has no
- * directory.
+ * Tells whether blkback has the device open. Where sysfs has a directory of the vbd, only sysfs
+ * decides: blkback writes 1 into its `opened` node after the attribute in sysfs exists, and a 1 may
+ * be the answer to an earlier publication. The node then adds only the way in which it is known.
+ * Where sysfs has no directory, the node counts alone.
  */
 function tellOpened(backend: VbdBackend, directory: VbdDirectory | undefined): Opened {
   if (directory === undefined) {

@@ -31,12 +31,23 @@ const NAMES = {
 const REASONS: Record<string, string> = {
   EACCES: 'permission denied',
   EAGAIN: 'another client changed what the transaction had read or written',
-  EBUSY: 'too many transactions are open',
+  EBUSY: 'a transaction cannot be started within another one',
   EINVAL: 'xenstored refused the request as invalid',
   ENOENT: 'no such node',
   ENOMEM: 'xenstored is out of memory',
-  ENOSPC: 'the quota of this domain is used up',
-  E2BIG: 'it is too large',
+  ENOSPC:
+    'the quota of this domain is used up: raise the quota in the configuration of xenstored, or remove nodes that this domain owns',
+  E2BIG: 'it is too large: XenStore needs a shorter path or value',
+};
+
+/**
+ * The quotas of which xenstored has one for one kind of request (do_watch, do_transaction_start and
+ * do_set_perms). The quotas of nodes and of the size of a node are not told apart.
+ */
+const QUOTAS: Partial<Record<Operation, string>> = {
+  watch: 'watches',
+  start: 'transactions',
+  setPermissions: 'permissions of one node',
 };
 
 /** The errors of open(2) and connect(2) where there is no xenstored to connect to. */
@@ -45,7 +56,17 @@ const NOBODY_THERE: readonly string[] = ['ENOENT', 'ECONNREFUSED', 'ENOTDIR', 'E
 /** Returns the error of a request that xenstored answered with an errno. */
 export function requestFailure(op: Operation, path: string, errno: number): XenstoreError {
   const code = getSystemErrorName(-errno);
-  return failure(op, path, REASONS[code] ?? code, { code, errno });
+  const quota = isQuota(op, code) ? QUOTAS[op] : undefined;
+  const reason =
+    quota === undefined
+      ? (REASONS[code] ?? code)
+      : `this domain has reached its quota of ${quota}: raise the quota in the configuration of xenstored`;
+  return failure(op, path, reason, { code, errno });
+}
+
+/** Tells whether a quota was reached. xenstored answers E2BIG for watches, otherwise ENOSPC. */
+function isQuota(op: Operation, code: string): boolean {
+  return code === 'ENOSPC' || (op === 'watch' && code === 'E2BIG');
 }
 
 /** Returns the error of a request that xenstored did not answer within this many milliseconds. */

@@ -10,7 +10,15 @@ const ERRORS: readonly ErrnoName[] = [
   ...(['EINVAL', 'EACCES', 'EEXIST', 'EISDIR', 'ENOENT', 'ENOMEM', 'ENOSPC', 'EIO'] as const),
   ...(['ENOTEMPTY', 'ENOSYS', 'EROFS', 'EBUSY', 'EAGAIN', 'EISCONN', 'E2BIG', 'EPERM'] as const),
 ];
-const ERRNOS: ReadonlyMap<string, number> = new Map(ERRORS.map((name) => [name, ERRNO[name]]));
+/**
+ * The name that oxenstored sends where a quota is reached (tools/ocaml/xenstored/process.ml). The
+ * other xenstored sends ENOSPC there.
+ */
+const OTHER_NAMES = { EQUOTA: ERRNO.ENOSPC };
+const ERRNOS: ReadonlyMap<string, number> = new Map([
+  ...ERRORS.map((name) => [name, ERRNO[name]] as const),
+  ...Object.entries(OTHER_NAMES),
+]);
 
 /** Returns the errno of an error's name; `EINVAL` for a name that the protocol does not know. */
 export function decodeErrno(body: Buffer): number {

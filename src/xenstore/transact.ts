@@ -97,7 +97,7 @@ export class Transact extends Exchange<TransactionOutcome> {
     this.#endIsSent = true;
     this.type = XS.transactionEnd;
     this.index = END;
-    if (this.isAwaited && !this.#failure && !this.#confirm()) {
+    if (this.isAwaited && !this.#failure && !this.#isConfirmed()) {
       this.#failure = { index: this.#steps.length, errno: 0, found: undefined };
     }
     const isCommit = this.isAwaited && !this.#failure;
@@ -108,10 +108,23 @@ export class Transact extends Exchange<TransactionOutcome> {
     return true;
   }
 
+  /**
+   * Asks the caller for the confirmation. An exception of the caller's function rejects the caller,
+   * and must not keep the end of the transaction from being sent.
+   */
+  #isConfirmed(): boolean {
+    try {
+      return this.#confirm();
+    } catch (error) {
+      this.abandon(error);
+      return false;
+    }
+  }
+
   #started(errno: number, body: Buffer): string | undefined {
     if (errno !== 0) {
       this.#endIsSent = true;
-      this.fail('transact', '', errno);
+      this.fail('start', '', errno);
       return undefined;
     }
     const tx = decodeNumber(body);

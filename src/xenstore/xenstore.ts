@@ -99,8 +99,8 @@ export interface TransactOptions extends TransactionOptions {
   /**
    * Called in each attempt when all steps hold, just before the commit is sent. It checks facts
    * outside XenStore that must hold together with the steps. When it returns `false`, nothing is
-   * changed, and the outcome's `failed` is the number of steps. An attempt in which it was not
-   * called has changed nothing.
+   * changed, and the outcome's `failed` is the number of steps. When it throws, nothing is changed,
+   * and the call rejects with its error. An attempt in which it was not called has changed nothing.
    */
   readonly confirm?: (() => boolean) | undefined;
 }

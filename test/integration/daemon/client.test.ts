@@ -134,6 +134,18 @@ describe('The compiled hotplug client', function () {
     assert.deepEqual([status, err], [1, 'xen-blkback: backend/vbd/7/51712: it is in use\n']);
   });
 
+  it('prints the start of a sentence that is too long, and does not do the work itself', async () => {
+    await listen((socket) => socket.write(`accepted 5000\nfailed EBUSY ${'x'.repeat(9000)}\n`));
+    const { status, out, err } = await client();
+    assert.deepEqual([status, out], [1, '']);
+    assert.match(err, /^xen-blkback: backend\/vbd\/7\/51712: x{4000,4096}\n$/);
+  });
+
+  it('does the work itself where the line that is to accept it has no end', async () => {
+    await listen((socket) => socket.write(`accepted ${'5'.repeat(9000)}`));
+    assert.equal((await client()).seconds, 'unset');
+  });
+
   for (const line of [
     'accepted ',
     'accepted x',

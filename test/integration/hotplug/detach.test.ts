@@ -189,6 +189,24 @@ describe('detach', () => {
     }),
   );
 
+  for (const [node, newer] of [
+    ['physical-device', '7:c'],
+    ['diskseq', '6'],
+  ] as const) {
+    it(
+      `does not take back a publication that is newer than its look, with another ${node}`,
+      on({ noOpen: true }, async (stage) => {
+        const seen = { 'physical-device': '7:b', diskseq: '5' };
+        const vbd = await stage.vbd(stage.image(), { extra: seen });
+        const publish = () => stage.store.write(`${vbd.backendPath}/${node}`, newer);
+        const store = beforeWriting(stage.store, 'physical-device', publish, 'remove');
+        await stage.detachThrough(store, vbd);
+        const left = await stage.nodes(vbd, 'physical-device', 'diskseq');
+        assert.deepEqual(left, Object.values({ ...seen, [node]: newer }));
+      }),
+    );
+  }
+
   describe('of a loop device that does not clear itself', () => {
     it(
       'unbinds it while blkback is still about to close it',

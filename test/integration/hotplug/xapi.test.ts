@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { startBed } from '../../bed/bed.js';
-import { runClient, startDaemon } from '../../bed/daemon.js';
+import { runClient, startDaemon, startDaemonProgram } from '../../bed/daemon.js';
 import { needs } from '../../bed/needs.js';
-import { HOTPLUG_SCRIPT, type Run, startProgram } from '../../bed/script.js';
+import { CLI, HOTPLUG_SCRIPT, type Run, startProgram } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
 import { closeVbd, type Vbd } from '../../bed/toolstack.js';
+import { startXenstoreProxy } from '../../bed/xenstore-proxy.js';
 import { Stage } from './stage.js';
 
 const UUID = '8a0c6e27-7f64-4bb3-9c3c-6f4e1cbb2d11';
@@ -59,6 +61,32 @@ describe('what xapi asks of a hotplug script', function () {
     onStage(async (stage) => {
       await using daemon = await startDaemon(stage.bed);
       await cycle(stage, (vbd, action) => runClient(daemon.env, vbd, action));
+    }));
+
+  it('fails no add of a disk that is served, because it cannot be told: the warning is logged', () =>
+    onStage(async (stage) => {
+      await makeGuest(stage, XAPI);
+      const isUuid = (path: string): boolean => path === `/vm/${UUID}/uuid`;
+      await using proxy = await startXenstoreProxy(stage.bed, (path) =>
+        isUuid(path) ? 'EIO' : undefined,
+      );
+      const alone = await stage.vbd(stage.image());
+      const { status, stderr } = await stage.script(alone, 'add', proxy.env);
+      assert.equal(status, 0, stderr);
+      const sentence = `${alone.backendPath} is attached, but xapi could not be told: `;
+      assert.ok(stderr.startsWith(`xen-blkback: ${sentence}`), stderr);
+      assert.ok(readFileSync(stage.bed.logFile, 'utf8').includes(sentence));
+      assert.equal(await stage.node(alone, 'hotplug-status'), 'connected');
+
+      await using daemon = await startDaemonProgram(
+        stage.bed,
+        process.execPath,
+        [CLI, 'daemon'],
+        proxy.env,
+      );
+      const served = await stage.vbd(stage.image());
+      assert.equal((await runClient(daemon.env, served, 'add')).status, 0);
+      await daemon.says(/warned: .* is attached, but xapi could not be told: /);
     }));
 
   it('gets no node where it has not made the guest', () =>

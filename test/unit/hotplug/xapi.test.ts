@@ -7,6 +7,8 @@ import { MemoryXenstore } from '../../store/memory.js';
 
 const UUID = '8a0c6e27-7f64-4bb3-9c3c-6f4e1cbb2d11';
 const VBD = vbdPath(7, 51712);
+/** xapi is told, or there is nothing to tell. */
+const TOLD = { onUntold: (sentence: string) => assert.fail(sentence) };
 
 describe('the node of a disk for xapi', () => {
   const guest = async (nodes: Readonly<Record<string, string>>): Promise<Xenstore> => {
@@ -28,9 +30,9 @@ describe('the node of a disk for xapi', () => {
       await assert.rejects(store.read(node), { code: 'ENOENT' });
       return 'done';
     };
-    assert.equal(await tellingXapi(store, VBD, true, {}, done), 'done');
+    assert.equal(await tellingXapi(store, VBD, true, TOLD, done), 'done');
     assert.equal((await store.read(node)).toString(), 'online');
-    await tellingXapi(store, VBD, false, {}, async () => {});
+    await tellingXapi(store, VBD, false, TOLD, async () => {});
     await assert.rejects(store.read(node), { code: 'ENOENT' });
   });
 
@@ -38,9 +40,34 @@ describe('the node of a disk for xapi', () => {
     const store = await guest(made);
     const node = `/xapi/${UUID}/hotplug/7/vbd/51712/hotplug`;
     const failing = (): Promise<void> => Promise.reject(new Error('no disk'));
-    await assert.rejects(tellingXapi(store, VBD, true, {}, failing), { message: 'no disk' });
+    await assert.rejects(tellingXapi(store, VBD, true, TOLD, failing), { message: 'no disk' });
     await assert.rejects(store.read(node), { code: 'ENOENT' });
   });
+
+  for (const [what, fail] of [
+    ['the look-up', 'read'],
+    ['the write', 'transact'],
+  ] as const) {
+    it(`is no reason to fail an add that has served a disk, where ${what} fails`, async () => {
+      const store = await guest(made);
+      const refuse = () => Promise.reject(new XenstoreError('no reply', { code: 'ETIMEDOUT' }));
+      Object.assign(store, { [fail]: refuse });
+      const told: string[] = [];
+      const options = { onUntold: (sentence: string) => told.push(sentence) };
+      assert.equal(await tellingXapi(store, VBD, true, options, async () => 'done'), 'done');
+      assert.deepEqual(told, [
+        'backend/vbd/7/51712 is attached, but xapi could not be told: no reply',
+      ]);
+    });
+
+    it(`fails a remove, after which xapi waits for its node to go, where ${what} fails`, async () => {
+      const store = await guest(made);
+      const refuse = () => Promise.reject(new XenstoreError('no reply', { code: 'ETIMEDOUT' }));
+      Object.assign(store, { [fail]: refuse });
+      const work = tellingXapi(store, VBD, false, TOLD, async () => 'done');
+      await assert.rejects(work, { code: 'ETIMEDOUT' });
+    });
+  }
 
   for (const [what, change] of [
     ['another machine', { [`/xapi/${UUID}/private`]: undefined, '/xapi/other/private': '' }],

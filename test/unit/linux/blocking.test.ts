@@ -238,6 +238,28 @@ describe('blockingCall', () => {
     });
   }
 
+  it('closes what calls have opened whose worker ends as it hears of an earlier one', () => {
+    const { status, stderr } = inProcess(`
+      import { Worker } from 'node:worker_threads';
+      import { readdirSync, readlinkSync } from 'node:fs';
+      const path = process.execPath;
+      const worker = new Worker(\`
+        import(${JSON.stringify(BLOCKING)}).then(({ blockingCall }) => {
+          const open = () => blockingCall({ call: 'openat', args: [-100, '\${path}', 0o2000000, 0],
+            object: 'x', uses: [], place: () => undefined });
+          for (let i = 0; i < 8; i++) open().then(() => process.exit());
+          // All of them come back before the event loop hears of the first one.
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+        });\`, { eval: true });
+      await new Promise((resolve) => worker.once('exit', resolve));
+      const isOpen = (fd) => {
+        try { return readlinkSync('/proc/self/fd/' + fd) === path; } catch { return false; }
+      };
+      // Its first one went with its own callback, which has not closed it.
+      process.exitCode = 10 + readdirSync('/proc/self/fd').filter(isOpen).length;`);
+    assert.equal(status, 11, stderr);
+  });
+
   it('keeps a process alive while somebody waits for a call', () => {
     const { status, stderr } = inProcess(`
       forever[0] = 0; forever.writeUInt32LE(2e8, 8);

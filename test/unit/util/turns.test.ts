@@ -31,4 +31,14 @@ describe('turns', () => {
     finish('late');
     assert.equal(await hanging, 'late');
   });
+
+  it('fail with a body that throws at once, and the turns behind it go on', async () => {
+    const turns = new Turns(1000);
+    const thrown = turns.take(() => {
+      throw new Error('at once');
+    });
+    const next = turns.take(async () => 'next');
+    await assert.rejects(thrown, /at once/);
+    assert.equal(await next, 'next');
+  });
 });

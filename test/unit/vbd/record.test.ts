@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import {
   parseRecord,
   placeRecord,
@@ -66,6 +69,58 @@ describe('A vbd record', () => {
     await writeFile(leftover, 'x'.repeat(10_000));
     removeRecord(directory, vbd);
     assert.deepEqual(await readdir(directory), []);
+  });
+
+  it('is whole at any moment while two processes write it', async () => {
+    writeRecord(directory, vbd, record);
+    const writers = ['/dev/loop1', `/dev/${'x'.repeat(3000)}`].map(startWriter);
+    const ends = Promise.all(writers.map((writer) => once(writer, 'exit')));
+    let ended = false;
+    ends.finally(() => {
+      ended = true;
+    });
+    const seen = new Set<number | undefined>();
+    while (!ended) {
+      seen.add(readRecord(directory, vbd)?.path.length);
+      await setImmediate();
+    }
+    assert.deepEqual(
+      (await ends).map(([status]) => status),
+      [0, 0],
+    );
+    assert.ok(seen.size > 2, 'they did not write at the same time');
+    assert.ok(!seen.has(undefined), 'it was seen empty or in part');
+    assert.deepEqual(await readdir(directory), ['vbd-7-51712.json']);
+  });
+
+  /** A process that writes the record again and again for a moment. */
+  const startWriter = (path: string): ChildProcess => {
+    const module = new URL('../../../src/vbd/record.js', import.meta.url).href;
+    const text = JSON.stringify({ ...record, path, diskseq: '1' });
+    const program = `
+      import { writeRecord } from ${JSON.stringify(module)};
+      const vbd = ${JSON.stringify(vbd)};
+      const record = { ...${text}, diskseq: 1n };
+      const end = performance.now() + 300;
+      while (performance.now() < end) writeRecord(${JSON.stringify(directory)}, vbd, record);
+    `;
+    const args = ['--input-type=module', '--eval', program];
+    return spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+  };
+
+  it('leaves the file of a process that is still writing, and removes that of a killed one', async () => {
+    const dead = spawn('true');
+    await once(dead, 'exit');
+    const [writing, left] = [process.ppid, dead.pid].map((pid) => `vbd-7-51712.json.${pid}.new`);
+    for (const act of [
+      () => writeRecord(directory, vbd, record),
+      () => removeRecord(directory, vbd),
+    ]) {
+      for (const name of [writing, left]) await writeFile(join(directory, name ?? ''), '{');
+      act();
+      const names = await readdir(directory);
+      assert.deepEqual([names.includes(writing ?? ''), names.includes(left ?? '')], [true, false]);
+    }
   });
 
   it('of another add of the same vbd stands there again when the later one is taken back', () => {

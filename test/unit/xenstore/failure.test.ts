@@ -34,8 +34,26 @@ describe('XenStore failures', () => {
   });
 
   it('tell a quota from a refusal', () => {
-    assert.match(requestFailure('write', 'a', errno.ENOSPC).message, /quota/);
+    assert.match(requestFailure('write', 'a', errno.ENOSPC).message, /the quota .* remove nodes/);
     assert.equal(requestFailure('write', 'a', errno.EACCES).code, 'EACCES');
+  });
+
+  for (const [op, errnos, quota] of [
+    ['watch', [errno.E2BIG, errno.ENOSPC], 'watches'],
+    ['start', [errno.ENOSPC], 'transactions'],
+    ['setPermissions', [errno.ENOSPC], 'permissions of one node'],
+  ] as const) {
+    it(`say which quota is reached, and what to do: ${quota}`, () => {
+      for (const number of errnos) {
+        const { message, errno: found } = requestFailure(op, 'a', number);
+        assert.ok(message.includes(`has reached its quota of ${quota}: raise the quota`), message);
+        assert.equal(found, number);
+      }
+    });
+  }
+
+  it('tell a path or value that is too long from a quota', () => {
+    assert.match(requestFailure('write', 'a', errno.E2BIG).message, /it is too large/);
   });
 
   it('tell nobody there from an error of connecting', () => {

@@ -27,6 +27,10 @@ describe('A XenStore payload', () => {
     assert.deepEqual(decodeTexts(bytes('a\0bc')), ['a', 'bc']);
   });
 
+  it('is a quota that is reached, by the name that oxenstored gives it', () => {
+    assert.equal(decodeErrno(bytes('EQUOTA\0')), constants.errno.ENOSPC);
+  });
+
   it('is a number in decimal and nothing else', () => {
     assert.equal(decodeNumber(bytes('4294967295\0')), 4294967295);
     for (const text of ['', '\0', '-1\0', '0x1\0', '1 \0', 'T\0', '99999999999\0']) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { XenstoreClient } from '../../../src/xenstore/client.js';
-import type { TransactionStep } from '../../../src/xenstore/xenstore.js';
+import type { TransactionStep, TransactOptions } from '../../../src/xenstore/xenstore.js';
 import { ScriptedChannel } from '../../store/scripted-channel.js';
 
 const STEPS: readonly TransactionStep[] = [
@@ -12,11 +12,11 @@ const STEPS: readonly TransactionStep[] = [
 ];
 
 /** A transaction that has been started, and sent its steps. */
-async function started() {
+async function started(options: TransactOptions = {}) {
   const channel = new ScriptedChannel();
   const store = new XenstoreClient(channel);
   const controller = new AbortController();
-  const outcome = store.transact(STEPS, { signal: controller.signal, attempts: 1 });
+  const outcome = store.transact(STEPS, { ...options, signal: controller.signal, attempts: 1 });
   outcome.catch(() => {});
   await nextTurn();
   const [start = assert.fail()] = channel.requests;
@@ -74,6 +74,25 @@ describe('A whole transaction', () => {
     assert.deepEqual(await outcome, { committed: false, failed: 0, found: Buffer.from('2') });
   });
 
+  it('is aborted and rejects when what is to confirm it throws, and the connection goes on', async () => {
+    const reason = new Error('EACCES of sysfs');
+    const confirm = (): boolean => {
+      throw reason;
+    };
+    const { channel, store, outcome, steps } = await started({ confirm });
+    const later = store.read('later');
+    const values = ['1', '', 'OK', 'OK'];
+    for (const [index, step] of steps.entries()) channel.give(step, values[index] ?? '');
+    await nextTurn();
+    await assert.rejects(outcome, reason);
+    assert.deepEqual(lastOf(channel), [
+      [7, 7, 'F'],
+      [2, 0, 'later'],
+    ]);
+    channel.give(channel.requests.at(-1) ?? assert.fail(), 'x');
+    assert.equal(String(await later), 'x');
+  });
+
   it('lets later requests through only when its end is sent: it came first', async () => {
     const { channel, store, steps } = await started();
     store.read('later').catch(() => {});
@@ -114,10 +133,11 @@ describe('A whole transaction', () => {
     const store = new XenstoreClient(channel);
     const refused = store.transact(STEPS);
     await nextTurn();
-    channel.refuse(channel.requests[0] ?? assert.fail(), 'EBUSY');
+    channel.refuse(channel.requests[0] ?? assert.fail(), 'ENOSPC');
     await assert.rejects(refused, {
-      code: 'EBUSY',
-      message: 'XenStore transaction failed: too many transactions are open',
+      code: 'ENOSPC',
+      syscall: 'XS_TRANSACTION_START',
+      message: /^XenStore start of a transaction failed: .* its quota of transactions/,
     });
     const { channel: other, outcome, steps } = await started();
     const values = ['1', '', 'OK', 'OK'];

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { shorten } from '../../../src/util/one-line.js';
+
+describe('A message that is shortened', () => {
+  it('stays as it is up to 1024 bytes', () => {
+    for (const message of ['', 'x'.repeat(1024), 'ä'.repeat(512)]) {
+      assert.equal(shorten(message), message);
+    }
+  });
+
+  for (const [what, letter, least] of [
+    ['one byte', 'x', 1024],
+    ['two bytes', 'ä', 1022],
+    ['three bytes', '€', 1020],
+    ['four bytes', '𝄞', 1018],
+  ] as const) {
+    it(`keeps as much of both ends as fits, with letters of ${what}`, () => {
+      const short = shorten(`${letter.repeat(1000)}${'-'.repeat(1000)}${letter.repeat(1000)}`);
+      const bytes = Buffer.byteLength(short);
+      assert.ok(bytes <= 1024 && bytes >= least, `${bytes} bytes`);
+      const [start = '', end = '', ...more] = short.split('…');
+      assert.deepEqual(more, []);
+      assert.equal(start, letter.repeat(start.length / letter.length));
+      assert.equal(end, letter.repeat(end.length / letter.length));
+      assert.ok(Math.abs(Buffer.byteLength(start) - Buffer.byteLength(end)) <= 4);
+    });
+  }
+
+  it('keeps its end, which says what is wrong, where only one byte is too much', () => {
+    const short = shorten(`${'x'.repeat(1000)}: no such file or device!`);
+    assert.equal(Buffer.byteLength(short), 1024);
+    assert.ok(short.endsWith(': no such file or device!'));
+  });
+});
