@@ -48,17 +48,32 @@ export async function listHolders(devnum: Devnum): Promise<Holder[]> {
 }
 
 /**
- * Lists the names of the users that may have claimed a disk or partition, or any partition of the
- * same disk, for themselves: mounts, swap and devices on top. Mapper devices are left out, because
- * they share their claims. The list is for messages only.
+ * Lists the names of the users whose claim keeps device-mapper from claiming a disk or partition:
+ * mounts, swap and devices on top. A claim of a disk excludes claims of its partitions, and the
+ * other way round. Two partitions can be claimed independently (block/bdev.c, bd_may_claim).
+ *
+ * Mapper devices on the device itself are left out, because they share their claims. They do not
+ * share them with mapper devices on its disk or on its partitions. The list may be out of date when
+ * this function returns.
  */
 export async function listClaimants(devnum: Devnum): Promise<string[]> {
-  const all = [devnum, ...listPartitionNumbers(devnum)];
   const signal = AbortSignal.timeout(LOOK_MS);
   const lists = [listMounts, (one: Devnum) => listSwaps(one, signal), listStacked];
-  const found = await Promise.all(all.flatMap((one) => lists.map((list) => list(one))));
-  const names = new Set(found.flat().map(({ name }) => name));
-  return [...names].filter((name) => !/^the device dm-/.test(name));
+  const listNames = async (one: Devnum): Promise<string[]> => {
+    const found = await Promise.all(lists.map((list) => list(one)));
+    return found.flat().map(({ name }) => name);
+  };
+  const [own, ...others] = await Promise.all([devnum, ...listExcluded(devnum)].map(listNames));
+  const claims = own?.filter((name) => !/^the device dm-/.test(name)) ?? [];
+  return [...new Set([...claims, ...others.flat()])];
+}
+
+/** Lists the disk of a partition, and the partitions of a disk. */
+function listExcluded(devnum: Devnum): Devnum[] {
+  const block = lookUpBlock(devnum);
+  if (block?.partition === undefined) return listPartitionNumbers(devnum);
+  const disk = readDevnum(block.diskDirectory);
+  return disk === undefined ? [] : [disk];
 }
 
 /** Lists the holders of a disk and of its partitions. An open partition keeps its disk open. */

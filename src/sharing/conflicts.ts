@@ -99,7 +99,17 @@ export async function* findConflicts(
   }
   const isGuests = (devnum: Devnum): boolean =>
     uses.some((use) => sameDevnum(use.devnum, devnum) && !isStale(map, use));
-  const query = { ...reach, known, nearby, clashes, isGuests, signal: context.signal };
+  const isOpenForGuest = (devnum: Devnum): boolean =>
+    uses.some((use) => use.open && isDiskOf(map, devnum, use.devnum));
+  const query = {
+    ...reach,
+    known,
+    nearby,
+    clashes,
+    isGuests,
+    isOpenForGuest,
+    signal: context.signal,
+  };
   yield* findLocalUses(map, query);
   for (const image of findImageUses(query)) {
     if (!(await isOwnDeviceModel(image, wanted, context))) yield image;
@@ -114,6 +124,12 @@ export async function* findConflicts(
   const guests = uses.filter(({ open }) => open).map(({ devnum }) => devnum);
   const opener = await findUnexplainedOpener(map, wanted.mapper, guests);
   if (opener !== undefined) yield opener;
+}
+
+/** Returns whether a device is `devnum` itself or a partition of it. */
+function isDiskOf(map: DeviceMap, devnum: Devnum, device: Devnum): boolean {
+  const disk = map.block(device)?.partition?.disk;
+  return sameDevnum(device, devnum) || (disk !== undefined && sameDevnum(disk, devnum));
 }
 
 /**
@@ -149,9 +165,4 @@ function clashesWith(
 /** Returns how an extent is used. Some bytes are only read, even by a user that may write. */
 function accessThrough(access: Access, { readOnly }: Extent): Access {
   return readOnly ? 'read-only' : access;
-}
-
-/** Returns how a vbd uses its device. */
-export function accessOf(writable: boolean): Access {
-  return writable ? 'read-write' : 'read-only';
 }

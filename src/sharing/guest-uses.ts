@@ -124,16 +124,16 @@ const LOOK_MS = 1000;
  */
 async function compareOther(
   { vbd, devnum, path, writable }: OtherDisk,
-  { map, clashes }: Look,
+  { map, reach, clashes }: Look,
 ): Promise<Candidate | undefined> {
   const found = devnum === undefined && path !== undefined ? await look(path) : undefined;
   const device = devnum ?? (found && isBlockDevice(found) ? devnumFromStat(found.rdev) : undefined);
   const extents = device === undefined && found ? [fileExtent(found, 0n, undefined)] : [];
   const theirs = device
-    ? await map.reach(device)
+    ? await map.reachWithin(device, reach.extents)
     : { extents, stack: new Set<string>(), unclaimed: [] };
   const access = writable ? 'read-write' : 'read-only';
-  if (!clashes(access, theirs.extents)) return undefined;
+  if (theirs === undefined || !clashes(access, theirs.extents)) return undefined;
   const name = (device && map.block(device)?.path) ?? path ?? '';
   return { vbd, access, path: name, devnum: device, open: false, theirs };
 }

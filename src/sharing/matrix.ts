@@ -20,11 +20,3 @@ export function mayShare(sharing: Sharing, wanted: Access, present: Access): boo
   const writers = [wanted, present].filter((access) => access === 'read-write').length;
   return writers <= (sharing === 'read-only' ? 1 : 0);
 }
-
-/**
- * Returns how a vbd uses its device according to its node `mode`. blkback writes if the mode
- * contains a `w`.
- */
-export function accessOf(mode: string | undefined): Access {
-  return mode?.includes('w') ? 'read-write' : 'read-only';
-}

@@ -93,9 +93,17 @@ async function askChunk(questions: readonly Question[]): Promise<void> {
     if (signal.aborted && error === signal.reason) {
       for (const question of questions) void askAlone(question);
     } else {
-      for (const { asked } of questions) asked.reject(error);
+      for (const { number, asked } of questions) asked.reject(unasked(number, error));
     }
   }
+}
+
+/**
+ * Returns the error for a loop device that could not be asked. Where too many calls hang (`EHUNG`),
+ * nothing is wrong with the question, and what the loop device stands on is merely unknown.
+ */
+function unasked(number: number, error: unknown): unknown {
+  return isSystemError(error, 'EHUNG') ? new UnansweredLoop(number, error.message) : error;
 }
 
 /** Never rejects. */
@@ -106,15 +114,13 @@ async function askAlone({ number, asked }: Question): Promise<void> {
     silent.set(number, since);
     void cameBack.then(() => silent.delete(number));
   };
-  const asking = readLoopStatuses([number], { signal, gaveUp }).then(
+  const question = readLoopStatuses([number], { signal, gaveUp }).then(
     ([answer]) => answer && asked.resolve(answer),
     (error) => {
-      if (error === signal.reason) asked.reject(silence(number, since));
-      else if (!isSystemError(error, 'EHUNG')) asked.reject(error);
-      else asked.reject(new UnansweredLoop(number, error.message));
+      asked.reject(error === signal.reason ? silence(number, since) : unasked(number, error));
     },
   );
-  slow.set(number, asking);
-  await asking;
-  if (slow.get(number) === asking) slow.delete(number);
+  slow.set(number, question);
+  await question;
+  if (slow.get(number) === question) slow.delete(number);
 }

@@ -134,19 +134,27 @@ function recentSizes(): readonly bigint[] {
 
 /**
  * Returns the sizes of block devices, in KiB. Leaves out loop devices over files, because no other
- * loop device stands on them.
+ * loop device stands on them. A loop device whose path cannot be read counts as one over a device.
  */
-function listSizes(): bigint[] {
+export function listSizes(): bigint[] {
   const lines = readPartitionList().matchAll(/^ *\d+ +\d+ +(\d+) (\S+)$/gm);
   return [...lines]
     .filter(([, , name = '']) => readBackingFile(name)?.startsWith('/dev/') ?? true)
     .map(([, blocks = '0']) => BigInt(blocks));
 }
 
+/**
+ * Returns the path of a loop device's file. Returns `undefined` for any other device, for a path
+ * that is too long for sysfs (`ENAMETOOLONG`), and for a loop device that has just been cleared.
+ */
 function readBackingFile(name: string): string | undefined {
   const file = `/sys/block/${name}/loop/backing_file`;
-  // The path is not trimmed, because it may end with a blank.
-  return existsSync(file) ? readFileSync(file, 'utf8').replace(/\n$/, '') : undefined;
+  try {
+    // The path is not trimmed, because it may end with a blank.
+    return existsSync(file) ? readFileSync(file, 'utf8').replace(/\n$/, '') : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function readLoopFacts(number: number): LoopFacts | undefined {
@@ -162,7 +170,7 @@ function readLoopFacts(number: number): LoopFacts | undefined {
       sizeLimit: BigInt(text('loop/sizelimit')),
     };
   } catch {
-    // The path is too long for sysfs, or the loop device has just been cleared.
+    // The loop device has just been cleared.
     return undefined;
   }
 }

@@ -59,5 +59,7 @@ export interface Sought {
   readonly clashes: (access: Access, extents: readonly Extent[]) => boolean;
   /** Returns whether a vbd has this device, which explains why the device is open. */
   readonly isGuests: (devnum: Devnum) => boolean;
+  /** Returns whether blkback has this device, or a partition of it, open for a vbd. */
+  readonly isOpenForGuest: (devnum: Devnum) => boolean;
   readonly signal: AbortSignal;
 }

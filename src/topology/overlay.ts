@@ -88,15 +88,21 @@ function mountOf(path: string, mounts: readonly Mount[]): Mount | undefined {
 }
 
 /**
- * Reads the layers from the mount options. `lowerdir` is a list with colons. Later kernels show one
- * `lowerdir+` for each layer.
+ * Reads the layers from the mount options. `lowerdir` is a list with colons. A colon within a name
+ * has a backslash before it, shown as `\134`, or is itself shown as `\072`. Since Linux 6.8 each
+ * layer may have a `lowerdir+` of its own. Its value is one path, in which colons stand for
+ * themselves (Documentation/filesystems/overlayfs.rst, multiple lower layers).
  */
 function readLayers(options: string): { upper: string[]; lower: string[] } {
   const pairs = options.split(',').map((option) => /^([^=]+)=(.*)$/s.exec(option) ?? []);
-  const values = (...keys: string[]): string[] =>
-    pairs.flatMap(([, key, value]) =>
-      key !== undefined && value !== undefined && keys.includes(key) ? [unescapeOctal(value)] : [],
-    );
-  const lower = values('lowerdir', 'lowerdir+').flatMap((list) => list.split(/(?<!\\):+/));
-  return { upper: values('upperdir'), lower: lower.map((path) => path.replaceAll('\\:', ':')) };
+  const values = (wanted: string): string[] =>
+    pairs.flatMap(([, key, value]) => (key === wanted && value !== undefined ? [value] : []));
+  const listed = values('lowerdir').flatMap((list) => list.split(/(?<!\\|\\134):+/));
+  return {
+    upper: values('upperdir').map(unescapeOctal),
+    lower: [
+      ...listed.map((path) => unescapeOctal(path).replaceAll('\\:', ':')),
+      ...values('lowerdir+').map(unescapeOctal),
+    ],
+  };
 }

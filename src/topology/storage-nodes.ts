@@ -18,11 +18,21 @@ export class StorageNodes {
   /** Loop devices by the key of their file. */
   readonly #loops = new Map<string, Map<number, Devnum>>();
 
-  readonly #loopsAreTold: boolean;
+  readonly #changed: (key: number) => void;
+  readonly #readNode: (map: DeviceMap, devnum: Devnum) => Promise<StorageNode>;
 
-  /** @param loopsAreTold whether an event comes for each loop device that exchanges its file. */
-  constructor(loopsAreTold: boolean) {
-    this.#loopsAreTold = loopsAreTold;
+  /**
+   * @param loopsAreTold whether an event comes for each loop device that exchanges its file.
+   * @param changed called with the key of each device that is found changed, in the same moment in
+   *   which the new reading takes the place of the old one.
+   */
+  constructor(
+    loopsAreTold: boolean,
+    changed: (key: number) => void,
+    read: typeof readNode = readNode,
+  ) {
+    this.#changed = changed;
+    this.#readNode = (map, devnum) => read(map, devnum, loopsAreTold);
   }
 
   /** Forgets everything. */
@@ -33,10 +43,14 @@ export class StorageNodes {
 
   /** Forgets one device. */
   forget(key: number): void {
+    this.#doubtful.delete(key);
+    this.#remove(key);
+  }
+
+  #remove(key: number): void {
     const node = this.#nodes.get(key);
     this.#nodes.delete(key);
     this.#unannounced.delete(key);
-    this.#doubtful.delete(key);
     for (const file of node ? filesOf(node) : []) {
       const loops = this.#loops.get(file);
       loops?.delete(key);
@@ -44,9 +58,12 @@ export class StorageNodes {
     }
   }
 
-  /** Makes the next `refresh` read a device again, if the device is known. */
+  /**
+   * Makes the next `refresh` read a device again, if the device is known or is being read. A
+   * reading that has begun before this call may be older than the change.
+   */
   doubt(key: number): void {
-    if (this.#nodes.has(key)) this.#doubtful.add(key);
+    if (this.#nodes.has(key) || this.#reading.has(key)) this.#doubtful.add(key);
   }
 
   get(key: number): StorageNode | undefined {
@@ -86,21 +103,18 @@ export class StorageNodes {
     return this.#nodes.get(devnumKey(devnum))?.text === loopNodeText(status);
   }
 
-  /** Reads again whatever may have changed. Returns the keys of the devices that have changed. */
-  async refresh(): Promise<number[]> {
+  /**
+   * Reads again whatever may have changed. The older reading of a device stays until the new one is
+   * there, so that questions which look meanwhile find every device.
+   */
+  async refresh(): Promise<void> {
     for (const [key, node] of this.#unannounced) if (!node.holds?.()) this.#doubtful.add(key);
-    if (this.#doubtful.size === 0) return [];
-    const known = [...this.#doubtful].map((key) => this.#nodes.get(key));
+    if (this.#doubtful.size === 0) return;
+    const nodes = [...this.#doubtful].map((key) => this.#nodes.get(key));
+    // A doubt that comes from now on is for the next call.
+    this.#doubtful.clear();
     const map = new DeviceMap();
-    const changed = await Promise.all(
-      known.map(async (node) => {
-        if (node === undefined) return [];
-        const key = devnumKey(node.devnum);
-        this.forget(key);
-        return (await this.read(map, node.devnum)).text === node.text ? [] : [key];
-      }),
-    );
-    return changed.flat();
+    await Promise.all(nodes.map((node) => node && this.read(map, node.devnum)));
   }
 
   /** Returns what lies directly below a device, from memory if the device is known. */
@@ -113,22 +127,24 @@ export class StorageNodes {
     const key = devnumKey(devnum);
     const underWay = this.#reading.get(key);
     if (underWay !== undefined) return await underWay;
-    const reading = readNode(map, devnum, this.#loopsAreTold).finally(() =>
-      this.#reading.delete(key),
-    );
+    const reading = this.#readNode(map, devnum)
+      .then((node) => this.#keep(key, node))
+      .finally(() => this.#reading.delete(key));
     this.#reading.set(key, reading);
-    const node = await reading;
-    this.#keep(key, node);
-    return node;
+    return await reading;
   }
 
-  #keep(key: number, node: StorageNode): void {
+  #keep(key: number, node: StorageNode): StorageNode {
+    const old = this.#nodes.get(key);
+    this.#remove(key);
     this.#nodes.set(key, node);
     if (node.holds !== undefined) this.#unannounced.set(key, node);
     for (const file of filesOf(node)) {
       const loops = this.#loops.get(file) ?? new Map<number, Devnum>();
       this.#loops.set(file, loops.set(key, node.devnum));
     }
+    if (old !== undefined && old.text !== node.text) this.#changed(key);
+    return node;
   }
 }
 

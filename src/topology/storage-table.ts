@@ -20,7 +20,7 @@ export class StorageTable {
 
   /** @param loopsAreTold whether an event comes for each loop device that exchanges its file. */
   constructor(loopsAreTold: boolean) {
-    this.nodes = new StorageNodes(loopsAreTold);
+    this.nodes = new StorageNodes(loopsAreTold, (key) => this.#doubtAbove(key));
   }
 
   clear(): void {
@@ -58,15 +58,16 @@ export class StorageTable {
 
   /** Reads again what has changed, and reads whatever is unknown. */
   async refresh(): Promise<void> {
-    const loosened = new Set<number>();
-    for (const changed of await this.nodes.refresh()) {
-      for (const key of this.#dependents.get(changed) ?? []) loosened.add(key);
-    }
-    for (const key of loosened) this.#doubt(key);
+    await this.nodes.refresh();
     const pending = [...this.#pending.values()];
     this.#pending.clear();
     const map = new DeviceMap();
     await Promise.all(pending.map((devnum) => this.#follow(map, devnum)));
+  }
+
+  /** Makes the bytes of a device, and of all that stand on it, unknown. */
+  #doubtAbove(changed: number): void {
+    for (const key of this.#dependents.get(changed) ?? []) this.#doubt(key);
   }
 
   #doubt(key: number): void {

@@ -11,10 +11,14 @@ import { isAutoclearLoop, isReadOnly } from './stacked-block.js';
  * Finds the bound loop devices over the sought bytes that clear themselves and that nothing
  * explains. Each of them has an opener by definition (drivers/block/loop.c, lo_release), and the
  * opener can read and write through it.
+ *
+ * A vbd may have such a loop device open and not forbid the export: both only read, although the
+ * loop device could be written. The vbd then explains an opener that cannot be seen, and no process
+ * that can be seen.
  */
 export async function findUnexplainedLoops(
   map: DeviceMap,
-  { known, extents, nearby, clashes }: Sought,
+  { known, extents, nearby, clashes, isOpenForGuest }: Sought,
 ): Promise<UnexplainedUse[]> {
   const found: UnexplainedUse[] = [];
   for (const devnum of nearby.loops) {
@@ -23,6 +27,7 @@ export async function findUnexplainedLoops(
     const access = isReadOnly(devnum) ? 'read-only' : 'read-write';
     if (reach === undefined || !clashes(access, reach.extents)) continue;
     const holders = await listDiskHolders(devnum);
+    if (holders.length === 0 && isOpenForGuest(devnum)) continue;
     if (holders.every(isProcess)) found.push(describe(map, devnum, holders));
   }
   return found;
@@ -64,7 +69,7 @@ export async function findUntoldOpener(
 ): Promise<UnexplainedUse | undefined> {
   const { devnum } = mapper;
   let left = mapper.openCount;
-  if (left > 0) left -= await countOwnOpens(devnum);
+  if (left > 0) left -= countOwnOpens(devnum);
   if (left <= 0) return undefined;
   const holders = await listHolders(devnum);
   for (const holder of holders) if (!isProcess(holder)) left -= holder.opens;

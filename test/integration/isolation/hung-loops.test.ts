@@ -78,6 +78,20 @@ describe('Loop devices of a file server that does not answer', function () {
       await add();
     }));
 
+  it('hold up no add although QEMU serves one of them to another guest', () =>
+    beside(1, async (stage, _files, [hung = assert.fail()]) => {
+      await using disk = await attachLoop(stage.image());
+      const vbd = await stage.vbd(disk.path);
+      const qdisk = 'backend/qdisk/8/51712';
+      const frontend = '/local/domain/8/device/vbd/51712';
+      for (const [node, value] of Object.entries({ frontend, mode: 'w', params: hung.path })) {
+        await stage.store.write(`${qdisk}/${node}`, value);
+      }
+      const { status, stderr } = await stage.script(vbd, 'add');
+      assert.equal(status, 0, stderr);
+      await stage.delete(vbd);
+    }));
+
   it('are not taken for free: one whose path explains nothing is named in the refusal', () =>
     beside(1, async (stage, files, [hung = assert.fail()]) => {
       await using disk = await attachLoop(stage.image());

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { positionOf } from '../../../src/sharing/base-locks.js';
-import { accessOf, mayShare, type Sharing } from '../../../src/sharing/matrix.js';
+import { mayShare, type Sharing } from '../../../src/sharing/matrix.js';
 import type { Access } from '../../../src/topology/local-use.js';
 
 const R: Access = 'read-only';
@@ -24,22 +24,6 @@ describe('mayShare', () => {
   for (const [sharing, wanted, present, may] of table) {
     it(`with ${sharing}: ${wanted} beside ${present} ${may ? 'may' : 'may not'}`, () => {
       assert.equal(mayShare(sharing, wanted, present), may);
-    });
-  }
-});
-
-describe('accessOf', () => {
-  for (const [mode, access] of [
-    ['r', R],
-    ['w', W],
-    ['ro', R],
-    ['rw', W],
-    ['w!', W],
-    ['r!', R],
-    [undefined, R],
-  ] as const) {
-    it(`takes mode ${mode} for ${access}, as blkback does`, () => {
-      assert.equal(accessOf(mode), access);
     });
   }
 });
