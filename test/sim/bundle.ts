@@ -59,6 +59,8 @@ export async function bundleEngine(mutant?: Mutant): Promise<Session> {
     entryPoints: [join(projectRoot, 'test/sim/engine.ts')],
     bundle: true,
     write: false,
+    outfile: join(projectRoot, 'program.cjs'),
+    sourcemap: 'external',
     platform: 'node',
     target: 'node20',
     format: 'cjs',
@@ -82,11 +84,14 @@ export async function bundleEngine(mutant?: Mutant): Promise<Session> {
   });
   if (!isApplied)
     throw new Error(`no source is ${mutant?.file}, which ${mutant?.name} is to change`);
-  const text = result.outputFiles[0]?.text ?? '';
+  const output = (ending: string): string =>
+    result.outputFiles.find(({ path }) => path.endsWith(ending))?.text ?? '';
+  const text = output('.cjs');
   const variables = findVariables(text);
   const names = variables.map(({ name }) => name).join(', ');
+  const prefix = `(function (module, ${PARAMETERS.join(', ')}) { `;
   const script = new Script(
-    `(function (module, ${PARAMETERS.join(', ')}) { ${text}
+    `${prefix}${text}
       return {
         engine: module.exports,
         remembersNothing: () => [${variables.map(({ initial }) => `(${initial})`).join(', ')}],
@@ -99,6 +104,7 @@ export async function bundleEngine(mutant?: Mutant): Promise<Session> {
   const start: (...values: unknown[]) => Program = script.runInThisContext();
   return {
     start: (globals) => start({ exports: {} }, ...PARAMETERS.map((name) => globals[name])),
+    source: { text, map: output('.map'), at: prefix.length },
     program: undefined,
     current: undefined,
   };

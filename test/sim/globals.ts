@@ -5,6 +5,8 @@ import type { SimulatedProcess, SpawnOptions } from './process.js';
 /** The program, and the process that runs by now: all that the program does happens in that one. */
 export interface Session {
   readonly start: Start;
+  /** The bundle, its source map, and where it begins in the script. */
+  readonly source: { readonly text: string; readonly map: string; readonly at: number };
   program: Program | undefined;
   current: SimulatedProcess | undefined;
 }

@@ -8,6 +8,8 @@ export interface Lot {
   readonly first: number;
   readonly step: number;
   readonly end: number;
+  /** For so long at the most. */
+  readonly seconds: number;
   /** Where the known limits count as violations, too. */
   readonly strict: boolean;
   /** After a violation. */
@@ -27,7 +29,9 @@ export async function runLot(lot: Lot, tells = false): Promise<LotResult> {
   const session = await bundleEngine();
   let [count, events, ms] = [0, 0, 0];
   const failures: { seed: number; violation: string }[] = [];
+  const until = performance.now() + 1000 * lot.seconds;
   for (let seed = lot.first; seed < lot.end; seed += lot.step) {
+    if (performance.now() > until) break;
     const result = await runSchedule(session, seed, { tells, strict: lot.strict });
     count++;
     events += result.events;
