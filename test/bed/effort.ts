@@ -11,15 +11,9 @@ export function sample<T>(list: readonly T[], every: number): T[] {
   return list.filter((_, index) => FULL || index % every === 0);
 }
 
-/**
- * Skips the test, or in a `before` hook its whole suite, by name, unless the long tests make all of
- * their tries.
- */
+/** Skips a test by name that takes long and finds what rarely changes, unless all is to be tried. */
 export function needsFullEffort(context: Mocha.Context): void {
   if (FULL) return;
-  const runnable = context.runnable();
-  const isHook = runnable.title.startsWith('"before');
-  const title = isHook ? runnable.parent?.fullTitle() : runnable.fullTitle();
-  console.log(`SKIPPED: ${title}: it takes long; XEN_BLKBACK_EFFORT=full runs it`);
+  console.log(`SKIPPED: ${context.test?.fullTitle()}: XEN_BLKBACK_EFFORT is not full`);
   context.skip();
 }

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -5,11 +6,10 @@ import { parseArgs } from 'node:util';
 import { projectRoot } from '../bed/paths.js';
 import { Dom0, type Driver, unpackLogs } from './dom0-run.js';
 import { writeDom0Image } from './image.js';
-import { unpackPackage } from './installed.js';
 import { type Outcome, parseReportLine, summarise } from './report.js';
 
 // `npm run test:xen`: boots the real Xen in an emulated machine, once for each xen-blkback, and runs
-// the scenarios of test/xen/dom0 in its dom0, which has the project as `install:dom0` installs it.
+// the scenarios of test/xen/dom0 in its dom0, which has the files of the Debian package.
 
 const DRIVERS: readonly Driver[] = ['stock', 'diskseq'];
 /** After so long without a word a machine is given up: no scenario has so much time. */
@@ -42,10 +42,17 @@ function chosenDrivers(): Driver[] {
   return chosen.length > 0 ? chosen : [...DRIVERS];
 }
 
-/** Installs the project below a directory, and makes an image with that in it. */
+/** Builds the Debian package, and makes an image with what is in it. */
 function makeImage(directory: string): string {
+  const builder = join(projectRoot, 'dist/install/package/main.js');
+  const built = execFileSync(process.execPath, [builder, '--output', directory, 'deb'], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const installed = join(directory, 'installed');
+  execFileSync('dpkg-deb', ['--extract', built.trim(), installed]);
   const image = join(directory, 'dom0.cpio');
-  writeDom0Image(image, unpackPackage(directory));
+  writeDom0Image(image, installed);
   return image;
 }
 

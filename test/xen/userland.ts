@@ -51,7 +51,10 @@ export class Userland {
     for (const name of ['xl', 'xenstored', 'xenconsoled', 'xen-init-dom0', 'xenstore-control']) {
       this.program(existing(join(xenTools, name), join(xenTools, '../lib', name)));
     }
-    this.program(realpathSync(process.execPath));
+    const node = realpathSync(process.execPath);
+    this.program(node);
+    // Where the package looks for it.
+    if (!this.#archive.has('/usr/bin/node')) this.#archive.symlink('/usr/bin/node', node);
     this.tree('/etc/xen', '/etc/xen');
   }
 
