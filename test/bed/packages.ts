@@ -8,7 +8,7 @@ import { projectRoot } from './paths.js';
 const BUILDER = 'dist/install/package/main.js';
 const DATE = '1700000000';
 /** A machine with other work to do takes its time to compile. */
-const TIMEOUT_MS = 400_000;
+const TIMEOUT_MS = 900_000;
 
 /** A directory with packages of the checkout. */
 export class Packages implements Disposable {
