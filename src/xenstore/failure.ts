@@ -36,13 +36,18 @@ const REASONS: Record<string, string> = {
   E2BIG: 'it is too large',
 };
 
+/** xenstored has one errno for too many watches and for an answer that is longer than a message. */
+const WATCH_QUOTA =
+  'this domain has as many watches as its quota allows (128 by default, except in dom0)';
+
 /** What open(2) and connect(2) say where there is nobody to connect to. */
 const NOBODY_THERE: readonly string[] = ['ENOENT', 'ECONNREFUSED', 'ENOTDIR', 'ENXIO', 'ENODEV'];
 
 /** A request that xenstored answered with an errno. */
 export function requestFailure(op: Operation, path: string, errno: number): XenstoreError {
   const code = getSystemErrorName(-errno);
-  return failure(op, path, REASONS[code] ?? code, { code, errno });
+  const reason = op === 'watch' && code === 'E2BIG' ? WATCH_QUOTA : (REASONS[code] ?? code);
+  return failure(op, path, reason, { code, errno });
 }
 
 /** A request that was not answered in time. */

@@ -36,6 +36,9 @@ describe('XenStore failures', () => {
   it('tell a quota from a refusal', () => {
     assert.match(requestFailure('write', 'a', errno.ENOSPC).message, /quota/);
     assert.equal(requestFailure('write', 'a', errno.EACCES).code, 'EACCES');
+    // xenstored calls too many watches so, and what is longer than a message.
+    assert.match(requestFailure('watch', 'a', errno.E2BIG).message, /as many watches as its quota/);
+    assert.match(requestFailure('directory', 'a', errno.E2BIG).message, /too large/);
   });
 
   it('tell nobody there from an error of connecting', () => {
