@@ -128,7 +128,8 @@ function judgeWaiting({ vbd, nodesGone, guestGone, open, state }: HostVbd): Find
     kind: 'dom0-waits',
     object: shortName(vbd),
     meaning: `blkback has device ${formatDevnum(open)} open for dom0 itself, where no xen-blkfront has taken it: a boot loader that libxl has given up leaves that, and no guest may have the disk meanwhile`,
-    command: `xl block-detach 0 ${vbd.devid} --force`,
+    // Without a frontend `xl block-detach`, also with --force, waits for blkback in vain.
+    command: `xenstore-rm ${vbd.backend} && xen-blkback remove ${shortName(vbd)} && xl block-detach 0 ${vbd.devid}`,
     repair: undefined,
   };
 }

@@ -38,6 +38,11 @@ export interface ExportRequest {
   readonly fileOnly: readonly string[];
   /** Settings that only a mapper device can have; anything else with one of them is refused. */
   readonly mapperOnly: readonly string[];
+  /**
+   * Set for a device that may be marked for deferred removal. While a guest moves, the same vbd at the
+   * other end has marked it. Our descriptor, and then blkback's, keeps the device.
+   */
+  readonly mayBeGoing?: boolean | undefined;
   /** The root digest that the dm-verity table of the device must have; lower-case hex. */
   readonly verityRoot: string | undefined;
   /** Set for a CD-ROM drive, which is only read. `writable`: the mode would let the guest write. */
@@ -196,7 +201,7 @@ async function checkMapper(device: BlockDevice, request: ExportRequest): Promise
     });
   }
   if (claim !== undefined && !isOwnLink(locator, mapper)) checkClaim(mapper, claim);
-  checkStaying(mapper);
+  if (!request.mayBeGoing) checkStaying(mapper);
   if (request.verityRoot !== undefined) await checkVerity(device, mapper, request.verityRoot);
 }
 

@@ -79,6 +79,7 @@ export function toExportRequest(target: Target, writable: boolean, owner: string
     file: { offset, size, blockSize, directIo },
     fileOnly: target.keys.filter((key) => FILE_KEYS.includes(key)),
     mapperOnly: target.keys.filter((key) => MAPPER_KEYS.includes(key)),
+    mayBeGoing: target.deferredRemove,
     verityRoot: target.verityRoot,
     layer: layer && { kind: layer, owner },
   };

@@ -35,6 +35,25 @@ describe('deferred-remove', () => {
   }
 
   it(
+    'a guest that moves has it at both ends: the mark of the one is no reason to refuse the other',
+    withMapper({}, async (stage, bench) => {
+      const { name } = await bench.linear(MARKER);
+      const params = `dm-name=${name},deferred-remove=yes,sharing=allow`;
+      const leaving = await stage.vbd(params);
+      await stage.attach(leaving);
+      assert.ok(await marked(name));
+      const coming = await stage.vbd(params);
+      await stage.attach(coming);
+      await deleteVbd(stage.store, leaving);
+      await stage.logged(leaving, 'closed');
+      assert.deepEqual(await bench.mappedLeft(), [name]);
+      await deleteVbd(stage.store, coming);
+      await stage.logged(coming, 'closed');
+      assert.deepEqual(await bench.mappedLeft(), []);
+    }),
+  );
+
+  it(
     'it is marked only once blkback has it open',
     withMapper({ hold: true }, async (stage, bench) => {
       const { name } = await bench.linear(MARKER);

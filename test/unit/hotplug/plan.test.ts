@@ -27,6 +27,7 @@ describe('planAttach', () => {
       file: { offset: 0n, size: undefined, blockSize: 512, directIo: 'no' },
       fileOnly: [],
       mapperOnly: [],
+      mayBeGoing: false,
       verityRoot: undefined,
       layer: undefined,
     });
@@ -44,6 +45,7 @@ describe('planAttach', () => {
       file: { offset: 1024n, size: 4096n, blockSize: 4096, directIo: 'auto' },
       fileOnly: ['offset', 'size', 'block-size', 'direct-io', 'autoclear'],
       mapperOnly: [],
+      mayBeGoing: false,
       verityRoot: undefined,
       layer: undefined,
     });
