@@ -7,8 +7,8 @@ import { loopsLeft, makeImage } from './images.js';
 import { openStore } from './store.js';
 import { closeVbd, createVbd, deleteVbd, waitInitWait } from './toolstack.js';
 
-// The main job from end to end: a file is attached as a vbd through a real XenStore, by the real
-// loop driver; only the kernel's blkback is played by test/bed/blkback.c.
+// Shows the main job from end to end: attaches a file as a vbd through a real XenStore and the real
+// loop driver. Only the kernel's blkback is replaced, by test/bed/blkback.c.
 
 const NODES = ['physical-device', 'physical-device-path', 'diskseq', 'hotplug-status'];
 
