@@ -33,7 +33,7 @@ describe('The program in a simulated world', function () {
   });
 });
 
-/** Faults that a schedule has found, and that were mended. */
+/** Faults that a schedule has found, and that have been fixed. */
 const FOUND = [
   { seed: 785, fault: 'a vbd is deleted while blkback is opening its disk, and its add gives up' },
   { seed: 796, fault: 'the same, where the daemon has the disk' },
@@ -51,8 +51,8 @@ describe('The schedule that has found it holds when', function () {
 
 describe('The simulated world finds that', function () {
   this.timeout(0);
-  // Which schedule finds one moves with every change of the program: by hand those are tried that are found
-  // early, in CI all of them.
+  // Every change of the program changes the schedule that finds a mutant. By hand, only the mutants
+  // that are found early are tried, and in CI all of them.
   const [latest, schedules] = [effort(Infinity, 8), effort(400, 60)];
   for (const mutant of MUTANTS.filter(({ seed }) => seed > 0 && seed <= latest)) {
     it(mutant.name, async () => {
