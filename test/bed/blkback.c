@@ -123,7 +123,7 @@ static void parse(int argc, char **argv)
 		usage();
 }
 
-/* Handles one event, if there is any. xenstored sends the first event of backend/vbd itself: it scans all vbds. */
+/* Handles one event, if there is any. The first one of backend/vbd comes without a change, and scans all vbds. */
 static bool run_event(void)
 {
 	static bool ready;
