@@ -115,8 +115,8 @@ function printEvent({ json: asJson }: Options, json: string): void {
 }
 
 /**
- * Returns a line for people such as `2026-11-21T07:16:39.123Z 7/51712 add published 7:0`. Returns
- * `undefined` for the end of a snapshot, which people do not need.
+ * Returns a line for people, or `undefined` for the end of a snapshot, which people do not need:
+ * `2026-11-21T07:16:39.123Z  7/51712    add     published  7:0`
  */
 function describe(json: string): string | undefined {
   const event = JSON.parse(json) as Record<string, unknown>;

@@ -18,7 +18,7 @@ export interface Settings {
   readonly verbose: boolean;
 }
 
-/** Seconds. libxl kills a script after 40 s (LIBXL_HOTPLUG_TIMEOUT) without giving a reason. */
+/** In seconds. libxl kills a script after 40 s (LIBXL_HOTPLUG_TIMEOUT) and tells nobody why. */
 export const DEFAULT_TIMEOUT_S = 30;
 
 /**

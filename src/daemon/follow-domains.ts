@@ -16,7 +16,7 @@ const DOMAIN_EVENTS = ['@introduceDomain', '@releaseDomain'] as const;
 
 /** Options of `followDomains`. */
 export interface FollowDomainsOptions {
-  /** The backend domain to follow. `undefined`: all domains except the own one. */
+  /** The backend domain to follow. `undefined`: all domains except this one. */
   readonly backendDomid: number | undefined;
   readonly onEvent: (json: string) => void;
   readonly onFollowing: () => void;

@@ -2,9 +2,9 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { pause } from '../../src/util/retry.js';
 
-/** An md array of the test's own. */
+/** An md array that a test has made. */
 export interface MdArray {
-  /** `/dev/md_100` */
+  /** The path, such as `/dev/md_100`. */
   readonly path: string;
   stop(): Promise<void>;
 }
@@ -16,8 +16,8 @@ const SECTOR = 512;
 const PATIENCE_MS = 5000;
 
 /**
- * Assembles a RAID 1 by sysfs (Documentation/admin-guide/md.rst): without a superblock, so that its
- * bytes are those of its members.
+ * Assembles a RAID 1 through sysfs (Documentation/admin-guide/md.rst). The array has no superblock,
+ * so that its bytes are the bytes of its members.
  */
 export async function assembleArray(members: readonly string[]): Promise<MdArray> {
   const name = `md_${next++}`;

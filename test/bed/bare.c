@@ -1,6 +1,6 @@
 /*
- * The least that a hotplug client can cost: connects, asks, reads an answer, ends. `bare add` is that
- * client; `bare serve` answers it, also without doing anything else. Both at XEN_BLKBACK_BARE.
+ * Measures the least that a hotplug client can cost. `bare add` is a client that only connects, asks, reads an
+ * answer and ends. `bare serve` is a server that only answers. Both use the socket at XEN_BLKBACK_BARE.
  */
 #define _GNU_SOURCE
 #include <signal.h>

@@ -5,28 +5,28 @@ import { CliStore } from './cli-store.js';
 import { temporaryDirectory } from './paths.js';
 import { startXenstored, type Xenstored } from './xenstored.js';
 
-/** A machine's worth of Xen for one test: a store, a driver, and places for files, all private. */
+/** The parts of Xen that one test needs: a store, a driver, and directories, all private. */
 export interface Bed extends AsyncDisposable {
   readonly xenstored: Xenstored;
-  /** Another one after `restartBlkback()`. */
+  /** The running blkback. `restartBlkback()` replaces it. */
   readonly blkback: Blkback;
-  /** The store through Xen's own command line tools. */
+  /** A client of the store that uses Xen's own command line tools. */
   readonly tools: CliStore;
-  /** Everything of the bed lies in here. */
+  /** The directory that contains all files of the bed. */
   readonly directory: string;
-  /** For image files; `loopsOf(images)` is what was left behind. */
+  /** The directory for image files. `loopsOf(images)` lists the loop devices that are left. */
   readonly images: string;
-  /** For the project's own state files. */
+  /** The directory for the project's state files. */
   readonly runDirectory: string;
-  /** For the project's own log. */
+  /** The file for the project's log. */
   readonly logFile: string;
-  /** For every program that is to work on this bed. */
+  /** The environment for every program that is to use this bed. */
   readonly env: Readonly<Record<string, string>>;
-  /** Ends blkback, which closes all devices, and starts one with another behaviour. */
+  /** Ends blkback, which closes all devices, and starts it again with another behaviour. */
   restartBlkback(behaviour?: BlkbackBehaviour): Promise<Blkback>;
 }
 
-/** Starts a bed. Its parts end in reverse order when it is disposed. */
+/** Starts a bed. Disposing of the bed ends its parts in reverse order. */
 export async function startBed(
   behaviour: BlkbackBehaviour = {},
   options: { readonly trace?: boolean } = {},

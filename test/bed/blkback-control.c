@@ -1,4 +1,4 @@
-/* What is held back for now, and the commands by which a test says so while the stand-in runs. */
+/* The actions that are held back, and the commands by which a test holds and releases them at run time. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 
 #include "blkback.h"
 
-/* One `hold`; its key is that of a vbd, which need not exist yet, or `*` for all. */
+/* One `hold`. Its key names a vbd, which need not exist yet, or is `*` for all vbds. */
 struct hold {
 	struct hold *next;
 	enum held what;
@@ -44,7 +44,7 @@ void hold(enum held what, const char *key)
 	holds = new;
 }
 
-/* Lifts the holds of this key, or all of this kind for `*`, and goes on with what has waited. */
+/* Lifts the holds of this key, or all holds of this kind for `*`, and does the actions that have waited. */
 static void release(enum held what, const char *key)
 {
 	for (struct hold **at = &holds; *at;) {
@@ -80,13 +80,13 @@ static void obey(const char *command)
 		hold(what, key);
 	else
 		release(what, key);
-	/* Only now, so that whoever reads it knows that it has been done. */
+	/* Logged only now, so that a reader of the log knows that the command has been carried out. */
 	log_begin("control", NULL);
 	log_string("text", command);
 	log_end();
 }
 
-/* A FIFO, which this process has open for writing as well: it never sees an end of file. */
+/* Makes the FIFO and opens it. The process also opens it for writing, so that it never sees an end of file. */
 int control_open(const char *path)
 {
 	int fd;
@@ -97,7 +97,7 @@ int control_open(const char *path)
 	return fd;
 }
 
-/* Commands, a line each, that their writers write whole. */
+/* Reads commands, one a line, and carries them out. Writers write whole lines. */
 void control_read(int fd)
 {
 	char text[4096];

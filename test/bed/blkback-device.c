@@ -1,4 +1,4 @@
-/* Devices by number, and the part of sysfs that the driver makes. */
+/* Opens devices by number, and makes the part of sysfs that the driver makes. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -17,13 +17,13 @@
 static void identify(int fd, struct identity *identity)
 {
 	memset(identity, 0, sizeof(*identity));
-	/* Kernels before 5.15 have no diskseq: then it stays 0, which no disk has. */
+	/* Kernels before 5.15 have no diskseq. Then the field stays 0, which no disk has. */
 	ioctl(fd, BLKGETDISKSEQ, &identity->diskseq);
 	ioctl(fd, BLKGETSIZE64, &identity->size);
 	ioctl(fd, BLKROGET, &identity->read_only);
 	ioctl(fd, BLKSSZGET, &identity->sector_size);
 	identity->length = pread(fd, identity->bytes, sizeof(identity->bytes), 0);
-	/* Zeros at the end tell nothing, and clutter the log. */
+	/* Zeros at the end say nothing and clutter the log, so they are cut off. */
 	while (identity->length > 0 && identity->bytes[identity->length - 1] == 0)
 		identity->length--;
 	if (identity->length < 0)
@@ -31,9 +31,9 @@ static void identify(int fd, struct identity *identity)
 }
 
 /*
- * Opens what the kernel has under that number at this instant, non-exclusively, as the driver does, and
- * keeps it open by a mapping instead of a descriptor: the driver is no process, and nobody can see in
- * /proc that it has a device. NULL and errno on failure.
+ * Opens the device that has this number at this moment, not exclusively, as the driver does. Keeps the device open
+ * by a mapping instead of a descriptor, because the driver is no process, and /proc does not show that the driver
+ * has a device open. Returns NULL and sets errno on failure.
  */
 void *device_open(unsigned major, unsigned minor, bool writable, struct identity *identity)
 {
@@ -56,7 +56,7 @@ void *device_open(unsigned major, unsigned minor, bool writable, struct identity
 	if (fd < 0)
 		return NULL;
 	identify(fd, identity);
-	/* Private: a shared mapping of a read-only device that was opened for writing is refused. */
+	/* The mapping is private: the kernel refuses a shared one of a read-only device that is open for writing. */
 	device = mmap(NULL, 1, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (device == MAP_FAILED)
 		die("mmap %x:%x: %m", major, minor);
@@ -64,7 +64,7 @@ void *device_open(unsigned major, unsigned minor, bool writable, struct identity
 	return device;
 }
 
-/* The kernel has closed the device when this returns: an autoclear loop device is cleared by then. */
+/* Closes the device. When this returns, the kernel has closed it and has cleared an autoclear loop device. */
 void device_close(void *device)
 {
 	munmap(device, 1);
@@ -89,15 +89,15 @@ static const char *below(char (*path)[4096], const char *format, const char *nam
 #define DEVICE "devices/%s"
 #define FILE_OF_DEVICE "devices/%s/%s"
 
-/* In the kernel's order: off the bus, the driver's attributes, the device. */
+/* Removes, in the kernel's order, the link on the bus, the driver's attributes, and the device. */
 void sysfs_remove(const struct vbd *vbd)
 {
 	static unsigned long serial;
 	char path[4096], gone[4096], name[64];
 
 	/*
-	 * sysfs gives each entry an inode number of its own; this file system gives away that of an entry
-	 * that is deleted. So it is kept, out of the way.
+	 * sysfs gives each entry a new inode number, but this file system reuses the number of a deleted entry.
+	 * So the link is not deleted, but moved out of the way.
 	 */
 	snprintf(name, sizeof(name), "%d-%lu", getpid(), serial++);
 	below(&gone, "staging/gone-%s%s", name, "");
@@ -108,7 +108,7 @@ void sysfs_remove(const struct vbd *vbd)
 		die("rmdir %s: %m", path);
 }
 
-/* What a killed predecessor had: a kernel that has just started has no vbd. */
+/* Removes the entries of a killed predecessor, because a kernel that has just started has no vbd. */
 static void sysfs_clear(void)
 {
 	char path[4096];
@@ -144,7 +144,7 @@ void sysfs_add(const struct vbd *vbd)
 {
 	char path[4096], target[128];
 
-	/* A killed predecessor may have left its own. */
+	/* A killed predecessor may have left an entry. */
 	sysfs_remove(vbd);
 	make(below(&path, DEVICE "%s", vbd->name, ""));
 	snprintf(target, sizeof(target), "../../../devices/%s", vbd->name);
@@ -152,7 +152,7 @@ void sysfs_add(const struct vbd *vbd)
 		die("symlink %s: %m", path);
 }
 
-/* An attribute appears whole or not at all, hence the rename. */
+/* Adds an attribute. The rename makes it appear at once with its whole value. */
 static void add_attribute(const struct vbd *vbd, const char *name, const char *value)
 {
 	char staged[4096], path[4096];

@@ -1,4 +1,4 @@
-/* Which vbds there are, and whom a watch event concerns: its path says it, nothing is scanned. */
+/* The table of vbds, and the dispatch of watch events. The path of an event tells its vbd, without a scan. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +35,7 @@ static void vbd_event(const char *key, const char *leaf)
 	}
 }
 
-/* What we have below a directory (all of it for ""): is it there still? */
+/* Checks whether the known vbds of a domain, or all known vbds for "", still exist. */
 static void check_known(const char *domain)
 {
 	size_t length = strlen(domain);
@@ -75,7 +75,7 @@ static void scan_everything(void)
 	free(domains);
 }
 
-/* A watch event at or below backend/vbd. Acts on what its path names, nothing else. */
+/* Handles a watch event at or below backend/vbd. Acts only on the object that its path names. */
 void backend_event(const char *path)
 {
 	char domain[24] = "", device[33] = "", key[64];
@@ -104,7 +104,7 @@ void frontend_event(const char *key)
 		frontend_changed(vbd);
 }
 
-/* Those that a timer will open are not held. */
+/* Opens the devices that are held. A device that a timer will open is not held. */
 void release_opens(const char *pattern)
 {
 	for (int i = 0; i < BUCKETS; i++)
@@ -125,7 +125,7 @@ void release_events(const char *pattern)
 		}
 }
 
-/* The process is about to end: in the order of an orderly removal, without touching the store. */
+/* Removes all vbds before the process ends, in the order of an orderly removal, without touching the store. */
 void close_everything(void)
 {
 	for (int i = 0; i < BUCKETS; i++)

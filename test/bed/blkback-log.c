@@ -1,4 +1,4 @@
-/* The log: one JSON object a line, written with one write(2), so that readers see whole lines. */
+/* The log. Each line is one JSON object, written by one write(2), so that readers see whole lines. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -54,7 +54,7 @@ static void add(const char *format, ...)
 	va_start(arguments, format);
 	used += vsnprintf(line + used, sizeof(line) - used, format, arguments);
 	va_end(arguments);
-	/* Longest by far is a hostile value of 4 KiB; room for its escapes is kept by log_text. */
+	/* The longest line by far has a hostile value of 4 KiB. log_text keeps room for the rest of the line. */
 	if (used >= sizeof(line))
 		used = sizeof(line) - 1;
 }
@@ -73,7 +73,7 @@ void log_text(const char *key, const char *value, size_t length)
 	for (size_t i = 0; i < length && used < sizeof(line) - 1024; i++) {
 		unsigned char byte = value[i];
 
-		/* A byte beyond ASCII becomes the character of that number: always valid JSON. */
+		/* A byte beyond ASCII becomes the character with this number, so the JSON is always valid. */
 		if (byte < ' ' || byte > '~' || byte == '"' || byte == '\\')
 			add("\\u%04x", byte);
 		else

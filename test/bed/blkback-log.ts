@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 
-/** A line of the log. Which of the optional fields there are depends on the event. */
+/** One line of the log. The event determines which of the optional fields are present. */
 export interface BlkbackEvent {
   /** Milliseconds since the epoch, with a fraction. */
   readonly time: number;
@@ -8,30 +8,33 @@ export interface BlkbackEvent {
     | 'ready'
     | 'probe'
     | 'state'
-    /** `physical-device` was read: `value`, `outcome`. */
+    /** `physical-device` was read. Fields: `value`, `outcome`. */
     | 'physical-device'
-    /** The device is open: `dev`, `diskseq`, `mode`, `size`, `readOnly`, `sectorSize`, `bytes`. */
+    /**
+     * The device is open. Fields: `dev`, `diskseq`, `mode`, `size`, `readOnly`, `sectorSize`,
+     * `bytes`.
+     */
     | 'opened'
-    /** It was opened, and closed again for its diskseq; fields as in `opened`. */
+    /** The device was opened and closed again because of its diskseq. Fields as in `opened`. */
     | 'refused'
     /** The open failed with `errno`. */
     | 'failed'
-    /** What went to the error node: `errno`, `text`. */
+    /** An error was written to the error node. Fields: `errno`, `text`. */
     | 'error'
-    /** The sysfs entry is gone: `why`. */
+    /** The sysfs entry is gone. Field: `why`. */
     | 'removed'
-    /** The device is closed: `dev`, `diskseq`. */
+    /** The device is closed. Fields: `dev`, `diskseq`. */
     | 'closed'
-    /** A `hold` or `release` has been done: `text`. */
+    /** A `hold` or `release` has been carried out. Field: `text`. */
     | 'control'
     | 'died';
-  /** `F/V`, as in `7/51712`. */
+  /** The domain number of the guest and the device number, as in `7/51712`. */
   readonly vbd?: string;
   /** `major:minor` in hex, as in `7:3`. */
   readonly dev?: string;
-  /** Decimal. */
+  /** The diskseq in decimal. */
   readonly diskseq?: string;
-  /** The first 64 bytes, a character for each, without zeros at the end. */
+  /** The first 64 bytes, one character each, without the zeros at the end. */
   readonly bytes?: string;
   readonly size?: number;
   readonly readOnly?: 0 | 1;
@@ -47,13 +50,17 @@ export interface BlkbackEvent {
   readonly frontend?: string;
 }
 
+/** Returns an event as one line of JSON. */
 export function asLine(event: BlkbackEvent): string {
   return JSON.stringify(event);
 }
 
-/** The log file, read on from where the last read ended. Each of its lines is written at once. */
+/**
+ * Opens the log file. Each `read()` goes on where the last one ended, and returns all events so
+ * far. A writer writes each line at once.
+ */
 export function openLog(path: string): { read(): readonly BlkbackEvent[]; close(): void } {
-  // A log left by a predecessor in the same directory is not this one's.
+  // Empties a log that a predecessor has left in the same directory.
   const fd = openSync(path, 'w+');
   const buffer = Buffer.alloc(64 * 1024);
   const events: BlkbackEvent[] = [];

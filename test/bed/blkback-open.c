@@ -1,4 +1,4 @@
-/* Opening what physical-device names, serving a frontend with it, and closing it again. */
+/* Opens the device that physical-device names, serves a frontend with it, and closes it again. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
@@ -8,11 +8,11 @@
 
 #include "blkback.h"
 
-/* A device whose vbd is gone already: the kernel closes it later, from a work item. */
+/* A device whose vbd is gone already. The kernel closes such a device later, from a work item. */
 struct closing {
 	struct closing *next;
 	struct timer timer;
-	bool held;		/* no timer will close it, but a release */
+	bool held;		/* closed by a release, not by a timer */
 	void *device;
 	char key[64], dev[24], diskseq[24];
 };
@@ -34,13 +34,13 @@ void open_now(void *data)
 		log_number("errno", errno);
 		log_end();
 		vbd->major = vbd->minor = 0;
-		/* Whatever the cause, the driver says ENOENT. */
+		/* The driver reports ENOENT for every cause. */
 		fatal(vbd, ENOENT, "creating vbd structure");
 		catch_up(vbd);
 		return;
 	}
 	snprintf(vbd->diskseq, sizeof(vbd->diskseq), "%llu", (unsigned long long)identity->diskseq);
-	/* Logged before anyone can learn of it, so that nobody who did looks in vain for this line. */
+	/* The line comes before any other sign of the open, so that a test that has seen the sign finds the line. */
 	mismatch = vbd->expected && vbd->expected != identity->diskseq;
 	log_begin(mismatch ? "refused" : "opened", vbd->key);
 	log_string("dev", dev);
@@ -65,7 +65,7 @@ void open_now(void *data)
 	catch_up(vbd);
 }
 
-/* The diskseq that the opened device must have; false when what stands there is malformed. */
+/* Reads the diskseq that the opened device must have. Returns false if the diskseq is malformed. */
 static bool read_expected(const struct vbd *vbd, const char **physical_device, uint64_t *expected)
 {
 	const char *at = strchr(*physical_device, '@');
@@ -86,7 +86,7 @@ static bool read_expected(const struct vbd *vbd, const char **physical_device, u
 	return good;
 }
 
-/* physical-device may have been written. */
+/* Reads physical-device, which may have been written. */
 void backend_changed(struct vbd *vbd)
 {
 	char *value = store_read(vbd->nodename, "physical-device");
@@ -130,7 +130,7 @@ void backend_changed(struct vbd *vbd)
 	vbd->minor = minor;
 	vbd->expected = expected;
 	vbd->opening = true;
-	/* Once it has been read, the device will be opened, whatever the node says by then. */
+	/* Now that the number has been read, the device will be opened even if the node changes until then. */
 	vbd->held = is_held(HELD_OPEN, vbd->key);
 	if (vbd->held)
 		goto out;
@@ -143,7 +143,7 @@ out:
 	free(value);
 }
 
-/* A device and a frontend that has its ring ready: from here on a guest could read and write. */
+/* Connects if the device is open and the frontend has its ring ready. From then on, a guest could do I/O. */
 void connect_frontend(struct vbd *vbd)
 {
 	char sectors[24], sector_size[12];
@@ -176,7 +176,7 @@ static void close_device(void *data)
 	free(closing);
 }
 
-/* The vbd is about to go; its device, if it has one open, follows in its own time. */
+/* Arranges the later close of the device, if one is open, of a vbd that is about to go. */
 void close_later(const struct vbd *vbd)
 {
 	struct closing *closing;
@@ -204,7 +204,7 @@ void release_closes(const char *pattern)
 	}
 }
 
-/* What is still to be closed, at once, as no timer will fire any more. */
+/* Closes all remaining devices at once, because no timer will fire any more. */
 void close_all(void)
 {
 	while (closings)

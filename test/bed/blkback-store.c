@@ -1,4 +1,4 @@
-/* XenStore through libxenstore, and the formats of what blkback reads there. */
+/* Access to XenStore through libxenstore, and the formats of the nodes that blkback reads. */
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <errno.h>
@@ -13,7 +13,7 @@ static struct xs_handle *xs;
 
 void store_open(void)
 {
-	/* Events of a watch that is no more, possibly of the same path's last instance, are dropped. */
+	/* Drops the events of a removed watch, which may belong to an earlier instance under the same path. */
 	xs = xs_open(XS_UNWATCH_FILTER);
 	if (!xs)
 		die("cannot reach xenstored: %m");
@@ -29,7 +29,7 @@ int store_fd(void)
 	return xs_fileno(xs);
 }
 
-/* Answers of xenstored pass; anything else means that it is gone, which the kernel never sees. */
+/* Accepts errors that xenstored answers. Dies of any other error: xenstored is gone, which a kernel never sees. */
 static void check_connection(const char *what)
 {
 	switch (errno) {
@@ -45,7 +45,7 @@ static void check_connection(const char *what)
 	}
 }
 
-/* The path of the next watch event, to be freed, or NULL when there is none for now. */
+/* Returns the path of the next watch event, or NULL if there is none now. The caller frees path and token. */
 char *store_event(char **token)
 {
 	char **event = xs_check_watch(xs);
@@ -61,7 +61,7 @@ char *store_event(char **token)
 	return path;
 }
 
-/* A node's value, NUL-terminated, to be freed; NULL where there is none. */
+/* Returns the NUL-terminated value of a node, or NULL if there is none. The caller frees the value. */
 char *store_read(const char *directory, const char *name)
 {
 	char path[4096];
@@ -98,8 +98,8 @@ void store_unwatch(const char *path, const char *token)
 }
 
 /*
- * Writes nodes below a backend, provided that it is still there: a write below a backend that was
- * deleted would bring it back. False when it is gone.
+ * Writes nodes below a backend. Returns false, and writes nothing, if the backend is gone, because a write below a
+ * deleted backend would bring it back.
  */
 bool store_write(const struct vbd *vbd, const struct node *nodes, size_t count)
 {
@@ -130,7 +130,7 @@ bool store_write(const struct vbd *vbd, const struct node *nodes, size_t count)
 	}
 }
 
-/* Outside the backend directory, so it outlives the backend, as the kernel's does. */
+/* Writes the error node. It lies outside the backend directory and outlives it, as the kernel's does. */
 void store_error(const struct vbd *vbd, int error, const char *text)
 {
 	char path[256], value[256];
@@ -141,7 +141,7 @@ void store_error(const struct vbd *vbd, int error, const char *text)
 		die("cannot write %s: %m", path);
 }
 
-/* One %x of the kernel's vsscanf: blanks are skipped and 0x is allowed, a sign is not. */
+/* Reads one %x as the kernel's vsscanf does: skips blanks, and allows 0x but no sign. */
 static const char *scan_hex(const char *text, unsigned *number)
 {
 	while (isspace((unsigned char)*text))
@@ -155,7 +155,7 @@ static const char *scan_hex(const char *text, unsigned *number)
 	return text;
 }
 
-/* The kernel's sscanf(text, "%x:%x"): how many numbers were found; what follows them is ignored. */
+/* Reads numbers as the kernel's sscanf(text, "%x:%x") does, ignores the rest, and returns their count. */
 int scan_physical_device(const char *text, unsigned *major, unsigned *minor)
 {
 	text = scan_hex(text, major);
@@ -166,7 +166,7 @@ int scan_physical_device(const char *text, unsigned *major, unsigned *minor)
 	return scan_hex(text, minor) ? 2 : 1;
 }
 
-/* The diskseq series' own format is strict: 1 to 16 lower-case hex digits, no leading zero. */
+/* Reads the strict format of the diskseq series: 1 to 16 lower-case hex digits without a leading zero. */
 bool scan_diskseq(const char *text, size_t length, uint64_t *diskseq)
 {
 	if (length < 1 || length > 16 || text[0] == '0' || strspn(text, "0123456789abcdef") < length)

@@ -23,7 +23,7 @@ bool switch_state(struct vbd *vbd, int state)
 	return true;
 }
 
-/* xenbus_dev_fatal */
+/* Does the work of xenbus_dev_fatal. */
 void fatal(struct vbd *vbd, int error, const char *text)
 {
 	store_error(vbd, error, text);
@@ -43,7 +43,7 @@ int read_state(const char *directory)
 	return state;
 }
 
-/* device_unregister: the sysfs entry goes at once, the device a little later. */
+/* Does the work of device_unregister: removes the sysfs entry at once, and closes the device a little later. */
 static void unregister(struct vbd *vbd, const char *why)
 {
 	char watch[4200];
@@ -55,7 +55,7 @@ static void unregister(struct vbd *vbd, const char *why)
 	log_end();
 	snprintf(watch, sizeof(watch), "%s/state", vbd->frontend);
 	store_unwatch(watch, vbd->key);
-	/* A toolstack that has asked for the end is told of it even if the frontend went first. */
+	/* A toolstack that has asked for the end sees state 6 even if the frontend has gone first. */
 	if (read_state(vbd->nodename) == CLOSING)
 		switch_state(vbd, CLOSED);
 	close_later(vbd);
@@ -90,7 +90,7 @@ void frontend_changed(struct vbd *vbd)
 		break;
 	case CLOSED:
 		switch_state(vbd, CLOSED);
-		/* A guest that reboots closes its frontend too: the device stays open. */
+		/* A guest that reboots closes its frontend, too. Then the device stays open. */
 		if (!is_online(vbd))
 			unregister(vbd, "frontend closed");
 		break;
@@ -133,7 +133,7 @@ void probe(const char *key)
 	switch_state(vbd, INIT_WAIT);
 	snprintf(watch, sizeof(watch), "%s/state", vbd->frontend);
 	store_watch(watch, vbd->key);
-	/* One that was there from the start is honoured. */
+	/* A physical-device that was written before the probe counts, too. */
 	backend_changed(vbd);
 	vbd = NULL;
 not_ours:
@@ -144,7 +144,7 @@ not_ours:
 	free(vbd);
 }
 
-/* The backend directory, or one above it, was made, removed, or both. */
+/* Checks a vbd after the backend directory, or one above it, was made, removed, or both. */
 void check_backend(struct vbd *vbd)
 {
 	char key[sizeof(vbd->key)];
@@ -155,8 +155,8 @@ void check_backend(struct vbd *vbd)
 		return;
 	state = store_read(vbd->nodename, "state");
 	/*
-	 * A state that has gone back to 1 belongs to a new instance. The driver, which compares nothing
-	 * but the path, can miss that; a stand-in that did would only make tests hang.
+	 * A state that has gone back to 1 belongs to a new instance. The driver compares only the path and can miss
+	 * this. The stand-in notices it, because otherwise tests would hang.
 	 */
 	if (!state || strcmp(state, "1") == 0) {
 		unregister(vbd, state ? "backend made anew" : "backend gone");
@@ -167,8 +167,9 @@ void check_backend(struct vbd *vbd)
 }
 
 /*
- * One thread serves all the driver's events in turn: while it opens a device, or is stuck, whatever
- * changes is only remembered. It is for one vbd here, so that a test can go on with the others.
+ * Returns whether the handling of a change must wait, and remembers the change. In the driver, one thread handles all
+ * events in turn, so every change waits while this thread opens a device or is stuck. Here only changes of the
+ * same vbd wait, so that a test can go on with other vbds.
  */
 bool must_wait(struct vbd *vbd, unsigned change)
 {
@@ -178,7 +179,7 @@ bool must_wait(struct vbd *vbd, unsigned change)
 	return true;
 }
 
-/* What had to wait. */
+/* Handles the changes that had to wait. */
 void catch_up(struct vbd *vbd)
 {
 	unsigned recheck = vbd->recheck;

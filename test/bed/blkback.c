@@ -49,7 +49,7 @@ static void run_timers(void)
 	}
 }
 
-/* How long poll() may sleep: rounded up, so that it does not wake just before a timer is due. */
+/* Returns how long poll() may sleep, rounded up, so that poll() does not wake just before a timer is due. */
 static int until_timer(void)
 {
 	double ms;
@@ -123,7 +123,7 @@ static void parse(int argc, char **argv)
 		usage();
 }
 
-/* One event, if there is any. The first one of backend/vbd comes unasked: it takes stock. */
+/* Handles one event, if there is any. The first one of backend/vbd comes without a change, and scans all vbds. */
 static bool run_event(void)
 {
 	static bool ready;
@@ -182,7 +182,7 @@ int main(int argc, char **argv)
 	sigemptyset(&signals);
 	for (const int *s = (const int[]){ SIGTERM, SIGINT, SIGUSR1, SIGUSR2, 0 }; *s; s++)
 		sigaddset(&signals, *s);
-	/* Before libxenstore starts its reader thread, which inherits the mask. */
+	/* This comes before libxenstore starts its reader thread, because the thread inherits the mask. */
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
 	log_open(options.log);
@@ -196,7 +196,7 @@ int main(int argc, char **argv)
 					{ .fd = signal_fd, .events = POLLIN },
 					{ .fd = control_fd, .events = POLLIN } };
 
-		/* Drained, or libxenstore's pipe may say nothing of what it has already fetched. */
+		/* All events are read, because libxenstore's pipe may not announce those it has already fetched. */
 		while (run_event())
 			run_timers();
 		run_timers();

@@ -1,6 +1,6 @@
 /*
- * A stand-in for the kernel's xen-blkback, for machines without Xen. It shares no code with the
- * project and is as blind as the driver: it opens whatever device has the number it is given.
+ * A stand-in for the kernel's xen-blkback, for machines without Xen. It shares no code with the project, and is as
+ * blind as the driver: it opens any device that has the given number.
  */
 #ifndef BLKBACK_H
 #define BLKBACK_H
@@ -10,21 +10,21 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* XenbusState, as far as the backend takes part in it. */
+/* The values of XenbusState that the backend uses. */
 enum { UNKNOWN, INITIALISING, INIT_WAIT, INITIALISED, CONNECTED, CLOSING, CLOSED };
 
 struct options {
-	bool diskseq;		/* play the kernel with the diskseq series, not a stock one */
+	bool diskseq;		/* behave as a kernel with the diskseq series, not as a stock one */
 	const char *sysfs;	/* stands for /sys */
-	const char *dev_dir;	/* where the short-lived device nodes are made */
+	const char *dev_dir;	/* the directory for short-lived device nodes */
 	const char *log;
-	const char *control;	/* a FIFO that commands are read from; blkback-control.c */
-	unsigned delay_ms;	/* between reading physical-device and opening */
-	bool random_delay;	/* uniformly 0..delay_ms instead */
-	unsigned close_delay_ms; /* between the sysfs entry's end and the close */
+	const char *control;	/* the FIFO from which blkback-control.c reads commands */
+	unsigned delay_ms;	/* the time between reading physical-device and opening */
+	bool random_delay;	/* make this time random, uniformly in 0..delay_ms */
+	unsigned close_delay_ms; /* the time between the end of the sysfs entry and the close */
 	bool no_probe;		/* as if the driver's module were not loaded */
-	bool no_open;		/* never reacts to physical-device */
-	int fail_open;		/* an errno: every open fails with it */
+	bool no_open;		/* never react to physical-device */
+	int fail_open;		/* the errno with which every open fails, or 0 */
 };
 extern struct options options;
 
@@ -35,10 +35,10 @@ struct timer {
 	struct timer *next;
 };
 
-/* What may have changed while a vbd's events had to wait: looked at afterwards, as the driver would. */
+/* The things that may have changed while the events of a vbd had to wait. They are checked afterwards. */
 enum { BACKEND = 1, FRONTEND = 2, DEVICE = 4 };
 
-/* What is found in a device when it is opened. */
+/* The properties of a device when it is opened. */
 struct identity {
 	uint64_t diskseq, size;
 	int read_only, sector_size;
@@ -46,23 +46,23 @@ struct identity {
 	ssize_t length;
 };
 
-/* One instance of a backend; the same path made anew after its removal is another instance. */
+/* One instance of a backend. If a path is removed and made anew, it belongs to another instance. */
 struct vbd {
 	struct vbd *next;
 	char key[64];		/* "7/51712" */
 	char nodename[96];	/* "backend/vbd/7/51712" */
 	char name[64];		/* "vbd-7-51712" */
 	char *frontend;
-	int state;		/* what the driver last wrote */
+	int state;		/* the state that the driver has last written */
 	unsigned major, minor;	/* not 0:0 while opening or open */
 	bool writable;
 	char mode[16];
-	uint64_t expected;	/* diskseq, 0: not checked */
-	void *device;		/* what keeps it open; NULL: not open */
-	struct identity identity; /* of the open device */
-	char diskseq[24];	/* of the open device, as logged */
+	uint64_t expected;	/* the expected diskseq, 0 if it is not checked */
+	void *device;		/* the mapping that keeps the device open, NULL if it is not open */
+	struct identity identity; /* the properties of the open device */
+	char diskseq[24];	/* the diskseq of the open device, as logged */
 	bool opening;		/* between reading physical-device and the open */
-	bool held;		/* no timer will open it, but a release */
+	bool held;		/* opened by a release, not by a timer */
 	unsigned recheck;	/* BACKEND, FRONTEND, DEVICE */
 	struct timer timer;
 };
@@ -78,7 +78,7 @@ void timer_add(struct timer *timer, double ms, void (*fire)(void *), void *data)
 enum held {
 	HELD_OPEN,	/* between reading physical-device and the open */
 	HELD_CLOSE,	/* between the end of the sysfs entry and the close */
-	HELD_EVENTS,	/* what xenbus tells of a vbd that there is, as while its one thread is stuck */
+	HELD_EVENTS,	/* events of xenbus for an existing vbd, as if its only thread were stuck */
 };
 bool is_for(const char *pattern, const char *key);
 bool is_held(enum held what, const char *key);

@@ -17,67 +17,69 @@ import type { Xenstored } from './xenstored.js';
 
 export type { BlkbackEvent };
 
-/** How the stand-in behaves; see test/bed/blkback.h. */
+/** The behaviour of the stand-in, which test/bed/blkback.h describes. */
 export interface BlkbackBehaviour {
-  /** `diskseq` plays the kernel that checks it and writes `opened`; `stock` (default) does neither. */
+  /** `diskseq` checks the diskseq and writes `opened`. `stock`, the default, does neither. */
   readonly guise?: 'diskseq' | 'stock';
-  /** Pause between reading `physical-device` and opening; with `randomDelay` any time up to it. */
+  /** The time from reading `physical-device` to opening; `randomDelay` makes it the maximum. */
   readonly delayMs?: number;
   readonly randomDelay?: boolean;
-  /** Opens wait for `kill('SIGUSR1')` or a `release`. */
+  /** Makes opens wait for `kill('SIGUSR1')` or a `release`. */
   readonly hold?: boolean;
-  /** Pause between the end of the sysfs entry and the close; 5 ms by default. */
+  /** The time between the end of the sysfs entry and the close; 5 ms by default. */
   readonly closeDelayMs?: number;
-  /** Closes wait for `kill('SIGUSR2')` or a `release`. */
+  /** Makes closes wait for `kill('SIGUSR2')` or a `release`. */
   readonly holdClose?: boolean;
-  /** As if the driver's module were not loaded: state stays 1. */
+  /** Behaves as if the driver's module were not loaded: the state stays 1. */
   readonly noProbe?: boolean;
   /** Never reacts to `physical-device`. */
   readonly noOpen?: boolean;
-  /** An errno with which every open fails. */
+  /** The errno with which every open fails. */
   readonly failOpen?: number;
 }
 
+/** Options of `startBlkback`. */
 export interface BlkbackOptions extends BlkbackBehaviour {
-  /** For the sysfs tree and the log; a fresh temporary one by default, removed at the end. */
+  /** The directory for sysfs and log. The default is a temporary one that `stop` removes. */
   readonly directory?: string;
 }
 
-/** What the stand-in can be told to put off. */
+/** The actions that the stand-in can hold back. */
 export type Held = 'open' | 'close' | 'events';
 
-/** A running stand-in for xen-blkback. What it logs, not what the project says, is the truth. */
+/** A running stand-in for xen-blkback. Tests trust its log, and not what the project says. */
 export interface Blkback extends AsyncDisposable {
   readonly pid: number;
-  /** Stands for /sys. */
+  /** The directory that stands for /sys. */
   readonly sysfs: string;
   readonly devDir: string;
   readonly logFile: string;
-  /** What it has logged so far. */
+  /** Returns all events that it has logged so far. */
   log(): readonly BlkbackEvent[];
-  /** The first event that fits, also one that was logged before the call. */
+  /** Waits for the first event that fits, which may have been logged before the call. */
   waitFor(
     fits: (event: BlkbackEvent) => boolean,
     deadlineMs?: number,
     what?: string,
   ): Promise<BlkbackEvent>;
   /**
-   * From now on something waits for a `release`, for the vbd of this key, which need not exist yet, or for
-   * all with `*`: its open, although the number has been read already; its close, although sysfs does not
-   * show the vbd any more; or whatever xenbus tells of the vbd, such as the end of its nodes.
+   * Holds back an action until a `release`, for the vbd of this key, which need not exist yet, or
+   * for all with `*`. `open` is held after the number has been read, and `close` after sysfs has
+   * dropped the vbd. `events` holds all events of xenbus about the vbd, such as the end of its
+   * nodes.
    */
   hold(what: Held, key: string): Promise<void>;
-  /** Lifts the hold of this key, all holds for `*`, and goes on with what waits. Resolves when it is done. */
+  /** Lifts the hold of a key, or all holds for `*`, and resolves when the actions are done. */
   release(what: Held, key: string): Promise<void>;
   kill(signal: NodeJS.Signals): void;
-  /** Ends it: every device is closed. Idempotent. */
+  /** Ends the stand-in, which closes every device. Idempotent. */
   stop(): Promise<void>;
 }
 
 const START_DEADLINE_MS = 20_000;
 const EVENT_DEADLINE_MS = 5000;
 
-/** Starts the stand-in on a xenstored; when it resolves, existing backends have been probed. */
+/** Starts the stand-in on a xenstored. Resolves when it has probed all existing backends. */
 export async function startBlkback(
   xenstored: Pick<Xenstored, 'env'>,
   options: BlkbackOptions = {},
@@ -89,7 +91,7 @@ export async function startBlkback(
   const sysfs = join(directory, 'sys');
   const logFile = join(directory, 'blkback.log');
   const control = join(directory, 'control');
-  // Not below /tmp or /run, which are often mounted nodev.
+  // This directory is not below /tmp or /run, because both are often mounted nodev.
   const devDir = mkdtempSync('/dev/xen-bed-');
   const log = openLog(logFile);
   const cleanUp = () => {
@@ -121,7 +123,7 @@ export async function startBlkback(
       Promise.race([
         onDirectoryEvent(dirname(logFile), signal, firstThatFits),
         child.ended.then((how) => {
-          // Of those who waited earlier, thousands perhaps, nobody wants to be told.
+          // Thousands of earlier waiters may end here, and nobody needs their long message.
           throw new Error(`blkback ${how}${signal.aborted ? '' : ` before: ${failure()}`}`);
         }),
       ]),
@@ -130,7 +132,7 @@ export async function startBlkback(
   const order = async (text: string): Promise<void> => {
     const done = (): number => log.read().filter((event) => event.text === text).length;
     const before = done();
-    // Opened for each: after its end there is no reader, and then that must fail and not wait.
+    // Opened for each command. After the end of the stand-in, the open fails instead of waiting.
     const fifo = openSync(control, constants.O_WRONLY | constants.O_NONBLOCK);
     writeSync(fifo, `${text}\n`);
     closeSync(fifo);
@@ -148,7 +150,7 @@ export async function startBlkback(
     kill: (signal) => void child.process.kill(signal),
     async stop() {
       await stopChild(child);
-      // One that had lost xenstored has died of that, and has left what the kernel would have taken away.
+      // A stand-in that has died of a lost xenstored leaves entries that a kernel would remove.
       rmSync(join(sysfs, 'bus/xen-backend/devices'), { recursive: true, force: true });
       cleanUp();
     },

@@ -1,19 +1,20 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { within } from './deadline.js';
 
-/** A program of the bed, and how it ended. */
+/** A running program of the bed. */
 export interface Child {
   readonly process: ChildProcess;
   readonly pid: number;
-  /** Resolves with a few words when the process is gone; never rejects. */
+  /** Resolves with a few words about the end when the process is gone. Never rejects. */
   readonly ended: Promise<string>;
-  /** Those words, once it is gone. */
+  /** Returns these words once the process is gone, and `undefined` before. */
   end(): string | undefined;
 }
 
 /**
- * Starts a program of the bed. It keeps no test process alive; rejects if it cannot be run. Both C
- * parts ask the kernel to be killed when the thread that started them ends.
+ * Starts a program of the bed. Rejects if the program cannot be run. The program does not keep the
+ * test process alive. Both C parts ask the kernel to kill them when the thread that has started
+ * them ends.
  */
 export async function startChild(
   file: string,
@@ -36,10 +37,10 @@ export async function startChild(
   return { process, pid: process.pid ?? -1, ended, end: () => words };
 }
 
-/** Ends the program: SIGTERM, and SIGKILL if that was not enough within `patienceMs`. */
+/** Ends the program by SIGTERM, or by SIGKILL if it has not ended after `patienceMs`. */
 export async function stopChild(child: Child, patienceMs = 3000): Promise<void> {
   if (child.end() !== undefined) return;
-  // It was not to keep the process alive; waiting for its end must.
+  // The child did not keep this process alive before, but must do so while its end is awaited.
   child.process.ref();
   child.process.kill('SIGTERM');
   try {

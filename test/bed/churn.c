@@ -1,11 +1,11 @@
 /*
- * The bystander of the race tests: tears a loop device down and sets it up again over another file,
- * as fast as it can, with nothing but the ioctls that any root process may use.
+ * The bystander of the race tests. It unbinds a loop device and binds it again to another file, as fast as it can,
+ * using only ioctls that any root process may use.
  *
- * churn WRONG RIGHT   touches only devices that stand on one of these two files, and leaves them on
- *                     WRONG; commands on stdin, one a line:
- *   start DEVICE    begins with that device
- *   stop            ends; answers "stopped ROUNDS TAKEN": how often it tried, how often it got through
+ * churn WRONG RIGHT   touches only devices that are bound to one of these two files, and binds them to
+ *                     WRONG. It reads commands from stdin, one a line:
+ *   start DEVICE    begins with this device
+ *   stop            ends, and answers "stopped ROUNDS TAKEN", the numbers of attempts and of successes
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@ static char device[256];
 static long rounds, taken;
 static struct stat files[2];
 
-/* A number that has become free may be another test's by now. */
+/* Returns whether the device still belongs to this test. A number that became free may belong to another test. */
 static int is_ours(int fd)
 {
 	struct loop_info64 info;
@@ -56,7 +56,7 @@ static void take_over(int file)
 	close(fd);
 }
 
-/* One command; 0 at the end of input. */
+/* Carries out one command. Returns 0 at the end of the input. */
 static int obey(void)
 {
 	char line[300];
@@ -80,7 +80,7 @@ int main(int argc, char **argv)
 	int file;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* Commands are looked for with poll, so none may wait in a buffer. */
+	/* poll finds the commands, so no command may wait in a buffer. */
 	setvbuf(stdin, NULL, _IONBF, 0);
 	file = argc == 3 ? open(argv[1], O_RDWR | O_CLOEXEC) : -1;
 	if (file < 0 || fstat(file, &files[0]) || stat(argv[2], &files[1])) {

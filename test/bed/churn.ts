@@ -4,18 +4,18 @@ import { createInterface } from 'node:readline';
 import { within } from './deadline.js';
 import { built } from './paths.js';
 
-/** What a bystander did to a device: how often it tried, and how often it got through. */
+/** The numbers of a bystander's attempts (`rounds`) and of its successes (`taken`). */
 export interface ChurnCount {
   readonly rounds: number;
   readonly taken: number;
 }
 
-/** A process that tears a loop device down and sets it up over another file, as fast as it can. */
+/** A process that unbinds a loop device and binds it to another file, as fast as it can. */
 export class Churn implements AsyncDisposable {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #lines: AsyncIterator<string>;
 
-  /** It puts the file `wrong` behind a device, and touches none that stands on another than these. */
+  /** Binds devices to the file `wrong`. Touches only devices that are bound to one of the two. */
   constructor(wrong: string, right: string) {
     this.#child = spawn(built('churn'), [wrong, right]);
     this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();

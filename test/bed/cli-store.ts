@@ -10,12 +10,13 @@ import type {
 
 const run = promisify(execFile);
 
-/** As much of a XenStore client as a toolstack needs here. */
+/** The part of a XenStore client that a toolstack needs here. */
 export type ToolstackStore = Pick<Xenstore, 'read' | 'remove' | 'transact' | 'watch'>;
 
 /**
- * XenStore through Xen's own command line tools, for tests of the bed itself, which must not lean on
- * the client that the bed is there to test. A transaction of it is writes only, or removals only.
+ * A XenStore client that uses Xen's own command line tools. It is for tests of the bed itself,
+ * which must not depend on the client that the bed is to test. A transaction must consist of writes
+ * only, or of removals only.
  */
 export class CliStore implements ToolstackStore {
   readonly #env: NodeJS.ProcessEnv;
@@ -29,7 +30,7 @@ export class CliStore implements ToolstackStore {
     return Buffer.from(stdout.replace(/\n$/, ''));
   }
 
-  /** A node's text, `undefined` where there is none. */
+  /** Returns the text of a node, or `undefined` if there is none. */
   async text(path: string): Promise<string | undefined> {
     return (await this.exists(path)) ? (await this.read(path)).toString() : undefined;
   }
@@ -41,7 +42,7 @@ export class CliStore implements ToolstackStore {
     );
   }
 
-  /** Writes nodes, all at once. */
+  /** Writes nodes in one transaction. */
   async write(nodes: Readonly<Record<string, string>>): Promise<void> {
     // xenstore-write with more than one pair is one transaction.
     await run('xenstore-write', Object.entries(nodes).flat(), { env: this.#env });
@@ -52,7 +53,7 @@ export class CliStore implements ToolstackStore {
   }
 
   async #removeAll(paths: readonly string[]): Promise<void> {
-    // Xen 4.17's tool fails on a path whose parent is missing too.
+    // The tool of Xen 4.17 fails for a path whose parent is missing, too.
     const there: string[] = [];
     for (const path of paths) if (await this.exists(path)) there.push(path);
     // Several paths are one transaction.

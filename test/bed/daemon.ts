@@ -9,23 +9,23 @@ import type { Vbd } from './toolstack.js';
 /** A running `xen-blkback daemon`. */
 export interface Daemon extends AsyncDisposable {
   readonly socket: string;
-  /** For clients of this daemon. */
+  /** The environment for clients of this daemon. */
   readonly env: Readonly<Record<string, string>>;
   readonly child: Child;
-  /** What it has said so far. */
+  /** Returns all text that the daemon has printed so far. */
   said(): string;
-  /** Resolves once it has said something that fits, `times` times since its start. */
+  /** Resolves when the daemon has printed `times` matches of the pattern since its start. */
   says(pattern: RegExp, times?: number): Promise<void>;
   kill(signal: NodeJS.Signals): void;
   stop(): Promise<void>;
 }
 
-/** Starts the checkout's daemon on a bed; it has taken stock when the promise resolves. */
+/** Starts the checkout's daemon on a bed. Resolves when the daemon has looked at every vbd. */
 export function startDaemon(bed: Bed, ...options: string[]): Promise<Daemon> {
   return startDaemonProgram(bed, process.execPath, [CLI, 'daemon', ...options]);
 }
 
-/** The same for a program that becomes a daemon. */
+/** Starts a program that becomes a daemon, and resolves when the daemon has looked at every vbd. */
 export async function startDaemonProgram(
   bed: Bed,
   file: string,

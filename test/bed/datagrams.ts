@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline';
 import { type Child, startChild, stopChild } from './child.js';
 import { within } from './deadline.js';
 
-// Node has no Unix datagram sockets: python3 receives, and hands on each datagram as a line.
+// Node has no Unix datagram sockets. So python3 receives, and passes on each datagram as a line.
 const RECEIVER = `
 import base64, socket, sys
 name = sys.argv[1]
@@ -13,7 +13,7 @@ while True:
     print(base64.b64encode(s.recv(1 << 20)).decode(), flush=True)
 `;
 
-/** The receiving end of a Unix datagram socket: what a service manager or the journal has. */
+/** The receiving end of a Unix datagram socket, such as a service manager or the journal has. */
 export class DatagramReceiver implements AsyncDisposable {
   readonly received: Buffer[] = [];
   readonly #child: Child;
@@ -23,7 +23,7 @@ export class DatagramReceiver implements AsyncDisposable {
     this.#child = child;
   }
 
-  /** `address` is a path, or `@name`. */
+  /** Binds a socket to `address`, which is a path or `@name`. */
   static async bind(address: string): Promise<DatagramReceiver> {
     const child = await startChild('/usr/bin/python3', ['-c', RECEIVER, address], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -44,12 +44,12 @@ export class DatagramReceiver implements AsyncDisposable {
     return receiver;
   }
 
-  /** What has come so far, as text. */
+  /** Returns all datagrams so far as texts. */
   texts(): string[] {
     return this.received.map((bytes) => bytes.toString('utf8'));
   }
 
-  /** Resolves with the first datagram from number `from` on that fits, once it is there. */
+  /** Waits for the first datagram that fits, counting from number `from`, and returns its text. */
   async heard(pattern: RegExp, from = 0): Promise<string> {
     const find = (): string | undefined =>
       this.texts()
@@ -72,7 +72,7 @@ export class DatagramReceiver implements AsyncDisposable {
     );
   }
 
-  /** It reads nothing any more, until `resume`. */
+  /** Stops reading until `resume`. */
   stop(): void {
     this.#child.process.kill('SIGSTOP');
   }

@@ -2,8 +2,9 @@ import { existsSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
 
 /**
- * Runs `body`, at most `ms` milliseconds: then its signal is aborted and the promise rejects with a
- * sentence that says what was waited for. `what` may be a function, asked only then.
+ * Runs `body` for `ms` milliseconds at most. After this time, aborts its signal and rejects with a
+ * sentence that contains `what`, the description of the expected event. If `what` is a function, it
+ * is called only then.
  */
 export async function within<T>(
   ms: number,
@@ -24,14 +25,14 @@ export async function within<T>(
     return await Promise.race([body(controller.signal), late]);
   } finally {
     clearTimeout(timer);
-    // Whatever still listens (a file watch, a socket) lets go, also where the body threw.
+    // Ends everything that still listens, such as a file watch or a socket, even if the body threw.
     controller.abort();
   }
 }
 
 /**
- * Resolves when `check` gives something: asked at once, then whenever something happens in the
- * directory (inotify). Rejects when the signal is aborted or `check` throws.
+ * Resolves when `check` returns a value. Calls `check` at once, and then each time that something
+ * happens in the directory (inotify). Rejects when the signal is aborted or `check` throws.
  */
 export function onDirectoryEvent<T>(
   directory: string,
@@ -39,7 +40,7 @@ export function onDirectoryEvent<T>(
   check: () => T | undefined,
 ): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    // Watch first, look second: nothing can fall in between.
+    // The watch begins before the first look, so that no change is missed between them.
     const watcher = watch(directory);
     const finish = (settle: () => void) => {
       signal.removeEventListener('abort', abort);

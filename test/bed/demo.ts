@@ -7,8 +7,8 @@ import { projectRoot } from './paths.js';
 import { openStore } from './store.js';
 import { boot } from './uml/boot.js';
 
-// npm run demo. The main job from end to end: a file is attached as a vbd through a real XenStore, by the
-// real loop driver; only the kernel's blkback is played by test/bed/blkback.c.
+// npm run demo. Shows the main job from end to end: attaches a file as a vbd through a real XenStore and
+// the real loop driver. Only the kernel's blkback is replaced, by test/bed/blkback.c.
 
 if (process.getuid?.() !== 0) {
   console.error('The demo makes a loop device: run it as root.');

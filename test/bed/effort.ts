@@ -1,12 +1,12 @@
-/** Whether the long tests make all of their tries, as `.ci/run` wants; by hand a sample has to do. */
+/** Whether long tests make all of their tries, as in `.ci/run`. By hand, they make a sample. */
 const FULL = process.env.XEN_BLKBACK_EFFORT === 'full';
 
-/** How often something is tried: `full` times in CI, `usual` times otherwise. */
+/** Returns the number of tries: `full` in CI, `usual` otherwise. */
 export function effort(full: number, usual: number): number {
   return FULL ? full : usual;
 }
 
-/** Every so many of a list, evenly spread; all of it in CI. */
+/** Returns every `every`-th element of a list. In CI, returns all elements. */
 export function sample<T>(list: readonly T[], every: number): T[] {
   return list.filter((_, index) => FULL || index % every === 0);
 }

@@ -1,10 +1,10 @@
 /*
- * Preloaded into a process under test: lets one kind of ioctl, or the opening of one file or device, fail
- * without it being done.
+ * A library to preload into a process under test. It lets some ioctls, or the opening of one file or device, fail
+ * without carrying them out.
  *
- * FAIL_REQUEST=HEX,…  the requests, as in c138fd09 (DM_TABLE_LOAD)
- * FAIL_OPEN=PATH      what is opened by way of /proc/self/fd; O_PATH alone opens nothing
- * FAIL_OPENAT2=1      whatever is opened with openat2(2)
+ * FAIL_REQUEST=HEX,…  the requests that fail, such as c138fd09 (DM_TABLE_LOAD)
+ * FAIL_OPEN=PATH      the file whose open through /proc/self/fd fails, except with O_PATH
+ * FAIL_OPENAT2=1      makes every openat2(2) fail
  * FAIL_ERRNO=N        the error
  */
 #define _GNU_SOURCE
@@ -24,7 +24,7 @@ static int is_wanted(unsigned long request)
 	char *end;
 
 	while (wanted && *wanted) {
-		/* A request is 32 bits; some callers extend its sign. */
+		/* A request has 32 bits, and some callers extend its sign. */
 		if ((request & 0xffffffff) == strtoul(wanted, &end, 16))
 			return 1;
 		wanted = *end == ',' ? end + 1 : NULL;
@@ -64,7 +64,7 @@ static int is_refused(const char *path, int flags)
 	return strcmp(leads_to, wanted) == 0;
 }
 
-/* The addon makes all of its calls by number. */
+/* The addon makes all of its system calls by number. */
 long syscall(long call, ...)
 {
 	long (*next)(long, ...) = dlsym(RTLD_NEXT, "syscall");

@@ -1,11 +1,11 @@
 /*
- * A file system whose server can be stopped: SIGSTOP makes it hang as an outage of NFS or iSCSI does,
- * SIGCONT lets it go on, and SIGKILL makes all that waits for it fail. It speaks the kernel's protocol
- * itself (linux/fuse.h); nothing is kept but memory.
+ * A file system whose server can be stopped. SIGSTOP makes it hang like an outage of NFS or iSCSI, SIGCONT lets it
+ * go on, and SIGKILL makes all waiting calls fail. It speaks the kernel's protocol itself (linux/fuse.h), and keeps
+ * its files in memory only.
  *
  * fuse-files DIRECTORY NAME=BYTES...    mounts at DIRECTORY one directory with these regular files
  *
- * It says "ready" when it is mounted. SIGTERM takes it away, lazily.
+ * It prints "ready" when it is mounted. SIGTERM unmounts it lazily.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -35,7 +35,7 @@ static size_t file_count;
 static const char *directory;
 static int device;
 
-/* Numbers of inodes: the root is FUSE_ROOT_ID, the files follow. */
+/* Returns the file of an inode number. The root has FUSE_ROOT_ID, and the files have the following numbers. */
 static struct file *file_of(uint64_t inode)
 {
 	return inode > FUSE_ROOT_ID && inode <= FUSE_ROOT_ID + file_count ?
@@ -47,7 +47,7 @@ static void reply(const struct fuse_in_header *in, int error, const void *data, 
 	struct fuse_out_header out = { .len = sizeof(out) + size, .error = -error, .unique = in->unique };
 	struct iovec parts[] = { { &out, sizeof(out) }, { (void *)data, size } };
 
-	/* ENOENT: whoever asked has been interrupted. */
+	/* ENOENT means that the process that asked has been interrupted. */
 	if (writev(device, parts, size ? 2 : 1) < 0 && errno != ENOENT) {
 		perror("fuse-files: reply");
 		exit(1);
@@ -76,7 +76,7 @@ static void look_up(const struct fuse_in_header *in, const char *name)
 
 		if (strcmp(files[i].name, name))
 			continue;
-		/* Valid for no time at all: the next one asks again, and hangs if this is stopped. */
+		/* The entry is valid for no time, so the next lookup asks again, and hangs if the server is stopped. */
 		entry.attr = attributes(entry.nodeid);
 		reply(in, 0, &entry, sizeof(entry));
 		return;
@@ -203,7 +203,7 @@ int main(int argc, char **argv)
 
 		file->name = strsep(&argv[i], "=");
 		file->size = argv[i] ? strtoul(argv[i], NULL, 10) : 0;
-		/* Zeroes that take no memory until they are written. */
+		/* The file consists of zeroes, which take no memory until they are written. */
 		file->bytes = calloc(1, file->size + 1);
 		if (!file->bytes)
 			return 2;
@@ -217,7 +217,7 @@ int main(int argc, char **argv)
 
 		if (got >= (ssize_t)sizeof(struct fuse_in_header))
 			serve((void *)buffer, buffer + sizeof(struct fuse_in_header));
-		/* ENODEV: unmounted. */
+		/* ENODEV means that the file system has been unmounted. */
 		else if (errno != EINTR && errno != EAGAIN && errno != ENOENT)
 			return errno == ENODEV ? 0 : 1;
 	}

@@ -17,7 +17,7 @@ export class FuseFiles implements AsyncDisposable {
     this.#child = child;
   }
 
-  /** Mounts one with regular files of these names and sizes in bytes, all zeroes. */
+  /** Mounts a file system with regular files of these names and sizes in bytes, all zeroes. */
   static async mount(files: Readonly<Record<string, number>>): Promise<FuseFiles> {
     const directory = mkdtempSync(join(tmpdir(), 'fuse-files-'));
     const list = Object.entries(files).map(([name, size]) => `${name}=${size}`);
@@ -37,7 +37,7 @@ export class FuseFiles implements AsyncDisposable {
     return join(this.directory, name);
   }
 
-  /** From now on nothing that asks the file system comes back. */
+  /** Stops the server. From then on, no call to the file system returns. */
   async stop(): Promise<void> {
     this.#child.process.kill('SIGSTOP');
     await within(5000, 'stop of fuse-files', async () => {
@@ -45,15 +45,15 @@ export class FuseFiles implements AsyncDisposable {
     });
   }
 
-  /** It answers again, first all that waits for it. */
+  /** Resumes the server. It answers the waiting calls first. */
   resume(): void {
     this.#child.process.kill('SIGCONT');
   }
 
-  /** Its end makes all that still waits for it fail. */
+  /** Ends the server, which makes all waiting calls fail. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.process.ref();
-    // To be taken away by hand before its end: it could be stopped.
+    // This process unmounts the file system, because the server may be stopped.
     spawnSync('umount', ['--lazy', this.directory]);
     this.#child.process.kill('SIGKILL');
     await within(5000, 'end of fuse-files', () => this.#child.ended);
@@ -65,7 +65,7 @@ function isMounted(directory: string): boolean {
   return readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${directory} `);
 }
 
-/** Whether SIGSTOP has had its effect (proc(5), the third field of stat). */
+/** Tells whether SIGSTOP has had its effect (proc(5), the third field of stat). */
 function isStopped(pid: number): boolean {
   return / T /.test(readFileSync(`/proc/${pid}/stat`, 'latin1').slice(0, 64));
 }

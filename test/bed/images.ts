@@ -7,7 +7,7 @@ import { pause } from '../../src/util/retry.js';
 const run = promisify(execFile);
 let serial = 0;
 
-/** A file whose first bytes are the marker; sparse, 1 MiB unless told otherwise. Returns its path. */
+/** Makes a sparse file that begins with the marker, by default of 1 MiB. Returns its path. */
 export function makeImage(
   directory: string,
   options: { readonly marker: string; readonly size?: number; readonly name?: string },
@@ -18,19 +18,19 @@ export function makeImage(
   return path;
 }
 
-/** A loop device of the test's own. */
+/** A loop device that a test has made. */
 export interface Loop extends AsyncDisposable {
-  /** `/dev/loop3` */
+  /** The path, such as `/dev/loop3`. */
   readonly path: string;
-  /** `7:3`, in hex, as for `physical-device`. */
+  /** The device number in hex, such as `7:3`, as in `physical-device`. */
   readonly devnum: string;
-  /** Decimal, as sysfs has it. */
+  /** The diskseq in decimal, as in sysfs. */
   readonly diskseq: string;
-  /** Lets it go; the kernel clears it once nobody has it open. Idempotent. */
+  /** Detaches the device. The kernel clears it when nobody has it open any more. Idempotent. */
   detach(): Promise<void>;
 }
 
-/** Attaches a file to a free loop device through losetup, not through the project's own code. */
+/** Binds a free loop device to a file by losetup, and not by the project's own code. */
 export async function attachLoop(
   file: string,
   options: {
@@ -50,14 +50,14 @@ export async function attachLoop(
   const diskseqOf = () => readFileSync(`/sys/block/${basename(path)}/diskseq`, 'utf8').trim();
   const diskseq = diskseqOf();
   const detach = async () => {
-    // Cleared meanwhile, and perhaps somebody else's by now: the number proves which one it is.
+    // The device may have been cleared and bound by others. The diskseq proves that it has not.
     if (diskseqOf() === diskseq && isBound(basename(path)))
       await run('losetup', ['--detach', path]);
   };
   return { path, devnum: devnumOf(path), diskseq, detach, [Symbol.asyncDispose]: detach };
 }
 
-/** The number of a device node, `major:minor` in hex without padding. */
+/** Returns the number of a device node, `major:minor` in hex without padding. */
 export function devnumOf(path: string): string {
   const { rdev } = statSync(path);
   const major = (rdev >> 8) & 0xfff;
@@ -65,7 +65,7 @@ export function devnumOf(path: string): string {
   return `${major.toString(16)}:${minor.toString(16)}`;
 }
 
-/** Loop devices whose file lies (or lay) in the directory: what a test must not leave behind. */
+/** Lists loop devices whose file is or was in the directory. A test must not leave any of them. */
 export function loopsOf(directory: string): string[] {
   return readdirSync('/sys/block')
     .filter((name) => backingFile(name)?.startsWith(`${directory}/`))
@@ -73,8 +73,8 @@ export function loopsOf(directory: string): string[] {
 }
 
 /**
- * The same once the dust has settled: whoever looks at a loop device in passing (losetup, udev, a
- * neighbouring test) holds up its clearing for that moment. What remains after 2 s is left behind.
+ * Lists the loop devices that remain after 5 s at most. A program that looks at a loop device in
+ * passing (losetup, udev, another test) delays its clearing for a moment.
  */
 export async function loopsLeft(directory: string): Promise<string[]> {
   const end = performance.now() + 5000;

@@ -39,7 +39,7 @@ export class Destdir implements Disposable {
     return promisify(execFile)(process.execPath, args, { env: { ...process.env, ...env } });
   }
 
-  /** Where an installed path lies. */
+  /** Returns the place of an installed path. */
   at(path: string): string {
     return join(this.path, path);
   }
@@ -49,8 +49,8 @@ export class Destdir implements Disposable {
   }
 }
 
-// Its own mounts, of which the rest of the machine sees nothing: what is installed below $1 lies where
-// it belongs, and the checkout $2 is gone.
+// Makes mounts that the rest of the machine does not see. In them, the files installed below $1 are
+// in their final places, and the checkout $2 is gone.
 const IN_PLACE = `
 set -e
 mount -t overlay none -o "lowerdir=$1/usr:/usr" /usr
@@ -62,7 +62,9 @@ export PATH
 exec "$@"
 `;
 
-/** The command line of a program that is to see `destdir` installed, and no checkout; PATH is of no use. */
+/**
+ * Returns the command line of a program that sees `destdir` installed, no checkout, and no PATH.
+ */
 export function inPlace(destdir: Destdir, ...command: string[]): [string, string[]] {
   const { path } = destdir;
   return [
@@ -93,7 +95,7 @@ export function startInstalledDaemon(destdir: Destdir, bed: Bed): Promise<Daemon
   return startDaemonProgram(bed, ...inPlace(destdir, '/usr/bin/xen-blkback', 'daemon'));
 }
 
-/** What the shell makes of files and directories below a directory: mode, kind, name, link. */
+/** Lists files and directories below a directory as `find` does: mode and kind, name, link. */
 export function listTree(directory: string): string[] {
   const { stdout } = spawnSync('find', [directory, '-mindepth', '1', '-printf', '%M %P %l\n'], {
     encoding: 'utf8',

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { projectRoot } from './paths.js';
 
-/** As much of JSON Schema as docs/json.schema.json uses. */
+/** The part of JSON Schema that docs/json.schema.json uses. */
 interface Schema {
   readonly $ref?: string;
   readonly anyOf?: readonly Schema[];
@@ -21,17 +21,17 @@ const document = JSON.parse(readFileSync(join(projectRoot, 'docs/json.schema.jso
   readonly $defs: Readonly<Record<string, Schema>>;
 };
 
-/** The definitions that there are. */
+/** The names of all definitions. */
 export const SCHEMA_NAMES: readonly string[] = Object.keys(document.$defs);
 
-/** Fails unless a text is one object that fits a definition of docs/json.schema.json. Returns it. */
+/** Fails unless a text is one object that fits a definition of the schema. Returns the object. */
 export function assertSchema(name: string, text: string): Record<string, unknown> {
   const value: unknown = JSON.parse(text);
   assert.deepEqual(mistakes({ $ref: `#/$defs/${name}` }, value, '$'), [], text);
   return value as Record<string, unknown>;
 }
 
-/** What does not fit. */
+/** Returns a sentence for each part of a value that does not fit a schema. */
 export function mistakes(schema: Schema, value: unknown, at: string): string[] {
   if (schema.$ref !== undefined) {
     const target = document.$defs[schema.$ref.replace('#/$defs/', '')];

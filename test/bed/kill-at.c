@@ -1,15 +1,15 @@
 /*
- * Preloaded into a process under test: kills it with SIGKILL at the Nth call, counted over all
- * threads, that changes anything outside the process. Sharper than strace's --inject, which counts
- * per thread and slows the races down.
+ * A library to preload into a process under test. It kills the process with SIGKILL at the Nth call that changes
+ * anything outside the process, counted over all threads. It is sharper than strace's --inject, which counts per
+ * thread and slows the races down.
  *
- * KILL_AT=N      which call; 0 only counts
- * KILL_WHAT=CALL the Nth of these only, named as in the log
+ * KILL_AT=N      the number of the call; 0 only counts
+ * KILL_WHAT=CALL counts only these calls, which are named as in the log
  * KILL_WHEN=before|after
- * KILL_LOG=FILE  gets a line per call, so that a test can see what it swept over
+ * KILL_LOG=FILE  the file that gets a line per call, so that a test can see which calls it has covered
  *
- * Counted: loop and device-mapper ioctls, XenStore requests that write, files that are made, written, renamed or
- * removed, uevents that are asked for, and the closing of block devices and XenStore connections.
+ * It counts ioctls of loop and device-mapper, XenStore requests that write, calls that make, write, rename or
+ * remove files, requests for uevents, and the closing of block devices and XenStore connections.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -64,7 +64,7 @@ static void strike(const char *when, long number)
 		kill(getpid(), SIGKILL);
 }
 
-/* Marks the start of a call that changes something; returns its number among those of KILL_WHAT, or -1. */
+/* Marks the start of a call that changes something. Returns its number among the calls of KILL_WHAT, or -1. */
 static long enter(const char *what)
 {
 	const char *kind = getenv("KILL_WHAT");
@@ -97,14 +97,14 @@ static mode_t kind_of(int fd)
 	return fstat(fd, &st) ? 0 : st.st_mode & S_IFMT;
 }
 
-/* xs_wire.h: requests that leave the store as it is. */
+/* Returns whether a request does not change the store. The types are those of xs_wire.h. */
 static int only_reads(uint32_t type)
 {
 	return type == 1 /* DIRECTORY */ || type == 2 /* READ */ ||
 	       type == 3 /* GET_PERMS */ || type == 22 /* DIRECTORY_PART */;
 }
 
-/* Whether the write is more than XenStore requests that only read: one write may hold several. */
+/* Returns whether a write contains more than XenStore requests that only read. It may contain several requests. */
 static int changes_store(const void *data, size_t size)
 {
 	const char *at = data;
@@ -152,10 +152,10 @@ static int changes_devices(unsigned long request)
 {
 	unsigned char number = request & 0xff;
 
-	/* loop.h: GET_STATUS64 asks only, and so do BLK*. */
+	/* loop.h: GET_STATUS64 changes nothing, and neither does BLK*. */
 	if ((request & 0xffffff00) == 0x4c00)
 		return number != 0x05;
-	/* dm-ioctl.h: VERSION, LIST_DEVICES, DEV_STATUS, TABLE_DEPS, TABLE_STATUS, LIST_VERSIONS ask only. */
+	/* dm-ioctl.h: VERSION, LIST_DEVICES, DEV_STATUS, TABLE_DEPS, TABLE_STATUS, LIST_VERSIONS change nothing. */
 	if ((request & 0xff00) == 0xfd00)
 		return number && number != 2 && number != 7 && (number < 11 || number > 13);
 	return 0;
@@ -197,7 +197,7 @@ int close(int fd)
 	return result;
 }
 
-/* libuv closes by number, so that a close is no cancellation point; the addon makes all of its calls so. */
+/* libuv closes by number, so that a close is no cancellation point. The addon makes all calls by number. */
 long syscall(long call, ...)
 {
 	long (*next)(long, ...) = real("syscall");

@@ -4,17 +4,17 @@ import { promisify } from 'node:util';
 import { pause } from '../../src/util/retry.js';
 
 const run = promisify(execFile);
-/** Where the kernel of User-Mode Linux has its modules loaded from. */
+/** The program that loads modules for the kernel of User-Mode Linux. */
 const MODPROBE = '/run/uml/modprobe';
 const PATIENCE_MS = 10_000;
 
-/** One disk of the SCSI simulator that can be reached by two ways, and shows under two names. */
+/** One disk of the SCSI simulator that has two paths, and thus two names. */
 export interface Lun {
   readonly paths: readonly [string, string];
   unplug(): Promise<void>;
 }
 
-/** Plugs it in (drivers/scsi/scsi_debug.c): two hosts, whose disks call themselves the same. */
+/** Plugs in the disk (drivers/scsi/scsi_debug.c): two hosts whose disks have the same identity. */
 export async function plugLun(): Promise<Lun> {
   const before = new Set(disks());
   await run(MODPROBE, ['sd_mod']);

@@ -1,14 +1,14 @@
 /*
- * The bystander of the mapper's torture: destroys mapper devices and makes them anew under the same names
- * and the same few minor numbers, as fast as it can. Whatever stands under a name, its content is that of
- * the name; which of them has a number changes all the time.
+ * The bystander of the mapper's torture test. It removes mapper devices and makes them anew under the same names and
+ * the same few minor numbers, as fast as it can. The device with a certain name always has the same content, but the
+ * device with a certain number changes all the time.
  *
  * mapper-churn FIRST-MINOR SECTORS NAME=MAJOR:MINOR...
  *
- * NAME is a mapper device over all of the device MAJOR:MINOR; its UUID is UUID-NAME. There is one minor
- * fewer than there are names. /dev/mapper/NAME is made once more after the device has been, as udev would, and
- * never taken away, so that it is stale most of the time. SIGTERM ends it, when it has taken away all that
- * is its own and not open; it prints "made N removed N busy N".
+ * NAME is a mapper device over the whole device MAJOR:MINOR. Its UUID is UUID-NAME. There is one minor fewer than
+ * there are names. The program makes the node /dev/mapper/NAME after the device, as udev would, and does not remove
+ * it, so that the node is stale most of the time. After SIGTERM, the program removes its devices that are not open,
+ * prints "made N removed N busy N", and ends.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,7 +29,7 @@
 static struct device {
 	char name[32];
 	char table[64];
-	/* -1: there is none. */
+	/* -1 if there is no such device now. */
 	int slot;
 } devices[MOST];
 static int count, slots, taken[MOST];
@@ -95,7 +95,7 @@ static void make(struct device *device, int slot)
 	snprintf(dm->uuid, sizeof(dm->uuid), "UUID-%s", device->name);
 	dm->flags = DM_PERSISTENT_DEV_FLAG;
 	dm->dev = makedev(mapper_major, first_minor + slot);
-	/* A number whose last holder has only just gone is free a moment later. */
+	/* A number becomes free only a moment after its last holder has gone. */
 	if (ioctl(control, DM_DEV_CREATE, dm))
 		return;
 	device->slot = slot;
@@ -125,7 +125,7 @@ static void exchange_one(void)
 		make(device, slot);
 }
 
-/* Waits a little for those that somebody still has open. */
+/* Removes all devices. Waits a little for devices that others still have open. */
 static void clean_up(void)
 {
 	char path[64];

@@ -4,20 +4,20 @@ import { type Child, startChild } from './child.js';
 import { devnumOf } from './images.js';
 import { built } from './paths.js';
 
-/** What the bystander did. */
+/** The counts of what the bystander has done. */
 export interface MapperChurnCount {
   readonly made: number;
   readonly removed: number;
-  /** How often it could not remove a device because somebody had it open. */
+  /** How often the bystander could not remove a device because another process had it open. */
   readonly busy: number;
 }
 
-/** Far from those that the kernel gives out by itself. */
+/** The first minor number. It is far from the numbers that the kernel assigns by itself. */
 const FIRST_MINOR = 600;
 
 /**
- * A process that destroys mapper devices and makes them anew under the same names and numbers, as fast as
- * it can. What stands under a name is always the device that is given for it here.
+ * A process that removes mapper devices and makes them anew under the same names and numbers, as
+ * fast as it can. The mapper device with a certain name always lies over the same device.
  */
 export class MapperChurn {
   readonly #child: Child;
@@ -26,7 +26,10 @@ export class MapperChurn {
     this.#child = child;
   }
 
-  /** `niceness`: on one CPU the other side is to get somewhere, too. */
+  /**
+   * Starts the process. `bases` maps names to the devices below. With a `niceness` above 0, the
+   * program under test makes progress even on one CPU.
+   */
   static async start(
     bases: ReadonlyMap<string, string>,
     sectors: number,
@@ -41,7 +44,7 @@ export class MapperChurn {
     return new MapperChurn(child);
   }
 
-  /** Ends it, when it has taken away what is its own. */
+  /** Ends the process, which removes its devices first, and returns its counts. */
   async stop(): Promise<MapperChurnCount> {
     const { process, end } = this.#child;
     let text = '';
@@ -58,7 +61,7 @@ export class MapperChurn {
   }
 }
 
-/** `7:1f` as the mapper's table has it, `7:31`. */
+/** Converts a device number such as `7:1f` to the form of the mapper's table, `7:31`. */
 function decimal(devnum: string): string {
   return devnum
     .split(':')

@@ -5,34 +5,35 @@ import { pause } from '../../src/util/retry.js';
 
 const run = promisify(execFile);
 
-/** A device-mapper device of the test's own. */
+/** A device-mapper device that a test has made. */
 export interface Mapped extends AsyncDisposable {
-  /** `/dev/mapper/NAME`, a node of its own; unusual characters are written as libdevmapper does. */
+  /** The node `/dev/mapper/NAME`. libdevmapper escapes unusual characters in NAME. */
   readonly path: string;
   readonly name: string;
   readonly uuid: string;
-  /** `/dev/dm-3` */
+  /** The path of the kernel's node, such as `/dev/dm-3`. */
   readonly kernelPath: string;
-  /** `fe:3`, in hex, as for `physical-device`. */
+  /** The device number in hex, such as `fe:3`, as in `physical-device`. */
   readonly devnum: string;
-  /** Decimal, as sysfs has it. */
+  /** The diskseq in decimal, as in sysfs. */
   readonly diskseq: string;
-  /** Takes it away if it is still the same device. */
+  /** Removes the device if it is still the same one. */
   remove(): Promise<void>;
 }
 
+/** Options of `createMapped`. */
 export interface MappedOptions {
   readonly uuid?: string;
   readonly readOnly?: boolean;
-  /** A number and a name only: it gets no disk before a table is loaded. */
+  /** Makes only a number and a name. There is no disk before a table is loaded. */
   readonly notable?: boolean;
   /** The minor number, which must be free. */
   readonly minor?: number;
 }
 
 /**
- * Runs dmsetup. Where there is no udev, libdevmapper has to be told to make the nodes itself.
- * Resolves with what it printed.
+ * Runs dmsetup, and returns its output. Tells libdevmapper to make the nodes itself, because there
+ * may be no udev.
  */
 export async function dmsetup(...args: string[]): Promise<string> {
   const { stdout } = await run('dmsetup', args, {
@@ -41,7 +42,7 @@ export async function dmsetup(...args: string[]): Promise<string> {
   return stdout;
 }
 
-/** Makes a mapper device with this table, in the syntax of dmsetup. */
+/** Makes a mapper device with a table in the syntax of dmsetup. */
 export async function createMapped(
   name: string,
   table: string,
@@ -62,7 +63,7 @@ export async function createMapped(
     try {
       await dmsetup('remove', ...address);
     } catch {
-      // It may be suspended, or somebody is just looking at it.
+      // The device may be suspended, or another program may have it open for a moment.
       await dmsetup('resume', ...address).catch(() => {});
       await dmsetup('remove', '--retry', ...address);
     }
@@ -73,12 +74,12 @@ export async function createMapped(
   return { path, name, uuid, kernelPath, devnum, diskseq, remove, [Symbol.asyncDispose]: remove };
 }
 
-/** A table that maps the first `sectors` of a device, 2048 (1 MiB) unless told otherwise. */
+/** Returns a table that maps `sectors` of a device from `start` on, by default 2048 (1 MiB). */
 export function linear(device: string, sectors = 2048, start = 0): string {
   return `0 ${sectors} linear ${device} ${start}`;
 }
 
-/** Names of all mapper devices there are, sorted. */
+/** Returns the sorted names of all mapper devices. */
 export async function mappedNames(): Promise<string[]> {
   const text = await dmsetup('info', '--columns', '--noheadings', '--options', 'name');
   return text
@@ -88,8 +89,8 @@ export async function mappedNames(): Promise<string[]> {
 }
 
 /**
- * The same once the dust has settled: the kernel takes a device that is marked for deferred removal
- * away a moment after its last close. What remains after 2 s is left behind.
+ * Lists the unexpected mapper devices that remain after 2 s at most. The kernel removes a device
+ * that is marked for deferred removal a moment after its last close.
  */
 export async function mappedLeft(...expected: string[]): Promise<string[]> {
   const end = performance.now() + 2000;
@@ -102,7 +103,9 @@ export async function mappedLeft(...expected: string[]): Promise<string[]> {
   return left;
 }
 
-/** A mapper device by its name. The kernel has it as libdevmapper writes it, here `\x20` for a blank. */
+/**
+ * Finds a mapper device by name. In the kernel's name, libdevmapper has replaced a blank by `\x20`.
+ */
 function findMapped(name: string) {
   for (const disk of readdirSync('/sys/block')) {
     if (!disk.startsWith('dm-')) continue;

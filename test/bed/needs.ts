@@ -2,13 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { built, findXenstored } from './paths.js';
 
-/** Linux as a program. */
+/** The program User-Mode Linux. */
 export const LINUX = '/usr/bin/linux.uml';
 
-/** What a test may need of the machine. */
+/** A thing of the machine that a test may need. */
 export type Need = keyof typeof BEDS;
 
-/** The bed that each is part of. */
+/** For each need, the bed that it is part of. */
 const BEDS = {
   root: 'host',
   loop: 'host',
@@ -21,22 +21,23 @@ const BEDS = {
   lintian: 'host',
   /** User-Mode Linux. */
   uml: 'uml',
-  /** Device-mapper in the running kernel, which with us is that of User-Mode Linux. */
+  /** Device-mapper in the running kernel, which here is the kernel of User-Mode Linux. */
   mapper: 'uml',
   /** systemd-udevd, and the tools of md, multipath and LVM with their rules. */
   udev: 'uml',
 } as const;
 
 /**
- * Skips the test, or in a `before` hook its whole suite, by name and with the reason, where the
- * machine lacks something. Where `XEN_BLKBACK_BEDS` lists the bed, as in CI, it fails instead.
+ * Skips the test, or in a `before` hook its whole suite, if the machine lacks something that it
+ * needs. Prints the name and the reason. Throws instead if `XEN_BLKBACK_BEDS` lists the bed, as in
+ * CI.
  */
 export function needs(context: Mocha.Context, ...list: readonly Need[]): void {
   for (const need of list) {
     const reason = missing(need);
     if (reason === undefined) continue;
     const runnable = context.runnable();
-    // Of a hook, the suite: its own title says only that it is a hook.
+    // For a hook, the title of the suite is shown, because the title of the hook says nothing.
     const isHook = runnable.title.startsWith('"before');
     const title = isHook ? runnable.parent?.fullTitle() : runnable.fullTitle();
     const bed = BEDS[need];
@@ -48,7 +49,7 @@ export function needs(context: Mocha.Context, ...list: readonly Need[]): void {
   }
 }
 
-/** Why the machine cannot serve a need; `undefined` if it can. */
+/** Returns the reason why the machine cannot serve a need, or `undefined` if it can. */
 export function missing(need: Need): string | undefined {
   switch (need) {
     case 'root':
@@ -83,7 +84,7 @@ export function missing(need: Need): string | undefined {
       if (process.getuid?.() !== 0) return 'it must run as root';
       return existsSync(LINUX) ? undefined : `${LINUX} is not installed (user-mode-linux)`;
     case 'mapper':
-      // A node for it may be there without it.
+      // The node of device-mapper may exist although device-mapper is not loaded.
       return /\bdevice-mapper$/m.test(readFileSync('/proc/misc', 'utf8'))
         ? undefined
         : 'the kernel has no device-mapper loaded';

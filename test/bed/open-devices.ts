@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { BlkbackEvent } from './blkback.js';
 
-/** What blkback has open at the end of a log. */
+/** Returns the devices that blkback has open at the end of a log. */
 export function openDevices(log: readonly BlkbackEvent[]): BlkbackEvent[] {
   let open: BlkbackEvent[] = [];
   for (const event of log) open = after(open, event);
@@ -9,8 +9,9 @@ export function openDevices(log: readonly BlkbackEvent[]): BlkbackEvent[] {
 }
 
 /**
- * At no moment did blkback have the same device open twice, or the same content by two devices, one of
- * them read-write. A content is known by its first bytes, so each disk of a test needs a marker of its own.
+ * Fails if blkback has ever had the same device, or two devices with the same content, open twice
+ * at the same time, with at least one of them read-write. The first bytes identify a content, so
+ * each disk of a test needs its own marker.
  */
 export function assertNeverBeside(log: readonly BlkbackEvent[]): void {
   let open: BlkbackEvent[] = [];

@@ -7,9 +7,9 @@ import { projectRoot } from './paths.js';
 import { libxlEnvironment, type Run, startProgram } from './script.js';
 import type { Vbd } from './toolstack.js';
 
-// This machine as it is, to be changed at will: what is written goes into memory, nobody else sees it,
-// and the checkout is not there. Services are not to be touched: systemctl only writes down its words, and
-// does what concerns files alone.
+// Makes a copy of this machine that a test can change at will. Changes go to memory, nobody else
+// sees them, and the checkout is missing. Services must not be touched, so systemctl only records
+// its arguments, and only does actions that concern files alone.
 const PREPARE = `
 set -e
 mount -t tmpfs none /mnt
@@ -35,7 +35,7 @@ echo ready
 exec sleep infinity
 `;
 
-/** A copy of this machine, into which packages are installed. */
+/** A copy of this machine into which packages can be installed. */
 export class PackageRoot implements AsyncDisposable {
   readonly #holder: ChildProcess;
 
@@ -61,7 +61,7 @@ export class PackageRoot implements AsyncDisposable {
     return new PackageRoot(holder);
   }
 
-  /** The command line of a program inside. */
+  /** Returns the command line that runs a program inside. */
   inside(...command: string[]): [string, string[]] {
     const mounts = `--mount=/proc/${this.#holder.pid}/ns/mnt`;
     return ['nsenter', [mounts, 'chroot', '/mnt/root', ...command]];
@@ -72,7 +72,7 @@ export class PackageRoot implements AsyncDisposable {
     return startProgram(file, args, env).ended;
   }
 
-  /** Runs a shell script inside that must succeed; returns what it has printed. */
+  /** Runs a shell script inside and returns its stdout. Throws an error if the script fails. */
   async shell(script: string, env: Readonly<Record<string, string>> = {}): Promise<string> {
     const { status, stdout, stderr } = await this.run(env, 'sh', '-ec', script);
     if (status !== 0) throw new Error(`${script}\nended with ${status}:\n${stdout}${stderr}`);

@@ -14,13 +14,13 @@ const TIMEOUT_MS = 900_000;
 export class Packages implements Disposable {
   readonly path: string = mkdtempSync(join(tmpdir(), 'xen-packages-'));
 
-  /** Builds them; throws with what the builder has said. */
+  /** Builds the packages. Throws an error with the output of the builder if that fails. */
   async build(...words: string[]): Promise<void> {
     const args = [join(projectRoot, BUILDER), '--output', this.path, ...words];
     await run(process.execPath, args);
   }
 
-  /** The same by another user in another place, with other habits. */
+  /** Builds the packages as another user, in another directory, with another environment. */
   async buildElsewhere(): Promise<void> {
     const script = `
 set -e
@@ -39,14 +39,14 @@ exec env HOME="$1/home" TMPDIR="$1/tmp" TZ=Asia/Tokyo LANG=C.UTF-8 USER=nobody \
     await run('unshare', args);
   }
 
-  /** The one whose name ends so. */
+  /** Returns the path of the only package whose name has this suffix. */
   file(suffix: string): string {
     const names = readdirSync(this.path).filter((name) => name.endsWith(suffix));
     if (names.length !== 1) throw new Error(`${names.length} packages end with ${suffix}`);
     return join(this.path, names[0] ?? '');
   }
 
-  /** Its Debian package, under a later version. */
+  /** Makes a copy of the Debian package with a later version, and returns its path. */
   async later(): Promise<string> {
     const later = join(this.path, 'later', 'xen-blkback.deb');
     const script = `

@@ -3,15 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The project's root, from where this file is compiled to: dist/test/bed. */
+/** The root of the project. This file is compiled to dist/test/bed. */
 export const projectRoot: string = fileURLToPath(new URL('../../../', import.meta.url));
 
-/** A file that test/bed/Makefile builds. */
+/** Returns the path of a file that test/bed/Makefile builds. */
 export function built(name: string): string {
   return join(projectRoot, 'test/bed/build', name);
 }
 
-/** Debian's C xenstored; its directory carries the Xen version. `undefined` where there is none. */
+/** Finds Debian's C xenstored, whose directory contains the version of Xen, or `undefined`. */
 export function findXenstored(): string | undefined {
   try {
     const directory = readdirSync('/usr/lib')
@@ -26,7 +26,7 @@ export function findXenstored(): string | undefined {
   }
 }
 
-/** A fresh directory with a short path: a socket's address has 107 bytes at the most. */
+/** Makes a directory with a short path, because the path of a socket has 107 bytes at most. */
 export function temporaryDirectory(): string {
   const parent = tmpdir().length <= 40 ? tmpdir() : '/tmp';
   return mkdtempSync(join(parent, 'xen-bed-'));

@@ -1,15 +1,16 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** What the kernel says of a process at this moment. */
+/** The state of a process at one moment, as the kernel tells it. */
 export interface ProcessState {
   /** Resident memory in MiB. */
   readonly residentMiB: number;
   readonly descriptors: number;
   readonly threads: number;
-  /** How often its threads have gone to sleep so far, and so, how often they have been woken. */
+  /** How often the threads have gone to sleep so far, and thus how often they have been woken. */
   readonly sleeps: number;
 }
 
+/** Reads the state of a process. */
 export function processState(pid: number): ProcessState {
   const threads = readdirSync(`/proc/${pid}/task`);
   const sleeps = threads.map((thread) => field(`${pid}/task/${thread}`, 'voluntary_ctxt_switches'));
@@ -28,9 +29,9 @@ function field(process: string, name: string): number {
   return Number(value);
 }
 
-/** What a process has spent on processors so far, with its threads that have ended; milliseconds. */
+/** Returns the processor time of a process so far, ended threads included; milliseconds. */
 export function busyTime(pid: number): number {
-  // Behind the name of the program, which may have any characters (proc(5), /proc/pid/stat).
+  // The fields after the program's name, which may contain any characters (/proc/pid/stat).
   const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ') ?? [];
   const [USER, SYSTEM, TICK_MS] = [11, 12, 10];
   return (Number(fields[USER]) + Number(fields[SYSTEM])) * TICK_MS;

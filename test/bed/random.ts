@@ -1,18 +1,18 @@
 /**
- * Random numbers that a seed determines (xorshift of 32 bits, seeded through a hash): what a failing case
- * was made of can be made again.
+ * A generator of random numbers that a seed determines (xorshift of 32 bits, seeded through a
+ * hash). So a failing case can be made again.
  */
 export class Random {
   #state: number;
 
   constructor(seed: number) {
-    // Neighbouring seeds are to have nothing in common (the finalizer of MurmurHash3).
+    // The finalizer of MurmurHash3 makes the sequences of neighbouring seeds independent.
     let hash = Math.imul((seed ^ (seed >>> 16)) + 0x9e3779b9, 0x85ebca6b);
     hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
     this.#state = (hash ^ (hash >>> 16)) >>> 0 || 1;
   }
 
-  /** 32 bits. */
+  /** Returns a number of 32 bits. */
   next(): number {
     let state = this.#state;
     state ^= state << 13;
@@ -22,12 +22,12 @@ export class Random {
     return this.#state;
   }
 
-  /** From 0 up to, but without, 1. */
+  /** Returns a number from 0 up to, but without, 1. */
   fraction(): number {
     return this.next() / 2 ** 32;
   }
 
-  /** A whole number below `end`. */
+  /** Returns a whole number from 0 up to, but without, `end`. */
   below(end: number): number {
     return Math.floor(this.fraction() * end);
   }
@@ -36,7 +36,7 @@ export class Random {
     return first + this.below(last - first + 1);
   }
 
-  /** True so many times out of a hundred. */
+  /** Returns true with a probability of `share` percent. */
   percent(share: number): boolean {
     return this.below(100) < share;
   }
@@ -46,7 +46,7 @@ export class Random {
     return list[this.below(list.length)] as T;
   }
 
-  /** A list of `length` things. */
+  /** Returns a list of `length` values that `make` has made. */
   list<T>(length: number, make: () => T): T[] {
     return Array.from({ length }, make);
   }

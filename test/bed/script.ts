@@ -6,25 +6,25 @@ import { projectRoot } from './paths.js';
 export const HOTPLUG_SCRIPT: string = join(projectRoot, 'hotplug-scripts/block-diskseq');
 export const CLI: string = join(projectRoot, 'dist/xen-blkback.cjs');
 
-/** Longer than any run is allowed to take: libxl gives a script 40 s. */
+/** No run may take longer, because libxl gives a script 40 s; milliseconds. */
 const DEADLINE_MS = 40_000;
 
-/** A program that has ended. */
+/** The result of a program that has ended. */
 export interface Run {
-  /** `null` if it was killed. */
+  /** The exit status. `null` if the program was killed. */
   readonly status: number | null;
   readonly stdout: string;
   readonly stderr: string;
   readonly milliseconds: number;
 }
 
-/** A program on its way. */
+/** A running program. */
 export interface Running {
   readonly process: ChildProcess;
   readonly ended: Promise<Run>;
 }
 
-/** Starts a program whose output is kept. It sees PATH and `env`, nothing else. */
+/** Starts a program and keeps its output. Its environment is PATH and `env`. */
 export function startProgram(
   file: string,
   args: readonly string[],
@@ -53,12 +53,12 @@ export function startProgram(
     () => `end of ${file} ${args.join(' ')}; it said: ${output.stderr}`,
     () => closed,
   ).finally(() => child.kill('SIGKILL'));
-  // Whoever is interested awaits it; until then a failure is no unhandled rejection.
+  // The caller awaits the promise later. Until then, a failure must not be unhandled.
   ended.catch(() => {});
   return { process: child, ended };
 }
 
-/** What libxl gives a hotplug script beside its argument. */
+/** Returns the environment that libxl gives a hotplug script. */
 export function libxlEnvironment(backendPath: string): Record<string, string> {
   return {
     script: HOTPLUG_SCRIPT,

@@ -1,8 +1,8 @@
 /*
- * Preloaded into a process under test: lets some of its calls hang or fail for as long as a file says so.
+ * A library to preload into a process under test. It lets some calls hang or fail as long as a file says so.
  *
- * SHORTAGE=FILE   the file has one line: "open PATH" makes opens of that device or file hang, by whatever
- *                 descriptor, but for O_PATH; "threads" makes every new detached thread fail.
+ * SHORTAGE=FILE   the file has one line: "open PATH" makes opens of this device or file hang, also through
+ *                 a descriptor, except with O_PATH. "threads" makes every new detached thread fail.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -24,7 +24,7 @@ static void *real(const char *name)
 	return dlsym(RTLD_NEXT, name);
 }
 
-/* Whether the file says so now. */
+/* Returns whether the file has this line now. */
 static int is_short_of(const char *what)
 {
 	const char *file = getenv("SHORTAGE");
@@ -52,7 +52,7 @@ static void hang_at(const char *path, int flags)
 		usleep(10000);
 }
 
-/* The addon makes its calls by number. */
+/* The addon makes its system calls by number. */
 long syscall(long call, ...)
 {
 	long a[6];
@@ -82,7 +82,7 @@ int open(const char *path, int flags, ...)
 	return next(path, flags, mode);
 }
 
-/* Node's own threads are to be joined, and it cannot live without them. */
+/* Lets only detached threads fail. Node's own threads are joinable, and Node cannot run without them. */
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*main)(void *), void *data)
 {
 	int (*next)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) = real("pthread_create");

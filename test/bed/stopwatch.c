@@ -1,11 +1,11 @@
 /*
- * Runs hotplug scripts as a toolstack does, and measures each from just before its exec to its end,
- * without the weight of the process that asks for it.
+ * Runs hotplug scripts as a toolstack does, and measures each from just before its exec to its end. The size of
+ * the process that asks for the run does not affect the times.
  *
  *     stopwatch PROGRAM ARGUMENT...
  *
- * Each line on stdin is a backend path: PROGRAM is started at once with that path as XENBUS_PATH. When
- * it has ended, a line on stdout says `path exit-status start end`, the times in microseconds of
+ * Each line on stdin is a backend path. The stopwatch starts PROGRAM at once with this path as XENBUS_PATH. When
+ * PROGRAM has ended, the stopwatch prints a line `path exit-status start end`, with the times in microseconds of
  * CLOCK_MONOTONIC.
  */
 #define _GNU_SOURCE
@@ -85,7 +85,7 @@ static void reap(void)
 	fflush(stdout);
 }
 
-/* Starts what the lines name that have come whole; false at the end. */
+/* Starts the program for each complete line. Returns false at the end of the input. */
 static int read_lines(char **argv)
 {
 	static char text[1 << 16];

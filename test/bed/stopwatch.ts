@@ -3,14 +3,14 @@ import { type Child, startChild, stopChild } from './child.js';
 import { within } from './deadline.js';
 import { built } from './paths.js';
 
-/** How a program ended, and when it was started and had ended: milliseconds of `process.hrtime()`. */
+/** The exit status of a program, and its start and end in milliseconds of `process.hrtime()`. */
 export interface Lap {
   readonly status: number;
   readonly start: number;
   readonly end: number;
 }
 
-/** Starts hotplug scripts as a toolstack does, from a small C process, and measures exec to exit. */
+/** A small C process that starts hotplug scripts as a toolstack does, and measures exec to exit. */
 export class Stopwatch implements AsyncDisposable {
   readonly #child: Child;
   readonly #lines: Interface;
@@ -22,7 +22,7 @@ export class Stopwatch implements AsyncDisposable {
     lines.on('line', (line) => this.#ended(line));
   }
 
-  /** The program and its arguments; it sees PATH and `env`, and its vbd in `XENBUS_PATH`. */
+  /** Starts a stopwatch for a program. The program sees PATH, `env`, and its vbd in XENBUS_PATH. */
   static async start(
     command: readonly string[],
     env: Readonly<Record<string, string>>,
@@ -36,7 +36,7 @@ export class Stopwatch implements AsyncDisposable {
     return new Stopwatch(child, createInterface({ input: stdout }));
   }
 
-  /** Runs the program for a backend path, beside those that run already. */
+  /** Runs the program for a backend path, in parallel with other runs. */
   run(path: string, deadlineMs = 60_000): Promise<Lap> {
     const ended = new Promise<Lap>((resolve) => this.#running.set(path, resolve));
     this.#child.process.stdin?.write(`${path}\n`);

@@ -2,9 +2,9 @@ import { openXenstore } from '../../src/xenstore/open.js';
 import type { Xenstore } from '../../src/xenstore/xenstore.js';
 import type { Bed } from './bed.js';
 
-/** A client of the project's own on a bed's store, in this process. */
+/** Connects the project's own client to the store of a bed, in this process. */
 export async function openStore(bed: Pick<Bed, 'xenstored'>): Promise<Xenstore> {
-  // The environment is asked at the moment of connecting.
+  // The client reads the environment when it connects.
   Object.assign(process.env, bed.xenstored.env);
   return await openXenstore();
 }

@@ -14,11 +14,12 @@ const JOURNAL = [
   'systemd-journald.socket',
   'systemd-journald-dev-log.socket',
 ];
-/** That others order themselves by; they do nothing. */
+/** Empty targets, by which other units are ordered. */
 const TARGETS = ['sysinit', 'basic', 'sockets', 'local-fs', 'multi-user', 'shutdown'];
 const START_MS = 60_000;
 
-// $1 destdir, $2 directory of units, $3 checkout. Everything that systemd might clean is its own.
+// $1 is the destdir, $2 the directory of units, $3 the checkout. Everything that systemd might
+// clean is private.
 const INIT = `
 set -e
 mount -t proc proc /proc
@@ -35,8 +36,9 @@ exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_UNIT_PATH
 `;
 
 /**
- * A real systemd in namespaces of its own, with the journal and what is installed below a destdir, and
- * no other unit. Only for User-Mode Linux: systemd takes a machine that it is started on for its own.
+ * A real systemd in namespaces of its own, with the journal, the units installed below a destdir,
+ * and no other unit. It is only for User-Mode Linux, because systemd takes over the machine on
+ * which it is started.
  */
 export class Systemd implements AsyncDisposable {
   readonly #child: Child;
@@ -47,7 +49,7 @@ export class Systemd implements AsyncDisposable {
     this.#pid = pid;
   }
 
-  /** `dropIns` are files below the directory of units. */
+  /** Starts systemd. `dropIns` maps paths below the directory of units to texts. */
   static async start(
     destdir: Destdir,
     dropIns: Readonly<Record<string, string>>,
@@ -79,7 +81,7 @@ export class Systemd implements AsyncDisposable {
     return systemd;
   }
 
-  /** Runs a program beside it. */
+  /** Runs a program in the namespaces of systemd. */
   run(file: string, ...args: string[]): Promise<Run> {
     return this.runWith({}, file, ...args);
   }
@@ -93,7 +95,7 @@ export class Systemd implements AsyncDisposable {
     return startProgram('/usr/bin/nsenter', [...into, file, ...args], env).ended;
   }
 
-  /** A property of a unit. */
+  /** Returns a property of a unit. */
   async property(unit: string, name: string): Promise<string> {
     const { stdout } = await this.run('systemctl', 'show', '--value', '-p', name, unit);
     return stdout.trim();
@@ -116,13 +118,13 @@ export class Systemd implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // To its first process SIGTERM means something else.
+    // SIGTERM would not end systemd, because it means something else to systemd.
     this.#child.process.kill('SIGKILL');
     await stopChild(this.#child);
   }
 }
 
-/** Whether this kernel is a program, and the machine one that ends with it. */
+/** Tells whether this kernel is User-Mode Linux, so that the machine ends with the test. */
 function isUserModeLinux(): boolean {
   return existsSync(LINUX) && existsSync('/proc/exitcode') && existsSync('/run/uml');
 }

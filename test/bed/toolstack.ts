@@ -2,22 +2,23 @@ import type { TransactionStep } from '../../src/xenstore/xenstore.js';
 import type { ToolstackStore } from './cli-store.js';
 import { within } from './deadline.js';
 
-/** A vbd as the toolstack made it. */
+/** A vbd that the toolstack has made. */
 export interface Vbd {
-  /** `F/V`, by which blkback's log calls it. */
+  /** The name in blkback's log, such as `7/51712`. */
   readonly key: string;
-  /** Relative where the backend is domain 0, as in `XENBUS_PATH`: `backend/vbd/7/51712`. */
+  /** The path as in `XENBUS_PATH`, relative for domain 0, such as `backend/vbd/7/51712`. */
   readonly backendPath: string;
-  /** Absolute. */
+  /** The absolute path of the frontend. */
   readonly frontendPath: string;
-  /** Where the driver leaves its error; written the same way as `backendPath`. */
+  /** The path of the driver's error node, relative or absolute like `backendPath`. */
   readonly errorPath: string;
 }
 
+/** The properties of a new vbd. */
 export interface VbdOptions {
-  /** Domain of the guest. */
+  /** The domain number of the guest. */
   readonly frontend: number;
-  /** 51712 is xvda, and 16 more for each further disk. */
+  /** The device number. 51712 is xvda, and each further disk adds 16. */
   readonly devid: number;
   readonly params: string;
   readonly mode?: string;
@@ -25,15 +26,15 @@ export interface VbdOptions {
   readonly type?: string;
   readonly script?: string;
   readonly backendDomid?: number;
-  /** More backend nodes, or other values for the usual ones. */
+  /** Additional backend nodes, or other values for the usual nodes. */
   readonly extra?: Readonly<Record<string, string>>;
-  /** Backend nodes to be left out. */
+  /** The names of backend nodes to leave out. */
   readonly omit?: readonly string[];
 }
 
 const STATE_DEADLINE_MS = 5000;
 
-/** Names and paths of a vbd, whether or not it exists. */
+/** Returns the name and the paths of a vbd, which need not exist. */
 export function vbdOf(options: Pick<VbdOptions, 'frontend' | 'devid' | 'backendDomid'>): Vbd {
   const key = `${options.frontend}/${options.devid}`;
   const domain = options.backendDomid ? `/local/domain/${options.backendDomid}/` : '';
@@ -45,14 +46,14 @@ export function vbdOf(options: Pick<VbdOptions, 'frontend' | 'devid' | 'backendD
   };
 }
 
-/** Writes what libxl writes for a new disk (libxl_disk.c, device_disk_add), in one transaction. */
+/** Writes the nodes of a new disk as libxl does (libxl_disk.c, device_disk_add), at once. */
 export async function createVbd(store: ToolstackStore, options: VbdOptions): Promise<Vbd> {
   const vbd = vbdOf(options);
   await store.transact(creation(vbd, options));
   return vbd;
 }
 
-/** Several disks in one transaction, which none of them waits for. */
+/** Creates several disks in one transaction, so that no disk waits for another one. */
 export async function createVbds(
   store: ToolstackStore,
   list: readonly VbdOptions[],
@@ -90,7 +91,7 @@ function creation(vbd: Vbd, options: VbdOptions): TransactionStep[] {
   return [...writes(vbd.frontendPath, frontend), ...writes(vbd.backendPath, backend)];
 }
 
-/** Waits until blkback is ready for us, as libxl does before it runs the script. */
+/** Waits until blkback waits for a device, as libxl does before it runs the script. */
 export function waitInitWait(
   store: ToolstackStore,
   vbd: Vbd,
@@ -118,7 +119,7 @@ export async function waitNode(
 ): Promise<void> {
   let last = 'not there';
   const check = async (): Promise<boolean> => {
-    // Any failure to read counts as "not there": there is a deadline.
+    // Any failure to read counts as "not there", because the deadline ends the wait anyway.
     last = await store.read(path).then(
       (bytes) => bytes.toString(),
       () => 'not there',
@@ -143,7 +144,7 @@ export async function waitNode(
   );
 }
 
-/** What the guest's driver does: a frontend that is gone is not brought back. */
+/** Sets the state of the frontend as a guest's driver does. Never makes a deleted frontend anew. */
 export async function setFrontendState(
   store: ToolstackStore,
   vbd: Vbd,
@@ -155,7 +156,7 @@ export async function setFrontendState(
   ]);
 }
 
-/** A graceful detach up to the frontend's answer; the nodes stay, and blkback writes state 6. */
+/** Detaches gracefully up to the frontend's answer. The nodes stay, and blkback writes state 6. */
 export async function closeVbd(store: ToolstackStore, vbd: Vbd): Promise<void> {
   await store.transact([
     { op: 'exists', path: vbd.backendPath },
@@ -164,7 +165,7 @@ export async function closeVbd(store: ToolstackStore, vbd: Vbd): Promise<void> {
   await setFrontendState(store, vbd, 6);
 }
 
-/** Removes frontend and backend, in one transaction; what the driver left in `error/` stays. */
+/** Removes frontends and backends in one transaction. Nodes of the driver in `error/` stay. */
 export async function deleteVbd(store: ToolstackStore, ...vbds: readonly Vbd[]): Promise<void> {
   await store.transact(
     vbds.flatMap(({ frontendPath, backendPath }): TransactionStep[] => [

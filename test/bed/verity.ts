@@ -5,18 +5,18 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 const BLOCK = 4096;
 
-/** Data and the hashes that prove it, made by veritysetup. */
+/** A file of data, and a file of hashes that veritysetup has made for it. */
 export interface VerityImage {
   readonly data: string;
   readonly hashes: string;
-  /** Hex, lower case. */
+  /** The root hash in lower-case hex. */
   readonly root: string;
   readonly salt: string;
   readonly algorithm: string;
   readonly blocks: number;
 }
 
-/** Makes the hash tree for a file whose size is a multiple of 4096 bytes; it is put beside it. */
+/** Makes the hash tree beside a file whose size is a multiple of 4096 bytes. */
 export async function hashTree(
   data: string,
   blocks: number,
@@ -30,12 +30,12 @@ export async function hashTree(
   const { stdout } = await run('veritysetup', ['format', ...options, ...size, data, hashes]);
   const root = /Root hash:\s*([0-9a-f]+)/.exec(stdout)?.[1];
   if (root === undefined) throw new Error(`veritysetup printed no root hash: ${stdout}`);
-  // A loop device has whole sectors only.
+  // A loop device consists of whole sectors, so the file is extended.
   truncateSync(hashes, 1024 * 1024);
   return { data, hashes, root, salt, algorithm, blocks };
 }
 
-/** A table for devices that have data and hashes. */
+/** Returns a table for the devices of the data and of the hashes. */
 export function verityTable(
   image: VerityImage,
   data: string,

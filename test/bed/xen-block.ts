@@ -5,18 +5,19 @@ import type { Vbd } from './toolstack.js';
 /** Xen's own hotplug script for disks: the reference for behaviour and for speed. */
 export const XEN_BLOCK_SCRIPT = '/etc/xen/scripts/block';
 
-/** Longer than any run that succeeds: libxl itself gives a script 40 s. */
+/** Every successful run is shorter, because libxl gives a script 40 s; milliseconds. */
 const DEADLINE_MS = 40_000;
 
+/** The result of a hotplug script. */
 export interface ScriptResult {
-  /** `null` if it was killed. */
+  /** The exit status. `null` if the script was killed. */
   readonly status: number | null;
   readonly milliseconds: number;
 }
 
 /**
- * Runs Xen's `block` script as libxl does. Its locks are those of the whole machine
- * (/run/xen-hotplug), and what it has to say goes to /var/log/xen/xen-hotplug.log.
+ * Runs Xen's `block` script as libxl does. Its locks apply to the whole machine (/run/xen-hotplug),
+ * and its messages go to /var/log/xen/xen-hotplug.log.
  */
 export function runXenBlock(
   bed: { readonly env: Readonly<Record<string, string>> },
@@ -26,7 +27,7 @@ export function runXenBlock(
   return runScript(XEN_BLOCK_SCRIPT, bed, vbd, action);
 }
 
-/** Runs any hotplug script with libxl's arguments and environment. */
+/** Runs a hotplug script with the arguments and the environment of libxl. */
 export async function runScript(
   script: string,
   bed: { readonly env: Readonly<Record<string, string>> },

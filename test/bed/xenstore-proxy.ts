@@ -3,24 +3,24 @@ import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Bed } from './bed.js';
 
-// docs/misc/xenstore.txt and xen/include/public/io/xs_wire.h
+// The numbers are those of docs/misc/xenstore.txt and xen/include/public/io/xs_wire.h.
 const XS_READ = 2;
 const XS_WATCH_EVENT = 15;
 const XS_ERROR = 16;
 const HEADER = 16;
 
-/** What becomes of a read: an error for an answer, or a wait before xenstored is asked. */
+/** Decides about a read: a text is the error to answer, and a promise delays the request. */
 export type ReadRule = (path: string) => string | Promise<void> | undefined;
 
-/** A xenstored that answers some reads otherwise, or later, than the one of the bed. */
+/** A proxy that answers some reads differently, or later, than the xenstored of the bed. */
 export interface XenstoreProxy extends AsyncDisposable {
-  /** For the programs that are to ask this one. */
+  /** The environment for programs that are to ask the proxy. */
   readonly env: Readonly<Record<string, string>>;
-  /** How often a client has sent something while it waited for no reply, over all clients so far. */
+  /** Counts how often any client has sent a request while it was waiting for no reply. */
   trips(): number;
 }
 
-/** Stands before the bed's xenstored: `rule` sees the path of every read, as the client wrote it. */
+/** Starts a proxy for the bed's xenstored. `rule` gets the path of every read as sent. */
 export async function startXenstoreProxy(
   bed: Bed,
   rule: ReadRule = () => undefined,
@@ -35,7 +35,7 @@ export async function startXenstoreProxy(
       sockets.add(socket);
       socket.on('error', () => {});
     }
-    // Whole messages only: an answer of ours goes between two of xenstored's.
+    // Only whole messages are passed on, so that an answer of the proxy fits between two of them.
     upstream.on(
       'data',
       byMessage((message) => {
@@ -74,7 +74,7 @@ export async function startXenstoreProxy(
   };
 }
 
-/** Takes a stream apart into messages. */
+/** Splits a stream into messages. */
 function byMessage(take: (message: Buffer) => void): (data: Buffer) => void {
   let rest = Buffer.alloc(0);
   return (data) => {
@@ -88,7 +88,7 @@ function byMessage(take: (message: Buffer) => void): (data: Buffer) => void {
   };
 }
 
-/** XS_ERROR with the request's own id and transaction. */
+/** Returns an XS_ERROR with the id and the transaction of the request. */
 function refusal(request: Buffer, error: string): Buffer {
   const text = Buffer.from(`${error}\0`);
   const header = Buffer.from(request.subarray(0, HEADER));

@@ -1,10 +1,10 @@
 /*
- * Lets Debian's own C xenstored run on a machine without a hypervisor: LD_PRELOADed, it answers the
- * library calls with which xenstored reaches the hypervisor. Store, transactions, watches,
- * permissions and quotas stay xenstored's own.
+ * A library to preload into Debian's C xenstored, so that it runs on a machine without a hypervisor. It replaces the
+ * library calls by which xenstored reaches the hypervisor. The store, transactions, watches, permissions and
+ * quotas remain those of xenstored.
  *
- * No domain but 0 ever talks through a ring here, so an event channel that never fires and a page
- * that nobody else maps are enough. Clients come over the Unix socket, and act as domain 0.
+ * Only domain 0 uses a ring here. So an event channel that never fires and a page that nobody else maps are
+ * enough. Clients connect to the Unix socket and act as domain 0.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,13 +23,13 @@
 
 #define PAGE 4096
 
-/* The handles are opaque to xenstored; all it asks of them is not to be NULL. */
+/* The handles are opaque to xenstored. They only must not be NULL. */
 static char handle;
 static int event_fd = -1;
 
 /*
- * xenstored must not outlive the test process, not even one that was killed. The signal follows
- * the death of the *thread* that forked, which in Node is the main thread unless a worker starts us.
+ * xenstored must not outlive the test process, even if the test process is killed. The signal follows the death of
+ * the *thread* that forked. In Node, this is the main thread unless a worker has started xenstored.
  */
 __attribute__((constructor)) static void die_with_parent(void)
 {
@@ -50,7 +50,7 @@ int xc_interface_close(xc_interface *)
 	return 0;
 }
 
-/* Every domain that xenstored asks about exists and is well. */
+/* Says of every domain that it exists and is well. */
 int xc_domain_getinfo(xc_interface *, uint32_t domid, unsigned int max, xc_dominfo_t *info)
 {
 	if (max == 0)
@@ -136,7 +136,7 @@ int xengnttab_unmap(xengnttab_handle *, void *address, uint32_t count)
 	return munmap(address, (size_t)count * PAGE);
 }
 
-/* What xenfs would offer: the port of domain 0's event channel, and its ring. */
+/* Opens a replacement for a file of xenfs: the port of domain 0's event channel, or its ring. */
 static int xenfs_file(const char *path)
 {
 	int fd = memfd_create(path, MFD_CLOEXEC);

@@ -9,26 +9,26 @@ import { built, findXenstored, temporaryDirectory } from './paths.js';
 
 const START_DEADLINE_MS = 20_000;
 
-/** A private xenstored: Debian's own program with its real store, without a hypervisor. */
+/** A private xenstored: Debian's program with its real store, but without a hypervisor. */
 export interface Xenstored extends AsyncDisposable {
-  /** Leads every XenStore client there: libxenstore, the xenstore-* tools, ours. */
+  /** The environment that leads every client there: libxenstore, the xenstore-* tools, ours. */
   readonly env: Record<string, string>;
   readonly socketPath: string;
   readonly directory: string;
-  /** Every request and event, a line each, where it was started with `trace`. */
+  /** The file with a line for every request and event, if it was started with `trace`. */
   readonly tracePath: string;
-  /** Of the running process; another one after `restart()`. */
+  /** The number of the running process. `restart()` changes it. */
   readonly pid: number;
   kill(signal: NodeJS.Signals): void;
-  /** Ends it, if it still runs, and starts it anew with an empty store and the same socket path. */
+  /** Ends xenstored, if it runs, and starts it with an empty store and the same socket path. */
   restart(): Promise<void>;
-  /** Ends it and removes its directory. Idempotent. */
+  /** Ends xenstored and removes its directory. Idempotent. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts a xenstored that answers. It lives in `directory`, by default a fresh temporary one, and is
- * killed by the kernel should this process die without having stopped it.
+ * Starts a xenstored, and resolves when it answers. Its files are in `directory`, by default a new
+ * temporary one. The kernel kills it if this process dies without stopping it.
  */
 export async function startXenstored(
   options: { readonly directory?: string; readonly trace?: boolean } = {},
@@ -77,7 +77,7 @@ async function launch(
 ): Promise<Child> {
   const preload = built('xenstored-preload.so');
   if (!existsSync(preload)) throw new Error(`${preload} is not built: run make -C test/bed`);
-  // A socket left by a predecessor that was killed would be taken for the new one's.
+  // The socket of a killed predecessor would otherwise be taken for the new one.
   rmSync(socketPath, { force: true });
   const logPath = join(directory, 'xenstored.log');
   const log = openSync(logPath, 'w');
@@ -93,7 +93,7 @@ async function launch(
   const death = child.ended.then((how) => {
     throw new Error(`xenstored ${how} before it answered: ${readFileSync(logPath, 'utf8').trim()}`);
   });
-  // Its later end, long after the race below is over, is no unhandled rejection.
+  // The end of xenstored after the race below must not be an unhandled rejection.
   death.catch(() => {});
   try {
     await within(START_DEADLINE_MS, `an answer from xenstored at ${socketPath}`, (signal) =>
@@ -106,20 +106,22 @@ async function launch(
   return child;
 }
 
-/** Resolves when xenstored has answered a request. */
+/** Waits until xenstored has answered a request. */
 async function answer(socketPath: string, signal: AbortSignal): Promise<void> {
   for (;;) {
     try {
       return await listRoot(socketPath, signal);
     } catch (error) {
-      // Between its bind() and its listen(), for which there is no event.
+      // xenstored is between its bind() and its listen(), for which there is no event.
       if (errorCode(error) !== 'ECONNREFUSED') throw error;
       await pause(1, signal);
     }
   }
 }
 
-/** One request in XenStore's wire format: XS_DIRECTORY of the root. */
+/**
+ * Sends one request in XenStore's wire format, XS_DIRECTORY of the root, and waits for an answer.
+ */
 function listRoot(socketPath: string, signal: AbortSignal): Promise<void> {
   const XS_DIRECTORY = 1;
   const path = Buffer.from('/\0');

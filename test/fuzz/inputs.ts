@@ -1,6 +1,6 @@
 import type { Random } from '../bed/random.js';
 
-/** Pieces that parsers trip over. */
+/** Pieces that often break parsers. */
 const TOKENS = [
   ...[
     '',
@@ -84,7 +84,7 @@ const TOKENS = [
   ],
 ];
 
-/** Text that is made of such pieces and of anything else. */
+/** Returns a text of such pieces and of random characters. */
 export function anyText(random: Random, longest = 40): string {
   const parts = random.list(random.below(longest), () => {
     if (random.percent(70)) return random.pick(TOKENS);
@@ -93,12 +93,13 @@ export function anyText(random: Random, longest = 40): string {
   return parts.join('');
 }
 
+/** Returns random bytes, or the bytes of a random text. */
 export function anyBytes(random: Random, longest = 80): Buffer {
   if (random.percent(50)) return Buffer.from(anyText(random, longest / 2));
   return Buffer.from(random.list(random.below(longest), () => random.below(256)));
 }
 
-/** Something that is well-formed but for a little. */
+/** Returns a text with at most one small random change, so that it is almost well-formed. */
 export function damaged(random: Random, text: string): string {
   if (random.percent(20)) return text;
   const at = random.below(text.length + 1);
@@ -107,6 +108,7 @@ export function damaged(random: Random, text: string): string {
   return text.slice(0, at) + piece + text.slice(at + cut);
 }
 
+/** Returns a copy of bytes in which some may be replaced, and which may be cut off. */
 export function damagedBytes(random: Random, bytes: Buffer): Buffer {
   const copy = Buffer.from(bytes);
   for (let left = random.below(6); left > 0 && copy.length > 0; left--) {
@@ -115,7 +117,7 @@ export function damagedBytes(random: Random, bytes: Buffer): Buffer {
   return random.percent(70) ? copy : copy.subarray(0, random.below(copy.length + 1));
 }
 
-/** Cut into pieces, of one byte each sometimes. */
+/** Cuts bytes into pieces of random length, sometimes of one byte each. */
 export function pieces(random: Random, bytes: Buffer): Buffer[] {
   const longest = random.pick([1, 2, 17, 5000]);
   const cut: Buffer[] = [];

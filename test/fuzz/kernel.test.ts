@@ -17,7 +17,7 @@ import type { Random } from '../bed/random.js';
 import { anyBytes, anyText, damaged, damagedBytes } from './inputs.js';
 import { property } from './property.js';
 
-/** As seq_path writes it (fs/seq_file.c, mangle_path with " \t\n\\"). */
+/** Escapes a path as seq_path does (fs/seq_file.c, mangle_path with " \t\n\\"). */
 function escapePath(path: string): string {
   return path.replace(
     /[ \t\n\\]/g,
@@ -116,7 +116,7 @@ describe('what the kernel tells as text or bytes', () => {
       const params = Buffer.from(`${anyParams(random)}\0`);
       const target = { start: 0n, length: 8n, type: 'linear', params };
       const bytes = encodeTable({ name: 'a', flags: 0 }, target);
-      // What comes from an ioctl is at least as long as its header.
+      // The reply of an ioctl is at least as long as its header, so the header stays whole.
       const damage = damagedBytes(random, bytes.subarray(HEADER_SIZE));
       const reply = Buffer.concat([bytes.subarray(0, HEADER_SIZE), damage, anyBytes(random)]);
       assert(decodeTargets(reply, 100).length <= 100);

@@ -1,14 +1,17 @@
 import { effort } from '../bed/effort.js';
 import { Random } from '../bed/random.js';
 
-/** The first of the seeds; each case has the next one. */
+/** The seed of the first case. Each further case has the next seed. */
 const SEED = Number(process.env.XEN_BLKBACK_SEED ?? 1);
-/** How many cases each property is tried with. */
+/** The number of cases of each property. */
 const CASES = Number(process.env.XEN_BLKBACK_CASES ?? effort(10_000, 1500));
-/** No single case may take longer; milliseconds. It is far more than any takes on a busy machine. */
+/** The longest time of a case; milliseconds. It is far longer than any case on a busy machine. */
 const LONGEST_MS = 2000;
 
-/** A property that has to hold for whatever a seed makes. A failure names the seed, which makes it again. */
+/**
+ * Defines a test of a property that must hold for every seed. A failure names its seed, by which
+ * the same case can be made again.
+ */
 export function property(name: string, body: (random: Random) => void): void {
   it(name, function () {
     this.timeout(0);

@@ -24,7 +24,7 @@ function anyTarget(random: Random): Buffer {
   return Buffer.from(damaged(random, random.percent(20) ? anyText(random) : list));
 }
 
-/** A target, as far as it says itself what it is. */
+/** Parses a target. Returns `undefined` if it is refused with `ETARGET`, and fails otherwise. */
 function parsed(bytes: Buffer): ReturnType<typeof parseTarget> | undefined {
   try {
     return parseTarget(bytes);

@@ -14,7 +14,10 @@ function anyDevnum(random: Random): { major: number; minor: number } {
   return { major: random.below(4096), minor: random.between(1, 0xfffff) };
 }
 
-/** What sscanf makes of "%x:%x", written down once more, a character at a time (lib/vsprintf.c). */
+/**
+ * Scans "%x:%x" as the kernel's sscanf does (lib/vsprintf.c), in a second implementation that goes
+ * character by character.
+ */
 function scanSlowly(text: string): { major: number; minor: number } | undefined {
   let at = 0;
   const number = (): bigint | undefined => {

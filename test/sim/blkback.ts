@@ -3,28 +3,28 @@ import { type Disk, LO_AUTOCLEAR, type VbdEntry } from './kernel/nodes.js';
 import type { Scheduler } from './scheduler.js';
 import type { SimulatedStore } from './store.js';
 
-/** A vbd as blkback has it: one instance of what may be made again and again under its path. */
+/** One instance of a vbd in blkback. A path may have many instances, one after another. */
 export interface Instance {
   readonly backend: string;
   readonly domid: number;
   readonly entry: VbdEntry;
-  /** What it has read in XenStore, and is about to open. */
+  /** The device number and diskseq from XenStore of the device that blkback is about to open. */
   number: { readonly major: number; readonly minor: number; readonly diskseq: string } | undefined;
   isOpening: boolean;
   isEnding: boolean;
   isClosing: boolean;
   open: OpenDisk | undefined;
-  /** Whoever published its device was killed before it was open. */
+  /** The process that published the device was killed before blkback had opened the device. */
   isOrphan: boolean;
-  /** XenStore did not name its device any more when it was opened. */
+  /** XenStore no longer named the device when blkback opened it. */
   isGhost: boolean;
-  /** The toolstack has deleted its nodes; it may have made them anew since. */
+  /** The toolstack has deleted the nodes, and may have made them anew since. */
   isDeleted: boolean;
-  /** What waits for the end of an open. */
+  /** Called at the end of an open. */
   onOpened: () => void;
 }
 
-/** A device that blkback has open, until it has really closed it. */
+/** A device that blkback has open and has not really closed yet. */
 export interface OpenDisk {
   readonly instance: Instance;
   readonly disk: Disk;
@@ -32,17 +32,18 @@ export interface OpenDisk {
   readonly since: number;
 }
 
-/** What is told to the checks. */
+/** The listener through which blkback informs the checks. */
 export interface BlkbackListener {
   onInstance(instance: Instance): void;
   onOpen(open: OpenDisk): void;
 }
 
-/** xen-blkback: `key` compares the sequence number and says what it has opened; `stock` does neither. */
+/** A kind of blkback: `key` compares the diskseq and writes `opened`, and `stock` does neither. */
 export type Guise = 'stock' | 'key';
 
+/** A simulated xen-blkback. */
 export class Blkback {
-  /** Of all that it has open, also for instances that are gone. */
+  /** All open devices, also those of instances that are gone. */
   readonly opens = new Set<OpenDisk>();
   readonly instances = new Map<string, Instance>();
   readonly guise: Guise;
@@ -50,9 +51,9 @@ export class Blkback {
   readonly #kernel: Kernel;
   readonly #store: SimulatedStore;
   readonly #listener: BlkbackListener;
-  /** Nothing takes its time any more. */
+  /** Makes all delays short. */
   isPrompt = false;
-  /** Out of a hundred times, how often it takes its time. */
+  /** The percentage of delays that are long. */
   readonly #slow: number;
 
   constructor(
@@ -76,7 +77,7 @@ export class Blkback {
     });
   }
 
-  /** Mostly at once, sometimes after a while, seldom after a long one. */
+  /** Returns a delay in milliseconds: mostly none, sometimes a short one, seldom a long one. */
   #delay(longest: number): number {
     const { random } = this.#scheduler;
     const share = random.below(100);
@@ -88,7 +89,7 @@ export class Blkback {
     return this.#store.read(`${backend}/${name}`);
   }
 
-  /** The driver writes nothing below what is gone. */
+  /** Writes a node, except below a backend that is gone, as the driver does. */
   #write(backend: string, name: string, value: string): void {
     if (this.#node(backend, 'frontend') === undefined) return;
     this.#store.write('blkback', { [`${backend}/${name}`]: value });
@@ -98,7 +99,7 @@ export class Blkback {
     const exists = this.#node(backend, 'frontend') !== undefined;
     const instance = this.instances.get(backend);
     if (instance === undefined) {
-      // xenbus_probe.c, xenbus_probe_node: anything else is not new.
+      // A backend in another state is not new (xenbus_probe.c, xenbus_probe_node).
       if (exists && this.#node(backend, 'state') === '1') this.#probe(backend);
     } else if (!exists) {
       this.#end(instance, this.#delay(5000));
@@ -184,7 +185,7 @@ export class Blkback {
     });
   }
 
-  /** The toolstack asks for the end; the guest closes its end first, if it does. */
+  /** Handles the toolstack's request to close. The guest must close first, and may never do so. */
   #close(instance: Instance): void {
     if (instance.isClosing || instance.isEnding) return;
     instance.isClosing = true;
@@ -196,13 +197,13 @@ export class Blkback {
     });
   }
 
-  /** The entry in sysfs goes first, the device is closed after that (xenbus.c, xen_blkbk_remove). */
+  /** Ends an instance: removes the entry in sysfs, and then closes (xenbus.c, xen_blkbk_remove). */
   #end(instance: Instance, ms: number): void {
     if (instance.isEnding) return;
     instance.isEnding = true;
     const end = (): void => {
       if (instance.isOpening) {
-        // The thread that ends it is the one that opens the device.
+        // One thread opens the device and ends the instance, so the end waits for the open.
         instance.onOpened = () => this.#scheduler.soon(end);
         return;
       }
@@ -212,11 +213,11 @@ export class Blkback {
       this.#kernel.vbds.delete(entry.name);
       this.instances.delete(backend);
       this.#scheduler.tell('blkback', () => `ends ${backend}`);
-      // What was made anew under the same path meanwhile.
+      // A new instance may have been made under the same path meanwhile.
       this.#scheduler.soon(() => this.#look(backend));
       if (open === undefined) return;
-      // Nothing at all tells that a disk is open between these two, if it is neither a loop device that
-      // clears itself nor of the mapper: the program cannot know, and the driver takes no time for it.
+      // Between the two steps, nothing shows that a disk is open, except for autoclear loop devices
+      // and mapper devices. The program cannot know it, so the close comes at once, as in the driver.
       const tells = ((open.disk.loop?.bound?.flags ?? 0) & LO_AUTOCLEAR) !== 0;
       this.#scheduler.after(tells ? this.#delay(2000) : 0, () => {
         this.#scheduler.tell('blkback', () => `closes ${open.disk.name}, of ${backend}`);

@@ -7,17 +7,17 @@ import type { Session } from './globals.js';
 
 export type Engine = typeof import('./engine.js');
 
-/** A small patch of the program that makes it wrong. */
+/** A small change that makes the program wrong. */
 export interface Mutant {
   readonly name: string;
-  /** Below src. */
+  /** The path of the file, relative to src. */
   readonly file: string;
-  /** Text of that file, which stands there once. */
+  /** A text that occurs exactly once in the file. */
   readonly find: string;
   readonly replace: string;
 }
 
-/** All of the world that the program can reach, in the order of the bundle's parameters. */
+/** Everything outside the program that the program can reach: the parameters of the bundle. */
 export interface Globals {
   readonly require: (name: string) => unknown;
   readonly process: unknown;
@@ -34,24 +34,25 @@ const PARAMETERS: readonly (keyof Globals)[] = [
   ...(['queueMicrotask', 'Math'] as const),
 ];
 
-/** The program, evaluated once: a process that is to run in it has to enter it first. */
+/** The program, evaluated once. A process must enter the program before it runs in it. */
 export interface Program {
   readonly engine: Engine;
-  /** What the modules remember, as it is when they are loaded. */
+  /** Returns the values of the modules' variables as they are after loading. */
   readonly remembersNothing: () => readonly unknown[];
-  /** What they remember by now. */
+  /** Returns the present values of these variables. */
   readonly capture: () => readonly unknown[];
-  /** From now on they remember this, and nothing else. */
+  /** Sets these variables. */
   readonly restore: (memory: readonly unknown[]) => void;
 }
 
-/** Evaluates the program in a world. */
+/** A function that evaluates the program with the given globals. */
 export type Start = (globals: Globals) => Program;
 
 /**
- * Bundles the program from its sources, as they are or with a mutant. The bundle is evaluated once, and not
- * for each process: classes that are made anew each time have no code in common that could be optimized. What
- * differs between processes are the few variables in which modules remember something.
+ * Bundles the program from its sources, with a mutant if one is given. The bundle is evaluated
+ * once, and not for each process, because classes that are made anew each time share no optimized
+ * code. The few variables in which modules remember something are exchanged when another process
+ * runs.
  */
 export async function bundleEngine(mutant?: Mutant): Promise<Session> {
   let isApplied = mutant === undefined;
@@ -110,18 +111,21 @@ export async function bundleEngine(mutant?: Mutant): Promise<Session> {
   };
 }
 
-/** A variable of a module in which it remembers something. */
+/** A variable in which a module remembers something. */
 interface Variable {
   readonly name: string;
-  /** Its value when the module is loaded, as an expression. */
+  /** The expression of its value when the module is loaded. */
   readonly initial: string;
 }
 
-/** Something that can be filled. */
+/** Matches the expression of an empty container, which can be filled later. */
 const EMPTY =
   /^(?:\/\* @__PURE__ \*\/ )?(?:new (?:Map|Set|WeakMap|WeakSet)\(\)|\[\]|Array\.from\(.*|new Turns\(.*)$/;
 
-/** The variables of all modules that are assigned to later, or that can be filled. esbuild names each differently. */
+/**
+ * Finds the variables of all modules that are assigned to later, or that can be filled. esbuild
+ * gives each variable another name.
+ */
 export function findVariables(text: string): Variable[] {
   const declarations = text.matchAll(/^var ([\w$]+)(?: = (.*))?;$/gm);
   return [...declarations].flatMap(([, name = '', initial]) => {

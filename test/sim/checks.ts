@@ -4,22 +4,22 @@ import { bytesOf } from './kernel/nodes.js';
 import type { Scheduler } from './scheduler.js';
 import type { SimulatedStore } from './store.js';
 
-/** What must hold in every schedule, whatever happens. */
+/** The properties that must hold in every schedule. */
 export class Checks implements BlkbackListener {
   readonly violations: string[] = [];
   readonly #scheduler: Scheduler;
   readonly #kernel: Kernel;
   readonly #store: SimulatedStore;
-  /** The bytes that each instance may have: what its target has led to since it was made. */
+  /** For each instance, the bytes that its target has led to since the instance was made. */
   readonly #wanted = new Map<Instance, { readonly path: string; readonly bytes: Set<string> }>();
-  /** When a device was opened for a vbd last, and not closed before. */
+  /** All opens of devices so far. */
   readonly #opened: OpenDisk[] = [];
   readonly #strict: boolean;
   #blkback: Blkback | undefined;
-  /** Vbds that are added and removed at once: which of the two has its way is open. */
+  /** Vbds that are added and removed at the same time, so that either may win. */
   readonly contradicted = new Set<string>();
 
-  /** @param strict where the known limits count as violations, too. */
+  /** @param strict Makes the known limits count as violations, too. */
   constructor(
     world: { scheduler: Scheduler; kernel: Kernel; store: SimulatedStore },
     strict: boolean,
@@ -56,7 +56,7 @@ export class Checks implements BlkbackListener {
     this.violate(`${instance.backend} has ${disk.name}, on which nothing is any more`);
   }
 
-  /** Another disk is at this path by now. */
+  /** Notes that another disk is now at this path. */
   onReplaced(path: string): void {
     const bytes = this.#kernel.bytesAt(path);
     for (const wanted of this.#wanted.values()) {
@@ -64,7 +64,7 @@ export class Checks implements BlkbackListener {
     }
   }
 
-  /** An add has ended with success. */
+  /** Checks the result of an add that has succeeded. */
   onAdded(backend: string, since: number): void {
     const opens = this.#blkback?.opens ?? new Set();
     const found = this.#opened.some(
@@ -75,18 +75,20 @@ export class Checks implements BlkbackListener {
     this.#checkTold(backend);
   }
 
-  /** Whoever publishes and is killed leaves a stock blkback alone with a number. */
+  /**
+   * Notes that the process of an add was killed. A stock blkback is then left with a number only.
+   */
   onKilled(backend: string): void {
     const instance = this.#blkback?.instances.get(backend);
     if (instance !== undefined && instance.open === undefined) instance.isOrphan = true;
   }
 
-  /** The same for all that a daemon may have prepared. */
+  /** Notes that the daemon was killed, which may have published for every vbd. */
   onDaemonKilled(): void {
     for (const backend of this.#blkback?.instances.keys() ?? []) this.onKilled(backend);
   }
 
-  /** XenStore and the kernel tell the same of a device that is open. */
+  /** Checks that XenStore and the kernel agree about an open device. */
   #checkTold(backend: string): void {
     const instance = this.#blkback?.instances.get(backend);
     if (instance?.isDeleted) return;
@@ -96,7 +98,7 @@ export class Checks implements BlkbackListener {
     this.violate(`${backend} has ${open} open, and XenStore says ${told}`);
   }
 
-  /** An add has failed, and nobody has taken anything away since. */
+  /** Checks the result of an add that has failed. */
   onFailed(backend: string): void {
     const instance = this.#blkback?.instances.get(backend);
     if (instance?.open === undefined || instance.isEnding || instance.isDeleted) return;
@@ -111,21 +113,21 @@ export class Checks implements BlkbackListener {
     );
   }
 
-  /** What a vbd has when a remove of it begins. */
+  /** Returns the device that a vbd has when a remove of it begins. */
   lookAt(backend: string): { readonly backend: string; readonly open: OpenDisk | undefined } {
     const isThere = this.#store.read(`${backend}/frontend`) !== undefined;
     const opens = [...(this.#blkback?.opens ?? [])];
-    // A vbd that was there before may not have closed its own yet.
+    // A predecessor under the same path may not have closed its device yet.
     const diskseq = this.#store.read(`${backend}/diskseq`);
     const open = opens.find(
       ({ instance, disk }) => instance.backend === backend && disk.diskseq.toString(16) === diskseq,
     );
-    // One whose guest has closed its end is closed with its nodes.
+    // If the guest has closed its end, blkback closes the device only when the nodes go.
     const isClosed = this.#store.read(`${backend}/state`) === '6' && open?.instance.entry.isThere;
     return { backend, open: isThere && !isClosed ? open : undefined };
   }
 
-  /** A remove has ended with success: blkback has closed the loop device that was made for the vbd. */
+  /** Checks after a successful remove that blkback has closed the vbd's loop device. */
   onRemoved({ backend, open }: ReturnType<Checks['lookAt']>): void {
     if (open?.disk.loop === undefined || !this.#blkback?.opens.has(open)) return;
     if (open.instance.isDeleted) return;
@@ -149,12 +151,12 @@ export class Checks implements BlkbackListener {
     }
   }
 
-  /** Nobody knew of its open any more: only a blkback that compares sequence numbers is safe from that. */
+  /** Tells whether nobody knew of the open. Only a blkback that compares diskseqs is safe then. */
   #isAlone({ isOrphan, isGhost }: Instance): boolean {
     return isOrphan && isGhost && this.#blkback?.guise === 'stock' && !this.#strict;
   }
 
-  /** A write below a backend that is gone brings it back. */
+  /** Checks that no write has brought back a backend that is gone. */
   #checkRuin(path: string): void {
     if (!path.startsWith('backend/vbd/')) return;
     const [root, kind, domid, devid, node] = path.split('/');
@@ -165,7 +167,7 @@ export class Checks implements BlkbackListener {
     this.violate(`${path} was written although ${backend} was gone`);
   }
 
-  /** When all is quiet nothing of ours is left. */
+  /** Checks at the end that the program has left nothing behind. */
   checkQuiet(processes: readonly string[]): void {
     for (const { name, loop, opens } of this.#kernel.disks.values()) {
       if (loop?.bound !== undefined) this.violate(`${name} is left, bound to ${loop.bound.path}`);
@@ -182,7 +184,7 @@ export class Checks implements BlkbackListener {
   }
 }
 
-/** The path in a target, of those that the schedules have. */
+/** Returns the path in a target. Handles only the targets of the schedules. */
 export function pathOf(params: string): string {
   return /^path=([^,]+)/.exec(params)?.[1] ?? params;
 }

@@ -4,12 +4,12 @@ import type { Action, Outcome } from './script.js';
 
 type Service = InstanceType<import('./bundle.js').Engine['Service']>;
 
-/** How long what is asked of the daemon may take; milliseconds. */
+/** The timeout of the daemon's attaches and detaches; milliseconds. */
 const TIMEOUT_MS = 10_000;
-/** An add may wait for a remove of the same vbd, and be done twice where the vbd is made anew. */
+/** The longest time to an answer. An add may wait for a remove, and run twice for a new vbd. */
 const LONGEST_MS = 35_000;
 
-/** A daemon that serves the vbds of this domain, is killed at any step, and started again. */
+/** A daemon that serves the vbds of this domain. It may be killed at any step, and starts again. */
 export class Daemon {
   readonly #world: World;
   readonly #checks: Checks;
@@ -26,7 +26,9 @@ export class Daemon {
     return this.#service !== undefined && (this.#process?.isAlive ?? false);
   }
 
-  /** @param killAfter so many steps, and again so many after each start. */
+  /**
+   * @param killAfter Returns the number of steps after which the daemon is killed, at each start.
+   */
   start(killAfter: () => number | undefined): void {
     if (this.#isOver) return;
     const process = new SimulatedProcess(this.#world, 'daemon', killAfter());
@@ -60,7 +62,7 @@ export class Daemon {
     });
   }
 
-  /** Asks as the hotplug script does over the socket. */
+  /** Asks the daemon, as the hotplug script does over the socket. */
   async ask(action: Action, backend: string): Promise<Outcome> {
     const { scheduler } = this.#world;
     const [process, service] = [this.#process, this.#service];
@@ -101,7 +103,7 @@ export class Daemon {
     });
   }
 
-  /** For good. */
+  /** Kills the daemon and does not start it again. */
   stop(): void {
     this.#isOver = true;
     this.#process?.kill('is stopped');

@@ -1,4 +1,5 @@
-// What of the program runs in each simulated process: one bundle is made of this and all that it imports.
+// The part of the program that runs in each simulated process. This file and all its imports become
+// one bundle.
 
 export { Service } from '../../src/daemon/service.js';
 export { attach } from '../../src/hotplug/attach.js';

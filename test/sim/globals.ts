@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import type { Globals, Program, Start } from './bundle.js';
 import type { SimulatedProcess, SpawnOptions } from './process.js';
 
-/** The program, and the process that runs by now: all that the program does happens in that one. */
+/** The program, and the process that runs now. Everything that the program does happens in it. */
 export interface Session {
   readonly start: Start;
   /** The bundle, its source map, and where it begins in the script. */
@@ -11,14 +11,16 @@ export interface Session {
   current: SimulatedProcess | undefined;
 }
 
-/** What follows it is cheaper than `queueMicrotask`, which keeps track of contexts. */
+/**
+ * A callback after this promise is cheaper than `queueMicrotask`, which keeps track of contexts.
+ */
 const NOW = Promise.resolve();
 const FS = [
   ...['existsSync', 'openSync', 'closeSync', 'readFileSync', 'writeFileSync', 'readdirSync'],
   ...['statSync', 'mkdirSync', 'renameSync', 'unlinkSync', 'readlinkSync'],
 ];
 
-/** All of the world that the program reaches, for whichever process runs. */
+/** Returns everything that the program can reach. It always acts for the process that runs. */
 export function globalsOf(session: Session): Globals {
   const current = (): SimulatedProcess => {
     if (session.current === undefined) throw new Error('no process runs');

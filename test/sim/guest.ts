@@ -11,7 +11,7 @@ export class Guest {
   readonly #world: World;
   readonly #checks: Checks;
 
-  /** Where there is one, most requests go through it. */
+  /** If there is a daemon, most requests go through it. */
   readonly #daemon: Daemon | undefined;
 
   constructor(world: World, checks: Checks, domid: number, daemon?: Daemon) {
@@ -30,7 +30,7 @@ export class Guest {
     return new Promise((resolve) => this.#world.scheduler.after(ms, resolve));
   }
 
-  /** Makes the nodes of the disk, all at once. */
+  /** Makes all nodes of the disk at once. */
   create(params: string, mode: string): void {
     const { domid } = this;
     this.#write({
@@ -49,7 +49,7 @@ export class Guest {
     this.#world.store.write('toolstack', Object.fromEntries(entries));
   }
 
-  /** One script, or two at once; a script may be killed at any step. */
+  /** Runs one script, or two at once. A script may be killed at any step. */
   async add(): Promise<Outcome> {
     const first = this.#script('add', 20);
     if (!this.#random.percent(12)) return await first;
@@ -73,7 +73,7 @@ export class Guest {
     return await runScript(this.#world, this.#checks, action, this.backend, options).ended;
   }
 
-  /** Takes the disk away, well-behaved or not. */
+  /** Removes the disk in an orderly way, or just deletes its nodes. */
   async destroy(): Promise<void> {
     const random = this.#random;
     const how = random.below(10);
@@ -93,7 +93,7 @@ export class Guest {
     if (how < 9) await this.remove();
   }
 
-  /** A remove still runs when the vbd is made anew and attached. */
+  /** Makes the vbd anew and attaches it while a remove of it still runs. */
   async remakeWhileRemoved(params: string, mode: string): Promise<void> {
     this.#checks.contradicted.add(this.backend);
     const removing = this.remove(0);

@@ -1,12 +1,13 @@
 import { bundleEngine, type Mutant } from './bundle.js';
 import { runSchedule } from './schedule.js';
 
+/** The schedule that has found a mutant. */
 export interface Catch {
   readonly seed: number;
   readonly violation: string;
 }
 
-/** Runs schedules with a mutant until one fails; `undefined` where none of them does. */
+/** Runs schedules with a mutant until one fails. Returns `undefined` if none of them fails. */
 export async function hunt(
   mutant: Mutant,
   seed: number,

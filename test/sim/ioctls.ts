@@ -4,10 +4,10 @@ import type { SimulatedProcess } from './process.js';
 
 const INFO_SIZE = 232;
 
-/** glibc's makedev for numbers below 256. */
+/** The number of the file system, in the form of glibc's makedev for numbers below 256. */
 const FILES = BigInt((FILES_DEV.major << 8) | FILES_DEV.minor);
 
-/** ioctl(2) on a block device or the control node of the loop driver. */
+/** Carries out ioctl(2) on a block device or on the control node of the loop driver. */
 export function blockIoctl(
   process: SimulatedProcess,
   fd: number,
@@ -83,7 +83,7 @@ function boundOf(disk: Disk) {
   return bound;
 }
 
-/** `struct loop_info64` of linux/loop.h. */
+/** Fills the `struct loop_info64` of linux/loop.h. */
 function fillStatus(disk: Disk, info: Buffer): number {
   const bound = boundOf(disk);
   info.fill(0, 0, INFO_SIZE);
@@ -96,7 +96,7 @@ function fillStatus(disk: Disk, info: Buffer): number {
   return 0;
 }
 
-/** The addon's own call: records of 256 bytes (native/loop_statuses.cc). */
+/** Carries out the addon's own call, which fills records of 256 bytes (native/loop_statuses.cc). */
 export function loopStatuses(kernel: Kernel, records: Buffer): number {
   for (let at = 0; at < records.length; at += 256) {
     const number = records.readUInt32LE(at);

@@ -3,28 +3,29 @@ import { fileURLToPath } from 'node:url';
 import { bundleEngine } from './bundle.js';
 import { runSchedule } from './schedule.js';
 
-/** Some of the schedules, for one process. */
+/** The schedules that one process runs: the seeds from `first` up to, but without, `end`. */
 export interface Lot {
   readonly first: number;
   readonly step: number;
   readonly end: number;
-  /** For so long at the most. */
+  /** The longest time for all of them. */
   readonly seconds: number;
-  /** Where the known limits count as violations, too. */
+  /** Whether the known limits count as violations, too. */
   readonly strict: boolean;
-  /** After a violation. */
+  /** Whether to go on after a violation. */
   readonly keepGoing: boolean;
 }
 
+/** The result of a lot. */
 export interface LotResult {
   readonly count: number;
   readonly events: number;
-  /** Of virtual time. */
+  /** The sum of the virtual times; milliseconds. */
   readonly ms: number;
   readonly failures: readonly { readonly seed: number; readonly violation: string }[];
 }
 
-/** Runs schedules in this process. */
+/** Runs the schedules of a lot in this process. */
 export async function runLot(lot: Lot, tells = false): Promise<LotResult> {
   const session = await bundleEngine();
   let [count, events, ms] = [0, 0, 0];
@@ -46,7 +47,7 @@ export async function runLot(lot: Lot, tells = false): Promise<LotResult> {
   return { count, events, ms, failures };
 }
 
-/** Runs them in a process of their own. */
+/** Runs the schedules of a lot in a process of their own. */
 export async function runLotBeside(lot: Lot): Promise<LotResult> {
   const child = fork(fileURLToPath(import.meta.url), [JSON.stringify(lot)]);
   return await new Promise((resolve, reject) => {

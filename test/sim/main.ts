@@ -6,7 +6,10 @@ import { type LotResult, runLot, runLotBeside } from './lot.js';
 import { MUTANTS } from './mutants.js';
 import { runSchedule } from './schedule.js';
 
-/** `npm run sim -- --seed N --schedules M`: runs schedules, and tells the story of the first that fails. */
+/**
+ * Runs `npm run sim -- --seed N --schedules M`: runs schedules, and prints the story of the first
+ * one that fails.
+ */
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -50,7 +53,7 @@ async function tellStory(seed: number, strict: boolean): Promise<void> {
   for (const line of story.slice(-200)) console.log(line);
 }
 
-/** How many schedules it takes to find each mutant. */
+/** Prints for each mutant how many schedules it takes to find it. */
 async function huntAll(seed: number, schedules: number, name: string): Promise<void> {
   for (const mutant of MUTANTS.filter((one) => one.name.includes(name))) {
     const found = await hunt(mutant, seed, schedules);

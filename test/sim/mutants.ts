@@ -1,11 +1,11 @@
 import type { Mutant } from './bundle.js';
 
-/** A mutant, and the first schedule, counted from 1, that finds it; 0 where none of some thousand has. */
+/** A mutant, and the first schedule, from 1 on, that finds it. 0: none of some hundred finds it. */
 export interface KnownMutant extends Mutant {
   readonly seed: number;
 }
 
-/** Small patches that make the program wrong; the simulator has to find each of them. */
+/** Small changes that make the program wrong. The simulator must find each one of them. */
 export const MUTANTS: readonly KnownMutant[] = [
   {
     name: 'nobody looks who else has the bytes',

@@ -7,14 +7,14 @@ import { requireNode, resolve, resolveLink } from './resolve.js';
 
 const O_CREAT = constants.O_CREAT;
 
-/** As Node's own errors look. */
+/** Converts an `Errno` to an error like those of Node. */
 function nodeError(error: unknown): unknown {
   if (!(error instanceof Errno)) return error;
   const code = errnoName(error.errno);
   return Object.assign(new Error(code), { code, errno: -error.errno });
 }
 
-/** Of `node:fs`, what the program uses, for one process. */
+/** Returns the functions of `node:fs` that the program uses, for one process. */
 export function nodeFs(process: SimulatedProcess): Readonly<Record<string, unknown>> {
   const { kernel, scheduler } = process.world;
   const tell = (what: () => string): void => scheduler.tell(process.name, what);

@@ -7,15 +7,16 @@ import type { Scheduler } from './scheduler.js';
 import type { SimulatedStore } from './store.js';
 import { simulatedAddon } from './system-calls.js';
 
-/** Thrown into a process that has ended, by whatever it calls next. */
+/** The value that every call throws in a process that has ended. */
 export const KILLED = Symbol('killed');
 
+/** The simulated world of all processes. */
 export interface World {
   readonly scheduler: Scheduler;
   readonly kernel: Kernel;
   readonly store: SimulatedStore;
   readonly session: Session;
-  /** What must not have happened has. */
+  /** Reports that something has happened that must not happen. */
   readonly violate: (what: string) => void;
   readonly processes: Set<SimulatedProcess>;
 }
@@ -23,22 +24,22 @@ export interface World {
 let lastPid = 100;
 
 /**
- * One process that runs the program: descriptors, timers, and a world that it reaches through them. Its
- * modules are its own, as they are in a real process.
+ * One process that runs the program, with its descriptors and timers, through which it reaches the
+ * world. As in a real process, its modules have variables of their own.
  */
 export class SimulatedProcess {
   readonly name: string;
   readonly world: World;
   readonly pid: number;
   readonly fds = new Map<number, OpenFile>();
-  /** Of `node:fs`, what it may use. */
+  /** The functions of `node:fs` that the process may use. */
   readonly fs: Readonly<Record<string, unknown>>;
   readonly addon: object;
   readonly #onEnd: (() => void)[] = [];
-  /** What the modules of the program remember of this process, while another one runs. */
+  /** The variables of the program's modules for this process, kept while another process runs. */
   #memory: readonly unknown[] | undefined;
   #nextFd = 3;
-  /** So many steps are left before it is killed. */
+  /** The number of steps before the process is killed. */
   #stepsLeft: number;
   #isAlive = true;
 
@@ -56,12 +57,12 @@ export class SimulatedProcess {
     return this.#isAlive;
   }
 
-  /** Loads the program. */
+  /** Loads the program for this process. */
   load(): Engine {
     const { session } = this.world;
     this.#enter();
     if (session.program === undefined) {
-      // That is once for many schedules, and counts for none of them.
+      // The evaluation happens once for many schedules, so its steps do not count.
       const left = this.#stepsLeft;
       this.#stepsLeft = Number.POSITIVE_INFINITY;
       session.program = session.start(globalsOf(session));
@@ -72,7 +73,7 @@ export class SimulatedProcess {
     return session.program.engine;
   }
 
-  /** Between any two steps it may end. */
+  /** Counts one step. The process may be killed between any two steps. */
   step(): void {
     if (this.world.session.current !== this) throw new Error(`${this.name} runs beside another`);
     if (this.#isAlive && --this.#stepsLeft <= 0) this.kill('killed');
@@ -93,14 +94,16 @@ export class SimulatedProcess {
     this.#onEnd.push(run);
   }
 
-  /** Runs something in it later, if it is still there. */
+  /** Runs a function in the process after some milliseconds, if the process still lives. */
   after(ms: number, run: () => void) {
     return this.world.scheduler.after(ms, () => {
       if (this.#isAlive) this.guard(run);
     });
   }
 
-  /** What nobody catches ends a real process. */
+  /**
+   * Runs a function in the process. An uncaught error is a violation: it would end a real process.
+   */
   guard(run: () => void): void {
     this.#enter();
     try {
@@ -128,7 +131,7 @@ export class SimulatedProcess {
     this.world.kernel.release(file);
   }
 
-  /** Makes all that happens from now on happen in this process. */
+  /** Makes this process the one that runs. */
   #enter(): void {
     const { session } = this.world;
     const before = session.current;
@@ -140,7 +143,7 @@ export class SimulatedProcess {
     if (this.#memory !== undefined) session.program?.restore(this.#memory);
   }
 
-  /** The one child that the program has: it holds descriptors for blkback (hold-device.ts). */
+  /** Starts the only child of the program, which holds descriptors for blkback (hold-device.ts). */
   spawn({ stdio }: SpawnOptions): unknown {
     this.step();
     const holder = new SimulatedProcess(this.world, `${this.name}'s holder`);
@@ -161,6 +164,7 @@ export class SimulatedProcess {
   }
 }
 
+/** The options of `spawn` that matter here. */
 export interface SpawnOptions {
   readonly stdio: readonly unknown[];
 }

@@ -3,14 +3,14 @@ import type { Node, VbdEntry } from './kernel/nodes.js';
 import { isDirectory, readLink, readText } from './kernel/text.js';
 import type { SimulatedProcess } from './process.js';
 
-/** What stands at a path: a node that can be opened, or a text. */
+/** The object at a path: a node that can be opened, or a text. */
 export type Found = { readonly node: Node } | { readonly text: string };
 
 const RUN = '/run/';
 const FD = /^\/proc\/self\/fd\/(\d+)(?:\/(.*))?$/;
 const VBDS = '/sys/bus/xen-backend/devices/';
 
-/** Looks a path up as a process sees it; `undefined` where there is nothing. */
+/** Looks a path up for a process. Returns `undefined` if there is nothing. */
 export function resolve(process: SimulatedProcess, path: string): Found | undefined {
   const { kernel } = process.world;
   const [, fd, below] = FD.exec(path) ?? [];
@@ -48,7 +48,7 @@ function vbdAttribute(vbd: VbdEntry, name: string): Found | undefined {
   return text === undefined ? undefined : { text: `${text}\n` };
 }
 
-/** The same for what is to be opened. */
+/** Looks up a node that is to be opened. Throws `Errno` if there is none. */
 export function requireNode(process: SimulatedProcess, path: string): Node {
   const found = resolve(process, path);
   if (found === undefined) throw new Errno(ENOENT);
@@ -56,7 +56,7 @@ export function requireNode(process: SimulatedProcess, path: string): Node {
   return found.node;
 }
 
-/** What a link says; `undefined` where there is none. */
+/** Returns the target of a link for a process, or `undefined` if there is no such link. */
 export function resolveLink(process: SimulatedProcess, path: string): string | undefined {
   const [, fd] = FD.exec(path) ?? [];
   if (fd === undefined) return readLink(process.world.kernel, path);

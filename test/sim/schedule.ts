@@ -9,27 +9,28 @@ import { Scheduler } from './scheduler.js';
 import { runScript } from './script.js';
 import { SimulatedStore } from './store.js';
 
+/** The result of a schedule. */
 export interface ScheduleResult {
   readonly seed: number;
   readonly violations: readonly string[];
   readonly story: readonly string[];
   readonly events: number;
-  /** Of virtual time. */
+  /** The virtual time; milliseconds. */
   readonly ms: number;
 }
 
 const GIB = 1n << 30n;
 const [HUNG, HEALTHY] = ['/img/hung.img', '/img/a.img'];
-/** Of virtual time: how long the guests come and go, and how long all may take to become quiet. */
+/** Virtual times: how long guests come and go, and how long the end may take; milliseconds. */
 const [TURMOIL_MS, QUIET_MS] = [300_000, 400_000];
 
-/** Runs one schedule, which its seed determines. */
+/** Runs the schedule that a seed determines. */
 export async function runSchedule(
   session: Session,
   seed: number,
   { tells = false, strict = false }: { readonly tells?: boolean; readonly strict?: boolean } = {},
 ): Promise<ScheduleResult> {
-  // Errors are the usual thing here, and a trace for each would take more time than all the rest.
+  // Errors are frequent here, and their stack traces would take more time than everything else.
   Error.stackTraceLimit = 0;
   const scheduler = new Scheduler(seed, tells);
   const kernel = new Kernel();
@@ -65,7 +66,7 @@ function furnish(kernel: Kernel, { random }: Scheduler): void {
   for (let number = random.below(4); number > 0; number--) kernel.addLoop(number - 1);
 }
 
-/** Some guests come and go with a few disks that they would share. */
+/** Lets some guests come and go, with a few disks that several of them want. */
 async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<void> {
   const { scheduler, store, kernel } = world;
   const { random } = scheduler;
@@ -81,9 +82,9 @@ async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<
   const targets = [
     ...[HEALTHY, `path=${HEALTHY},autoclear=no`, '/img/b.img', '/dev/sda', '/dev/sda', HUNG],
   ];
-  // All at once after the same disk, sometimes.
+  // Sometimes all guests want the same disk at the same time.
   const stampede = random.percent(30) ? random.pick(targets) : undefined;
-  // Whoever waits for what a guest gives back, as a guest does that is made anew under another number.
+  // Guests that wait for the disk of another one, like a guest that returns under a new number.
   const heirs: ((params: string) => void)[] = [];
   const live = async (guest: Guest): Promise<void> => {
     let params = stampede ?? random.pick(targets);
@@ -120,7 +121,7 @@ async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<
       scheduler.after(random.fraction() * random.pick([1, 20, 200]), inherit);
       if (random.percent(8)) await guest.remakeWhileRemoved(params, mode);
       await guest.destroy();
-      // A path is used again when what was there is gone, mostly.
+      // Mostly, a backend path is used again only after its last instance is gone.
       const end = scheduler.now + (random.percent(85) ? 60_000 : 0);
       while (blkback.instances.has(guest.backend) && scheduler.now < end) await guest.sleep(50);
     }
@@ -128,7 +129,7 @@ async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<
   };
   for (const guest of guests)
     void live(guest).catch((error) => world.violate(`toolstack: ${error}`));
-  // Not when all is to be quiet: whoever is told of that would try again.
+  // There is no restart at the end, because a toolstack would have to repeat its request then.
   const restart = (): void => {
     if (left > 0) store.restart();
   };
@@ -146,7 +147,7 @@ async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<
   daemon.stop();
 }
 
-/** Another disk under the number of one that nobody has, and nobody is about to have. */
+/** Replaces a disk by another one with the same number, if nobody uses or is about to use it. */
 function replug({ kernel, store, scheduler }: World, checks: Checks, blkback: Blkback): void {
   const disk = kernel.disks.get('sda');
   const isNamed = [...store.nodes].some(
@@ -160,7 +161,7 @@ function replug({ kernel, store, scheduler }: World, checks: Checks, blkback: Bl
   checks.onReplaced('/dev/sda');
 }
 
-/** All guests are gone: what is left goes with `remove`, and a healthy disk is served beside a hung one. */
+/** Checks the end: `remove` removes all that is left, and a hung disk disturbs no healthy one. */
 async function quiet(world: World, checks: Checks, blkback: Blkback): Promise<void> {
   if (checks.violations.length > 0) return;
   const { scheduler, kernel } = world;

@@ -1,24 +1,25 @@
 import { Random } from '../bed/random.js';
 
-/** Something that is to happen. */
+/** A future event. */
 export interface Event {
   readonly time: number;
   readonly order: number;
   run: (() => void) | undefined;
 }
 
-/** More than this, and a schedule goes in circles. */
+/** The largest number of events. A schedule with more goes in circles. */
 const MOST_EVENTS = 200_000;
 
 /**
- * Virtual time: one event after another, in the order of their times, and what follows from one (all that
- * its promises bring about) before the next one. Everything that is left to chance comes from the seed.
+ * The virtual time. It runs events in the order of their times. All consequences of an event, such
+ * as the reactions of its promises, come before the next event. The seed determines everything that
+ * is random.
  */
 export class Scheduler {
   readonly random: Random;
-  /** Milliseconds. */
+  /** The present virtual time; milliseconds. */
   now = 0;
-  /** What has happened, as a story; kept only where somebody wants to read it. */
+  /** The lines that tell what has happened. They are kept only if they are wanted. */
   readonly story: string[] = [];
   readonly #tells: boolean;
   readonly #heap: Event[] = [];
@@ -44,15 +45,15 @@ export class Scheduler {
     return event;
   }
 
-  /** Soon, but in no order that could be relied on. */
+  /** Runs a function soon, but in a random order. */
   soon(run: () => void): Event {
     return this.after(this.random.fraction() * 0.2, run);
   }
 
-  /** Runs until nothing is left to happen, `isOver`, or time is up. */
+  /** Runs events until none is left, `isOver` returns true, or the time `until` is reached. */
   async run(isOver: () => boolean, until = Number.POSITIVE_INFINITY): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      // Promises can be settled at once only where none is being settled.
+      // `settle` works only outside of the reactions of promises.
       setImmediate(() => {
         try {
           this.#runNow(isOver, until);
@@ -112,7 +113,9 @@ export class Scheduler {
   }
 }
 
-/** Runs all that promises bring about by now. Node's own loop does it after each callback, by this call. */
+/**
+ * Runs all pending reactions of promises. Node's event loop makes this call after each callback.
+ */
 const settle = (process as unknown as { readonly _tickCallback: () => void })._tickCallback;
 
 function isBefore(a: Event, b: Event): boolean {

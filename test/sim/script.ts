@@ -7,12 +7,13 @@ export type Outcome = 'done' | 'failed' | 'killed';
 
 /** How long libxl waits for a script; milliseconds. */
 const SCRIPT_MS = 40_000;
-/** How much later than its deadline a call may end: one last close is waited for so long. */
+/** How much later than its timeout a call may end, because it waits for a last close; in ms. */
 const GRACE_MS = 1500;
 
+/** Options of `runScript`. */
 export interface ScriptOptions {
   readonly timeoutMs: number;
-  /** After so many steps it is killed. */
+  /** The number of steps after which the script is killed. */
   readonly killAfter?: number | undefined;
 }
 
@@ -65,7 +66,7 @@ async function run(
   backend: string,
   timeoutMs: number,
 ): Promise<void> {
-  // A process takes a moment to start.
+  // A process needs a moment to start.
   await new Promise<void>((resolve) => process.after(0.5, resolve));
   const engine: Engine = process.load();
   const vbd = engine.parseVbdPath(backend);

@@ -9,7 +9,7 @@ const MODES = {
   vbd: 0o040700,
 };
 
-/** Writes `struct statx` of linux/stat.h. */
+/** Fills the `struct statx` of linux/stat.h. */
 export function fillStatx(node: Node, buffer: Buffer): number {
   const rdev = node.kind === 'device-node' ? node.devnum : { major: 0, minor: 0 };
   buffer.fill(0);

@@ -13,10 +13,12 @@ import {
 import type { SimulatedProcess } from './process.js';
 import type { SimulatedStore } from './store.js';
 
-/** So many times out of a hundred a commit meets another client that has nothing to do with us. */
+/** The percentage of commits that conflict with an unrelated client. */
 const CONFLICTS = 3;
 
-/** One connection, as native/channel.h has it, and xenstored's end of it: answers come when they come. */
+/**
+ * A connection like that of native/channel.h, and xenstored's end. Answers come after any delay.
+ */
 export class StoreConnection {
   readonly #store: SimulatedStore;
   readonly #process: SimulatedProcess;
@@ -73,7 +75,7 @@ export class StoreConnection {
     this.#store.connections.delete(this);
   }
 
-  /** xenstored ends. */
+  /** Loses the connection, because xenstored ends. */
   lose(): void {
     if (!this.#isOpen) return;
     this.close();
@@ -86,7 +88,7 @@ export class StoreConnection {
     }
   }
 
-  /** One request after another, and a moment for each. */
+  /** Answers one request after another, each after a moment. */
   #serve(): void {
     if (this.#isBusy || this.#requests.length === 0) return;
     this.#isBusy = true;
@@ -106,7 +108,7 @@ export class StoreConnection {
     this.#deliver();
   }
 
-  /** In pieces that have nothing to do with the messages. */
+  /** Delivers answers in pieces of random size, regardless of the boundaries of messages. */
   #deliver(): void {
     if (this.#isDelivering || this.#answers.length === 0) return;
     this.#isDelivering = true;

@@ -5,7 +5,7 @@ import { StoreConnection } from './store-connection.js';
 
 const HOME = '/local/domain/0/';
 
-/** xenstored: its nodes, its connections, and those in the kernel and in toolstacks that look on. */
+/** A simulated xenstored: its nodes, its connections, and watchers in the kernel and toolstacks. */
 export class SimulatedStore {
   readonly nodes = new Map<string, TreeNode>([['/', ROOT]]);
   readonly scheduler: Scheduler;
@@ -16,7 +16,7 @@ export class SimulatedStore {
     this.scheduler = scheduler;
   }
 
-  /** The addon's class of channels for a process. */
+  /** Returns the addon's class of channels for a process. */
   channelOf(process: SimulatedProcess): unknown {
     const store = this;
     return class extends StoreConnection {
@@ -26,7 +26,7 @@ export class SimulatedStore {
     };
   }
 
-  /** Told, at once, of each change; the path is relative to domain 0. */
+  /** Adds a watcher, which is called at once for each change. The path is relative to domain 0. */
   onChange(watcher: (path: string) => void): void {
     this.#watchers.push(watcher);
   }
@@ -42,7 +42,7 @@ export class SimulatedStore {
     return this.nodes.get(HOME + path)?.value.toString('latin1');
   }
 
-  /** What somebody else than the program writes, all at once; `undefined` removes. */
+  /** Writes nodes for others than the program, all at once. `undefined` removes a node. */
   write(who: string, values: Readonly<Record<string, string | undefined>>): void {
     for (const [path, value] of Object.entries(values)) {
       this.scheduler.tell(who, () =>
@@ -56,7 +56,7 @@ export class SimulatedStore {
     this.announce(changes);
   }
 
-  /** xenstored ends and comes back with all nodes: connections, watches and transactions are lost. */
+  /** Restarts xenstored, which keeps its nodes but loses connections, watches and transactions. */
   restart(): void {
     this.scheduler.tell('xenstored', () => 'is restarted');
     for (const connection of [...this.connections]) connection.lose();

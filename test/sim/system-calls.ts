@@ -26,7 +26,7 @@ const [F_SETSIG, F_OFD_GETLK, F_OFD_SETLK, F_SETLEASE] = [10, 36, 37, 1024];
 const [F_RDLCK, F_WRLCK, F_UNLCK] = [0, 1, 2];
 const ABSENT = -ENOENT;
 
-/** One call, carried out at once: its result. Throws `Errno`. */
+/** Carries out one call at once, and returns its result. Throws `Errno`. */
 function carryOut(
   process: SimulatedProcess,
   name: string,
@@ -128,7 +128,7 @@ function listEntries(process: SimulatedProcess, fd: number, buffer: Buffer): num
   return at;
 }
 
-/** Opens and what else a file server or device has to answer take their time, or all of it. */
+/** Tells whether a call hangs now: an open of a file whose server does not answer. */
 function isHung(
   process: SimulatedProcess,
   name: string,
@@ -139,7 +139,7 @@ function isHung(
   return found !== undefined && 'node' in found && found.node.kind === 'file' && found.node.hung;
 }
 
-/** What native/ is for one process. */
+/** Returns the simulated addon of native/ for one process. */
 export function simulatedAddon(process: SimulatedProcess): object {
   const { scheduler } = process.world;
   const attempt = (name: string, args: readonly SyscallArgument[]): number => {
@@ -176,7 +176,7 @@ export function simulatedAddon(process: SimulatedProcess): object {
           return;
         }
         process.step();
-        // What nobody waits for is not written into its memory any more.
+        // The result of an abandoned call must not be written to the memory of its caller.
         const own = (arg: SyscallArgument) => (arg instanceof Uint8Array ? Buffer.from(arg) : arg);
         const result = attempt(name, abandoned.has(id) ? args.map(own) : args);
         process.after(scheduler.random.fraction() * 0.1, () => {

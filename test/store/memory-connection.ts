@@ -7,12 +7,12 @@ import { absolute, type MemoryWatch, reportedPath } from './memory-watches.js';
 import { answerNode } from './node-requests.js';
 import { cutRequests, makeMessage, OK, type RequestMessage, strings } from './server-messages.js';
 
-/** How many requests of a domain xenstored takes before it stops reading from it. */
+/** The number of outstanding requests of a domain after which xenstored stops reading from it. */
 const OUTSTANDING_MAX = 20;
 
 /**
- * One connection to the store in memory: bytes in, bytes out. Answers come in a later turn of the
- * event loop, as from xenstored, all that there are together.
+ * One connection to the store in memory. It takes and returns bytes. As from xenstored, answers
+ * come in a later turn of the event loop, and all of them together.
  */
 export class MemoryConnection implements Channel {
   readonly maxPacketSize = HEADER_SIZE + PAYLOAD_MAX;
@@ -84,7 +84,7 @@ export class MemoryConnection implements Channel {
     this.#answers = [];
     const size = this.#server.chunkSize;
     for (let at = 0; at < bytes.length; at += size) {
-      // A copy in memory of its own: the client must not rely on it after the call.
+      // A separate copy, which is overwritten below: the client must not use it after the call.
       const chunk = Buffer.from(bytes.subarray(at, at + size));
       this.#listener?.onData(chunk);
       chunk.fill(0xff);

@@ -1,8 +1,9 @@
 import { type Change, type Records, Refusal, type TreeNode } from './memory-tree.js';
 
 /**
- * A transaction's view of the store: every node is taken as it is when first touched. Committing is
- * refused when one of them has changed since, which includes a change of its list of children.
+ * A transaction's view of the store. The view of a node is its state when the transaction touches
+ * it first. A commit is refused if one of these nodes has changed since. A change of the list of
+ * children counts, too.
  */
 export class MemoryTransaction implements Records {
   readonly #store: Records;
@@ -10,7 +11,7 @@ export class MemoryTransaction implements Records {
     string,
     { readonly before: TreeNode | undefined; now: TreeNode | undefined }
   >();
-  /** What watches will be told of when it is committed. */
+  /** The changes that watches are told about after the commit. */
   readonly changes: Change[] = [];
 
   constructor(store: Records) {

@@ -1,13 +1,13 @@
 import type { constants } from 'node:os';
 
-/** A node as it stands; never changed in place, so that its identity tells whether it changed. */
+/** One state of a node. It is never changed in place, so its identity tells whether it changed. */
 export interface TreeNode {
   readonly value: Buffer;
-  /** In the order in which they were made. */
+  /** The names of the children, in the order in which they were made. */
   readonly children: readonly string[];
-  /** A letter and a domain each, as in a message. */
+  /** The permissions, each a letter and a domain number, as in a message. */
   readonly permissions: readonly string[];
-  /** Another one for each state of a node that there ever was. */
+  /** A number that differs for every state of every node. */
   readonly generation: number;
 }
 
@@ -18,16 +18,16 @@ export interface Records {
   delete(path: string): unknown;
 }
 
-/** A change that watches are told of. */
+/** A change that watches are told about. */
 export interface Change {
   readonly path: string;
-  /** Only watches on exactly this path: what went away together with an ancestor. */
+  /** Tells only watches on exactly this path, because the node has gone with an ancestor. */
   readonly exact: boolean;
 }
 
-/** A request that xenstored would answer with this errno. */
+/** The error of a request that xenstored would answer with an errno. */
 export class Refusal extends Error {
-  /** As it is spelled in a message. */
+  /** The name of the errno, as it is spelled in a message. */
   readonly code: keyof typeof constants.errno;
 
   constructor(code: keyof typeof constants.errno) {
@@ -36,7 +36,7 @@ export class Refusal extends Error {
   }
 }
 
-/** The most frequent one by far. Where it was thrown is told by whoever catches it. */
+/** The most frequent refusal by far, made only once. So its stack trace has no meaning. */
 const ABSENT = new Refusal('ENOENT');
 
 const EMPTY = Buffer.alloc(0);
@@ -44,6 +44,7 @@ const EMPTY = Buffer.alloc(0);
 /** The root, owned by domain 0 and closed to all others. */
 export const ROOT: TreeNode = { value: EMPTY, children: [], permissions: ['n0'], generation: 0 };
 
+/** Returns a node. Throws `ENOENT` if there is none. */
 export function getNode(records: Records, path: string): TreeNode {
   const node = records.get(path);
   if (!node) throw ABSENT;
@@ -52,24 +53,26 @@ export function getNode(records: Records, path: string): TreeNode {
 
 let lastGeneration = 0;
 
-/** The node as it is from now on. */
+/** Returns a new state of a node, with a new generation. */
 function renew(node: TreeNode, changes: Partial<TreeNode> = {}): TreeNode {
   lastGeneration++;
   return { ...node, ...changes, generation: lastGeneration };
 }
 
-/** Sets a value, making the node and its parents where they are missing. */
+/** Sets a value. Makes the node and its parents if they are missing. Returns the changes. */
 export function writeNode(records: Records, path: string, value: Buffer): Change[] {
   records.set(path, renew(ensureNode(records, path), { value: Buffer.from(value) }));
   return [{ path, exact: false }];
 }
 
+/** Makes a node and its parents, if they are missing. Returns the changes. */
 export function makeNode(records: Records, path: string): Change[] {
   if (records.get(path)) return [];
   ensureNode(records, path);
   return [{ path, exact: false }];
 }
 
+/** Sets the permissions of a node. Returns the changes. */
 export function setPermissions(
   records: Records,
   path: string,
@@ -79,7 +82,10 @@ export function setPermissions(
   return [{ path, exact: false }];
 }
 
-/** Removes a node and everything below it. Like xenstored, it accepts a missing node below a parent. */
+/**
+ * Removes a node and everything below it. Returns the changes. Like xenstored, accepts a missing
+ * node if its parent exists.
+ */
 export function removeNode(records: Records, path: string): Change[] {
   if (path === '/') throw new Refusal('EINVAL');
   const parent = getNode(records, parentOf(path));

@@ -1,9 +1,9 @@
 import type { Change } from './memory-tree.js';
 
-/** Where relative paths lead: every client in memory is domain 0. */
+/** The directory of relative paths. Every client in memory is domain 0. */
 const HOME = '/local/domain/0/';
 
-/** The absolute form of a path. */
+/** Returns the absolute form of a path. */
 export function absolute(path: string): string {
   return path.startsWith('/') || path.startsWith('@') ? path : HOME + path;
 }
@@ -14,11 +14,11 @@ export interface MemoryWatch {
   readonly token: string;
 }
 
-/** The path that a change is reported to a watch with; `undefined` if it is none of its business. */
+/** Returns the path with which a watch is told about a change, or `undefined` if it is not told. */
 export function reportedPath(watch: MemoryWatch, change: Change): string | undefined {
   const watched = absolute(watch.path);
   const below = watched === '/' ? '/' : `${watched}/`;
   if (change.path !== watched && (change.exact || !change.path.startsWith(below))) return undefined;
-  // A relative watch is told relative paths.
+  // A watch on a relative path gets relative paths.
   return watched === watch.path ? change.path : change.path.slice(HOME.length);
 }

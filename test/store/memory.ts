@@ -3,17 +3,17 @@ import type { Xenstore } from '../../src/xenstore/xenstore.js';
 import { MemoryConnection } from './memory-connection.js';
 import { type Change, ROOT, type TreeNode } from './memory-tree.js';
 
-/** A client of a store in memory, its own one unless another is given. For tests. */
+/** A client of a store in memory, for tests. Makes a store of its own unless one is given. */
 export class MemoryXenstore extends XenstoreClient {
   constructor(server = new MemoryXenstored(), options: ClientOptions = {}) {
     super(new MemoryConnection(server), options);
   }
 }
 
-/** A store in memory that behaves like xenstored towards any number of clients, all of domain 0. */
+/** A store in memory that behaves like xenstored for any number of clients, all of domain 0. */
 export class MemoryXenstored {
   readonly nodes: Map<string, TreeNode> = new Map([['/', ROOT]]);
-  /** At most so many bytes come to a client at a time. */
+  /** The largest number of bytes that a client gets at a time. */
   readonly chunkSize: number;
   readonly #connections = new Set<MemoryConnection>();
   #paused = false;
@@ -22,12 +22,12 @@ export class MemoryXenstored {
     this.chunkSize = chunkSize;
   }
 
-  /** A new client. */
+  /** Connects a new client. */
   connect(options?: ClientOptions): Xenstore {
     return new MemoryXenstore(this, options);
   }
 
-  /** How many watches its clients hold. */
+  /** The number of watches of all clients. */
   get watchCount(): number {
     return [...this.#connections].reduce((sum, connection) => sum + connection.watchCount, 0);
   }
@@ -41,7 +41,7 @@ export class MemoryXenstored {
     this.#paused = true;
   }
 
-  /** Answers what has piled up, and answers again. */
+  /** Answers the requests that have piled up, and all further requests. */
   resume(): void {
     this.#paused = false;
     for (const connection of this.#connections) connection.wake();
@@ -52,7 +52,7 @@ export class MemoryXenstored {
     for (const connection of this.#connections) connection.lose();
   }
 
-  /** For the connections: comes and goes with the connection. */
+  /** Adds a connection. Only a connection calls this, and `remove` when it is closed. */
   add(connection: MemoryConnection): void {
     this.#connections.add(connection);
   }
@@ -61,7 +61,7 @@ export class MemoryXenstored {
     this.#connections.delete(connection);
   }
 
-  /** For the connections: tells every watch of every client. */
+  /** Tells every watch of every client about changes. Only a connection calls this. */
   announce(changes: readonly Change[]): void {
     for (const connection of this.#connections) connection.announce(changes);
   }

@@ -11,6 +11,7 @@ import {
 } from './memory-tree.js';
 import { OK, type RequestMessage, strings } from './server-messages.js';
 
+/** The answer to a request, and the changes that the request has made. */
 export interface Answer {
   readonly body: Buffer;
   readonly changes: readonly Change[];
@@ -49,7 +50,7 @@ function directory(records: Records, node: string): Buffer {
   return names;
 }
 
-/** As many names as fit, from one that begins at `offset` on. */
+/** Returns as many names as fit, beginning with the name at `offset`. */
 function directoryPart(records: Records, node: string, offset: number): Buffer {
   const { children, generation } = getNode(records, node);
   const head = strings(String(generation));

@@ -4,11 +4,11 @@ import { cutRequests, makeMessage, type RequestMessage, strings } from './server
 const XS_WATCH_EVENT = 15;
 const XS_ERROR = 16;
 
-/** A channel whose other end the test plays: it sees the requests, and answers as it likes. */
+/** A channel whose other end is the test, which sees the requests and sends any answers. */
 export class ScriptedChannel implements Channel {
   readonly maxPacketSize: number;
   readonly window: number;
-  /** Requests of each write, in the order of the writes. */
+  /** For each write in order, its requests. */
   readonly writes: RequestMessage[][] = [];
   #listener: ChannelListener | undefined;
 
@@ -37,12 +37,12 @@ export class ScriptedChannel implements Channel {
     this.#listener = undefined;
   }
 
-  /** Answers with a body, whose strings are terminated. */
+  /** Answers a request with terminated strings. */
   answer({ type, id, tx }: RequestMessage, ...texts: readonly string[]): void {
     this.send(makeMessage(type, id, tx, strings(...texts)));
   }
 
-  /** Answers a read. */
+  /** Answers a read with a value. */
   give({ type, id, tx }: RequestMessage, value: string): void {
     this.send(makeMessage(type, id, tx, Buffer.from(value)));
   }

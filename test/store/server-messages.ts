@@ -1,13 +1,13 @@
 import { endianness } from 'node:os';
 
-/** xenstored's half of the protocol, written down once more: the client's own is what is tested. */
+/** xenstored's side of the protocol, written independently of the client, which is under test. */
 
 export interface RequestMessage {
   readonly type: number;
   readonly id: number;
   readonly tx: number;
   readonly body: Buffer;
-  /** The strings of the body, as far as they are terminated. */
+  /** The terminated strings of the body. */
   readonly texts: readonly string[];
 }
 
@@ -16,7 +16,7 @@ const LITTLE = endianness() === 'LE';
 
 export const OK = strings('OK');
 
-/** Cuts whole packets; a client writes no others. */
+/** Splits bytes into packets. Throws if the last packet is incomplete: a client writes none. */
 export function cutRequests(bytes: Buffer): RequestMessage[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const number = (at: number): number => view.getUint32(at, LITTLE);
@@ -32,6 +32,7 @@ export function cutRequests(bytes: Buffer): RequestMessage[] {
   return requests;
 }
 
+/** Returns a packet with this header and body. */
 export function makeMessage(type: number, id: number, tx: number, body: Buffer): Buffer {
   const message = Buffer.alloc(HEADER_SIZE + body.length);
   const write = (value: number, at: number): number =>
@@ -44,7 +45,7 @@ export function makeMessage(type: number, id: number, tx: number, body: Buffer):
   return message;
 }
 
-/** Terminated strings, one after another. */
+/** Returns terminated strings, one after another. */
 export function strings(...texts: readonly string[]): Buffer {
   return Buffer.from(texts.map((text) => `${text}\0`).join(''), 'latin1');
 }

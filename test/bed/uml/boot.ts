@@ -9,37 +9,38 @@ import { projectRoot } from '../paths.js';
 import { eventsFile, type InnerEvent, type Job, jobFile } from './job.js';
 
 const MEMORY_MIB = 1024;
-/** Boot, and start of mocha: 3 s on an idle machine. */
+/** The longest time for boot and start of mocha, which take 3 s on an idle machine. */
 const START_MS = 60_000;
-/** Beyond the time that a test or hook has by itself, for a machine that is busy. */
+/** The time that a test or hook may exceed its own timeout by, on a busy machine. */
 const GRACE_MS = 20_000;
 const END_MS = 20_000;
 const CONSOLE_TAIL = 8000;
 
+/** Options of `boot`. */
 export interface BootOptions {
-  /** Shown as it comes. */
+  /** Called with the text of the console as it comes. */
   readonly onConsole?: (text: string) => void;
-  /** Instead of 20 s: how much longer than its own timeout a test may take. */
+  /** How much longer than its own timeout a test may take, instead of 20 s. */
   readonly graceMs?: number;
-  /** It gives way to everything else, on the last CPU. */
+  /** Runs the machine with low priority on the last CPU. */
   readonly background?: boolean;
 }
 
-/** A User-Mode Linux that runs test files. It is killed when nothing has happened for too long. */
+/** A User-Mode Linux that runs test files. It is killed if nothing happens for too long. */
 export interface Boot extends AsyncDisposable {
-  /** Events as they come; ends with the machine. Throws if that was before the tests had ended. */
+  /** Yields events as they come. Throws if the machine ends before the tests have ended. */
   events(): AsyncGenerator<InnerEvent>;
-  /** Shared with the host; gone when the machine is disposed. In the arguments of its processes. */
+  /** The directory shared with the host, removed with the machine. Its processes name it. */
   readonly directory: string;
-  /** What the kernel and the tests have printed, the end of it. */
+  /** Returns the end of the text that the kernel and the tests have printed. */
   console(): string;
-  /** Ends it at once. */
+  /** Kills the machine at once. */
   kill(): void;
 }
 
 /**
- * Boots User-Mode Linux for a job. Its root is this machine's file system, read-only; what is written
- * goes to its own memory. It is killed by the kernel, should this process die.
+ * Boots User-Mode Linux for a job. Its root is the file system of this machine, read-only.
+ * Everything that it writes goes to its own memory. The kernel kills it if this process dies.
  */
 export function boot(job: Job, options: BootOptions = {}): Boot {
   const directory = mkdtempSync(join(tmpdir(), 'uml-'));
@@ -48,7 +49,8 @@ export function boot(job: Job, options: BootOptions = {}): Boot {
   const child = spawn(
     'taskset',
     [
-      // Each of its system calls is two switches between processes: faster by a third on one CPU.
+      // Each system call inside switches twice between processes. One CPU makes this faster by a
+      // third.
       ...[
         '--cpu-list',
         String(nextCpu(options)),
@@ -57,7 +59,8 @@ export function boot(job: Job, options: BootOptions = {}): Boot {
         options.background ? '10' : '0',
       ],
       'setpriv',
-      // A process namespace, because helper processes of linux.uml outlive it when it is killed.
+      // The process namespace ends helper processes, which would otherwise outlive a killed
+      // linux.uml.
       ...['--pdeathsig', 'KILL', 'unshare', '--pid', '--fork', '--kill-child', LINUX],
       ...[`mem=${MEMORY_MIB}M`, 'rootfstype=hostfs', 'ro', 'quiet', 'panic=-1'],
       ...['con=null', 'con0=null,fd:1', 'con1=null', `uml_dir=${directory}/`],
@@ -125,7 +128,7 @@ export function boot(job: Job, options: BootOptions = {}): Boot {
   };
 }
 
-/** The events from the given one on, as soon as there are any; none at the end or after `ms`. */
+/** Waits for events from number `from` on. Returns none at the end of the machine or after `ms`. */
 async function news(
   directory: string,
   from: number,
@@ -147,7 +150,7 @@ async function news(
 
 let boots = 0;
 
-/** The CPUs that this process may use in turn; always the last of them for machines in the background. */
+/** Returns the CPUs of this process in turn, or always the last one for a background machine. */
 function nextCpu({ background }: BootOptions): number {
   const status = readFileSync('/proc/self/status', 'utf8');
   const list = /^Cpus_allowed_list:\s*(.*)$/m.exec(status)?.[1] ?? '0';
@@ -158,7 +161,10 @@ function nextCpu({ background }: BootOptions): number {
   return (background ? cpus.at(-1) : cpus[boots++ % cpus.length]) ?? 0;
 }
 
-/** linux.uml keeps its memory in a file that it maps, also executable: best one in memory. */
+/**
+ * Returns a directory for the file in which linux.uml keeps its memory and which it maps
+ * executable.
+ */
 function placeForMemory(): string {
   const shm = readFileSync('/proc/mounts', 'utf8')
     .split('\n')

@@ -1,8 +1,8 @@
 #!/bin/sh
 # The first process of a User-Mode Linux whose root is this machine's file system, read-only. Makes the
-# places where tests write, loads device-mapper, md and loop, runs inside.js, and powers off.
+# directories in which tests write, loads device-mapper, md and loop, runs inside.js, and powers off.
 #
-# From the kernel's command line: uml_job, a directory that is shared with the host, and uml_node.
+# The kernel's command line sets uml_job, a directory that is shared with the host, and uml_node.
 project=$(cd "$(dirname "$0")/../../.." && pwd)
 PATH=$(dirname "$uml_node"):/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH TERM=dumb
@@ -18,7 +18,8 @@ ln -sfn fd/0 /dev/stdin
 ln -sfn fd/1 /dev/stdout
 ln -sfn fd/2 /dev/stderr
 
-# What lies where the host has a file system mounted and this kernel a new one has to be brought in again.
+# A directory of the host is hidden if this kernel has mounted a new file system above it. So the project
+# and the job are mounted again.
 if [ ! -e "$project/package.json" ]; then
   mkdir -p "$project"
   mount -t hostfs -o "ro,$project" none "$project"
@@ -26,7 +27,7 @@ fi
 mkdir -p "$uml_job"
 mount -t hostfs -o "$uml_job" none "$uml_job"
 
-# The modules of this kernel are not in /lib/modules, where modprobe and the kernel would look.
+# The modules of this kernel are not in /lib/modules, where modprobe and the kernel would look for them.
 mkdir -p /run/uml/lib
 ln -s /usr/lib/uml/modules /run/uml/lib/modules
 printf '#!/bin/sh\nexec modprobe --dirname /run/uml "$@"\n' >/run/uml/modprobe
@@ -40,5 +41,5 @@ cd "$project" || exit 1
 "$uml_node" dist/test/bed/uml/inside.js "$uml_job"
 sync
 echo o >/proc/sysrq-trigger
-# It takes a moment; without a first process the kernel would panic.
+# The power-off takes a moment, and the kernel would panic if the first process ended before.
 sleep 60

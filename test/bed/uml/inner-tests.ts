@@ -8,7 +8,7 @@ import type { Outline } from './outline.js';
 
 type Outcome = Extract<InnerEvent, { event: 'passed' | 'failed' | 'skipped' }>;
 
-/** Every compiled test file that is to run in User-Mode Linux, absolute. */
+/** Returns the absolute paths of all compiled test files for User-Mode Linux. */
 export function innerFiles(): string[] {
   const root = join(projectRoot, 'dist/test');
   return readdirSync(root, { recursive: true, encoding: 'utf8' })
@@ -17,7 +17,7 @@ export function innerFiles(): string[] {
     .map((name) => join(root, name));
 }
 
-/** The environment of tests inside: whether they may be skipped, and how long they may take. */
+/** Returns the variables that tell tests inside if they may be skipped and how long they take. */
 export function innerEnvironment(): Record<string, string> {
   const { XEN_BLKBACK_BEDS, XEN_BLKBACK_EFFORT, XEN_BLKBACK_ADDS, XEN_BLKBACK_BESIDE } =
     process.env;
@@ -29,12 +29,12 @@ export function innerEnvironment(): Record<string, string> {
   };
 }
 
-/** A User-Mode Linux for some test files, and what has come of their tests so far. */
+/** A User-Mode Linux for some test files, and the outcomes of their tests so far. */
 export class InnerTests {
   readonly #job: Job;
   readonly #background: boolean;
   readonly #outcomes = new Map<string, Outcome>();
-  /** What was said on the way to an outcome. */
+  /** For each outcome, the text that was printed before it. */
   readonly #said = new Map<string, string>();
   readonly #waiting = new Set<() => void>();
   #machine: Boot | undefined;
@@ -46,12 +46,12 @@ export class InnerTests {
     this.#background = background;
   }
 
-  /** Boots it, unless it has been booted. */
+  /** Boots the machine, unless it has been booted already. */
   start(): void {
     this.#running ??= this.#run();
   }
 
-  /** Ends it, whatever it is at. */
+  /** Ends the machine at once. */
   async stop(): Promise<void> {
     this.#machine?.kill();
     await this.#running;
@@ -77,7 +77,7 @@ export class InnerTests {
     for (const look of this.#waiting) look();
   }
 
-  /** Waits for what comes of a test; rejects with the reason for which it was not run. */
+  /** Waits for the outcome of a test. Rejects with the reason if the test was not run. */
   async outcome(title: string): Promise<Outcome> {
     const outcome = await new Promise<Outcome>((resolve, reject) => {
       const look = () => {
@@ -96,7 +96,7 @@ export class InnerTests {
   }
 }
 
-/** Defines the tests that a machine runs by their own names. Call it in a suite. */
+/** Defines a test for each test that a machine runs, with the same name. Call it in a suite. */
 export function defineInnerTests(tests: InnerTests, outline: Outline): void {
   for (const { title, fullTitle } of outline.tests) {
     it(title, async function () {
@@ -114,7 +114,7 @@ function failureOf(outcome: Extract<Outcome, { event: 'failed' }>): Error {
   return error;
 }
 
-/** A hook of its suite, or of one around it, that failed: then mocha runs none of its tests. */
+/** Returns the failure of a hook of the test's suites, after which mocha does not run the test. */
 function failedHook(outcomes: ReadonlyMap<string, Outcome>, title: string): Error | undefined {
   for (const [name, outcome] of outcomes) {
     const suite = name.replace(/"(before|after) (all|each)" hook.*$/s, '');

@@ -1,6 +1,7 @@
 /**
- * Runs in User-Mode Linux: the test files of the job, with mocha, every result at once in a file that
- * the host reads. Started by init.sh with the job's directory.
+ * The program inside User-Mode Linux. It runs the test files of the job with mocha, and writes
+ * every result at once to a file that the host reads. init.sh starts it with the directory of the
+ * job.
  */
 import { fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { format } from 'node:util';
@@ -14,7 +15,7 @@ const events = openSync(eventsFile(directory), 'a');
 
 function tell(event: InnerEvent): void {
   writeSync(events, `${JSON.stringify(event)}\n`);
-  // hostfs has a page cache of its own, of which the host sees nothing.
+  // The host does not see the page cache of hostfs, so the file must be synced.
   fsyncSync(events);
 }
 

@@ -1,20 +1,20 @@
 import { join } from 'node:path';
 
-/** What a User-Mode Linux is booted for; it reads this from the directory shared with the host. */
+/** The job of a User-Mode Linux, which reads it from the directory shared with the host. */
 export interface Job {
-  /** Compiled test files, absolute. */
+  /** The absolute paths of compiled test files. */
   readonly files: readonly string[];
-  /** Only tests whose full title matches. */
+  /** Limits the tests to those whose full title matches. */
   readonly grep?: string;
-  /** Also tell the console what is going on. */
+  /** Prints the progress on the console, too. */
   readonly loud?: boolean;
-  /** Added to the environment of the tests. */
+  /** Variables that are added to the environment of the tests. */
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** What happens inside, one JSON object a line. */
+/** An event inside. The file of events has one JSON object per line. */
 export type InnerEvent =
-  /** Something begins that says so itself when it is late, after `timeoutMs` (0: never). */
+  /** A test or hook begins. It reports its own timeout after `timeoutMs` (0: never). */
   | { readonly event: 'begins'; readonly title: string; readonly timeoutMs: number }
   | { readonly event: 'passed'; readonly title: string; readonly milliseconds: number }
   | {
@@ -25,14 +25,14 @@ export type InnerEvent =
       readonly stack: string;
     }
   | { readonly event: 'skipped'; readonly title: string }
-  /** What was printed with console.log since the last test ended. */
+  /** A text that was printed with console.log. */
   | { readonly event: 'said'; readonly text: string }
   | { readonly event: 'ended' };
 
 export const jobFile = (directory: string): string => join(directory, 'job.json');
 export const eventsFile = (directory: string): string => join(directory, 'events');
 
-/** The name by which a test is known on both sides. */
+/** Returns the name by which both sides know a test. */
 export function titleOf(test: { titlePath(): string[] }): string {
   return test.titlePath().join(' ');
 }

@@ -1,9 +1,9 @@
 /**
- * Boots User-Mode Linux for test files by hand and shows its console:
+ * Boots User-Mode Linux for test files, started by hand, and shows its console:
  *
  *   npm run uml -- dist/test/integration/mapper/bed.uml.js [--grep PATTERN]
  *
- * Without a file it runs all of them. Exits 0 if every test has passed.
+ * Without a file, runs all of them. Exits with 0 if no test has failed and at least one has passed.
  */
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';

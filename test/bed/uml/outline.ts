@@ -1,23 +1,23 @@
 /**
- * Prints as JSON which tests the test files named in the arguments have, without running any. A process
- * of its own, because a mocha that is running takes what other files define for its own.
+ * Prints as JSON the tests of the test files in the arguments, without running any test. This is a
+ * process of its own, because a running mocha would add the tests of other files to its own tests.
  */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import Mocha from 'mocha';
 import { titleOf } from './job.js';
 
-/** A suite of test files, and what is in it. */
+/** A suite, with its tests and inner suites. */
 export interface Outline {
   readonly title: string;
-  /** Title of the test itself, and the one by which both sides know it. */
+  /** The title of each test, and the name by which both sides know it. */
   readonly tests: readonly { readonly title: string; readonly fullTitle: string }[];
   readonly suites: readonly Outline[];
 }
 
 const self = fileURLToPath(import.meta.url);
 
-/** The tests in compiled test files. */
+/** Returns the tests in compiled test files. */
 export function outlineOf(files: readonly string[]): Outline {
   const text = execFileSync(process.execPath, [self, ...files], { encoding: 'utf8' });
   return JSON.parse(text) as Outline;

@@ -8,26 +8,26 @@ import { pause } from '../../../src/util/retry.js';
 import { built } from '../paths.js';
 
 const run = promisify(execFile);
-/** Where test/bed/storage-tools has unpacked Debian's packages. */
+/** The directory in which test/bed/storage-tools has unpacked Debian's packages. */
 const UNPACKED = built('storage-tools');
-/** Where their udev rules look for the programs. */
+/** The directory in which their udev rules look for the programs. */
 const TOOLS = '/run/storage-tools';
 const RULES = '/run/udev/rules.d';
 const UDEVD = '/lib/systemd/systemd-udevd';
 
-/** Whether test/bed/storage-tools has been run. */
+/** Tells whether test/bed/storage-tools has been run. */
 export function haveStorageTools(): boolean {
   return existsSync(join(UNPACKED, 'complete'));
 }
 
 /**
- * A systemd-udevd with Debian's rules for md, kpartx and LVM. It sees every disk of the machine that it
- * runs in, and is meant for User-Mode Linux only.
+ * A systemd-udevd with Debian's rules for md, kpartx and LVM. It handles every disk of its machine,
+ * and is for User-Mode Linux only.
  */
 export class Udev implements AsyncDisposable {
   readonly #udevd;
   readonly #monitor;
-  /** `change loop0`, as the kernel has told them. */
+  /** The events of the kernel, such as `change loop0`. */
   #seen: string[] = [];
 
   private constructor() {
@@ -52,7 +52,7 @@ export class Udev implements AsyncDisposable {
     return udev;
   }
 
-  /** Runs `lvm`, `mdadm` or `kpartx`. Returns what it printed. */
+  /** Runs `lvm`, `mdadm` or `kpartx`, and returns its output. */
   static tool(name: string, ...args: string[]): string {
     installTools();
     return execFileSync(join(TOOLS, name), args, {
@@ -61,15 +61,16 @@ export class Udev implements AsyncDisposable {
     });
   }
 
-  /** Resolves when udev has done all that it was told to do. */
+  /** Waits until udev has handled all events. */
   async settle(): Promise<void> {
-    // What a close sets off comes to udevd by inotify, which it takes up when it is told to.
+    // A close reaches udevd through inotify. udevd reads that event only later, hence the second
+    // wait.
     await run('udevadm', ['settle', '--timeout=20']);
     await pause(100);
     await run('udevadm', ['settle', '--timeout=20']);
   }
 
-  /** It does nothing until `resume`. */
+  /** Stops udevd until `resume`. */
   pause(): void {
     this.#udevd.kill('SIGSTOP');
   }
@@ -78,7 +79,7 @@ export class Udev implements AsyncDisposable {
     this.#udevd.kill('SIGCONT');
   }
 
-  /** Events of the kernel since the last call, as in `change dm-0`, those that udev has asked for too. */
+  /** Returns the kernel's events since the last call, such as `change dm-0`, also those by udev. */
   async events(): Promise<string[]> {
     await this.settle();
     const seen = this.#seen;

@@ -9,12 +9,12 @@ import {
   type VbdEntry,
 } from './nodes.js';
 
-/** Number of the one file system that all files lie on. */
+/** The device number of the file system that contains all files. */
 export const FILES_DEV: Devnum = { major: 8, minor: 16 };
 const LOOP_MAJOR = 7;
 const GIB = 1n << 30n;
 
-/** A failed call, by its errno. */
+/** The error of a failed call. */
 export class Errno extends Error {
   readonly errno: number;
 
@@ -28,12 +28,12 @@ export const [ENOENT, EIO, ENXIO, EBADF, EAGAIN, EBUSY, ENODEV, EINVAL, ENOTTY] 
   ...[2, 5, 6, 9, 11, 16, 19, 22, 25],
 ] as const;
 
-/** What the kernel has in memory: devices, files, and the entries of sysfs. */
+/** A simulated kernel: its devices, its files, and the entries of sysfs. */
 export class Kernel {
   readonly files = new Map<string, RegularFile>();
   readonly disks = new Map<string, Disk>();
   readonly vbds = new Map<string, VbdEntry>();
-  /** Told when a device has other bytes than before. */
+  /** Called when a device has other bytes than before. */
   onBytes: (disk: Disk) => void = () => {};
   #ino = 1000n;
   #diskseq = 10n;
@@ -51,7 +51,7 @@ export class Kernel {
     return file;
   }
 
-  /** A disk of hardware; one that is plugged in again has other bytes under the same number. */
+  /** Adds a hardware disk. Each added disk has other bytes, even under the same number. */
   addDisk(name: string, devnum: Devnum): Disk {
     const diskseq = this.#diskseq++;
     const disk: Disk = {
@@ -81,7 +81,7 @@ export class Kernel {
     return undefined;
   }
 
-  /** Of LOOP_CTL_GET_FREE. */
+  /** Does the work of LOOP_CTL_GET_FREE. */
   freeLoop(): number {
     for (let number = 0; ; number++) {
       const disk = this.disks.get(`loop${number}`);
@@ -97,7 +97,7 @@ export class Kernel {
     this.disks.delete(disk.name);
   }
 
-  /** drivers/block/loop.c, loop_configure. */
+  /** Does the work of loop_configure (drivers/block/loop.c). */
   bindLoop(
     disk: Disk,
     file: OpenFile,
@@ -115,7 +115,9 @@ export class Kernel {
     this.onBytes(disk);
   }
 
-  /** Of LOOP_CLR_FD: whoever else has it open keeps it until the last close. */
+  /**
+   * Does the work of LOOP_CLR_FD. If others have the device open, it stays until the last close.
+   */
   clearLoop(disk: Disk): void {
     const bound = disk.loop?.bound;
     if (disk.loop === undefined || bound === undefined) throw new Errno(ENXIO);
@@ -129,7 +131,7 @@ export class Kernel {
     disk.opens++;
   }
 
-  /** drivers/block/loop.c, lo_release. */
+  /** Closes a disk. For a loop device, does the work of lo_release (drivers/block/loop.c). */
   closeDisk(disk: Disk, isExclusive: boolean): void {
     if (isExclusive) disk.isClaimed = false;
     if (--disk.opens > 0 || disk.loop === undefined) return;
@@ -142,7 +144,7 @@ export class Kernel {
     this.release(bound.file);
   }
 
-  /** A medium that its driver calls new, whatever it is. */
+  /** Gives a disk a new diskseq, as a driver does that reports a new medium. */
   renumber(disk: Disk): void {
     disk.diskseq = this.#diskseq++;
   }
@@ -173,7 +175,7 @@ export class Kernel {
     if (disk !== undefined) this.closeDisk(disk, file.isExclusive);
   }
 
-  /** What a path of a target leads to, for the checks. */
+  /** Returns a name for the bytes that a path of a target leads to, for the checks. */
   bytesAt(path: string): string | undefined {
     const file = this.files.get(path);
     if (file !== undefined) return `file ${file.ino}`;

@@ -1,23 +1,24 @@
 import type { Devnum } from '../../../src/linux/devnum.js';
 
-/** What a path or a descriptor can lead to. */
+/** An object that a path or a descriptor can lead to. */
 export type Node = RegularFile | DeviceNode | CharDevice | Directory | VbdEntry;
 
+/** A regular file. */
 export interface RegularFile {
   readonly kind: 'file';
   readonly path: string;
   readonly ino: bigint;
   size: bigint;
-  /** Of files below /run. */
+  /** The text of a file below /run. */
   content: string;
-  /** Its server does not answer: opens of it never come back while that is so. */
+  /** While this is true, the file's server does not answer, and opens of the file do not return. */
   hung: boolean;
   readonly openers: Set<OpenFile>;
   /** Locked bytes (F_OFD_SETLK). */
   readonly locks: { readonly position: bigint; readonly owner: OpenFile; exclusive: boolean }[];
 }
 
-/** A node in /dev: a number, and not a device. */
+/** A node in /dev. It is only a device number, and not a device. */
 export interface DeviceNode {
   readonly kind: 'device-node';
   readonly path: string;
@@ -25,25 +26,27 @@ export interface DeviceNode {
   readonly devnum: Devnum;
 }
 
+/** The node of a character device. */
 export interface CharDevice {
   readonly kind: 'char';
   readonly path: string;
   readonly ino: bigint;
 }
 
+/** A directory. */
 export interface Directory {
   readonly kind: 'directory';
   readonly path: string;
   readonly ino: bigint;
 }
 
-/** The directory of a vbd in sysfs: one instance. */
+/** The directory of one instance of a vbd in sysfs. */
 export interface VbdEntry {
   readonly kind: 'vbd';
   readonly name: string;
   readonly ino: bigint;
   isThere: boolean;
-  /** As the attribute shows it. */
+  /** The device number, as the attribute shows it. */
   physicalDevice: string | undefined;
   mode: string | undefined;
 }
@@ -53,36 +56,38 @@ export interface OpenFile {
   readonly node: Node;
   readonly isPath: boolean;
   readonly isWritable: boolean;
-  /** Of a device: which one has been opened. */
+  /** The disk that has been opened through a device node. */
   readonly disk: Disk | undefined;
   readonly isExclusive: boolean;
   references: number;
-  /** Entries of a directory that have been read. */
+  /** Whether the entries of the directory have been read. */
   read: boolean;
 }
 
-/** A block device that there is. */
+/** An existing block device. */
 export interface Disk {
   readonly devnum: Devnum;
   readonly name: string;
-  /** In /sys/devices. */
+  /** The path of its directory below /sys/devices. */
   readonly directory: string;
   diskseq: bigint;
   size: bigint;
   readOnly: boolean;
   opens: number;
   isClaimed: boolean;
-  /** Whose bytes it has, of a disk of its own. */
+  /** A name for the bytes of a hardware disk. Empty for a loop device. */
   readonly bytes: string;
   readonly loop: LoopState | undefined;
 }
 
+/** The state of a loop device. */
 export interface LoopState {
   readonly number: number;
   bound: Binding | undefined;
   rundown: boolean;
 }
 
+/** The binding of a loop device to a file. */
 export interface Binding {
   readonly file: OpenFile;
   readonly path: string;
@@ -93,7 +98,7 @@ export interface Binding {
 
 export const LO_AUTOCLEAR = 4;
 
-/** What bytes are read and written through a device by now; `undefined` for none. */
+/** Returns a name for the bytes that a device now accesses, or `undefined` if it has none. */
 export function bytesOf(disk: Disk): string | undefined {
   if (disk.loop === undefined) return disk.bytes;
   const file = disk.loop.bound?.file.node;

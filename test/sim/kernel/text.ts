@@ -1,7 +1,7 @@
 import type { Kernel } from './kernel.js';
 import type { Disk } from './nodes.js';
 
-/** Texts and links of sysfs and procfs that do not depend on a process. */
+/** The texts and links of sysfs and procfs that do not depend on a process. */
 
 const MOUNTS = [
   '1 0 8:16 / / rw - ext4 /dev/sdz rw',
@@ -9,7 +9,7 @@ const MOUNTS = [
   '3 1 0:20 / /run rw - tmpfs tmpfs rw',
 ];
 
-/** The device that a path in sysfs is about, and what of it. */
+/** Splits a path in sysfs into its device and the rest of the path. */
 function splitPath(kernel: Kernel, path: string): { disk: Disk; rest: string } | undefined {
   const [, major, minor, tail] = /^\/sys\/dev\/block\/(\d+):(\d+)(?:\/(.*))?$/.exec(path) ?? [];
   if (major !== undefined) {
@@ -51,7 +51,7 @@ function attribute(disk: Disk, name: string): string | undefined {
   }
 }
 
-/** The text of a file; `undefined` where there is none. */
+/** Returns the text of a file, or `undefined` if there is no such file. */
 export function readText(kernel: Kernel, path: string): string | undefined {
   switch (path) {
     case '/proc/self/mountinfo':
@@ -79,13 +79,14 @@ function partitions(kernel: Kernel): string {
   return `major minor  #blocks  name\n\n${rows.join('\n')}\n`;
 }
 
+/** Returns the target of a link in sysfs, or `undefined` if there is no such link. */
 export function readLink(kernel: Kernel, path: string): string | undefined {
   const found = splitPath(kernel, path);
   if (found === undefined || found.rest !== '') return undefined;
   return found.disk.directory.replace('/sys', path.startsWith('/sys/dev/') ? '../..' : '..');
 }
 
-/** Whether there is a directory of that path in sysfs. */
+/** Tells whether a path is a directory. */
 export function isDirectory(kernel: Kernel, path: string): boolean {
   if (['/sys/bus', '/sys/bus/xen-backend/devices', '/sys/block', '/run', '/proc'].includes(path)) {
     return true;
@@ -96,7 +97,7 @@ export function isDirectory(kernel: Kernel, path: string): boolean {
   return ['', 'holders', 'slaves'].includes(found.rest);
 }
 
-/** The names in a directory; `undefined` where there is none. */
+/** Returns the names in a directory, or `undefined` if there is no such directory. */
 export function listNames(kernel: Kernel, path: string): string[] | undefined {
   if (path === '/sys/block') return [...kernel.disks.keys()];
   if (path === '/sys/bus/xen-backend/devices') return [...kernel.vbds.keys()];
