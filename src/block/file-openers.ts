@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import type { Devnum } from '../linux/devnum.js';
 import { isOpenFile } from '../linux/open-device.js';
+import { isPathOnly, nameOfProcess, readCommand } from './process.js';
 
 /** A process that has a file open. */
 export interface FileOpener {
@@ -18,24 +19,32 @@ export interface FileOpener {
 
 /**
  * Lists the processes other than this one that visibly have a file open. `device` is the number of
- * the file system. No file server is asked about the file.
+ * the file system. No file server is asked about the file. The domain id of a process whose command
+ * line cannot be read is left out.
  */
-export function listFileOpeners(device: Devnum, inode: bigint): FileOpener[] {
+export async function listFileOpeners(device: Devnum, inode: bigint): Promise<FileOpener[]> {
   const pids = listNames('/proc').filter((name) => /^\d+$/.test(name));
-  return pids.flatMap((pid) => {
-    if (Number(pid) === process.pid) return [];
-    const links = listNames(`/proc/${pid}/fd`).map((fd) => `/proc/${pid}/fd/${fd}`);
-    const link = links.find((one) => isOpenFile(one, device, inode));
-    return link === undefined ? [] : [describe(pid, link)];
-  });
+  const found = pids.map((pid) => ({ pid, link: findOpen(pid, device, inode) }));
+  return await Promise.all(
+    found.flatMap(({ pid, link }) => (link === undefined ? [] : [describe(pid, link)])),
+  );
 }
 
-function describe(pid: string, link: string): FileOpener {
-  const command = read(`/proc/${pid}/cmdline`);
+/** Returns the link of a descriptor with which another process has the file open. */
+function findOpen(pid: string, device: Devnum, inode: bigint): string | undefined {
+  if (Number(pid) === process.pid) return undefined;
+  const fd = listNames(`/proc/${pid}/fd`).find(
+    (one) => isOpenFile(`/proc/${pid}/fd/${one}`, device, inode) && !isPathOnly(pid, one),
+  );
+  return fd === undefined ? undefined : `/proc/${pid}/fd/${fd}`;
+}
+
+async function describe(pid: string, link: string): Promise<FileOpener> {
+  const command = (await readCommand(pid)) ?? '';
   const [, domid] = /\0-xen-domid\0(\d{1,5})\0/.exec(command) ?? [];
   return {
     pid: Number(pid),
-    name: `process ${pid} (${read(`/proc/${pid}/comm`).trim()})`,
+    name: nameOfProcess(pid),
     path: readLink(link),
     domid: domid === undefined ? undefined : Number(domid),
   };
@@ -46,14 +55,6 @@ function listNames(directory: string): string[] {
     return readdirSync(directory);
   } catch {
     return [];
-  }
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
   }
 }
 

@@ -1,15 +1,13 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { blockingCall } from '../linux/blocking.js';
 import { type Devnum, devnumFromStat, sameDevnum } from '../linux/devnum.js';
 import { throwShortage } from '../linux/errno.js';
-import { O_PATH, O_RDONLY, OwnedFd } from '../linux/fd.js';
 import { isBlockDevice, statPath } from '../linux/file-stat.js';
-import { readMemoryFile } from '../linux/memory-file.js';
 import { readMounts, readSwaps } from '../linux/mounts.js';
 import { readOpenDevice } from '../linux/open-device.js';
 import { listPartitions, lookUpBlock, readDevnum } from '../linux/sysfs.js';
 import { breathe } from '../util/breathe.js';
+import { isPathOnly, nameOfProcess, readCommand } from './process.js';
 
 /** A user that has a block device open. */
 export interface Holder {
@@ -27,8 +25,8 @@ export interface Holder {
 export const HOLDS_FOR_BLKBACK = 'xen-blkback: holds';
 
 /**
- * Longest wait for the paths of swap spaces and for the command lines of processes; milliseconds.
- * Answers that are missing after this time are left out.
+ * Longest wait for the paths of swap spaces; milliseconds. Answers that are missing after this time
+ * are left out.
  */
 const LOOK_MS = 1000;
 
@@ -134,12 +132,7 @@ async function listProcesses(devnum: Devnum): Promise<Holder[]> {
     const command = await readCommand(pid);
     // A process whose command line cannot be read may be one that holds the device for blkback.
     const explains = command !== undefined && !command.includes(`\0${HOLDS_FOR_BLKBACK}`);
-    const name = read(`/proc/${pid}/comm`) || '?';
-    found.push({
-      kind: 'process',
-      name: `process ${pid} (${name.trim()})`,
-      opens: explains ? count : 0,
-    });
+    found.push({ kind: 'process', name: nameOfProcess(pid), opens: explains ? count : 0 });
   }
   return found;
 }
@@ -159,41 +152,10 @@ function countOpens(pid: string, devnum: Devnum): number {
   for (const fd of list(directory)) {
     const open = readOpenDevice(join(directory, fd));
     if (open === undefined || !sameDevnum(open, devnum)) continue;
-    if (!isPathOnly(`/proc/${pid}/fdinfo/${fd}`)) opens++;
+    if (!isPathOnly(pid, fd)) opens++;
   }
   return opens;
 }
-
-/** Tells whether a descriptor only stands for the node (O_PATH): it keeps no device open. */
-function isPathOnly(fdinfo: string): boolean {
-  const [, flags = '0'] = /^flags:\s*([0-7]+)$/m.exec(read(fdinfo)) ?? [];
-  return (Number.parseInt(flags, 8) & O_PATH) !== 0;
-}
-
-/**
- * Reads the command line of a process. The kernel reads this text from the memory of the process,
- * and waits if that memory has to come from a file server first.
- */
-async function readCommand(pid: string): Promise<string | undefined> {
-  const path = `/proc/${pid}/cmdline`;
-  const bytes = Buffer.alloc(4096);
-  try {
-    await using file = OwnedFd.openSync(path, O_RDONLY);
-    const length = await blockingCall({
-      call: 'read',
-      args: [file.fd, bytes, bytes.length],
-      uses: [file.fd],
-      object: path,
-      signal: AbortSignal.timeout(LOOK_MS),
-      place: () => undefined,
-    });
-    return bytes.toString('latin1', 0, length);
-  } catch {
-    return undefined;
-  }
-}
-
-// The other reads from /proc and sysfs in this file return memory of the kernel itself.
 
 function list(directory: string): string[] {
   try {
@@ -201,14 +163,5 @@ function list(directory: string): string[] {
   } catch (error) {
     throwShortage('open', directory, error);
     return [];
-  }
-}
-
-function read(path: string): string {
-  try {
-    return readMemoryFile(path) ?? '';
-  } catch (error) {
-    throwShortage('open', path, error);
-    return '';
   }
 }

@@ -111,7 +111,7 @@ export async function* findConflicts(
     signal: context.signal,
   };
   yield* findLocalUses(map, query);
-  for (const image of findImageUses(query)) {
+  for (const image of await findImageUses(query)) {
     if (!(await isOwnDeviceModel(image, wanted, context))) yield image;
   }
   yield* await findUnexplainedLoops(map, query);

@@ -102,6 +102,16 @@ export function parsePath(key: string, value: string): string {
  * `TargetError`.
  */
 export function parseMapperName(key: string, value: string): string {
+  return parseMapperText(key, value, 127);
+}
+
+/** Reads a UUID that device-mapper accepts. Throws `TargetError`. */
+export function parseMapperUuid(key: string, value: string): string {
+  return parseMapperText(key, value, 128);
+}
+
+/** @param room bytes that device-mapper has for it (linux/dm-ioctl.h). */
+function parseMapperText(key: string, value: string, room: number): string {
   if (/\p{Cc}/u.test(value)) {
     throw targetError(`${key}=${quote(value)}: a mapper device has no control characters in it`);
   }
@@ -111,8 +121,8 @@ export function parseMapperName(key: string, value: string): string {
   if (['.', '..', 'control'].includes(value) || value.includes('/')) {
     throw targetError(`${key}=${quote(value)} cannot be the name of a mapper device`);
   }
-  if (Buffer.byteLength(value) > 127) {
-    throw targetError(`${key}=${quote(value)}: device-mapper has room for 127 bytes`);
+  if (Buffer.byteLength(value) > room) {
+    throw targetError(`${key}=${quote(value)}: device-mapper has room for ${room} bytes`);
   }
   return value;
 }

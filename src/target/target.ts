@@ -6,6 +6,7 @@ import {
   parseChoice,
   parseDiskseq,
   parseMapperName,
+  parseMapperUuid,
   parseNumber,
   parsePath,
   parseRelativePath,
@@ -132,7 +133,7 @@ function parseLocator(keys: ReadonlyMap<string, string>): Locator {
     throw targetError(`partition goes with diskseq, not with ${given[0]}`);
   const name = optional(keys, 'dm-name', parseMapperName);
   if (name !== undefined) return { by: 'dm-name', name };
-  const uuid = optional(keys, 'dm-uuid', parseMapperName);
+  const uuid = optional(keys, 'dm-uuid', parseMapperUuid);
   if (uuid !== undefined) return { by: 'dm-uuid', uuid };
   return parsePathLocator(parsePath('path', keys.get('path') ?? ''), symlinks ?? true);
 }

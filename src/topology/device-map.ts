@@ -10,7 +10,12 @@ import { baseKey, type Extent, overlap, windowOf } from './extent.js';
 import { expectSilence, explainUnanswered, liesElsewhere } from './lies-elsewhere.js';
 import { fileOfLoop } from './loop-backing.js';
 import { type Below, followDown, type Reach } from './reach.js';
-import { readPresentDiskseq, readStackedBlock, type StackedBlock } from './stacked-block.js';
+import {
+  isPresent,
+  readPresentDiskseq,
+  readStackedBlock,
+  type StackedBlock,
+} from './stacked-block.js';
 
 /** Stands for a loop device that does not answer and that stands on other bytes. */
 const ELSEWHERE = Symbol('elsewhere');
@@ -146,8 +151,7 @@ export class DeviceMap {
     const timer = setTimeout(() => expectSilence(Number(number)), SLOW_MS);
     const { rdev, result } = await askLoop(Number(number)).finally(() => clearTimeout(timer));
     if (result instanceof SystemError) {
-      const hidden =
-        isSystemError(result, 'ENOENT') && readPresentDiskseq(devnum) === block.diskseq;
+      const hidden = isSystemError(result, 'ENOENT') && isPresent(devnum);
       if (hidden) return await this.#readHiddenLoop(block);
       if (isDeviceAbsent(result)) return undefined;
       if (result.syscall !== 'LOOP_GET_STATUS64') throw result;
@@ -161,11 +165,12 @@ export class DeviceMap {
    */
   async #readHiddenLoop({ path, devnum }: StackedBlock): Promise<LoopStatus | undefined> {
     const flags = O_RDONLY | O_NONBLOCK;
-    await using loop = await openDeviceNode(path, devnum, flags, this.#signal);
     try {
+      await using loop = await openDeviceNode(path, devnum, flags, this.#signal);
       return await getLoopStatus(loop, this.#signal);
     } catch (error) {
-      if (isDeviceAbsent(error)) return undefined;
+      // The loop device has been removed (open(2)), or is not bound.
+      if (isSystemError(error, 'ENXIO', 'ENODEV')) return undefined;
       throw error;
     }
   }

@@ -11,20 +11,21 @@ type File = Extract<Base, { kind: 'file' }>;
  * Finds the programs that have locked a file of the sought bytes. QEMU and qemu-img,
  * cloud-hypervisor and libvirt lock a disk image that they have open. Throws `SystemError`.
  */
-export function findImageUses({ extents, clashes }: Sought): LocalUse[] {
+export async function findImageUses({ extents, clashes }: Sought): Promise<LocalUse[]> {
   const bases = extents.flatMap(({ base }) => (base.kind === 'file' ? [base] : []));
   if (bases.length === 0) return [];
   const locks = readFileLocks();
   if (locks.length === 0) return [];
   const mounts = readMountTable();
   const files = new Map(bases.map((file) => [`${file.device}:${file.inode}`, file]));
-  return [...files.values()].flatMap((file) => {
+  const uses = [...files.values()].map(async (file) => {
     const own = locks.filter((lock) => isLockOf(lock, file, mounts));
     const access = lockedAccess(own);
-    if (access === undefined) return [];
+    if (access === undefined) return undefined;
     const all: Extent = { base: file, start: 0n, end: undefined };
-    return clashes(access, [all]) ? [describe(file, access, own)] : [];
+    return clashes(access, [all]) ? await describe(file, access, own) : undefined;
   });
+  return (await Promise.all(uses)).filter((use) => use !== undefined);
 }
 
 /**
@@ -71,8 +72,8 @@ function isQemuWriting({ start, end }: FileLock): boolean {
   return QEMU_WRITES.some((byte) => start <= byte && byte <= end);
 }
 
-function describe(file: File, access: Access, locks: readonly FileLock[]): LocalUse {
-  const openers = listFileOpeners(devnumFromStat(file.device), file.inode);
+async function describe(file: File, access: Access, locks: readonly FileLock[]): Promise<LocalUse> {
+  const openers = await listFileOpeners(devnumFromStat(file.device), file.inode);
   const pids = new Set(locks.map(({ pid }) => pid).filter((pid) => pid !== undefined));
   // A lock that belongs to an open file description does not tell which process holds it.
   const holders = pids.size > 0 ? openers.filter(({ pid }) => pids.has(pid)) : openers;

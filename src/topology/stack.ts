@@ -1,5 +1,5 @@
 import { formatTable } from '../block/identity.js';
-import { parseVerity } from '../block/mapper/verity.js';
+import { parseVerity, type VerityTable } from '../block/mapper/verity.js';
 import { type MapperState, readMapper } from '../linux/device-mapper.js';
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
 import { readAttribute } from '../linux/sysfs.js';
@@ -68,11 +68,16 @@ function describeMapper(mapper: MapperState): string {
     mapper.suspended ? 'suspended' : '',
     mapper.deferredRemove ? 'goes with its last close' : '',
     verity
-      ? `verity root ${verity.rootDigest}, a corrupt block leads to ${verity.onCorruption}`
+      ? `verity root ${verity.rootDigest}, ${describeCorruption(verity)}`
       : (formatTable(mapper) ?? ''),
   ]
     .filter((text) => text !== '')
     .join(', ');
+}
+
+function describeCorruption({ onCorruption, checksOnce }: VerityTable): string {
+  const when = checksOnce ? ', at its first reading only' : '';
+  return `a corrupt block leads to ${onCorruption}${when}`;
 }
 
 const KINDS = {

@@ -40,18 +40,27 @@ export async function pinMapper(locator: MapperLocator, signal?: AbortSignal): P
   return await pinNode(block.directory, signal);
 }
 
-/** Tries a name or UUID as it is, and then as libdevmapper would have written it. */
+/**
+ * Returns the addresses under which the kernel may know a mapper device: the name or UUID as it is,
+ * and as libdevmapper would have written it. Mangling makes names longer. The kernel has room for
+ * names of 127 bytes and for UUIDs of 128 bytes (linux/dm-ioctl.h, DM_NAME_LEN and DM_UUID_LEN).
+ * Pure.
+ */
+export function spellingsOf(locator: MapperLocator): MapperAddress[] {
+  return 'dmName' in locator
+    ? spell(locator.dmName, 127).map((name) => ({ name }))
+    : spell(locator.dmUuid, 128).map((uuid) => ({ uuid }));
+}
+
+function spell(text: string, room: number): string[] {
+  return [...new Set([text, mangle(text)])].filter((one) => Buffer.byteLength(one) <= room);
+}
+
 async function findMapper(
   locator: MapperLocator,
   signal: AbortSignal | undefined,
 ): Promise<MapperState | undefined> {
-  const spellings: MapperAddress[] =
-    'dmName' in locator
-      ? [{ name: locator.dmName }, { name: mangle(locator.dmName) }]
-      : [{ uuid: locator.dmUuid }, { uuid: mangle(locator.dmUuid) }];
-  for (const address of spellings) {
-    // Mangling makes names longer, and the kernel has no names of more than 127 bytes.
-    if (Buffer.byteLength(Object.values(address).join('')) > 127) continue;
+  for (const address of spellingsOf(locator)) {
     const state = await readMapper(address, signal);
     if (state !== undefined) return state;
   }

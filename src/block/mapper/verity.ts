@@ -12,6 +12,11 @@ export interface VerityTable {
   readonly rootDigest: string;
   /** What happens at a corrupt block: `eio`, or the option of the table that changes this. */
   readonly onCorruption: string;
+  /**
+   * Whether a block is verified only when it is read for the first time (`check_at_most_once`). If
+   * the device below changes afterwards, corrupt blocks are passed on.
+   */
+  readonly checksOnce: boolean;
 }
 
 const MODES = ['ignore_corruption', 'restart_on_corruption', 'panic_on_corruption'];
@@ -31,19 +36,23 @@ export function parseVerity({ targets }: MapperState): VerityTable | undefined {
   if (!/^\d+$/.test(size ?? '') || !/^\d+$/.test(blocks ?? '') || !algorithm || !digest) {
     return undefined;
   }
+  const options = fields.slice(10);
   return {
     dataBlockSize: BigInt(size ?? 0),
     dataBlocks: BigInt(blocks ?? 0),
     algorithm,
     rootDigest: digest.toLowerCase(),
-    onCorruption: fields.slice(10).find((option) => MODES.includes(option)) ?? 'eio',
+    onCorruption: options.find((option) => MODES.includes(option)) ?? 'eio',
+    checksOnce: options.includes('check_at_most_once'),
   };
 }
 
 /**
  * Throws `BlockError` with the code `EVERITY` unless the device is a single dm-verity target with
- * this root digest that covers the whole device. A target that passes corrupt blocks on proves
- * nothing and is refused too. `rootDigest` is lower-case hex.
+ * this root digest that covers the whole device. A target that may pass corrupt blocks on proves
+ * nothing and is refused too: one that ignores corruption, and one that verifies a block only when
+ * it is read for the first time (Documentation/admin-guide/device-mapper/verity.rst). `rootDigest`
+ * is lower-case hex.
  */
 export async function checkVerity(
   device: BlockDevice,
@@ -71,6 +80,11 @@ export async function checkVerity(
   }
   if (table.onCorruption === 'ignore_corruption') {
     throw refuse('has the option ignore_corruption: corrupt blocks would reach the guest');
+  }
+  if (table.checksOnce) {
+    throw refuse(
+      'has the option check_at_most_once: blocks that become corrupt after they were read once would reach the guest; set it up without that option',
+    );
   }
 }
 

@@ -84,6 +84,11 @@ describe('verity-root', () => {
       /ignore_corruption/,
       (good: string) => `${good} 1 ignore_corruption`,
     ],
+    [
+      'does not look at a block again',
+      /check_at_most_once: blocks that become corrupt/,
+      (good: string) => `${good} 1 check_at_most_once`,
+    ],
   ] as const) {
     it(
       `refuses a device that ${title}`,

@@ -57,6 +57,7 @@ describe('parseTarget refuses', () => {
     ['dm-uuid=a\tb', 'dm-uuid', 'control characters'],
     ['dm-uuid=../x', 'dm-uuid', '../x'],
     [`dm-name=${'n'.repeat(128)}`, 'dm-name', '127'],
+    [`dm-uuid=${'u'.repeat(129)}`, 'dm-uuid', '128'],
     [`dm-name=${'ü'.repeat(64)}`, 'dm-name', '127'],
     ['diskseq=0', 'diskseq', '"0"'],
     ['diskseq=0x0', 'diskseq', '0x0'],

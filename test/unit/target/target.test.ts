@@ -40,6 +40,7 @@ describe('parseTarget', () => {
     ['path=/a=b', { by: 'path', path: '/a=b' }],
     ['dm-name=vg-root', { by: 'dm-name', name: 'vg-root' }],
     [`dm-name=${'n'.repeat(127)}`, { by: 'dm-name', name: 'n'.repeat(127) }],
+    [`dm-uuid=${'u'.repeat(128)}`, { by: 'dm-uuid', uuid: 'u'.repeat(128) }],
     ['dm-uuid=LVM-abc', { by: 'dm-uuid', uuid: 'LVM-abc' }],
     ['diskseq=12', { by: 'diskseq', diskseq: 12n, partition: undefined }],
     ['diskseq=0xfF', { by: 'diskseq', diskseq: 255n, partition: undefined }],

@@ -34,6 +34,7 @@ describe('parseVerity', () => {
       algorithm: 'sha256',
       rootDigest: ROOT.toLowerCase(),
       onCorruption: 'eio',
+      checksOnce: false,
     });
   });
 
@@ -41,12 +42,15 @@ describe('parseVerity', () => {
     it(`tells ${mode} among the options`, () => {
       const table = parseVerity(mapper(target(`${PARAMS} 2 check_at_most_once ${mode}`)));
       assert.equal(table?.onCorruption, mode);
+      assert.equal(table?.checksOnce, true);
     });
   }
 
   it('does not take a salt or a digest for an option', () => {
-    const table = parseVerity(mapper(target(`${PARAMS.slice(0, -1)}ignore_corruption`)));
-    assert.equal(table?.onCorruption, 'eio');
+    for (const salt of ['ignore_corruption', 'check_at_most_once']) {
+      const table = parseVerity(mapper(target(`${PARAMS.slice(0, -1)}${salt}`)));
+      assert.deepEqual([table?.onCorruption, table?.checksOnce], ['eio', false]);
+    }
   });
 
   it('is nothing for other targets, several targets, or a table that is cut off', () => {

@@ -1,0 +1,56 @@
+import { blockingCall } from '../linux/blocking.js';
+import { throwShortage } from '../linux/errno.js';
+import { O_PATH, O_RDONLY, OwnedFd } from '../linux/fd.js';
+import { readMemoryFile } from '../linux/memory-file.js';
+
+/** So much of a command line is read; bytes. */
+const ROOM = 64 * 1024;
+/** Longest wait for the command line of a process; milliseconds. */
+const LOOK_MS = 1000;
+
+/** Returns the name of a process for the middle of a sentence: `process 12 (qemu-system-x86)`. */
+export function nameOfProcess(pid: string): string {
+  const name = read(`/proc/${pid}/comm`).trim();
+  return `process ${pid} (${name || '?'})`;
+}
+
+/** Tells whether a descriptor only stands for a file (O_PATH): it does not keep the file open. */
+export function isPathOnly(pid: string, fd: string): boolean {
+  const [, flags = '0'] = /^flags:\s*([0-7]+)$/m.exec(read(`/proc/${pid}/fdinfo/${fd}`)) ?? [];
+  return (Number.parseInt(flags, 8) & O_PATH) !== 0;
+}
+
+/**
+ * Reads the command line of a process, with a NUL after each word. Returns `undefined` if it cannot
+ * be read within a second. The kernel reads this text from the memory of the process, and waits if
+ * that memory has to come from a file server first.
+ */
+export async function readCommand(pid: string): Promise<string | undefined> {
+  const path = `/proc/${pid}/cmdline`;
+  const bytes = Buffer.alloc(ROOM);
+  try {
+    await using file = OwnedFd.openSync(path, O_RDONLY);
+    const length = await blockingCall({
+      call: 'read',
+      args: [file.fd, bytes, bytes.length],
+      uses: [file.fd],
+      object: path,
+      signal: AbortSignal.timeout(LOOK_MS),
+      place: () => undefined,
+    });
+    return bytes.toString('latin1', 0, length);
+  } catch {
+    return undefined;
+  }
+}
+
+// The other reads from /proc return memory of the kernel itself.
+
+function read(path: string): string {
+  try {
+    return readMemoryFile(path) ?? '';
+  } catch (error) {
+    throwShortage('open', path, error);
+    return '';
+  }
+}
