@@ -24,6 +24,7 @@ export function unfinishedPath(path: string): string {
 /** Lists the records that killed processes did not finish. */
 export function listUnfinished(directory: string): UnfinishedRecord[] {
   return listNames(directory).flatMap((name) => {
+    if (!name.endsWith('.new')) return [];
     const [, sysfsName, pid] = UNFINISHED.exec(name) ?? [];
     if (sysfsName === undefined || (pid !== undefined && isWriting(pid))) return [];
     return [{ sysfsName, path: join(directory, name) }];
