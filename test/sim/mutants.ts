@@ -167,7 +167,7 @@ export const MUTANTS: readonly KnownMutant[] = [
     file: 'hotplug/record-undoing.ts',
     find: '      await unbindPredecessor(options.runDirectory, vbd, diskseq, attachment.signal);\n',
     replace: '',
-    seed: 0,
+    seed: 33,
   },
   {
     name: 'a remove takes away what has been published since it began',
