@@ -52,7 +52,10 @@ export class Checks implements BlkbackListener {
     this.#checkBytes();
     const { instance, disk } = open;
     const isAlone = instance.isOrphan && this.#blkback?.guise === 'stock' && !this.#strict;
-    if (bytesOf(disk) !== undefined || isAlone) return;
+    if (bytesOf(disk) !== undefined) return;
+    // Whatever is bound to it later is the orphan's: another add may have found the number free before.
+    if (isAlone) instance.isGhost = true;
+    if (isAlone) return;
     this.violate(`${instance.backend} has ${disk.name}, on which nothing is any more`);
   }
 
@@ -130,7 +133,7 @@ export class Checks implements BlkbackListener {
   /** Checks after a successful remove that blkback has closed the vbd's loop device. */
   onRemoved({ backend, open }: ReturnType<Checks['lookAt']>): void {
     if (open?.disk.loop === undefined || !this.#blkback?.opens.has(open)) return;
-    if (open.instance.isDeleted) return;
+    if (open.instance.isDeleted || this.contradicted.has(backend)) return;
     this.violate(`a remove of ${backend} succeeded, and blkback still has ${open.disk.name} open`);
   }
 

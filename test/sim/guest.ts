@@ -102,7 +102,6 @@ export class Guest {
     await this.sleep(this.#random.fraction());
     this.create(params, mode);
     await Promise.all([removing, this.add()]);
-    this.#checks.contradicted.delete(this.backend);
   }
 
   deleteNodes(): void {

@@ -97,6 +97,7 @@ async function turmoil(world: World, checks: Checks, blkback: Blkback): Promise<
         if (stampede === undefined && random.percent(60)) params = random.pick(targets);
       }
       const mode = random.percent(70) ? 'w' : 'r';
+      checks.contradicted.delete(guest.backend);
       guest.create(params, mode);
       const life = { isOver: false };
       if (random.percent(15)) {
