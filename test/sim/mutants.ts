@@ -1,10 +1,6 @@
 import type { Mutant } from './bundle.js';
 
-<<<<<<< HEAD
-/** A mutant, and the first schedule, from 1 on, that finds it. 0: none of some hundred finds it. */
-=======
-/** A mutant, and the first schedule, counted from 1, that finds it; 0 where none of the first sixty has. */
->>>>>>> proof2
+/** A mutant, and the first schedule, from 1 on, that finds it. 0: none of the first sixty finds it. */
 export interface KnownMutant extends Mutant {
   readonly seed: number;
 }
