@@ -193,9 +193,9 @@ export const MUTANTS: readonly KnownMutant[] = [
   {
     name: 'what is open is stale when its sequence number has risen',
     file: 'sharing/guest-uses.ts',
-    find: '  if (!open) {\n    // Either',
+    find: '  if (!open) {\n    // The loop',
     replace:
-      '  if (use.diskseq !== undefined && use.diskseq !== map.diskseq(devnum)) return undefined;\n  if (!open) {\n    // Either',
+      '  if (use.diskseq !== undefined && use.diskseq !== map.diskseq(devnum)) return undefined;\n  if (!open) {\n    // The loop',
     seed: 0,
   },
   {
