@@ -7,7 +7,7 @@ import { Stopwatch } from '../test/bed/stopwatch.js';
 import { openStore } from '../test/bed/store.js';
 import { createVbd, deleteVbd, waitInitWait } from '../test/bed/toolstack.js';
 import { startXenstoreProxy } from '../test/bed/xenstore-proxy.js';
-import type { BenchStage } from './stage.js';
+import type { BenchFixture } from './fixture.js';
 
 /** The effort, besides time, of one attach and one detach of a vbd through the daemon. */
 export interface Effort {
@@ -23,9 +23,9 @@ const WARM_UP = 20;
 const ROUNDS = 5;
 
 /** Measures the effort of `vbds` attaches and detaches through the daemon. */
-export async function measureEffort(stage: BenchStage, vbds: number): Promise<Effort> {
-  const { daemon, bed } = stage;
-  const cycle = async (): Promise<void> => stage.detach(await stage.attach('daemon'));
+export async function measureEffort(fixture: BenchFixture, vbds: number): Promise<Effort> {
+  const { daemon, bed } = fixture;
+  const cycle = async (): Promise<void> => fixture.detach(await fixture.attach('daemon'));
   for (let round = 0; round < WARM_UP; round++) await cycle();
   const before = [busyTime(daemon.child.pid), busyTime(bed.xenstored.pid)] as const;
   for (let round = 0; round < vbds; round++) await cycle();

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { projectRoot } from '../test/bed/paths.js';
 import { processState } from '../test/bed/process-state.js';
 import { measureEffort } from './effort.js';
+import { type Attach, BenchFixture, type FixtureOptions } from './fixture.js';
 import {
   type Among,
   type Burst,
@@ -16,7 +17,6 @@ import {
   type Times,
 } from './measure.js';
 import { type Results, singleTable, toMarkdown, toPlot } from './report.js';
-import { type Attach, BenchStage, type StageOptions } from './stage.js';
 
 // Measures how long a toolstack waits when files are attached as vbds, by our script and by Xen's
 // `block` in one run. Prints tables, and puts them into docs/speed.md and README.md, with a plot.
@@ -28,7 +28,7 @@ import { type Attach, BenchStage, type StageOptions } from './stage.js';
 const { values } = parseArgs({
   options: { peer: { type: 'string' }, guise: { type: 'string', default: 'stock' } },
 });
-const options: StageOptions = {
+const options: FixtureOptions = {
   peer: values.peer,
   guise: values.guise === 'diskseq' ? 'diskseq' : 'stock',
 };
@@ -47,20 +47,20 @@ const AT_A_TIME = 50;
 
 /** Measures and reports. Reports before it detaches a thousand disks, because this takes long. */
 async function measure(): Promise<void> {
-  await using stage = await BenchStage.start(options);
-  const atStart = processState(stage.daemon.child.pid).residentMiB;
+  await using fixture = await BenchFixture.start(options);
+  const atStart = processState(fixture.daemon.child.pid).residentMiB;
   const before = formatLoad();
-  const single = await measureSingle(stage, ROUNDS);
+  const single = await measureSingle(fixture, ROUNDS);
   say(`one disk: done\n${singleTable({ single, rounds: ROUNDS })}`);
   const bursts: Burst[] = [
-    await measureBurst(stage, 'daemon', 100, 3),
-    ...(options.peer === undefined ? [] : [await measureBurst(stage, 'peer', 100, 3)]),
-    await measureBurst(stage, 'block', 100, 1),
+    await measureBurst(fixture, 'daemon', 100, 3),
+    ...(options.peer === undefined ? [] : [await measureBurst(fixture, 'peer', 100, 3)]),
+    await measureBurst(fixture, 'block', 100, 1),
     // `block` is left out: it handles one disk at a time, and each takes longer than the last one.
-    await measureBurst(stage, 'daemon', 500, 1),
+    await measureBurst(fixture, 'daemon', 500, 1),
   ];
   say(`many at once: done ${JSON.stringify(bursts)}`);
-  const effort = await measureEffort(stage, EFFORT_VBDS);
+  const effort = await measureEffort(fixture, EFFORT_VBDS);
   say(`effort: done ${JSON.stringify(effort)}`);
   const others: Attach[] = [];
   const among: Among[] = [];
@@ -68,14 +68,14 @@ async function measure(): Promise<void> {
   for (const { attached, rounds } of AMONG) {
     while (others.length < attached) {
       others.push(
-        ...(await stage.attachMany('daemon', Math.min(AT_A_TIME, attached - others.length))),
+        ...(await fixture.attachMany('daemon', Math.min(AT_A_TIME, attached - others.length))),
       );
     }
-    among.push(...(await measureAmong(stage, attached, rounds)));
+    among.push(...(await measureAmong(fixture, attached, rounds)));
     say(`beside ${attached}: done ${JSON.stringify(among.slice(-2))}`);
-    if (attached === LISTED) command = await measureCommand(stage, ROUNDS);
+    if (attached === LISTED) command = await measureCommand(fixture, ROUNDS);
   }
-  const rest = await measureRest(stage, others, 10);
+  const rest = await measureRest(fixture, others, 10);
   const load = `${before}; ${formatLoad()}`;
   report({ rounds: ROUNDS, single, bursts, among, effort, command, atStart, rest, load });
 }

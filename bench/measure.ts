@@ -1,6 +1,6 @@
 import { pause } from '../src/util/retry.js';
 import { processState } from '../test/bed/process-state.js';
-import { type Attach, type BenchStage, duration, type Handler, median } from './stage.js';
+import { type Attach, type BenchFixture, duration, type Handler, median } from './fixture.js';
 
 /** For each name, the time of each round; milliseconds. */
 export type Times = ReadonlyMap<string, readonly number[]>;
@@ -12,7 +12,7 @@ const WARM_UP = 5;
  * to blkback's open.
  */
 export async function measureSingle(
-  stage: BenchStage,
+  fixture: BenchFixture,
   rounds: number,
 ): Promise<{ readonly script: Times; readonly opened: Times }> {
   const script = new Map<string, number[]>();
@@ -22,11 +22,11 @@ export async function measureSingle(
     const note = (times: Map<string, number[]>, name: string, ms: number): void => {
       if (round >= 0) times.set(name, [...(times.get(name) ?? []), ms]);
     };
-    note(script, 'bare', await stage.bare());
-    note(script, 'node', await stage.node());
-    for (const handler of stage.handlers) {
-      const attach = await stage.attach(handler);
-      await stage.detach(attach);
+    note(script, 'bare', await fixture.bare());
+    note(script, 'node', await fixture.node());
+    for (const handler of fixture.handlers) {
+      const attach = await fixture.attach(handler);
+      await fixture.detach(attach);
       note(script, handler, duration(attach.script));
       note(opened, handler, attach.untilOpened);
     }
@@ -35,11 +35,11 @@ export async function measureSingle(
 }
 
 /** Measures the command from exec to exit, and Node alone for comparison. */
-export async function measureCommand(stage: BenchStage, rounds: number): Promise<Times> {
+export async function measureCommand(fixture: BenchFixture, rounds: number): Promise<Times> {
   const times = new Map<string, number[]>();
   for (let round = 0; round < rounds; round++) {
     for (const name of ['node', 'version', 'list'] as const) {
-      times.set(name, [...(times.get(name) ?? []), await stage.command(name)]);
+      times.set(name, [...(times.get(name) ?? []), await fixture.command(name)]);
     }
   }
   return times;
@@ -62,7 +62,7 @@ export interface Burst {
 
 /** Measures several bursts, and returns the burst with the median time of the scripts. */
 export async function measureBurst(
-  stage: BenchStage,
+  fixture: BenchFixture,
   handler: Handler,
   count: number,
   rounds: number,
@@ -70,10 +70,10 @@ export async function measureBurst(
   const bursts: Burst[] = [];
   for (let round = 0; round < rounds; round++) {
     const start = Number(process.hrtime.bigint()) / 1e6;
-    const attaches = await stage.attachMany(handler, count);
+    const attaches = await fixture.attachMany(handler, count);
     const last = Math.max(...attaches.map(({ script }) => script.end));
     const first = Math.min(...attaches.map(({ script }) => script.start));
-    await stage.dropAll(attaches);
+    await fixture.dropAll(attaches);
     const failed = count - attaches.length;
     bursts.push({ handler, count, scripts: last - first, whole: last - start, failed });
   }
@@ -93,7 +93,7 @@ export interface Among {
 
 /** Measures an add beside `attached` other disks, by the daemon and by `block`. */
 export async function measureAmong(
-  stage: BenchStage,
+  fixture: BenchFixture,
   attached: number,
   rounds: Readonly<Record<'daemon' | 'block', number>>,
 ): Promise<Among[]> {
@@ -101,9 +101,9 @@ export async function measureAmong(
   for (const handler of ['daemon', 'block'] as const) {
     const times: number[] = [];
     for (let round = 0; round < rounds[handler]; round++) {
-      const attach = await stage.attach(handler);
+      const attach = await fixture.attach(handler);
       times.push(duration(attach.script));
-      await stage.drop(attach);
+      await fixture.drop(attach);
     }
     found.push({ handler, attached, milliseconds: median(times), rounds: rounds[handler] });
   }
@@ -121,11 +121,11 @@ export interface Rest {
 
 /** Measures an idle daemon for some seconds, after it has calmed down. */
 export async function measureRest(
-  stage: BenchStage,
+  fixture: BenchFixture,
   attached: readonly Attach[],
   seconds: number,
 ): Promise<Rest> {
-  const { pid } = stage.daemon.child;
+  const { pid } = fixture.daemon.child;
   const { residentMiB } = processState(pid);
   // V8 collects garbage for some seconds, and cancelled request timers go after ten seconds.
   await pause(14_000);

@@ -1,7 +1,7 @@
 import type { Effort } from './effort.js';
+import { median } from './fixture.js';
 import type { Among, Burst, Rest, Times } from './measure.js';
 import { drawBars, formatTime } from './plot.js';
-import { median } from './stage.js';
 
 /** All measurements of one run. */
 export interface Results {

@@ -1,7 +1,7 @@
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+import { type AuditPlace, collectHostState } from './collect-host-state.js';
+import { findFaults } from './find-faults.js';
 import type { Finding } from './finding.js';
-import { judge } from './judge.js';
-import { type AuditPlace, lookAtHost } from './look-at-host.js';
 
 /**
  * The time between the two looks; milliseconds. By the second look, an attach or detach that was
@@ -22,11 +22,11 @@ export async function audit(
   pause: (ms: number) => Promise<void>,
   options: RequestOptions,
 ): Promise<Finding[]> {
-  const first = judge(await lookAtHost(store, place, options));
+  const first = findFaults(await collectHostState(store, place, options));
   if (first.length === 0) return [];
   await pause(SETTLE_MS);
   const nameOf = ({ kind, object }: Finding): string => `${kind} ${object}`;
   const before = new Set(first.map(nameOf));
-  const second = judge(await lookAtHost(store, place, options));
+  const second = findFaults(await collectHostState(store, place, options));
   return second.filter((finding) => before.has(nameOf(finding)));
 }

@@ -1,8 +1,8 @@
 import { listDiskHolders } from '../block/holders.js';
 import { devnumFromStat, devnumKey, formatDevnum } from '../linux/devnum.js';
 import { readBackingPath } from '../linux/sysfs.js';
-import { DeviceMap } from '../topology/device-map.js';
 import { isAutoclearLoop, listBoundLoops } from '../topology/stacked-block.js';
+import { StorageSnapshot } from '../topology/storage-snapshot.js';
 import type { HostLoop, HostVbd } from './host-state.js';
 
 /**
@@ -19,11 +19,11 @@ export async function findIdleLoops(
     if (open !== undefined) explained.add(devnumKey(open));
     if (published !== undefined) explained.add(devnumKey(published.devnum));
   }
-  const map = new DeviceMap(signal);
+  const snapshot = new StorageSnapshot(signal);
   const loops = listBoundLoops(true);
   // The kernel does not list a loop device among the holders of the loop device below it.
   for (const loop of loops) {
-    const lower = (await map.loop(loop).catch(() => undefined))?.rdevice ?? 0n;
+    const lower = (await snapshot.loop(loop).catch(() => undefined))?.rdevice ?? 0n;
     if (lower !== 0n) explained.add(devnumKey(devnumFromStat(lower)));
   }
   const found: HostLoop[] = [];
@@ -34,7 +34,7 @@ export async function findIdleLoops(
     const backingFile = readBackingPath(`/sys/dev/block/${formatDevnum(devnum)}`);
     // The loop device was cleared in the meantime.
     if (backingFile === undefined) continue;
-    const path = map.block(devnum)?.path ?? formatDevnum(devnum);
+    const path = snapshot.block(devnum)?.path ?? formatDevnum(devnum);
     found.push({ path, backingFile, autoclear: isAutoclearLoop(devnum) });
   }
   return found;

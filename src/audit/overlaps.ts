@@ -1,7 +1,7 @@
 import { formatDevnum } from '../linux/devnum.js';
 import { compareVms, readDomains } from '../sharing/same-vm.js';
-import { DeviceMap } from '../topology/device-map.js';
-import { baseKey, type Extent, overlap } from '../topology/extent.js';
+import { type Extent, overlap, storageKey } from '../topology/extent.js';
+import { StorageSnapshot } from '../topology/storage-snapshot.js';
 import type { OpenVbd } from '../vbd/open-vbds.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import type { HostOverlap } from './host-state.js';
@@ -20,12 +20,12 @@ export async function findOverlaps(
   open: readonly OpenVbd[],
   options: RequestOptions,
 ): Promise<HostOverlap[]> {
-  const map = new DeviceMap(options.signal);
+  const snapshot = new StorageSnapshot(options.signal);
   const byBase = new Map<string, OpenBytes[]>();
   for (const use of open) {
-    const reach = await map.reach(use.devnum).catch(() => undefined);
+    const reach = await snapshot.reach(use.devnum).catch(() => undefined);
     const bytes = { use, extents: reach?.extents ?? [] };
-    for (const key of new Set(bytes.extents.map(({ base }) => baseKey(base)))) {
+    for (const key of new Set(bytes.extents.map(({ storage: base }) => storageKey(base)))) {
       byBase.set(key, [...(byBase.get(key) ?? []), bytes]);
     }
   }
@@ -36,7 +36,7 @@ export async function findOverlaps(
     const key = `${writer.vbd.backend} ${other.vbd.backend}`;
     if (found.has(key) || !overlap(a.extents, b.extents, isWritten)) continue;
     if (await isSameMachine(store, writer.vbd.domid, other.vbd.domid, options)) continue;
-    const device = map.block(writer.devnum)?.path ?? formatDevnum(writer.devnum);
+    const device = snapshot.block(writer.devnum)?.path ?? formatDevnum(writer.devnum);
     found.set(key, { writer: writer.vbd, other: other.vbd, device });
   }
   return [...found.values()];

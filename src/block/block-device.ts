@@ -1,6 +1,6 @@
 import { isReadOnly } from '../linux/block-ioctl.js';
 import { O_NONBLOCK, O_RDONLY, type OwnedFd } from '../linux/fd.js';
-import { handOver } from '../util/hand-over.js';
+import { withOwnership } from '../util/with-ownership.js';
 import { BlockError } from './block-error.js';
 import { awaitContent } from './content.js';
 import { deviceName, explainRefusal, whyReadOnly } from './device-refusal.js';
@@ -142,7 +142,7 @@ export async function openBlockDevice(
   writable: boolean,
   options: OpenDeviceOptions = {},
 ): Promise<BlockDevice> {
-  return handOver(await open(node, options.signal), async (fd) => {
+  return withOwnership(await open(node, options.signal), async (fd) => {
     const identity = await identifyResumed(fd, options.signal);
     if (writable && (await isReadOnly(fd))) throw readOnlyError(fd.name, identity);
     if (!options.mayBeEmpty) await awaitContent(fd, identity, options.signal);

@@ -4,7 +4,7 @@ import { randomHex } from '../linux/calls.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import { isSystemError } from '../linux/errno.js';
 import { OwnedFd } from '../linux/fd.js';
-import { handOver } from '../util/hand-over.js';
+import { withOwnership } from '../util/with-ownership.js';
 import { BlockError } from './block-error.js';
 
 const AT_FDCWD = -100;
@@ -26,7 +26,7 @@ export async function openDeviceNode(
   signal?: AbortSignal,
 ): Promise<OwnedFd> {
   const fd = await openOrMake(path, devnum, flags, signal);
-  return await handOver(fd, async () => {
+  return await withOwnership(fd, async () => {
     const found = devnumFromStat(fd.inode.rdev);
     if (sameDevnum(found, devnum)) return fd;
     throw new BlockError(
@@ -73,7 +73,7 @@ async function makeNode(
       object: own,
       signal,
       place: () => undefined,
-      late: () => unlinkSync(own),
+      onAbandonedSuccess: () => unlinkSync(own),
     });
   } catch (cause) {
     if (signal?.aborted) throw cause;

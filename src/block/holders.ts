@@ -6,7 +6,7 @@ import { isBlockDevice, statPath } from '../linux/file-stat.js';
 import { readMounts, readSwaps } from '../linux/mounts.js';
 import { readOpenDevice } from '../linux/open-device.js';
 import { listPartitions, lookUpBlock, readDevnum } from '../linux/sysfs.js';
-import { breathe } from '../util/breathe.js';
+import { yieldToLoop } from '../util/yield-to-loop.js';
 import { isPathOnly, nameOfProcess, readCommand } from './process.js';
 
 /** A user that has a block device open. */
@@ -126,7 +126,7 @@ async function listProcesses(devnum: Devnum): Promise<Holder[]> {
   const pids = list('/proc').filter((name) => /^\d+$/.test(name));
   const found: Holder[] = [];
   for (const pid of pids) {
-    await breathe();
+    await yieldToLoop();
     const count = Number(pid) === process.pid ? 0 : countOpens(pid, devnum);
     if (count === 0) continue;
     const command = await readCommand(pid);

@@ -2,7 +2,7 @@ import { isReadOnly } from '../linux/block-ioctl.js';
 import type { MapperState } from '../linux/device-mapper.js';
 import type { OwnedFd } from '../linux/fd.js';
 import { readUdevEntry } from '../linux/udev-database.js';
-import { handOver } from '../util/hand-over.js';
+import { withOwnership } from '../util/with-ownership.js';
 import { type BlockDevice, openBlockDevice } from './block-device.js';
 import { BlockError } from './block-error.js';
 import { type DiskLocator, pinDisk } from './locate-disk.js';
@@ -80,7 +80,7 @@ export async function openPinned(
   options: OpenOptions = {},
 ): Promise<BlockDevice> {
   const { signal } = options;
-  return await handOver(await openBase(pinned, request, options), async (base) =>
+  return await withOwnership(await openBase(pinned, request, options), async (base) =>
     request.layer === undefined
       ? base
       : await createLayer(base, request.layer, request.writable, signal),
@@ -148,7 +148,7 @@ async function openDevice(
     );
   }
   const device = await openBlockDevice(node, request.writable, { signal });
-  return handOver(device, async () => {
+  return withOwnership(device, async () => {
     checkDisk(device, request);
     if (request.drive?.writable) await requireReadOnly(device);
     await checkMapper(device, request);

@@ -1,7 +1,7 @@
 import { isSystemError } from '../linux/errno.js';
 import { O_PATH, type OpenOptions, OwnedFd } from '../linux/fd.js';
-import { handOver } from '../util/hand-over.js';
 import { showPath } from '../util/path-bytes.js';
+import { withOwnership } from '../util/with-ownership.js';
 import { BlockError } from './block-error.js';
 
 const S_IFMT = 0o170000n;
@@ -34,7 +34,7 @@ export async function pinPath(
   symlinks = true,
 ): Promise<PinnedPath> {
   const name = showPath(path);
-  return handOver(await open(path, { name, symlinks, signal }), async (fd) => {
+  return withOwnership(await open(path, { name, symlinks, signal }), async (fd) => {
     const kind = KINDS.get(fd.inode.mode & S_IFMT) ?? 'something unknown';
     if (kind === 'block' || kind === 'file') return { fd, kind };
     throw new BlockError(`${name} is a ${kind}: a block device or a regular file is needed`, {

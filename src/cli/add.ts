@@ -5,7 +5,7 @@ import { isEmptyDrive } from '../hotplug/empty-drive.js';
 import { planAttach } from '../hotplug/plan.js';
 import { formatDevnum } from '../linux/devnum.js';
 import { showPath } from '../util/path-bytes.js';
-import type { Publication } from '../vbd/publish.js';
+import type { Publication } from '../vbd/publish-device.js';
 import { scanDevnum } from '../vbd/scan-devnum.js';
 import { readVbdBackend } from '../vbd/vbd-backend.js';
 import { complain } from './output.js';

@@ -1,7 +1,7 @@
 import { checkSharing, type SharingVerdict } from '../hotplug/check-target.js';
 import { formatDevnum } from '../linux/devnum.js';
-import type { Conflict } from '../sharing/conflicts.js';
-import type { ExportUse } from '../sharing/export-use.js';
+import type { Conflict } from '../sharing/find-conflicts.js';
+import type { SharingRequest } from '../sharing/sharing-request.js';
 import type { TargetQuestion } from './commands.js';
 import { ExitStatus } from './exit-status.js';
 import { complain } from './output.js';
@@ -56,10 +56,10 @@ export const VERDICT_STATUS: Readonly<Record<Verdict, number>> = {
 };
 
 const TEXTS = {
-  free: ({ subject, access }: ExportUse) => `${subject} can be attached ${access}`,
-  busy: (_: ExportUse, conflicts: SharingVerdict['conflicts']) =>
+  free: ({ subject, access }: SharingRequest) => `${subject} can be attached ${access}`,
+  busy: (_: SharingRequest, conflicts: SharingVerdict['conflicts']) =>
     conflicts.map(({ reason }) => reason).join('\n'),
-  unknown: ({ subject, access }: ExportUse) =>
+  unknown: ({ subject, access }: SharingRequest) =>
     `nothing that the kernel tells keeps ${subject} from being attached ${access}`,
 } as const;
 

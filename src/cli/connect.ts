@@ -1,4 +1,4 @@
-import { reportFailure } from '../hotplug/report.js';
+import { reportFailure } from '../hotplug/report-to-toolstack.js';
 import { requireOwnDomain } from '../vbd/own-domain.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { OpenOptions } from '../xenstore/open.js';

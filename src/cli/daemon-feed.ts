@@ -2,7 +2,7 @@ import { EventFeed } from '../daemon/event-feed.js';
 import { GuestNames } from '../daemon/guest-names.js';
 import type { Service } from '../daemon/service.js';
 import { snapshotEvent } from '../daemon/vbd-snapshot.js';
-import { surveyVbds } from '../vbd/vbd-summary.js';
+import { summarizeVbds } from '../vbd/summarize-vbd.js';
 
 /** How long a reader of events waits for the snapshot of all vbds; milliseconds. */
 const SNAPSHOT_MS = 10_000;
@@ -17,7 +17,7 @@ export function followService(service: Pick<Service, 'ask'>, sysfs: string): Eve
   );
   const snapshot = async () => {
     const signal = AbortSignal.timeout(SNAPSHOT_MS);
-    const vbds = await service.ask((store) => surveyVbds(store, sysfs, { signal }));
+    const vbds = await service.ask((store) => summarizeVbds(store, sysfs, { signal }));
     const time = new Date();
     return vbds.map((vbd) => ({ event: snapshotEvent(vbd, time), domain: vbd.domainName }));
   };

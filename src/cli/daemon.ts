@@ -1,8 +1,8 @@
 import { takeActivatedSocket } from '../daemon/activation.js';
 import { type ControlHandler, ControlSocket } from '../daemon/control-socket.js';
 import { GuestStates } from '../daemon/guest-states.js';
+import { limitHeapGrowth } from '../daemon/limit-heap-growth.js';
 import { DaemonLog, Priority } from '../daemon/log.js';
-import { favourMemory } from '../daemon/memory.js';
 import { Service } from '../daemon/service.js';
 import { Statistics } from '../daemon/statistics.js';
 import { Supervisor } from '../daemon/supervisor.js';
@@ -50,7 +50,7 @@ export async function startDaemon(given: GivenOptions): Promise<number> {
 
 /** Runs the daemon until it gets SIGTERM or SIGINT. */
 async function runDaemon(options: DaemonOptions): Promise<number> {
-  favourMemory();
+  limitHeapGrowth();
   // The reader of stderr may be gone. The daemon goes on without it.
   process.stderr.on('error', () => undefined);
   let log: DaemonLog;
@@ -112,7 +112,7 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
     },
   });
   const feed = followService(service, settings.sysfs);
-  const stop = heedSignals(log, supervisor);
+  const stop = handleSignals(log, supervisor);
   const handler = loggingHandler(service, settings.log, log);
   const report = reporter({ service, statistics, feed, sysfs: settings.sysfs });
   const control = { handler, feed, report, timeoutMs: settings.timeoutMs };
@@ -138,7 +138,7 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
 const LONGEST_END_MS = 9500;
 
 /** Lets SIGTERM and SIGINT end the daemon even if a call hangs, and SIGHUP reopen the log. */
-function heedSignals(log: DaemonLog, supervisor: Supervisor): AbortSignal {
+function handleSignals(log: DaemonLog, supervisor: Supervisor): AbortSignal {
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {

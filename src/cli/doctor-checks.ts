@@ -3,7 +3,7 @@
 import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
-import { KERNEL_VERSION, TELLS_LOOPS_APART } from '../linux/kernel-version.js';
+import { HAS_LOOP_DISKSEQ, KERNEL_VERSION } from '../linux/kernel-version.js';
 import { isInMemory } from '../linux/memory-file.js';
 import { readMounts } from '../linux/mounts.js';
 import { XEN_BACKEND_DEVICES } from '../vbd/vbd-directory.js';
@@ -51,7 +51,7 @@ export const CHECKS: Readonly<Record<string, (place: Place) => Judgement | Promi
     if (major < 5 || (major === 5 && minor < 15)) {
       return failed(`Linux ${KERNEL_VERSION}: 5.15 or later is needed, for disk sequence numbers`);
     }
-    return TELLS_LOOPS_APART
+    return HAS_LOOP_DISKSEQ
       ? ok(`Linux ${KERNEL_VERSION}`)
       : warning(
           `Linux ${KERNEL_VERSION}: its sequence numbers do not tell a loop device from its predecessor, so files are compared instead; 6.1.39 or 6.5 does`,

@@ -2,7 +2,7 @@ import { formatDevnum } from '../linux/devnum.js';
 import { readAttribute } from '../linux/sysfs.js';
 import { didYouMean } from '../util/did-you-mean.js';
 import { quote } from '../util/one-line.js';
-import type { VbdSummary } from '../vbd/vbd-summary.js';
+import type { VbdSummary } from '../vbd/summarize-vbd.js';
 import { describeXenbusState } from '../vbd/xenbus-state.js';
 import { UsageError } from './usage-error.js';
 import { describeDiskseq, describeOpened } from './vbd-text.js';

@@ -1,6 +1,6 @@
 import { readOwnDomid } from '../vbd/own-domain.js';
 import { listBackendDomains, surveyRemoteVbds } from '../vbd/remote-vbds.js';
-import { surveyVbds, type VbdSummary } from '../vbd/vbd-summary.js';
+import { summarizeVbds, type VbdSummary } from '../vbd/summarize-vbd.js';
 import { parseBackendDomain } from './backend-domain.js';
 import { cellOf, parseColumns, REMOTE_COLUMNS, USUAL_COLUMNS } from './list-columns.js';
 import type { Outcome, StoreContext } from './run.js';
@@ -25,7 +25,7 @@ export async function list(context: StoreContext): Promise<Outcome> {
   const wanted = columns === undefined ? usual : parseColumns(columns);
   const all = isWide
     ? await surveyDomains(context, backendDomain)
-    : await surveyVbds(store, settings.sysfs, { signal });
+    : await summarizeVbds(store, settings.sysfs, { signal });
   const users = where.uses === undefined ? all : await selectUsers(where.uses, all, signal);
   const shown = users.filter(
     (summary) =>
@@ -52,7 +52,7 @@ async function surveyDomains(
   const own = await readOwnDomid(store, { signal });
   const mine =
     backendDomain === undefined || backendDomain === own
-      ? await surveyVbds(store, settings.sysfs, { signal })
+      ? await summarizeVbds(store, settings.sysfs, { signal })
       : [];
   const others =
     backendDomain === undefined

@@ -1,7 +1,7 @@
 import { DAEMON_SOCKET } from '../daemon/daemon-socket.js';
-import { SHARINGS, type Sharing } from '../sharing/matrix.js';
 import { SAME_VM_RULES, type SameVmRule } from '../sharing/same-vm.js';
-import type { Uapi } from '../vbd/publish.js';
+import { SHARINGS, type Sharing } from '../sharing/sharing-rules.js';
+import type { Uapi } from '../vbd/publish-device.js';
 import { DEFAULT_RUN_DIRECTORY } from '../vbd/record.js';
 import { UsageError } from './usage-error.js';
 

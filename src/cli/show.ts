@@ -3,8 +3,8 @@ import { formatDevnum } from '../linux/devnum.js';
 import { formatStack, readStack } from '../topology/stack.js';
 import { readRecord } from '../vbd/record.js';
 import { surveyRemoteVbd } from '../vbd/remote-vbds.js';
+import { summarizeVbd, type VbdSummary } from '../vbd/summarize-vbd.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
-import { surveyVbd, type VbdSummary } from '../vbd/vbd-summary.js';
 import { describeXenbusState } from '../vbd/xenbus-state.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { isRemote } from './backend-domain.js';
@@ -16,7 +16,7 @@ import { alignColumns, describeDiskseq, describeOpened, toJson } from './vbd-tex
 /** Runs `show`: prints all known facts about one vbd. */
 export async function show({ store, vbd, settings, signal }: Context): Promise<Outcome> {
   if (isRemote(vbd)) return await showRemote(store, vbd, signal);
-  const summary = await surveyVbd(store, vbd, settings.sysfs, { signal });
+  const summary = await summarizeVbd(store, vbd, settings.sysfs, { signal });
   if (summary === undefined) {
     throw new HotplugError(
       `there is no backend ${vbd.backend} in XenStore, and blkback has nothing open for it`,

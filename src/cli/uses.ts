@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { pinPath } from '../block/open-path.js';
-import { reachOfPath } from '../sharing/export-use.js';
+import { reachOfPath } from '../sharing/sharing-request.js';
 import { overlap } from '../topology/extent.js';
-import type { VbdSummary } from '../vbd/vbd-summary.js';
+import type { VbdSummary } from '../vbd/summarize-vbd.js';
 
 const WHOLE = { offset: 0n, size: undefined };
 
@@ -18,13 +18,13 @@ export async function selectUsers(
   const absolute = resolve(path);
   const pinned = await pinPath(absolute, signal);
   await using _node = pinned.fd;
-  const { map, reach } = await reachOfPath(pinned, WHOLE, signal);
+  const { snapshot, reach } = await reachOfPath(pinned, WHOLE, signal);
   const users: VbdSummary[] = [];
   for (const summary of summaries) {
     if (summary.isRemote) continue;
     const devnum = summary.openDevnum ?? summary.devnum;
     // A device that does not answer has no bytes here, and a target can still name it.
-    const theirs = devnum && (await map.reach(devnum).catch(() => undefined));
+    const theirs = devnum && (await snapshot.reach(devnum).catch(() => undefined));
     const isUser = theirs !== undefined && overlap(reach.extents, theirs.extents);
     if (isUser || summary.target === absolute) users.push(summary);
   }

@@ -1,6 +1,6 @@
 import { parseTarget } from '../target/target.js';
+import type { VbdSummary } from '../vbd/summarize-vbd.js';
 import { backendNode } from '../vbd/vbd-path.js';
-import type { VbdSummary } from '../vbd/vbd-summary.js';
 import { describeXenbusState } from '../vbd/xenbus-state.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { cellOf } from './list-columns.js';

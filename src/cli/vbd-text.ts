@@ -1,6 +1,6 @@
 import { formatDevnum } from '../linux/devnum.js';
 import { toOneLine } from '../util/one-line.js';
-import type { VbdSummary } from '../vbd/vbd-summary.js';
+import type { VbdSummary } from '../vbd/summarize-vbd.js';
 
 /** Returns `yes (sysfs)`, `no (key)`, or `unknown`, with the source in parentheses. */
 export function describeOpened({ opened }: VbdSummary): string {

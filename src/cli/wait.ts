@@ -1,6 +1,6 @@
-import { awaitClosed } from '../vbd/await-closed.js';
-import { awaitOpened } from '../vbd/await-opened.js';
 import { awaitRemoteClosed, awaitRemoteOpened } from '../vbd/await-remote.js';
+import { awaitClosed } from '../vbd/await-vbd-closed.js';
+import { awaitVbdOpened } from '../vbd/await-vbd-opened.js';
 import { isRemote } from './backend-domain.js';
 import type { Context, Outcome } from './run.js';
 import { UsageError } from './usage-error.js';
@@ -26,7 +26,7 @@ export async function waitFor(context: Context): Promise<Outcome> {
       json: { backend: vbd.backend, opened: false },
     };
   }
-  const by = await awaitOpened(store, vbd, { sysfs, timeoutMs, signal });
+  const by = await awaitVbdOpened(store, vbd, { sysfs, timeoutMs, signal });
   return {
     text: `${vbd.backend}: the device is open in blkback (${by})`,
     quiet: true,

@@ -1,5 +1,5 @@
 import { HotplugError } from '../hotplug/hotplug-error.js';
-import { tellingXapi, writePrefixedStatus } from '../hotplug/xapi.js';
+import { withXapiReport, writePrefixedStatus } from '../hotplug/xapi.js';
 import { syslog } from '../linux/syslog.js';
 import { quote, toOneLine } from '../util/one-line.js';
 import { add } from './add.js';
@@ -17,7 +17,7 @@ export async function addForToolstack(context: Context): Promise<Outcome> {
   const { store, vbd, signal, settings } = context;
   const warnings: string[] = [];
   const options = { signal, onUntold: (sentence: string) => warnings.push(toOneLine(sentence)) };
-  const outcome = await tellingXapi(store, vbd, true, options, () => add(context));
+  const outcome = await withXapiReport(store, vbd, true, options, () => add(context));
   for (const warning of warnings) {
     complain(`xen-blkback: ${warning}\n`);
     await logFailure(settings.log, warning);
@@ -30,7 +30,7 @@ export async function removeForToolstack(context: Context): Promise<Outcome> {
   if (prefix() !== undefined) return await writeStatus(context, false);
   const { store, vbd, signal } = context;
   const options = { signal, onUntold: () => undefined };
-  return await tellingXapi(store, vbd, false, options, () => remove(context));
+  return await withXapiReport(store, vbd, false, options, () => remove(context));
 }
 
 /** Runs `change`, which only xapi calls, by logging it. */

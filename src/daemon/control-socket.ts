@@ -6,8 +6,8 @@ import { errorCode, errorMessage } from '../errors.js';
 import { O_RDWR, OwnedFd } from '../linux/fd.js';
 import { readPeerUid } from '../linux/peer.js';
 import { tryLockByte } from '../linux/range-lock.js';
-import { handOver } from '../util/hand-over.js';
 import { shorten, toOneLine } from '../util/one-line.js';
+import { withOwnership } from '../util/with-ownership.js';
 import { DaemonError } from './daemon-error.js';
 import type { EventFeed } from './event-feed.js';
 import {
@@ -69,7 +69,7 @@ export class ControlSocket implements AsyncDisposable {
   static async listen(path: string, options: ControlOptions): Promise<ControlSocket> {
     const control = new ControlSocket(options);
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    return await handOver(lockAddress(path), async (lock) => {
+    return await withOwnership(lockAddress(path), async (lock) => {
       // A daemon of an earlier version holds no lock.
       if (await answers(path)) throw inUse(path);
       await rm(path, { force: true });

@@ -1,5 +1,5 @@
 import { toOneLine } from '../util/one-line.js';
-import type { VbdSummary } from '../vbd/vbd-summary.js';
+import type { VbdSummary } from '../vbd/summarize-vbd.js';
 import { describeXenbusState } from '../vbd/xenbus-state.js';
 import type { FeedEvent } from './vbd-event.js';
 import { isServed } from './vbd-snapshot.js';

@@ -1,9 +1,9 @@
 import { errorCode, errorMessage } from '../errors.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { otherDiskError } from '../hotplug/other-disk.js';
-import { reportFailure } from '../hotplug/report.js';
-import { tellingXapi } from '../hotplug/xapi.js';
-import { rememberStorage } from '../topology/remember-storage.js';
+import { reportFailure } from '../hotplug/report-to-toolstack.js';
+import { withXapiReport } from '../hotplug/xapi.js';
+import { openStorageLookup } from '../topology/open-storage-lookup.js';
 import { monotonicMs } from '../util/clock.js';
 import { quote, toOneLine } from '../util/one-line.js';
 import { pause } from '../util/retry.js';
@@ -15,8 +15,8 @@ import { parseOtherPath, parseVbdPath } from '../vbd/vbd-path.js';
 import { indexedVbdUses } from '../vbd/vbd-uses.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { BackendWatch, type WatchOptions } from './backend-watch.js';
+import { FirstScan } from './first-scan.js';
 import type { ControlRequest } from './protocol.js';
-import { Start } from './start.js';
 import { VbdSteps } from './vbd-event.js';
 import { type JobOptions, VbdJobs } from './vbd-jobs.js';
 
@@ -48,7 +48,7 @@ export class Service {
   /** The jobs over the present connection. `undefined` while there is none. */
   #jobs: VbdJobs | undefined;
   #store: Xenstore | undefined;
-  readonly #start = new Start();
+  readonly #start = new FirstScan();
   /** The time at which the last connection ended, from `monotonicMs`. */
   #unservedSince = monotonicMs();
   /** The notices given since the last connection that served for a while. */
@@ -56,7 +56,7 @@ export class Service {
 
   /** Facts about the kernel's vbds. They stay valid when the connection changes. */
   readonly #openVbds: OpenVbds;
-  readonly #surroundings = rememberStorage();
+  readonly #surroundings = openStorageLookup();
 
   constructor(options: ServiceOptions) {
     this.#options = options;
@@ -85,7 +85,7 @@ export class Service {
     try {
       const steps = new VbdSteps(vbd, action, this.#options.jobs.onEvent);
       const onUntold = (sentence: string): void => steps.step('warned', toOneLine(sentence));
-      await tellingXapi(store, vbd, action === 'add', { onUntold }, async () => {
+      await withXapiReport(store, vbd, action === 'add', { onUntold }, async () => {
         await jobs[action](vbd);
       });
     } catch (error) {

@@ -1,16 +1,16 @@
 import { sameDevnum } from '../linux/devnum.js';
 import type { Step } from '../util/steps.js';
-import { throwIfClosing } from '../vbd/opened.js';
-import { toPublication } from '../vbd/publish.js';
+import { throwIfClosing } from '../vbd/await-device-opened.js';
+import { toPublication } from '../vbd/publish-device.js';
 import type { PublishedDevice } from '../vbd/published-device.js';
 import { VbdInstance } from '../vbd/vbd-instance.js';
 import { announceOpen } from './announce-open.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
 import { openPublished } from './open-published.js';
+import { describeDevice, publishedSteps } from './published-steps.js';
 import { recordUndoing } from './record-undoing.js';
-import { describeDevice, seeThroughSteps } from './see-through-steps.js';
-import { takeBackPublication } from './take-back.js';
+import { withdrawPublication } from './withdraw-publication.js';
 
 /**
  * Returns the steps for a vbd that names a device already. Another add was killed after its
@@ -26,7 +26,7 @@ export function adoptSteps(attachment: Attachment, published: PublishedDevice): 
     recordUndoing(attachment),
     announceOpen(attachment),
     adoptPublication(attachment),
-    ...seeThroughSteps(attachment),
+    ...publishedSteps(attachment),
   ];
 }
 
@@ -79,7 +79,7 @@ function adoptPublication(attachment: Attachment): Step<AttachStep> {
       return '';
     },
     undo: async () => {
-      if (!attachment.isServed) await takeBackPublication(attachment);
+      if (!attachment.isServed) await withdrawPublication(attachment);
     },
   };
 }

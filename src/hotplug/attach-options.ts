@@ -1,9 +1,9 @@
 import type { Devnum } from '../linux/devnum.js';
-import type { Sharing } from '../sharing/matrix.js';
 import type { SameVmRule } from '../sharing/same-vm.js';
-import type { Surroundings } from '../topology/nearby.js';
-import type { OpenedBy } from '../vbd/opened.js';
-import type { Publication, Uapi } from '../vbd/publish.js';
+import type { Sharing } from '../sharing/sharing-rules.js';
+import type { StorageLookup } from '../topology/storage-lookup.js';
+import type { OpenedBy } from '../vbd/await-device-opened.js';
+import type { Publication, Uapi } from '../vbd/publish-device.js';
 import type { VbdBackend } from '../vbd/vbd-backend.js';
 import type { VbdUses } from '../vbd/vbd-uses.js';
 
@@ -24,7 +24,7 @@ export interface AttachOptions {
   /** The source that knows which devices vbds have. By default, XenStore and sysfs are read. */
   readonly uses?: VbdUses | undefined;
   /** The source that knows what devices stand on. By default, all devices are looked at. */
-  readonly surroundings?: Surroundings | undefined;
+  readonly surroundings?: StorageLookup | undefined;
   readonly signal?: AbortSignal | undefined;
   /**
    * The backend as it was a moment ago, so that it need not be read again. The publication checks

@@ -1,22 +1,22 @@
 import { openPinned, pinLocator } from '../block/open-export.js';
 import { LOOP_MAJOR } from '../linux/devnum.js';
-import { SharingClaim } from '../sharing/claim.js';
-import { exportUse } from '../sharing/export-use.js';
-import { unremembered } from '../topology/nearby.js';
+import { SharingLock } from '../sharing/sharing-lock.js';
+import { sharingRequest } from '../sharing/sharing-request.js';
+import { directLookup } from '../topology/storage-lookup.js';
 import { showPath } from '../util/path-bytes.js';
 import type { Step } from '../util/steps.js';
-import { awaitInitWait } from '../vbd/init-wait.js';
+import { requireDeviceClosed } from '../vbd/await-device-opened.js';
+import { awaitInitWait } from '../vbd/await-init-wait.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
-import { requireClosed } from '../vbd/opened.js';
-import { isUnpublished, publish, toPublication } from '../vbd/publish.js';
+import { isUnpublished, publish, toPublication } from '../vbd/publish-device.js';
 import { VbdInstance } from '../vbd/vbd-instance.js';
 import { readVbdUses, type VbdUses } from '../vbd/vbd-uses.js';
 import { announceOpen } from './announce-open.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
+import { describeDevice, publishedSteps } from './published-steps.js';
 import { recordUndoing } from './record-undoing.js';
-import { describeDevice, seeThroughSteps } from './see-through-steps.js';
-import { takeBackPublication } from './take-back.js';
+import { withdrawPublication } from './withdraw-publication.js';
 
 /** Returns the steps that attach a vbd that names no device yet, up to the device's release. */
 export function attachSteps(attachment: Attachment): Step<AttachStep>[] {
@@ -28,7 +28,7 @@ export function attachSteps(attachment: Attachment): Step<AttachStep>[] {
     recordUndoing(attachment),
     announceOpen(attachment),
     publishDevice(attachment),
-    ...seeThroughSteps(attachment),
+    ...publishedSteps(attachment),
   ];
 }
 
@@ -41,7 +41,7 @@ function awaitInstance(attachment: Attachment): Step<AttachStep> {
       const backend = await awaitInitWait(store, vbd, attachment.backend, signal);
       const instance = await VbdInstance.pin(options.sysfs, vbd, backend);
       try {
-        requireClosed(instance);
+        requireDeviceClosed(instance);
       } catch (error) {
         await instance[Symbol.asyncDispose]();
         throw error;
@@ -67,7 +67,12 @@ function lockStorage(attachment: Attachment): Step<AttachStep> {
           exclusive: plan.request.writable,
           checked: sharingOf(attachment) !== 'allow',
         };
-        attachment.claim = await SharingClaim.lock(pinned, plan.request.file, place, signal);
+        attachment.sharingLock = await SharingLock.acquire(
+          pinned,
+          plan.request.file,
+          place,
+          signal,
+        );
       } catch (error) {
         await pinned.fd.close();
         throw error;
@@ -77,7 +82,7 @@ function lockStorage(attachment: Attachment): Step<AttachStep> {
     },
     undo: async () => {
       await attachment.pinned.fd.close();
-      await attachment.claim[Symbol.asyncDispose]();
+      await attachment.sharingLock[Symbol.asyncDispose]();
     },
   };
 }
@@ -117,17 +122,17 @@ function checkSharing(attachment: Attachment): Step<AttachStep> {
     waitsFor: 'what else uses the same bytes',
     run: async () => {
       const { locator, writable, layer } = plan.request;
-      const wanted = exportUse(attachment.device, {
+      const wanted = sharingRequest(attachment.device, {
         subject: 'path' in locator ? showPath(locator.path) : undefined,
         writable,
         sharing: sharingOf(attachment),
         encrypted: layer?.kind === 'crypt',
         domid: vbd.domid,
       });
-      await attachment.claim.requireFree(wanted, {
+      await attachment.sharingLock.requireFree(wanted, {
         store,
         uses: usesOf(attachment),
-        surroundings: options.surroundings ?? unremembered,
+        surroundings: options.surroundings ?? directLookup,
         runDirectory: options.runDirectory,
         own: vbd,
         sameVm: options.sameVm ?? 'check',
@@ -144,9 +149,9 @@ function publishDevice(attachment: Attachment): Step<AttachStep> {
     name: 'published',
     waitsFor: 'XenStore to take the device',
     run: async () => {
-      const { device, instance, claim } = attachment;
+      const { device, instance, sharingLock: claim } = attachment;
       await device.verify(signal);
-      requireClosed(instance);
+      requireDeviceClosed(instance);
       attachment.publication = toPublication(device, options.uapi);
       let isSent = false;
       const onCommit = (): void => {
@@ -156,14 +161,14 @@ function publishDevice(attachment: Attachment): Step<AttachStep> {
         await publish(store, instance, backend, attachment.publication, { signal, onCommit });
       } catch (error) {
         // It is not known whether xenstored has carried the transaction out.
-        if (isSent && !isUnpublished(error)) await takeBackPublication(attachment);
+        if (isSent && !isUnpublished(error)) await withdrawPublication(attachment);
         throw error;
       }
       // From here on, every other add finds the publication in XenStore.
       await claim[Symbol.asyncDispose]();
       return attachment.publication['physical-device'];
     },
-    undo: () => takeBackPublication(attachment),
+    undo: () => withdrawPublication(attachment),
   };
 }
 

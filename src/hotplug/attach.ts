@@ -3,7 +3,7 @@ import { awaitHungPlace, describeHungCall } from '../linux/hung-calls.js';
 import { retry } from '../util/retry.js';
 import { runSteps, type Step } from '../util/steps.js';
 import { requireOwnDomain } from '../vbd/own-domain.js';
-import { readPublished } from '../vbd/published-device.js';
+import { readPublishedDevice } from '../vbd/published-device.js';
 import { ATTACH_NODES, readVbdBackend, type VbdBackend } from '../vbd/vbd-backend.js';
 import { VbdError } from '../vbd/vbd-error.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
@@ -16,7 +16,7 @@ import { Deadline } from './deadline.js';
 import { attachEmptyDrive, isEmptyDrive } from './empty-drive.js';
 import { HotplugError } from './hotplug-error.js';
 import { planAttach } from './plan.js';
-import { reportAttachFailure } from './report.js';
+import { reportAttachFailure } from './report-to-toolstack.js';
 
 export type { AttachOptions, AttachResult, AttachStep, StepDevice };
 
@@ -112,7 +112,7 @@ class AttachRun {
     if (isEmptyDrive(backend)) return await this.#attachNothing(backend);
     const plan = planAttach(this.#vbd, backend);
     this.#tell('planned', plan.target.keys.join(', '));
-    const published = readPublished(this.#vbd, backend);
+    const published = readPublishedDevice(this.#vbd, backend);
     const attachment = new Attachment({
       store: this.#store,
       vbd: this.#vbd,

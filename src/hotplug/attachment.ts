@@ -1,9 +1,9 @@
 import type { BlockDevice } from '../block/block-device.js';
 import type { PinnedPath } from '../block/open-path.js';
 import type { OwnedFd } from '../linux/fd.js';
-import type { SharingClaim } from '../sharing/claim.js';
-import type { OpenedBy } from '../vbd/opened.js';
-import type { Publication } from '../vbd/publish.js';
+import type { SharingLock } from '../sharing/sharing-lock.js';
+import type { OpenedBy } from '../vbd/await-device-opened.js';
+import type { Publication } from '../vbd/publish-device.js';
 import type { PublishedDevice } from '../vbd/published-device.js';
 import type { VbdBackend } from '../vbd/vbd-backend.js';
 import type { VbdInstance } from '../vbd/vbd-instance.js';
@@ -43,7 +43,7 @@ export class Attachment {
   readonly warnings: string[] = [];
   #instance: VbdInstance | undefined;
   #pinned: PinnedPath | undefined;
-  #claim: SharingClaim | undefined;
+  #claim: SharingLock | undefined;
   #device: BlockDevice | undefined;
   #publication: Publication | undefined;
 
@@ -82,11 +82,11 @@ export class Attachment {
   }
 
   /** Keeps other adds of the same bytes away until the publication is in XenStore. */
-  get claim(): SharingClaim {
+  get sharingLock(): SharingLock {
     return held('claim', this.#claim);
   }
 
-  set claim(claim: SharingClaim) {
+  set sharingLock(claim: SharingLock) {
     this.#claim = claim;
   }
 

@@ -1,8 +1,8 @@
 import { BlockError, STILL_OPEN } from '../block/block-error.js';
 import { errorCode } from '../errors.js';
-import { DeviceMap } from '../topology/device-map.js';
 import type { UnexplainedUse } from '../topology/local-use.js';
 import { readPresentDiskseq, readStackedBlock } from '../topology/stacked-block.js';
+import { StorageSnapshot } from '../topology/storage-snapshot.js';
 import { findUnexplainedOpener } from '../topology/unexplained-openers.js';
 import { poll } from '../util/poll.js';
 import type { OpenVbds } from '../vbd/open-vbds.js';
@@ -26,7 +26,7 @@ export async function awaitMapperClosed(
   try {
     await poll(signal, async () => {
       const guests = (await openVbds.list()).map((open) => open.devnum);
-      opener = await findUnexplainedOpener(new DeviceMap(), devnum, guests);
+      opener = await findUnexplainedOpener(new StorageSnapshot(), devnum, guests);
       return opener === undefined ? true : undefined;
     });
   } catch (error) {

@@ -4,15 +4,15 @@ import { checkWindow } from '../block/loop/backing-file.js';
 import { type ExportRequest, pinLocator } from '../block/open-export.js';
 import type { PinnedPath } from '../block/open-path.js';
 import { devnumFromStat, formatDevnum } from '../linux/devnum.js';
-import { explainConflict } from '../sharing/claim.js';
-import { type Conflict, findConflicts } from '../sharing/conflicts.js';
-import { type ExportUse, reachOfPath } from '../sharing/export-use.js';
-import type { Sharing } from '../sharing/matrix.js';
+import { type Conflict, findConflicts } from '../sharing/find-conflicts.js';
 import type { SameVmRule } from '../sharing/same-vm.js';
+import { explainConflict } from '../sharing/sharing-lock.js';
+import { reachOfPath, type SharingRequest } from '../sharing/sharing-request.js';
+import type { Sharing } from '../sharing/sharing-rules.js';
 import { parseTarget } from '../target/target.js';
 import { describeHidden } from '../topology/hidden-file.js';
-import { unremembered } from '../topology/nearby.js';
 import { readStackedBlock, type StackedBlock } from '../topology/stacked-block.js';
+import { directLookup } from '../topology/storage-lookup.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
 import { readVbdUses } from '../vbd/vbd-uses.js';
 import { AbsentXenstore } from '../xenstore/absent-xenstore.js';
@@ -38,7 +38,7 @@ export interface CheckOptions {
 
 /** The result of a check. */
 export interface SharingVerdict {
-  readonly use: ExportUse;
+  readonly use: SharingRequest;
   /** The uses that stand in the way, each with a sentence. None if the target may be attached. */
   readonly conflicts: readonly { readonly conflict: Conflict; readonly reason: string }[];
   /** What could not be looked for, as one sentence each. */
@@ -62,7 +62,7 @@ export async function checkSharing(
   const pinned = await pinLocator(request.locator, signal);
   await using node = pinned.fd;
   const block = await requireSuitable(pinned, request);
-  const use: ExportUse = {
+  const use: SharingRequest = {
     subject: node.name,
     access: writable ? 'read-write' : 'read-only',
     sharing: target.sharing ?? sharing,
@@ -70,16 +70,16 @@ export async function checkSharing(
     device: block && formatDevnum(block.devnum),
     mapper: block?.kind === 'mapper' ? block.devnum : undefined,
     encrypted: request.layer?.kind === 'crypt',
-    look: (signal) => reachOfPath(pinned, request.file, signal),
+    readReach: (signal) => reachOfPath(pinned, request.file, signal),
     // The target is not open, so it cannot be told whether others use it.
-    isAlone: () => false,
+    isSoleOpener: () => false,
   };
   const uses = readVbdUses(store, new OpenVbds(options.sysfs));
-  const surroundings = unremembered;
+  const surroundings = directLookup;
   const own = undefined;
   const context = { store, uses, surroundings, runDirectory, own, sameVm, signal };
   const conflicts: { conflict: Conflict; reason: string }[] = [];
-  for await (const found of findConflicts(use, await use.look(signal), context)) {
+  for await (const found of findConflicts(use, await use.readReach(signal), context)) {
     // Without a XenStore, the nodes of a vbd are not known to be gone.
     const isUnknown = found.kind === 'guest' && store instanceof AbsentXenstore;
     const conflict = isUnknown ? { ...found, nodesGone: false } : found;

@@ -6,9 +6,9 @@ import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { Deadline } from './deadline.js';
 import { detachSteps } from './detach-steps.js';
-import { type Detachment, describeDetachment, lookAtDetachment } from './detachment.js';
+import { collectDetachment, type Detachment, describeDetachment } from './detachment.js';
 import { HotplugError } from './hotplug-error.js';
-import { reportFailure } from './report.js';
+import { reportFailure } from './report-to-toolstack.js';
 
 /** The options of a detach. */
 export interface DetachOptions {
@@ -43,7 +43,7 @@ export async function detach(store: Xenstore, vbd: VbdPath, options: DetachOptio
   using deadline = new Deadline(options.timeoutMs, options.signal);
   await requireOwnDomain(store, vbd, { signal: deadline.signal });
   try {
-    const detachment = await lookAtDetachment(store, vbd, options, { signal: deadline.signal });
+    const detachment = await collectDetachment(store, vbd, options, { signal: deadline.signal });
     await using _directory = detachment.directory;
     options.onStep?.('planned', describeDetachment(detachment));
     requireOffline(detachment);

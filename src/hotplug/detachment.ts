@@ -1,7 +1,7 @@
 import { layerBase, listLayers } from '../block/mapper/release-layer.js';
 import type { MapperState } from '../linux/device-mapper.js';
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
-import { type PublishedDevice, readPublishedLeniently } from '../vbd/published-device.js';
+import { type PublishedDevice, tryReadPublishedDevice } from '../vbd/published-device.js';
 import { readRecordLeniently, type VbdRecord } from '../vbd/record.js';
 import { readVbdBackend, type VbdBackend, XenbusState } from '../vbd/vbd-backend.js';
 import { VbdDirectory } from '../vbd/vbd-directory.js';
@@ -41,7 +41,7 @@ export interface Detachment {
 }
 
 /** Looks at everything that may be left of a vbd. The caller owns `directory`. */
-export async function lookAtDetachment(
+export async function collectDetachment(
   store: Xenstore,
   vbd: VbdPath,
   place: { readonly sysfs: string; readonly runDirectory: string },
@@ -51,7 +51,7 @@ export async function lookAtDetachment(
   // The record is only a hint, and the device itself decides.
   const record = readRecordLeniently(place.runDirectory, vbd);
   const layers = await listLayers(layerOwner(vbd), options.signal);
-  const published = readPublishedLeniently(vbd, backend);
+  const published = tryReadPublishedDevice(vbd, backend);
   const base = layers[0] && layerBase(layers[0]);
   const loop = await findOwnLoop({ backend, record, base, published });
   const directory = await VbdDirectory.pin(place.sysfs, vbd.sysfsName);

@@ -1,4 +1,4 @@
-import { awaitInitWait } from '../vbd/init-wait.js';
+import { awaitInitWait } from '../vbd/await-init-wait.js';
 import { requireBackend, type VbdBackend } from '../vbd/vbd-backend.js';
 import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';

@@ -11,7 +11,7 @@ import { errorMessage } from '../errors.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import type { OwnedFd } from '../linux/fd.js';
 import { findBlock } from '../linux/sysfs.js';
-import { handOver } from '../util/hand-over.js';
+import { withOwnership } from '../util/with-ownership.js';
 import type { PublishedDevice } from '../vbd/published-device.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import { HotplugError } from './hotplug-error.js';
@@ -48,8 +48,8 @@ export async function openPublished(
       mayBeEmpty: ownLoop && request.drive !== undefined,
       signal,
     });
-    const device = await handOver(top, () => withBase(top, request, { ownLoop, signal }));
-    return await handOver(device, async () => {
+    const device = await withOwnership(top, () => withBase(top, request, { ownLoop, signal }));
+    return await withOwnership(device, async () => {
       const { diskseq } = device.identity;
       if (published.diskseq !== undefined && diskseq !== published.diskseq && !isOpen) {
         throw refuse(`it is another device by now (diskseq ${diskseq}, not ${published.diskseq})`);

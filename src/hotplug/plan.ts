@@ -1,5 +1,5 @@
 import type { ExportRequest } from '../block/open-export.js';
-import type { Sharing } from '../sharing/matrix.js';
+import type { Sharing } from '../sharing/sharing-rules.js';
 import { type Locator, parseTarget, type Target } from '../target/target.js';
 import { quote } from '../util/one-line.js';
 import { requireBackend, type VbdBackend } from '../vbd/vbd-backend.js';

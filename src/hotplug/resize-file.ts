@@ -7,10 +7,10 @@ import type { OwnedFd } from '../linux/fd.js';
 import { getLoopStatus } from '../linux/loop-ioctl.js';
 import { readAttribute } from '../linux/sysfs.js';
 import { truncateFile } from '../linux/truncate.js';
-import { SharingClaim } from '../sharing/claim.js';
-import { type ExportUse, reachOfPath } from '../sharing/export-use.js';
 import type { SameVmRule } from '../sharing/same-vm.js';
-import { unremembered } from '../topology/nearby.js';
+import { SharingLock } from '../sharing/sharing-lock.js';
+import { reachOfPath, type SharingRequest } from '../sharing/sharing-request.js';
+import { directLookup } from '../topology/storage-lookup.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
 import { readVbdUses } from '../vbd/vbd-uses.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
@@ -62,14 +62,14 @@ export async function resizeFile(resize: FileResize, { bytes, shrink }: NewSize)
   if (loop === undefined) throw otherFile(node.name, 'the disk');
   const whole = { offset: window.offset, size: undefined, blockSize: 1, mayBeEmpty: true };
   const lock = { runDirectory: place.runDirectory, exclusive: true, checked: true };
-  await using claim = await SharingClaim.lock(pinned, whole, lock, signal);
+  await using claim = await SharingLock.acquire(pinned, whole, lock, signal);
   await using backing = await openBackingFile(node, true, whole, signal);
   await requireBacking(backing.fd, loop, window.offset, signal);
   await claim.requireFree(useOf(pinned, whole, vbd.domid), {
     store,
     runDirectory: place.runDirectory,
     uses: readVbdUses(store, new OpenVbds(place.sysfs)),
-    surroundings: unremembered,
+    surroundings: directLookup,
     own: vbd,
     sameVm: resize.sameVm,
     signal,
@@ -111,7 +111,7 @@ function useOf(
   pinned: PinnedPath,
   window: { readonly offset: bigint; readonly size: undefined },
   domid: number,
-): ExportUse {
+): SharingRequest {
   return {
     subject: pinned.fd.name,
     access: 'read-write',
@@ -121,8 +121,8 @@ function useOf(
     device: undefined,
     mapper: undefined,
     encrypted: false,
-    look: (signal) => reachOfPath(pinned, window, signal),
-    isAlone: () => false,
+    readReach: (signal) => reachOfPath(pinned, window, signal),
+    isSoleOpener: () => false,
   };
 }
 

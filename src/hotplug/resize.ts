@@ -8,7 +8,7 @@ import { requireOwnDomain } from '../vbd/own-domain.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { Deadline } from './deadline.js';
-import { lookAtDetachment } from './detachment.js';
+import { collectDetachment } from './detachment.js';
 import { HotplugError } from './hotplug-error.js';
 import { type NewSize, resizeFile } from './resize-file.js';
 
@@ -49,7 +49,7 @@ export async function resize(
   using deadline = new Deadline(options.timeoutMs, options.signal);
   const { signal } = deadline;
   await requireOwnDomain(store, vbd, { signal });
-  const detachment = await lookAtDetachment(store, vbd, options, { signal });
+  const detachment = await collectDetachment(store, vbd, options, { signal });
   const { directory, open, layers, loop } = detachment;
   await using _directory = directory;
   if (open === undefined) {

@@ -61,7 +61,7 @@ export interface TellingOptions extends RequestOptions {
  * no wait. Throws the errors of `work`, and after a detach those of the store: xapi waits until its
  * node is gone, and another `remove` removes the node.
  */
-export async function tellingXapi<T>(
+export async function withXapiReport<T>(
   store: Xenstore,
   vbd: VbdPath,
   isAttached: boolean,

@@ -6,9 +6,9 @@ import {
 } from '../hotplug/attach.js';
 import { type DetachStep, detach as detachVbd } from '../hotplug/detach.js';
 import { type ResizeResult, resize as resizeVbd } from '../hotplug/resize.js';
-import { SHARINGS, type Sharing } from '../sharing/matrix.js';
 import { SAME_VM_RULES, type SameVmRule } from '../sharing/same-vm.js';
-import type { Uapi } from '../vbd/publish.js';
+import { SHARINGS, type Sharing } from '../sharing/sharing-rules.js';
+import type { Uapi } from '../vbd/publish-device.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import {

@@ -6,8 +6,8 @@ import {
 } from '../hotplug/check-target.js';
 import { inspectTarget } from '../hotplug/inspect-target.js';
 import type { Devnum } from '../linux/devnum.js';
-import { SHARINGS, type Sharing } from '../sharing/matrix.js';
 import { SAME_VM_RULES, type SameVmRule } from '../sharing/same-vm.js';
+import { SHARINGS, type Sharing } from '../sharing/sharing-rules.js';
 import { parseTarget as parse, type Target } from '../target/target.js';
 import type { Access } from '../topology/local-use.js';
 import type { DeviceStack } from '../topology/stack.js';

@@ -1,14 +1,14 @@
 import { isEmptyDrive } from '../hotplug/empty-drive.js';
 import { planAttach } from '../hotplug/plan.js';
-import type { Sharing } from '../sharing/matrix.js';
+import type { Sharing } from '../sharing/sharing-rules.js';
 import type { Target } from '../target/target.js';
-import { awaitClosed } from '../vbd/await-closed.js';
-import { awaitOpened } from '../vbd/await-opened.js';
-import type { OpenedBy } from '../vbd/opened.js';
+import type { OpenedBy } from '../vbd/await-device-opened.js';
+import { awaitClosed } from '../vbd/await-vbd-closed.js';
+import { awaitVbdOpened } from '../vbd/await-vbd-opened.js';
 import { requireOwnDomain } from '../vbd/own-domain.js';
+import { summarizeVbd, summarizeVbds, type VbdSummary } from '../vbd/summarize-vbd.js';
 import { readVbdBackend } from '../vbd/vbd-backend.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
-import { surveyVbd, surveyVbds, type VbdSummary } from '../vbd/vbd-summary.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import {
   ABSOLUTE_PATH,
@@ -65,7 +65,7 @@ export async function list(store: Xenstore, options: ListOptions = {}): Promise<
   checkStore('list', store);
   checkOptions('list', options, { ...LOOK_CHECKS, domid: DOMID });
   const { domid, ...rest } = withDefaults({ sysfs }, options);
-  const all = await surveyVbds(store, rest.sysfs, rest);
+  const all = await summarizeVbds(store, rest.sysfs, rest);
   return all.filter(({ vbd }) => domid === undefined || vbd.domid === domid);
 }
 
@@ -79,7 +79,7 @@ export async function show(
   const path = requireVbd('show', vbd);
   checkOptions('show', options, LOOK_CHECKS);
   const whole = withDefaults({ sysfs }, options);
-  return await surveyVbd(store, path, whole.sysfs, whole);
+  return await summarizeVbd(store, path, whole.sysfs, whole);
 }
 
 /**
@@ -110,7 +110,7 @@ export async function waitOpened(
   checkStore('waitOpened', store);
   const path = requireVbd('waitOpened', vbd);
   checkOptions('waitOpened', options, WAIT_CHECKS);
-  return await awaitOpened(store, path, withDefaults({ sysfs, timeoutMs }, options));
+  return await awaitVbdOpened(store, path, withDefaults({ sysfs, timeoutMs }, options));
 }
 
 /**

@@ -32,7 +32,7 @@ export function openForAppending(
     object: path,
     signal,
     place: () => undefined,
-    late: (fd) => void closeDescriptor(fd, path),
+    onAbandonedSuccess: (fd) => void closeDescriptor(fd, path),
   });
 }
 

@@ -26,9 +26,9 @@ export interface BlockingCall {
   /** Finds out where the call hangs, if this is possible afterwards only. Never rejects. */
   readonly locate?: (() => Promise<Place | undefined>) | undefined;
   /** Disposes of the result if the call succeeds after it was given up. */
-  readonly late?: ((result: number) => void) | undefined;
+  readonly onAbandonedSuccess?: ((result: number) => void) | undefined;
   /** Told when the call is given up. The promise resolves when it has come back, after `late`. */
-  readonly gaveUp?: ((cameBack: Promise<void>) => void) | undefined;
+  readonly onAbandoned?: ((cameBack: Promise<void>) => void) | undefined;
 }
 
 /**
@@ -149,7 +149,16 @@ function openCalls(): BlockingCalls {
 }
 
 function startCall(request: BlockingCall): Started {
-  const { call, args, object, place, locate, late, gaveUp, uses } = request;
+  const {
+    call,
+    args,
+    object,
+    place,
+    locate,
+    onAbandonedSuccess: late,
+    onAbandoned,
+    uses,
+  } = request;
   const name = request.name ?? call;
   const since = monotonicMs();
   let entry: HungEntry | undefined;
@@ -186,7 +195,7 @@ function startCall(request: BlockingCall): Started {
       cameBack = resolve;
     });
     for (const fd of uses) holdBack(fd, promise);
-    gaveUp?.(promise);
+    onAbandoned?.(promise);
     clearTimeout(timer);
     if (locate !== undefined) noted.placeAt(search ?? locate());
   };

@@ -11,7 +11,8 @@ export interface IoctlRequest {
 }
 
 /** The signal that gives an ioctl up, and the functions that are called then. */
-export interface IoctlOptions extends Pick<BlockingCall, 'signal' | 'late' | 'gaveUp'> {
+export interface IoctlOptions
+  extends Pick<BlockingCall, 'signal' | 'onAbandonedSuccess' | 'onAbandoned'> {
   /** Further descriptors that are named in the argument. */
   readonly alsoUses?: readonly number[] | undefined;
 }

@@ -11,7 +11,7 @@ export function kernelVersion(release: string, build: string): string {
 /**
  * Tells whether a kernel of this version gives a loop device a new diskseq with a new file. Pure.
  */
-export function tellsLoopsApart(version: string): boolean {
+export function hasLoopDiskseq(version: string): boolean {
   const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number);
   return major > 6 || (major === 6 && (minor >= 5 || (minor === 1 && patch >= 39)));
 }
@@ -31,4 +31,4 @@ function readUname(name: 'osrelease' | 'version'): string {
  * Whether the running kernel has, by its version, the commit b90ecc0379eb, "loop: increment the
  * sequence number". Without it the diskseq of a loop device identifies no file.
  */
-export const TELLS_LOOPS_APART = tellsLoopsApart(KERNEL_VERSION);
+export const HAS_LOOP_DISKSEQ = hasLoopDiskseq(KERNEL_VERSION);

@@ -44,7 +44,7 @@ async function follow(
     get signal(): AbortSignal {
       return AbortSignal.timeout(STEP_MS);
     },
-    gaveUp: (promise: Promise<void>): void => {
+    onAbandoned: (promise: Promise<void>): void => {
       cameBack = promise;
     },
   };

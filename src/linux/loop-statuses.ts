@@ -14,7 +14,7 @@ export interface LoopStatusesOptions {
   /** Gives the call up. */
   readonly signal?: AbortSignal | undefined;
   /** Told when the call is given up. The promise resolves when the call has come back. */
-  readonly gaveUp?: ((cameBack: Promise<void>) => void) | undefined;
+  readonly onAbandoned?: ((cameBack: Promise<void>) => void) | undefined;
 }
 
 // struct LoopRecord of native/loop_statuses.cc.
@@ -29,7 +29,7 @@ const STEPS = ['open', 'fstat', 'LOOP_GET_STATUS64'];
  */
 export async function readLoopStatuses(
   numbers: readonly number[],
-  { signal, gaveUp }: LoopStatusesOptions = {},
+  { signal, onAbandoned }: LoopStatusesOptions = {},
 ): Promise<LoopAnswer[]> {
   const records = Buffer.alloc(RECORD_SIZE * numbers.length);
   numbers.forEach((number, index) => {
@@ -41,7 +41,7 @@ export async function readLoopStatuses(
     name: 'LOOP_GET_STATUS64',
     object: numbers.length === 1 ? `/dev/loop${numbers[0]}` : `${numbers.length} loop devices`,
     signal,
-    gaveUp,
+    onAbandoned,
     uses: [],
     place: () => undefined,
   });

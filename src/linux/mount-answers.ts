@@ -37,7 +37,7 @@ async function ask(mount: Mount, key: string, patienceMs: number): Promise<boole
       signal,
       uses: [],
       place: () => placeOfMount(mount),
-      gaveUp: (cameBack) => {
+      onAbandoned: (cameBack) => {
         silent.add(key);
         void cameBack.then(() => silent.delete(key));
       },

@@ -24,7 +24,7 @@ export interface OpenRequest {
   readonly symlinks?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Told when a call was given up. The promise resolves when the call has come back. */
-  readonly gaveUp?: ((cameBack: Promise<void>) => void) | undefined;
+  readonly onAbandoned?: ((cameBack: Promise<void>) => void) | undefined;
 }
 
 /**
@@ -76,7 +76,7 @@ function step(
   directory: number,
   name: string,
   place: Place | undefined,
-  { object, signal, gaveUp }: OpenRequest,
+  { object, signal, onAbandoned }: OpenRequest,
 ): Promise<number> {
   return blockingCall({
     call: 'openat',
@@ -85,9 +85,9 @@ function step(
     name: 'open',
     object,
     signal,
-    gaveUp,
+    onAbandoned,
     place: () => place,
-    late: (opened) => void closeDescriptor(opened, object),
+    onAbandonedSuccess: (opened) => void closeDescriptor(opened, object),
   });
 }
 
@@ -109,7 +109,7 @@ async function readLinkOrClose(
 async function readLink(
   node: number,
   place: Place | undefined,
-  { object, signal, gaveUp }: OpenRequest,
+  { object, signal, onAbandoned }: OpenRequest,
 ): Promise<string | undefined> {
   const text = Buffer.alloc(4096);
   try {
@@ -119,7 +119,7 @@ async function readLink(
       uses: [node],
       object,
       signal,
-      gaveUp,
+      onAbandoned,
       place: () => place,
     });
     return decodePath(text.subarray(0, length));

@@ -48,7 +48,7 @@ export function openDescriptorAgain(
     object,
     signal,
     place: () => placeOfFd(fd),
-    late: (opened) => void closeDescriptor(opened, object),
+    onAbandonedSuccess: (opened) => void closeDescriptor(opened, object),
   });
 }
 
@@ -62,7 +62,7 @@ function openDirectly(path: string, flags: number, request: OpenRequest) {
     // The place is unknown, because a symbolic link on the way may lead anywhere.
     place: () => undefined,
     locate: () => locate(path, flags),
-    late: (opened) => void closeDescriptor(opened, object),
+    onAbandonedSuccess: (opened) => void closeDescriptor(opened, object),
   });
 }
 

@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import type { Devnum } from '../linux/devnum.js';
 import { O_RDONLY, OwnedFd } from '../linux/fd.js';
 import { listLockedBytes, tryLockByte } from '../linux/range-lock.js';
-import type { DeviceMap } from '../topology/device-map.js';
 import type { Extent } from '../topology/extent.js';
 import type { Access, UnexplainedUse } from '../topology/local-use.js';
+import type { StorageSnapshot } from '../topology/storage-snapshot.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { VbdUse } from '../vbd/vbd-uses.js';
-import { LOCK_FILE, openLockFile } from './base-locks.js';
 import { SharingError } from './sharing-error.js';
+import { LOCK_FILE, openLockFile } from './storage-locks.js';
 
 /**
  * An open that blkback may still make. blkback reads the number of a device in one step and opens the
@@ -112,7 +112,7 @@ export function isOpenFor({ domid, devid }: PendingOpen, vbd: VbdPath): boolean 
 
 /** Finds the pending opens that forbid an export which has these bytes. */
 export async function findPendingUses(
-  map: DeviceMap,
+  snapshot: StorageSnapshot,
   pending: readonly PendingOpen[],
   wanted: {
     readonly extents: readonly Extent[];
@@ -122,9 +122,9 @@ export async function findPendingUses(
   const found: UnexplainedUse[] = [];
   for (const { devnum, domid, writable } of pending) {
     const access = writable ? 'read-write' : 'read-only';
-    const reach = await map.reachWithin(devnum, wanted.extents);
+    const reach = await snapshot.reachWithin(devnum, wanted.extents);
     if (reach === undefined || !wanted.clashes(access, reach.extents)) continue;
-    const path = map.block(devnum)?.path ?? `${devnum.major}:${devnum.minor}`;
+    const path = snapshot.block(devnum)?.path ?? `${devnum.major}:${devnum.minor}`;
     found.push({ kind: 'unexplained', access, path, devnum, processes: [], pendingFor: domid });
   }
   return found;

@@ -1,5 +1,5 @@
 import type { DirectIo } from '../block/loop/loop-device.js';
-import { SHARINGS, type Sharing } from '../sharing/matrix.js';
+import { SHARINGS, type Sharing } from '../sharing/sharing-rules.js';
 import { quote } from '../util/one-line.js';
 import { decodePath } from '../util/path-bytes.js';
 import {

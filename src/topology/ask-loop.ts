@@ -110,11 +110,11 @@ function unasked(number: number, error: unknown): unknown {
 async function askAlone({ number, asked }: Question): Promise<void> {
   const since = monotonicMs();
   const signal = AbortSignal.timeout(SILENT_MS);
-  const gaveUp = (cameBack: Promise<void>): void => {
+  const onAbandoned = (cameBack: Promise<void>): void => {
     silent.set(number, since);
     void cameBack.then(() => silent.delete(number));
   };
-  const question = readLoopStatuses([number], { signal, gaveUp }).then(
+  const question = readLoopStatuses([number], { signal, onAbandoned }).then(
     ([answer]) => answer && asked.resolve(answer),
     (error) => {
       asked.reject(error === signal.reason ? silence(number, since) : unasked(number, error));

@@ -1,5 +1,12 @@
 import { type Devnum, devnumKey } from '../linux/devnum.js';
-import { baseKey, type Extent, intersect, isComparable, isEmpty, type Window } from './extent.js';
+import {
+  type Extent,
+  intersect,
+  isComparable,
+  isEmpty,
+  storageKey,
+  type Window,
+} from './extent.js';
 
 interface Row {
   readonly devnum: Devnum;
@@ -101,8 +108,8 @@ function meets(some: readonly Window[], others: readonly Window[] = []): boolean
 
 function groupByPlace(extents: readonly Extent[]): Map<string, Group> {
   const groups = new Map<string, Group>();
-  for (const { base, start, end, beneath = [] } of extents) {
-    const key = baseKey(base);
+  for (const { storage: base, start, end, beneath = [] } of extents) {
+    const key = storageKey(base);
     const name = [key, ...beneath].join(' beneath ');
     const group = groups.get(name) ?? { base: key, beneath, windows: [] };
     group.windows.push({ start, end });

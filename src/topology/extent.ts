@@ -4,7 +4,7 @@ import { type Devnum, formatDevnum } from '../linux/devnum.js';
  * Something on which uses are compared: a file; a disk, or a device that does not tell where its
  * bytes lie below; a thin volume of a pool; a device as the snapshots of it see it.
  */
-export type Base =
+export type Storage =
   | { readonly kind: 'file'; readonly device: bigint; readonly inode: bigint }
   | { readonly kind: 'disk'; readonly devnum: Devnum; readonly wwid?: string | undefined }
   | { readonly kind: 'thin'; readonly pool: Devnum; readonly id: string }
@@ -12,7 +12,7 @@ export type Base =
 
 /** A run of bytes on a base, from `start` up to `end`, or without an end. */
 export interface Extent {
-  readonly base: Base;
+  readonly storage: Storage;
   readonly start: bigint;
   readonly end: bigint | undefined;
   /**
@@ -33,7 +33,7 @@ export interface Window {
 export const WHOLE: Window = { start: 0n, end: undefined };
 
 /** Returns a text that is the same for the same base, and different for every other base. */
-export function baseKey(base: Base): string {
+export function storageKey(base: Storage): string {
   switch (base.kind) {
     case 'file':
       return `file ${base.device}:${base.inode}`;
@@ -61,7 +61,7 @@ export function overlap(
 
 function meet(a: Extent, b: Extent): boolean {
   return (
-    baseKey(a.base) === baseKey(b.base) &&
+    storageKey(a.storage) === storageKey(b.storage) &&
     !isEmpty(intersect(a, b)) &&
     isComparable(a.beneath, b.beneath)
   );

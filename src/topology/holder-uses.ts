@@ -1,10 +1,10 @@
 import { type MapperState, readMapper } from '../linux/device-mapper.js';
 import { type Devnum, formatDevnum, sameDevnum } from '../linux/devnum.js';
-import { isClaimedForLong } from './claims.js';
-import type { DeviceMap } from './device-map.js';
+import { staysExclusivelyOpen } from './exclusive-opens.js';
 import { familiarDevice } from './familiar-name.js';
-import type { Access, LocalUse, Sought, UnexplainedUse } from './local-use.js';
+import type { Access, ConflictQuery, LocalUse, UnexplainedUse } from './local-use.js';
 import { readHolders, type StackedBlock } from './stacked-block.js';
+import type { StorageSnapshot } from './storage-snapshot.js';
 import { findUntoldOpener } from './unexplained-openers.js';
 
 /** A device that stands on another device. */
@@ -21,14 +21,14 @@ interface Stacked {
  * found, and the volumes of a volume group that was activated and not mounted.
  */
 export class HolderUses {
-  readonly #map: DeviceMap;
-  readonly #sought: Sought;
+  readonly #map: StorageSnapshot;
+  readonly #sought: ConflictQuery;
   readonly #named: readonly LocalUse[];
   readonly #seen = new Set<string>();
 
   /** @param named mounts and swap, which are reported already. */
-  constructor(map: DeviceMap, sought: Sought, named: readonly LocalUse[]) {
-    this.#map = map;
+  constructor(snapshot: StorageSnapshot, sought: ConflictQuery, named: readonly LocalUse[]) {
+    this.#map = snapshot;
     this.#sought = sought;
     this.#named = named;
   }
@@ -74,7 +74,7 @@ export class HolderUses {
   }
 
   #isClaimed(devnum: Devnum): Promise<boolean> {
-    return isClaimedForLong(this.#map, devnum, this.#sought.signal);
+    return staysExclusivelyOpen(this.#map, devnum, this.#sought.signal);
   }
 
   #claim(

@@ -2,17 +2,17 @@ import { listFileOpeners } from '../block/file-openers.js';
 import { type Devnum, devnumFromStat, sameDevnum } from '../linux/devnum.js';
 import { type FileLock, readFileLocks } from '../linux/file-locks.js';
 import { type Mount, readMountTable } from '../linux/mounts.js';
-import type { Base, Extent } from './extent.js';
-import type { Access, LocalUse, Sought } from './local-use.js';
+import type { Extent, Storage } from './extent.js';
+import type { Access, ConflictQuery, LocalUse } from './local-use.js';
 
-type File = Extract<Base, { kind: 'file' }>;
+type File = Extract<Storage, { kind: 'file' }>;
 
 /**
  * Finds the programs that have locked a file of the sought bytes. QEMU and qemu-img,
  * cloud-hypervisor and libvirt lock a disk image that they have open. Throws `SystemError`.
  */
-export async function findImageUses({ extents, clashes }: Sought): Promise<LocalUse[]> {
-  const bases = extents.flatMap(({ base }) => (base.kind === 'file' ? [base] : []));
+export async function findImageUses({ extents, clashes }: ConflictQuery): Promise<LocalUse[]> {
+  const bases = extents.flatMap(({ storage: base }) => (base.kind === 'file' ? [base] : []));
   if (bases.length === 0) return [];
   const locks = readFileLocks();
   if (locks.length === 0) return [];
@@ -22,7 +22,7 @@ export async function findImageUses({ extents, clashes }: Sought): Promise<Local
     const own = locks.filter((lock) => isLockOf(lock, file, mounts));
     const access = lockedAccess(own);
     if (access === undefined) return undefined;
-    const all: Extent = { base: file, start: 0n, end: undefined };
+    const all: Extent = { storage: file, start: 0n, end: undefined };
     return clashes(access, [all]) ? await describe(file, access, own) : undefined;
   });
   return (await Promise.all(uses)).filter((use) => use !== undefined);

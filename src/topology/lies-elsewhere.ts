@@ -95,7 +95,7 @@ export function isBeside(
   extents: readonly Extent[],
   sizes: () => readonly bigint[],
 ): boolean {
-  return extents.every(({ base }) =>
+  return extents.every(({ storage: base }) =>
     base.kind === 'file'
       ? !sameDevnum(devnumFromStat(base.device), mount.devnum)
       : mount.noDevices || !mayBeDevice(facts, sizes()),

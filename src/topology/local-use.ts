@@ -1,7 +1,7 @@
 import type { Devnum } from '../linux/devnum.js';
 import type { Extent } from './extent.js';
 import type { FamiliarDevice } from './familiar-name.js';
-import type { Nearby } from './nearby.js';
+import type { NearbyDevices } from './storage-lookup.js';
 
 /** How bytes are used. */
 export type Access = 'read-only' | 'read-write';
@@ -44,12 +44,12 @@ export interface UnexplainedUse {
 }
 
 /** The bytes whose uses are looked for. */
-export interface Sought {
+export interface ConflictQuery {
   readonly extents: readonly Extent[];
   /** Devices of the export itself on which a claim by others can be seen (`Reach.unclaimed`). */
   readonly unclaimed: readonly Devnum[];
   /** Devices that may have some of the bytes as well. */
-  readonly nearby: Nearby;
+  readonly nearby: NearbyDevices;
   /**
    * Devices, as `major:minor`, whose claims are accounted for: those of the export itself and of
    * guests.

@@ -2,13 +2,13 @@ import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import { isBlockDevice, statPath } from '../linux/file-stat.js';
 import { type Mount, readMounts, readSwaps } from '../linux/mounts.js';
-import { isClaimed, isClaimedForLong } from './claims.js';
-import { type DeviceMap, fileExtent } from './device-map.js';
+import { isExclusivelyOpen, staysExclusivelyOpen } from './exclusive-opens.js';
 import { type Extent, overlap } from './extent.js';
 import { familiarMapper } from './familiar-name.js';
 import { HolderUses } from './holder-uses.js';
-import type { Access, LocalUse, Sought, UnexplainedUse } from './local-use.js';
+import type { Access, ConflictQuery, LocalUse, UnexplainedUse } from './local-use.js';
 import { readPartitions } from './stacked-block.js';
+import { fileExtent, type StorageSnapshot } from './storage-snapshot.js';
 
 /** A mount or swap space, with its bytes. */
 interface NamedUse {
@@ -21,38 +21,41 @@ interface NamedUse {
  * swap, and exclusive claims of a device that reaches the bytes. Throws `SystemError`.
  */
 export async function* findLocalUses(
-  map: DeviceMap,
-  sought: Sought,
+  snapshot: StorageSnapshot,
+  sought: ConflictQuery,
 ): AsyncGenerator<LocalUse | UnexplainedUse> {
   const [mounts, swaps] = await Promise.all([
-    mountUses(map, sought.extents),
-    swapUses(map, sought.extents),
+    mountUses(snapshot, sought.extents),
+    swapUses(snapshot, sought.extents),
   ]);
   const found = [...mounts, ...swaps];
   const named = found.map(({ use }) => use);
   yield* found
     .filter(({ use, extents }) => sought.clashes(use.access, extents))
     .map(({ use }) => use);
-  const holders = new HolderUses(map, sought, named);
-  for (const devnum of await claimable(map, sought)) {
+  const holders = new HolderUses(snapshot, sought, named);
+  for (const devnum of await claimable(snapshot, sought)) {
     const isOwn = sought.unclaimed.some((one) => sameDevnum(one, devnum));
-    if (!isOwn && map.block(devnum)?.kind === 'mapper') yield* holders.of(devnum);
-    else if (await isClaimed(map, devnum, sought.signal))
-      yield* explainClaim(map, devnum, holders, sought);
+    if (!isOwn && snapshot.block(devnum)?.kind === 'mapper') yield* holders.of(devnum);
+    else if (await isExclusivelyOpen(snapshot, devnum, sought.signal))
+      yield* explainClaim(snapshot, devnum, holders, sought);
   }
 }
 
-async function mountUses(map: DeviceMap, extents: readonly Extent[]): Promise<NamedUse[]> {
+async function mountUses(
+  snapshot: StorageSnapshot,
+  extents: readonly Extent[],
+): Promise<NamedUse[]> {
   const uses: NamedUse[] = [];
   const seen = new Set<string>();
   for (const mount of await readMounts()) {
     const devnum = await mountedDevice(mount);
     if (devnum === undefined || seen.has(formatDevnum(devnum))) continue;
     seen.add(formatDevnum(devnum));
-    const reach = await map.reachWithin(devnum, extents);
+    const reach = await snapshot.reachWithin(devnum, extents);
     if (reach === undefined) continue;
     const access = mount.readOnly ? 'read-only' : 'read-write';
-    const block = map.block(devnum);
+    const block = snapshot.block(devnum);
     const mapper = block?.kind === 'mapper' ? await readMapper({ devnum }) : undefined;
     const use = {
       kind: 'mount',
@@ -76,11 +79,11 @@ async function mountedDevice({ devnum, source }: Mount): Promise<Devnum | undefi
   return source.startsWith('/dev/') ? (await look(source)).devnum : undefined;
 }
 
-async function swapUses(map: DeviceMap, wanted: readonly Extent[]): Promise<NamedUse[]> {
+async function swapUses(snapshot: StorageSnapshot, wanted: readonly Extent[]): Promise<NamedUse[]> {
   const uses: NamedUse[] = [];
   for (const path of await readSwaps()) {
     const { devnum, extents } = await look(path);
-    const reached = devnum ? (await map.reachWithin(devnum, wanted))?.extents : extents;
+    const reached = devnum ? (await snapshot.reachWithin(devnum, wanted))?.extents : extents;
     if (reached === undefined || !overlap(reached, wanted)) continue;
     const use = { kind: 'swap', access: 'read-write', path, where: '', devnum } as const;
     uses.push({ use, extents: reached });
@@ -103,13 +106,13 @@ async function look(path: string): Promise<{ devnum: Devnum | undefined; extents
  * loop devices beside it, and devices that stand on the same devices as the export. `nearby` has no
  * read-only loop devices where only writers matter, because nobody writes through them.
  */
-async function claimable(map: DeviceMap, sought: Sought): Promise<Devnum[]> {
+async function claimable(snapshot: StorageSnapshot, sought: ConflictQuery): Promise<Devnum[]> {
   const found = [...sought.unclaimed];
   const known = new Set([...sought.known, ...found.map(formatDevnum)]);
   const { loops, above } = sought.nearby;
   const others = [...loops, ...above].filter((device) => !known.has(formatDevnum(device)));
   // All are asked at once, so that a device on a file of a slow server holds up none of the others.
-  const reaches = await Promise.all(others.map((one) => map.reachWithin(one, sought.extents)));
+  const reaches = await Promise.all(others.map((one) => snapshot.reachWithin(one, sought.extents)));
   found.push(...others.filter((_, index) => reaches[index] !== undefined));
   return found;
 }
@@ -119,26 +122,27 @@ async function claimable(map: DeviceMap, sought: Sought): Promise<Devnum[]> {
  * are devices that stand on it, or a program that cannot be identified.
  */
 async function* explainClaim(
-  map: DeviceMap,
+  snapshot: StorageSnapshot,
   devnum: Devnum,
   holders: HolderUses,
-  { extents, clashes, signal }: Sought,
+  { extents, clashes, signal }: ConflictQuery,
 ): AsyncGenerator<LocalUse | UnexplainedUse> {
-  const block = map.block(devnum);
+  const block = snapshot.block(devnum);
   if (block === undefined) return;
   const partitions = readPartitions(block);
   const disk = block.partition?.disk;
   for (const part of partitions.length > 0 ? partitions : [devnum]) {
-    const reach = await map.reachWithin(part, extents);
+    const reach = await snapshot.reachWithin(part, extents);
     if (reach === undefined) continue;
     const family = dedupe([part, devnum, ...(disk ? [disk] : [])]);
     const stacked = family.flatMap((member) => holders.list(member));
     for (const { holder, lower } of stacked) yield* holders.of(holder, lower);
     const isTold = family.some((member) => holders.isTold(member));
     if (stacked.length > 0 || isTold) continue;
-    const device = map.block(part);
+    const device = snapshot.block(part);
     const access: Access = device?.readOnly ? 'read-only' : 'read-write';
-    if (!clashes(access, reach.extents) || !(await isClaimedForLong(map, part, signal))) continue;
+    if (!clashes(access, reach.extents) || !(await staysExclusivelyOpen(snapshot, part, signal)))
+      continue;
     yield { kind: 'claim', access, path: device?.path ?? block.path, where: '', devnum: part };
   }
 }

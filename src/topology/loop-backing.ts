@@ -1,7 +1,7 @@
 import { type Devnum, formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
-import { KERNEL_VERSION, TELLS_LOOPS_APART } from '../linux/kernel-version.js';
+import { HAS_LOOP_DISKSEQ, KERNEL_VERSION } from '../linux/kernel-version.js';
 import type { LoopStatus } from '../linux/loop-ioctl.js';
-import { baseKey } from './extent.js';
+import { storageKey } from './extent.js';
 import { mayBeOverlay } from './overlay.js';
 
 /** What a loop device stands on, as long as it has this diskseq. */
@@ -23,13 +23,13 @@ const seen = new Map<string, Backing>();
  * bound to a file or exchanges its file. Commit e7bc0010ceb4 of 2025 does this, "loop: properly
  * send KOBJ_CHANGED uevent for disk device". It was seen to be in 6.1.176 and 6.18.44. Pure.
  */
-export function tellsOfLoops(version: string): boolean {
+export function sendsLoopEvents(version: string): boolean {
   const [major = 0, minor = 0, patch = 0] = version.split(/[.-]/).map(Number);
   return major > 6 || (major === 6 && (minor >= 18 || (minor === 1 && patch >= 176)));
 }
 
 /** Whether the running kernel sends these events. */
-export const TELLS_OF_LOOPS = tellsOfLoops(KERNEL_VERSION);
+export const SENDS_LOOP_EVENTS = sendsLoopEvents(KERNEL_VERSION);
 
 /**
  * Returns the key of the file that a loop device stands on; `undefined` where it stands on no file,
@@ -44,7 +44,7 @@ export async function fileOfLoop(
   diskseq: bigint | undefined,
   read: () => Promise<LoopStatus | undefined>,
 ): Promise<string | undefined> {
-  if (!TELLS_LOOPS_APART || devnum.major !== LOOP_MAJOR || diskseq === undefined) return undefined;
+  if (!HAS_LOOP_DISKSEQ || devnum.major !== LOOP_MAJOR || diskseq === undefined) return undefined;
   const known = seen.get(formatDevnum(devnum));
   if (known?.diskseq === diskseq) return await known.key;
   const key = read().then(fileKey);
@@ -69,7 +69,7 @@ export async function knownFileOfLoop(
   diskseq: bigint | undefined,
 ): Promise<string | undefined> {
   const known = seen.get(formatDevnum(devnum));
-  return TELLS_LOOPS_APART && known !== undefined && known.diskseq === diskseq
+  return HAS_LOOP_DISKSEQ && known !== undefined && known.diskseq === diskseq
     ? await known.key
     : undefined;
 }
@@ -78,7 +78,7 @@ function fileKey(status: LoopStatus | undefined): string | undefined {
   if (status === undefined || status.rdevice !== 0n) return undefined;
   // A file on an overlay has the bytes of another file, too.
   if (mayBeOverlay(status.device)) return undefined;
-  return baseKey({ kind: 'file', device: status.device, inode: status.inode });
+  return storageKey({ kind: 'file', device: status.device, inode: status.inode });
 }
 
 function forget(devnum: Devnum, backing: Backing): void {

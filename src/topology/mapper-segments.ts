@@ -1,9 +1,9 @@
 import { type MapperTarget, readMapper } from '../linux/device-mapper.js';
 import { type Devnum, formatDevnum, parseDevnum } from '../linux/devnum.js';
-import type { Base } from './extent.js';
+import type { Storage } from './extent.js';
 
 /** Where some bytes of a device lie: on a device below, or on a base, where others meet them. */
-export type Segment = Place & ({ readonly lower: Devnum } | { readonly base: Base });
+export type Segment = Place & ({ readonly lower: Devnum } | { readonly base: Storage });
 
 interface Place {
   /** Offset of the first byte in the device; in bytes, like all numbers here. */

@@ -2,11 +2,11 @@ import { posix } from 'node:path';
 import { devnumFromStat, sameDevnum } from '../linux/devnum.js';
 import { statPath } from '../linux/file-stat.js';
 import { type Mount, readMountTable, unescapeOctal } from '../linux/mounts.js';
-import type { Base } from './extent.js';
+import type { Storage } from './extent.js';
 
 /** The file in a layer of an overlay that stands behind a file on the overlay. */
 export interface RealFile {
-  readonly base: Extract<Base, { kind: 'file' }>;
+  readonly base: Extract<Storage, { kind: 'file' }>;
   /** Set where the overlay only reads the layer. Writes then go to a copy of the file. */
   readonly readOnly?: true;
 }

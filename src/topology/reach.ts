@@ -59,7 +59,7 @@ export async function followDown(
     for (const segment of found.segments) {
       const part = follow(way, segment);
       if ('lower' in segment) await descend(segment.lower, part, depth + 1);
-      else extents.push({ base: segment.base, ...part });
+      else extents.push({ storage: segment.base, ...part });
     }
   };
   await descend(devnum, WHOLE, 0);
@@ -67,7 +67,7 @@ export async function followDown(
 }
 
 /** The bytes of a device that are of interest, and the way by which they were reached. */
-type Way = Omit<Extent, 'base'>;
+type Way = Omit<Extent, 'storage'>;
 
 function follow(way: Way, segment: Segment): Way {
   const beneath = [...(way.beneath ?? []), ...(segment.beneath ? [segment.beneath] : [])];

@@ -56,13 +56,13 @@ export class StackableDevices {
     for (const event of events ?? []) {
       // Each loop device is named in several events, and is looked at once.
       if (isLoopPath(event.devpath)) loops.set(devnumKey(event.devnum), event.devnum);
-      else this.#heed(event, come, gone);
+      else this.#apply(event, come, gone);
     }
     if (this.#loopsAreTold) for (const loop of loops.values()) this.#lookAtLoop(loop, come, gone);
     return { come: [...come.values()], gone: [...gone] };
   }
 
-  #heed(event: Uevent, come: Map<number, Devnum>, gone: Set<number>): void {
+  #apply(event: Uevent, come: Map<number, Devnum>, gone: Set<number>): void {
     const { action, devpath, devnum, isPartition } = event;
     const key = devnumKey(devnum);
     if (action === 'remove') {

@@ -1,11 +1,16 @@
 import { type Devnum, devnumKey, parseDevnum } from '../linux/devnum.js';
 import type { UeventSource } from '../linux/uevents.js';
-import { Successive } from '../util/successive.js';
-import type { DeviceMap } from './device-map.js';
-import { baseKey, type Extent } from './extent.js';
-import { listAbove, type Nearby, type NearbyQuery, type Surroundings } from './nearby.js';
+import { CoalescedRuns } from '../util/coalesced-runs.js';
+import { type Extent, storageKey } from './extent.js';
 import { StackableDevices } from './stackable-devices.js';
 import { isReadOnly } from './stacked-block.js';
+import {
+  listAbove,
+  type NearbyDevices,
+  type NearbyQuery,
+  type StorageLookup,
+} from './storage-lookup.js';
+import type { StorageSnapshot } from './storage-snapshot.js';
 import { StorageTable } from './storage-table.js';
 
 /**
@@ -15,13 +20,13 @@ import { StorageTable } from './storage-table.js';
  * no event tells. Only what has changed is read again. So a question costs the same beside a
  * thousand devices as beside none, except for a look at the list of devices.
  */
-export class StorageIndex implements Surroundings {
+export class StorageIndex implements StorageLookup {
   readonly #events: UeventSource;
   readonly #table: StorageTable;
   readonly #devices: StackableDevices;
   /** Devices of vbds that queries have named since the last update. */
   #asked: (readonly Devnum[])[] = [];
-  readonly #updates = new Successive(() => this.#update());
+  readonly #updates = new CoalescedRuns(() => this.#update());
   /** Whether all events up to the last update have been taken into account. */
   #isComplete = false;
 
@@ -35,11 +40,11 @@ export class StorageIndex implements Surroundings {
     this.#devices = new StackableDevices(loopsAreTold);
   }
 
-  async near(query: NearbyQuery): Promise<Nearby> {
-    const { map, devices, extents, stack, readers } = query;
+  async findNearby(query: NearbyQuery): Promise<NearbyDevices> {
+    const { snapshot, devices, extents, stack, readers } = query;
     this.#asked.push(devices);
     await this.#updates.next();
-    if (await this.#doubtWindows(map, extents)) await this.#updates.next();
+    if (await this.#doubtWindows(snapshot, extents)) await this.#updates.next();
     const found = this.#table.meeting(extents);
     const loops: Devnum[] = [];
     const above: Devnum[] = [];
@@ -49,7 +54,7 @@ export class StorageIndex implements Surroundings {
     }
     return {
       loops,
-      above: this.#thoseAbove(above, map, stack),
+      above: this.#thoseAbove(above, snapshot, stack),
       mayHave: (devnum) => {
         const key = devnumKey(devnum);
         return found.has(key) || !this.#table.has(key);
@@ -61,11 +66,11 @@ export class StorageIndex implements Surroundings {
    * Checks that the loop devices over the files in question still have the windows that are
    * remembered. Does not look up again what the asker has looked up already.
    */
-  async #doubtWindows(map: DeviceMap, extents: readonly Extent[]): Promise<boolean> {
-    const files = new Set(extents.filter(({ base }) => base.kind === 'file').map(fileKey));
+  async #doubtWindows(snapshot: StorageSnapshot, extents: readonly Extent[]): Promise<boolean> {
+    const files = new Set(extents.filter(({ storage: base }) => base.kind === 'file').map(fileKey));
     const loops = [...files].flatMap((file) => this.#table.nodes.loopsOver(file));
     const looks = loops.map(async (devnum) => {
-      const isSame = await map.loop(devnum).then(
+      const isSame = await snapshot.loop(devnum).then(
         (status) => this.#table.nodes.agrees(devnum, status),
         // A question that needs this loop device meets the error itself.
         () => false,
@@ -80,9 +85,13 @@ export class StorageIndex implements Surroundings {
    * Returns those of the devices that have claimed a device of the stack, directly or through other
    * devices.
    */
-  #thoseAbove(devices: readonly Devnum[], map: DeviceMap, stack: ReadonlySet<string>): Devnum[] {
+  #thoseAbove(
+    devices: readonly Devnum[],
+    snapshot: StorageSnapshot,
+    stack: ReadonlySet<string>,
+  ): Devnum[] {
     const isUnknown = devices.some((devnum) => this.#table.isUnknown(devnumKey(devnum)));
-    const holders = new Set(isUnknown ? listAbove(map, stack).map(devnumKey) : []);
+    const holders = new Set(isUnknown ? listAbove(snapshot, stack).map(devnumKey) : []);
     const keys = new Set([...stack].map(parseDevnum).map((devnum) => devnum && devnumKey(devnum)));
     return devices.filter((devnum) => {
       const key = devnumKey(devnum);
@@ -119,6 +128,6 @@ export class StorageIndex implements Surroundings {
   }
 }
 
-function fileKey({ base }: Extent): string {
-  return baseKey(base);
+function fileKey({ storage: base }: Extent): string {
+  return storageKey(base);
 }

@@ -1,12 +1,12 @@
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
-import { TELLS_LOOPS_APART } from '../linux/kernel-version.js';
+import { HAS_LOOP_DISKSEQ } from '../linux/kernel-version.js';
 import { LO_FLAGS_READ_ONLY, type LoopStatus } from '../linux/loop-ioctl.js';
 import { belowDisk, belowLoop, mappedSegments, withRealFile } from './below.js';
-import type { DeviceMap } from './device-map.js';
-import { baseKey } from './extent.js';
+import { storageKey } from './extent.js';
 import type { Segment } from './mapper-segments.js';
 import type { Below } from './reach.js';
 import { isBoundLoop, isPresent, readPresentDiskseq, type StackedBlock } from './stacked-block.js';
+import type { StorageSnapshot } from './storage-snapshot.js';
 
 /** What is known of a device: what lies directly below it, and how a change of this is noticed. */
 export interface StorageNode {
@@ -51,14 +51,14 @@ const ENDLESS = 1n << 62n;
  * partition and the window of a loop device on a block device are left out.
  */
 export async function readNode(
-  map: DeviceMap,
+  snapshot: StorageSnapshot,
   devnum: Devnum,
   loopsAreTold: boolean,
 ): Promise<StorageNode> {
   try {
-    const block = map.block(devnum);
+    const block = snapshot.block(devnum);
     if (block === undefined) return node(devnum, undefined, 'absent', () => !isPresent(devnum));
-    if (block.kind === 'loop') return await readLoopNode(map, devnum, loopsAreTold);
+    if (block.kind === 'loop') return await readLoopNode(snapshot, devnum, loopsAreTold);
     return await readOther(block);
   } catch {
     // A question that needs this device reads it itself, and meets the error.
@@ -66,19 +66,23 @@ export async function readNode(
   }
 }
 
-async function readLoopNode(map: DeviceMap, devnum: Devnum, isTold: boolean): Promise<StorageNode> {
+async function readLoopNode(
+  snapshot: StorageSnapshot,
+  devnum: Devnum,
+  isTold: boolean,
+): Promise<StorageNode> {
   const diskseq = readPresentDiskseq(devnum);
-  const status = await map.loop(devnum);
+  const status = await snapshot.loop(devnum);
   const known = belowLoopOfNode(status);
   const text = textOf(known);
-  const block = map.block(devnum);
+  const block = snapshot.block(devnum);
   const below = block ? await withRealFile(block, known) : known;
   if (status === undefined) return node(devnum, below, text, () => !isBoundLoop(devnum));
   // Only a read-only loop device can exchange its file (loop.c, loop_change_fd). It then has
   // another diskseq.
   const isConstant = (status.flags & LO_FLAGS_READ_ONLY) === 0;
   if (isTold || isConstant) return node(devnum, below, text, undefined);
-  const isSame = (): boolean => TELLS_LOOPS_APART && readPresentDiskseq(devnum) === diskseq;
+  const isSame = (): boolean => HAS_LOOP_DISKSEQ && readPresentDiskseq(devnum) === diskseq;
   return node(devnum, below, text, isSame);
 }
 
@@ -127,6 +131,6 @@ function textOf({ segments }: Below): string {
 
 function segmentText(segment: Segment): string {
   const { at, length, endless, start, spread, beneath, readOnly } = segment;
-  const target = 'base' in segment ? baseKey(segment.base) : formatDevnum(segment.lower);
+  const target = 'base' in segment ? storageKey(segment.base) : formatDevnum(segment.lower);
   return `${at}+${length}${endless ? '…' : ''}>${target}@${start}/${spread}/${beneath}/${readOnly}`;
 }

@@ -1,9 +1,9 @@
 import { type Devnum, devnumKey } from '../linux/devnum.js';
 import type { LoopStatus } from '../linux/loop-ioctl.js';
-import { DeviceMap } from './device-map.js';
-import { baseKey } from './extent.js';
+import { storageKey } from './extent.js';
 import type { Below } from './reach.js';
 import { loopNodeText, readNode, type StorageNode } from './storage-node.js';
+import { StorageSnapshot } from './storage-snapshot.js';
 
 /**
  * The memory of what lies directly below block devices. Each entry is kept for as long as it holds.
@@ -19,7 +19,7 @@ export class StorageNodes {
   readonly #loops = new Map<string, Map<number, Devnum>>();
 
   readonly #changed: (key: number) => void;
-  readonly #readNode: (map: DeviceMap, devnum: Devnum) => Promise<StorageNode>;
+  readonly #readNode: (snapshot: StorageSnapshot, devnum: Devnum) => Promise<StorageNode>;
 
   /**
    * @param loopsAreTold whether an event comes for each loop device that exchanges its file.
@@ -32,7 +32,7 @@ export class StorageNodes {
     read: typeof readNode = readNode,
   ) {
     this.#changed = changed;
-    this.#readNode = (map, devnum) => read(map, devnum, loopsAreTold);
+    this.#readNode = (snapshot, devnum) => read(snapshot, devnum, loopsAreTold);
   }
 
   /** Forgets everything. */
@@ -113,21 +113,21 @@ export class StorageNodes {
     const nodes = [...this.#doubtful].map((key) => this.#nodes.get(key));
     // A doubt that comes from now on is for the next call.
     this.#doubtful.clear();
-    const map = new DeviceMap();
-    await Promise.all(nodes.map((node) => node && this.read(map, node.devnum)));
+    const snapshot = new StorageSnapshot();
+    await Promise.all(nodes.map((node) => node && this.read(snapshot, node.devnum)));
   }
 
   /** Returns what lies directly below a device, from memory if the device is known. */
-  async below(map: DeviceMap, devnum: Devnum): Promise<Below | undefined> {
-    return (this.#nodes.get(devnumKey(devnum)) ?? (await this.read(map, devnum))).below;
+  async below(snapshot: StorageSnapshot, devnum: Devnum): Promise<Below | undefined> {
+    return (this.#nodes.get(devnumKey(devnum)) ?? (await this.read(snapshot, devnum))).below;
   }
 
   /** Reads a device, once for all who ask at the same time. */
-  async read(map: DeviceMap, devnum: Devnum): Promise<StorageNode> {
+  async read(snapshot: StorageSnapshot, devnum: Devnum): Promise<StorageNode> {
     const key = devnumKey(devnum);
     const underWay = this.#reading.get(key);
     if (underWay !== undefined) return await underWay;
-    const reading = this.#readNode(map, devnum)
+    const reading = this.#readNode(snapshot, devnum)
       .then((node) => this.#keep(key, node))
       .finally(() => this.#reading.delete(key));
     this.#reading.set(key, reading);
@@ -152,5 +152,5 @@ export class StorageNodes {
 function filesOf({ below }: StorageNode): string[] {
   const bases =
     below?.segments.flatMap((segment) => ('base' in segment ? [segment.base] : [])) ?? [];
-  return bases.filter(({ kind }) => kind === 'file').map(baseKey);
+  return bases.filter(({ kind }) => kind === 'file').map(storageKey);
 }

@@ -1,9 +1,9 @@
 import { type Devnum, devnumKey } from '../linux/devnum.js';
-import { DeviceMap } from './device-map.js';
 import type { Extent } from './extent.js';
 import { ExtentTable } from './extent-table.js';
 import { followDown } from './reach.js';
 import { StorageNodes } from './storage-nodes.js';
+import { StorageSnapshot } from './storage-snapshot.js';
 
 /**
  * The bytes of devices, and the devices that each of them stands on. When one of the devices below
@@ -26,7 +26,7 @@ export class StorageTable {
   clear(): void {
     this.nodes.clear();
     this.#extents.clear();
-    for (const map of [this.#dependents, this.#stacks, this.#pending]) map.clear();
+    for (const snapshot of [this.#dependents, this.#stacks, this.#pending]) snapshot.clear();
   }
 
   has(key: number): boolean {
@@ -61,8 +61,8 @@ export class StorageTable {
     await this.nodes.refresh();
     const pending = [...this.#pending.values()];
     this.#pending.clear();
-    const map = new DeviceMap();
-    await Promise.all(pending.map((devnum) => this.#follow(map, devnum)));
+    const snapshot = new StorageSnapshot();
+    await Promise.all(pending.map((devnum) => this.#follow(snapshot, devnum)));
   }
 
   /** Makes the bytes of a device, and of all that stand on it, unknown. */
@@ -77,12 +77,12 @@ export class StorageTable {
     this.#pending.set(key, devnum);
   }
 
-  async #follow(map: DeviceMap, devnum: Devnum): Promise<void> {
+  async #follow(snapshot: StorageSnapshot, devnum: Devnum): Promise<void> {
     const key = devnumKey(devnum);
     const stack = new Set<number>();
     const { extents } = await followDown(devnum, async (device) => {
       stack.add(devnumKey(device));
-      return await this.nodes.below(map, device);
+      return await this.nodes.below(snapshot, device);
     });
     if (this.nodes.isAbsent(key)) {
       // The device has no bytes. If it comes again, it is a new device.

@@ -1,11 +1,11 @@
 import { countOwnOpens, type Holder, listDiskHolders, listHolders } from '../block/holders.js';
 import { type MapperState, readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
-import type { DeviceMap } from './device-map.js';
 import { familiarMapper } from './familiar-name.js';
-import type { Sought, UnexplainedUse } from './local-use.js';
+import type { ConflictQuery, UnexplainedUse } from './local-use.js';
 import { scanLoops } from './scan-loops.js';
 import { isAutoclearLoop, isReadOnly } from './stacked-block.js';
+import type { StorageSnapshot } from './storage-snapshot.js';
 
 /**
  * Finds the bound loop devices over the sought bytes that clear themselves and that nothing
@@ -17,18 +17,18 @@ import { isAutoclearLoop, isReadOnly } from './stacked-block.js';
  * that can be seen.
  */
 export async function findUnexplainedLoops(
-  map: DeviceMap,
-  { known, extents, nearby, clashes, isOpenForGuest }: Sought,
+  snapshot: StorageSnapshot,
+  { known, extents, nearby, clashes, isOpenForGuest }: ConflictQuery,
 ): Promise<UnexplainedUse[]> {
   const found: UnexplainedUse[] = [];
   for (const devnum of nearby.loops) {
     if (known.has(formatDevnum(devnum)) || !isAutoclearLoop(devnum)) continue;
-    const reach = await map.reachWithin(devnum, extents);
+    const reach = await snapshot.reachWithin(devnum, extents);
     const access = isReadOnly(devnum) ? 'read-only' : 'read-write';
     if (reach === undefined || !clashes(access, reach.extents)) continue;
     const holders = await listDiskHolders(devnum);
     if (holders.length === 0 && isOpenForGuest(devnum)) continue;
-    if (holders.every(isProcess)) found.push(describe(map, devnum, holders));
+    if (holders.every(isProcess)) found.push(describe(snapshot, devnum, holders));
   }
   return found;
 }
@@ -43,7 +43,7 @@ export async function findUnexplainedLoops(
  * @param guests devices that blkback has open for guests.
  */
 export async function findUnexplainedOpener(
-  map: DeviceMap,
+  snapshot: StorageSnapshot,
   devnum: Devnum,
   guests: readonly Devnum[],
 ): Promise<UnexplainedUse | undefined> {
@@ -54,8 +54,8 @@ export async function findUnexplainedOpener(
   if (left <= 0) return undefined;
   const holders = await listHolders(devnum);
   for (const { opens } of holders) left -= opens;
-  if (left > 0) left -= await countLoopsOver(map, devnum);
-  return left > 0 ? describe(map, devnum, holders.filter(isProcess)) : undefined;
+  if (left > 0) left -= await countLoopsOver(snapshot, devnum);
+  return left > 0 ? describe(snapshot, devnum, holders.filter(isProcess)) : undefined;
 }
 
 /**
@@ -64,7 +64,7 @@ export async function findUnexplainedOpener(
  * `undefined` where there is none.
  */
 export async function findUntoldOpener(
-  map: DeviceMap,
+  snapshot: StorageSnapshot,
   mapper: MapperState,
 ): Promise<UnexplainedUse | undefined> {
   const { devnum } = mapper;
@@ -73,19 +73,22 @@ export async function findUntoldOpener(
   if (left <= 0) return undefined;
   const holders = await listHolders(devnum);
   for (const holder of holders) if (!isProcess(holder)) left -= holder.opens;
-  if (left > 0) left -= await countLoopsOver(map, devnum);
+  if (left > 0) left -= await countLoopsOver(snapshot, devnum);
   if (left <= 0) return undefined;
-  return { ...describe(map, devnum, holders.filter(isProcess)), holder: familiarMapper(mapper) };
+  return {
+    ...describe(snapshot, devnum, holders.filter(isProcess)),
+    holder: familiarMapper(mapper),
+  };
 }
 
 /**
  * Counts the loop devices over a device. A loop device has the device below it open, but sysfs does
  * not show the loop device among the holders of that device.
  */
-async function countLoopsOver(map: DeviceMap, devnum: Devnum): Promise<number> {
+async function countLoopsOver(snapshot: StorageSnapshot, devnum: Devnum): Promise<number> {
   const isOver = async (loop: Devnum): Promise<boolean> => {
     // A loop device that does not answer explains nothing.
-    const lower = (await map.loop(loop).catch(() => undefined))?.rdevice ?? 0n;
+    const lower = (await snapshot.loop(loop).catch(() => undefined))?.rdevice ?? 0n;
     return lower !== 0n && sameDevnum(devnumFromStat(lower), devnum);
   };
   const all = await Promise.all((await scanLoops(true)).map(isOver));
@@ -96,8 +99,12 @@ function isProcess({ kind }: Holder): boolean {
   return kind === 'process';
 }
 
-function describe(map: DeviceMap, devnum: Devnum, processes: readonly Holder[]): UnexplainedUse {
-  const block = map.block(devnum);
+function describe(
+  snapshot: StorageSnapshot,
+  devnum: Devnum,
+  processes: readonly Holder[],
+): UnexplainedUse {
+  const block = snapshot.block(devnum);
   return {
     kind: 'unexplained',
     access: block?.readOnly ? 'read-only' : 'read-write',

@@ -1,6 +1,6 @@
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+import { listPublications, PUBLICATION_NODES, type VbdPublication } from './list-publications.js';
 import { listDomainVbds, listVbds, VBD_ROOT } from './list-vbds.js';
-import { PUBLICATION_NODES, readPublications, type VbdPublication } from './publications.js';
 import { parseVbdPath } from './vbd-path.js';
 
 /** A path whose watch costs nothing: nobody changes the node, and the node need not exist. */
@@ -45,7 +45,7 @@ export class PublicationIndex {
   /** Lists the publications that were committed before the call, and perhaps some later ones. */
   async list(options: RequestOptions = {}): Promise<readonly VbdPublication[]> {
     if (this.#retired) {
-      return await readPublications(this.#store, await listVbds(this.#store, options), options);
+      return await listPublications(this.#store, await listVbds(this.#store, options), options);
     }
     await this.#catchUp(options);
     // Values whose change was announced before may still be on their way from xenstored into the
@@ -95,7 +95,7 @@ export class PublicationIndex {
       const listed = new Set<string>();
       for (const path of stale) for (const backend of await this.#expand(path)) listed.add(backend);
       const vbds = [...listed].map(parseVbdPath).filter((vbd) => vbd !== undefined);
-      const found = await readPublications(this.#store, vbds);
+      const found = await listPublications(this.#store, vbds);
       for (const path of listed) this.#known.delete(path);
       for (const publication of found) this.#known.set(publication.vbd.backend, publication);
     } catch (error) {

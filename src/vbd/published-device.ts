@@ -17,10 +17,13 @@ export interface PublishedDevice {
  * Reads `physical-device` and its companion nodes in either dialect. Returns `undefined` if there
  * is no `physical-device`. Throws `EPUBLISHED` if it names no device.
  */
-export function readPublished(vbd: VbdPath, backend: VbdBackend): PublishedDevice | undefined {
+export function readPublishedDevice(
+  vbd: VbdPath,
+  backend: VbdBackend,
+): PublishedDevice | undefined {
   const text = backend.bytes('physical-device')?.toString('latin1');
   if (text === undefined) return undefined;
-  const device = parsePublished({ physicalDevice: text, diskseq: backend.text('diskseq') });
+  const device = parsePublishedDevice({ physicalDevice: text, diskseq: backend.text('diskseq') });
   if (device === undefined) {
     throw new VbdError(
       `${vbd.backend}/physical-device is ${quote(text)}, which names no device to blkback`,
@@ -34,7 +37,7 @@ export function readPublished(vbd: VbdPath, backend: VbdBackend): PublishedDevic
  * Reads the values of `physical-device` and `diskseq` as blkback does. The first one holds a
  * character for each byte (latin1). Returns `undefined` where the values name no device.
  */
-export function parsePublished(nodes: {
+export function parsePublishedDevice(nodes: {
   readonly physicalDevice: string;
   readonly diskseq: string | undefined;
 }): Omit<PublishedDevice, 'path'> | undefined {
@@ -47,12 +50,12 @@ export function parsePublished(nodes: {
 }
 
 /** Reads the same nodes leniently: returns `undefined` for a value that names no device. */
-export function readPublishedLeniently(
+export function tryReadPublishedDevice(
   vbd: VbdPath,
   backend: VbdBackend,
 ): PublishedDevice | undefined {
   try {
-    return readPublished(vbd, backend);
+    return readPublishedDevice(vbd, backend);
   } catch {
     return undefined;
   }

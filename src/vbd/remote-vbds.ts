@@ -4,10 +4,10 @@
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { listNumbers, VBD_ROOT } from './list-vbds.js';
 import { readOwnDomid } from './own-domain.js';
-import { readPublishedLeniently } from './published-device.js';
+import { tryReadPublishedDevice } from './published-device.js';
+import { readDomainNames, SUMMARY_NODES, type VbdSummary } from './summarize-vbd.js';
 import { readVbdBackend } from './vbd-backend.js';
 import { inBackendDomain, type VbdPath, vbdPath } from './vbd-path.js';
-import { readDomainNames, SUMMARY_NODES, type VbdSummary } from './vbd-summary.js';
 
 /** The other domains that have vbd backends, by number. */
 export async function listBackendDomains(
@@ -64,7 +64,7 @@ export async function surveyRemoteVbd(
     readDomainNames(store, new Set([vbd.domid]), options),
   ]);
   if (!backend.exists) return undefined;
-  const published = readPublishedLeniently(vbd, backend);
+  const published = tryReadPublishedDevice(vbd, backend);
   const key = backend.text('opened');
   return {
     vbd,

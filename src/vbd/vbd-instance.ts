@@ -38,7 +38,7 @@ export class VbdInstance implements AsyncDisposable {
    * Whether blkback says in an `opened` node when it has opened the device. This is known from
    * state 2 on.
    */
-  get tellsOpened(): boolean {
+  get keepsOpenedNode(): boolean {
     return this.backend.bytes('opened') !== undefined;
   }
 

@@ -1,9 +1,9 @@
 import { type Devnum, sameDevnum } from '../linux/devnum.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+import { listPublications, type VbdPublication } from './list-publications.js';
 import { listVbds } from './list-vbds.js';
 import type { OpenVbd, OpenVbds } from './open-vbds.js';
 import type { PublicationIndex } from './publication-index.js';
-import { readPublications, type VbdPublication } from './publications.js';
 import type { VbdPath } from './vbd-path.js';
 
 /** A device that blkback has open for a vbd, or is about to open. */
@@ -43,7 +43,7 @@ export function readVbdUses(store: Xenstore, openVbds: OpenVbds): VbdUses {
       // The kernel tells about the vbds that blkback has open, and XenStore need not be asked about
       // them.
       const others = vbds.filter(({ backend }) => !open.has(backend));
-      const publications = await readPublications(store, others, options);
+      const publications = await listPublications(store, others, options);
       // Since the first look, a vbd may have been opened and its nodes may have been deleted.
       return joinUses([...before, ...(await openVbds.list())], publications);
     },

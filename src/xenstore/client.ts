@@ -1,5 +1,5 @@
 import type { Channel } from './channel.js';
-import type { Ending } from './failure.js';
+import type { CloseReason } from './failure.js';
 import { Nodes } from './nodes.js';
 import { Requests } from './requests.js';
 import { runSteps, runTransaction } from './transaction.js';
@@ -61,14 +61,14 @@ export class XenstoreClient extends Nodes implements Xenstore {
   }
 
   async close(): Promise<void> {
-    if (this.#requests.ending !== 'closed') this.#end('closed');
+    if (this.#requests.closeReason !== 'closed') this.#end('closed');
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  #end(ending: Ending): void {
+  #end(ending: CloseReason): void {
     this.#requests.end(ending);
     this.#watches.end(ending);
   }

@@ -6,7 +6,7 @@ import { XenstoreError } from './xenstore-error.js';
  * The reason why no request can be made any more: the client was closed, or the connection was lost
  * in the way that is given.
  */
-export type Ending = 'closed' | { readonly lost: string };
+export type CloseReason = 'closed' | { readonly lost: string };
 
 /** The name of an operation of a client. */
 export type Operation = keyof typeof NAMES;
@@ -75,7 +75,7 @@ export function timeoutFailure(op: Operation, path: string, ms: number): Xenstor
 }
 
 /** Returns the error of a request that was pending when the client ended, or was made later. */
-export function endingFailure(op: Operation, path: string, ending: Ending): XenstoreError {
+export function closeFailure(op: Operation, path: string, ending: CloseReason): XenstoreError {
   return ending === 'closed'
     ? failure(op, path, 'the client was closed', { code: 'ECLOSED' })
     : failure(op, path, `the connection to xenstored was lost: ${ending.lost}`, {

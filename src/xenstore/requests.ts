@@ -2,7 +2,7 @@ import { allowListeners } from '../util/listeners.js';
 import type { Channel } from './channel.js';
 import { Deadlines } from './deadlines.js';
 import type { Exchange, ExchangeOptions } from './exchange.js';
-import { type Ending, endingFailure, timeoutFailure } from './failure.js';
+import { type CloseReason, closeFailure, timeoutFailure } from './failure.js';
 import type { Tail } from './packet.js';
 import { Pipeline, type PipelineListener } from './pipeline.js';
 import { Request, type RequestName, type Results } from './request.js';
@@ -12,7 +12,7 @@ export class Requests {
   readonly #pipeline: Pipeline;
   readonly #deadlines: Deadlines;
   readonly #timeoutMs: number;
-  #ending: Ending | undefined;
+  #ending: CloseReason | undefined;
 
   constructor(channel: Channel, timeoutMs: number, listener: PipelineListener) {
     this.#timeoutMs = timeoutMs;
@@ -20,7 +20,7 @@ export class Requests {
     this.#pipeline = new Pipeline(channel, listener);
   }
 
-  get ending(): Ending | undefined {
+  get closeReason(): CloseReason | undefined {
     return this.#ending;
   }
 
@@ -29,7 +29,7 @@ export class Requests {
     return new Promise<T>((resolve, reject) => {
       const { signal } = exchange;
       signal?.throwIfAborted();
-      if (this.#ending) throw endingFailure(exchange.op, exchange.path, this.#ending);
+      if (this.#ending) throw closeFailure(exchange.op, exchange.path, this.#ending);
       const abort = () => this.#abandon(exchange, signal?.reason);
       if (signal) {
         allowListeners(signal);
@@ -62,11 +62,11 @@ export class Requests {
   }
 
   /** Rejects every exchange under way and every later request, and closes the channel. */
-  end(ending: Ending): void {
+  end(ending: CloseReason): void {
     this.#ending = ending;
     this.#pipeline.close();
     for (const exchange of this.#deadlines.end()) {
-      exchange.end(endingFailure(exchange.op, exchange.path, ending));
+      exchange.end(closeFailure(exchange.op, exchange.path, ending));
     }
   }
 

@@ -153,7 +153,7 @@ export class Transact extends Exchange<TransactionOutcome> {
   #report({ index, errno, found }: Failure): void {
     const step = this.#steps[index];
     if (errno === 0) this.succeed({ committed: false, failed: index, found });
-    else if (step) this.fail(blame(step), step.path, errno);
+    else if (step) this.fail(operationOf(step), step.path, errno);
   }
 }
 
@@ -170,6 +170,6 @@ function holds(step: CheckedStep, found: Buffer | undefined): boolean {
 }
 
 /** Returns the operation that the error names as failed. */
-function blame({ op }: CheckedStep): Operation {
+function operationOf({ op }: CheckedStep): Operation {
   return op === 'expect' || op === 'exists' ? 'read' : op;
 }

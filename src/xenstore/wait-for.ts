@@ -14,7 +14,7 @@ export async function waitFor<T>(
 ): Promise<T> {
   const { signal } = options;
   const watches: Watch[] = [];
-  const bell = new Bell();
+  const bell = new AutoResetEvent();
   const abort = () => bell.fail(signal?.reason);
   signal?.throwIfAborted();
   signal?.addEventListener('abort', abort, { once: true });
@@ -38,7 +38,7 @@ export async function waitFor<T>(
 }
 
 /** A bell that remembers a ring that came while nobody listened. */
-class Bell {
+class AutoResetEvent {
   /** A promise that never resolves, and rejects when waiting has become useless. */
   readonly failed: Promise<never>;
   #fail: (error: unknown) => void = () => {};

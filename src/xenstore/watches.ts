@@ -1,4 +1,4 @@
-import { type Ending, endingFailure } from './failure.js';
+import { type CloseReason, closeFailure } from './failure.js';
 import { checkWatchPath } from './path.js';
 import type { Requests } from './requests.js';
 import { WatchTree } from './watch-tree.js';
@@ -66,11 +66,11 @@ export class Watches {
   }
 
   /** Tells every watch that no event will come any more. */
-  end(ending: Ending): void {
+  end(ending: CloseReason): void {
     const registrations = [...this.#registered.values()];
     this.#registered.clear();
     for (const { path, listener, covered } of registrations) {
-      call(() => listener.onLost(endingFailure('watch', path, ending)));
+      call(() => listener.onLost(closeFailure('watch', path, ending)));
       if (covered) endCovered(covered, ending);
     }
   }
@@ -114,10 +114,10 @@ function registerCovered(cover: WatchTree, path: string, listener: WatchListener
   return { path, close, [Symbol.asyncDispose]: close };
 }
 
-function endCovered(covered: WatchTree, ending: Ending): void {
+function endCovered(covered: WatchTree, ending: CloseReason): void {
   for (const watch of [...covered.all()]) {
     covered.delete(watch);
-    call(() => watch.listener.onLost(endingFailure('watch', watch.path, ending)));
+    call(() => watch.listener.onLost(closeFailure('watch', watch.path, ending)));
   }
 }
 

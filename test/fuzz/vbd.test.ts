@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { encodeJournalEntry } from '../../src/daemon/journal.js';
 import { parseRequest } from '../../src/daemon/protocol.js';
 import { formatDevnumHex, parseDevnumHex } from '../../src/linux/devnum.js';
-import { parsePublished } from '../../src/vbd/published-device.js';
+import { parsePublishedDevice } from '../../src/vbd/published-device.js';
 import { parseRecord } from '../../src/vbd/record.js';
 import { scanDevnum } from '../../src/vbd/scan-devnum.js';
 import { parseOtherPath, parseVbdPath } from '../../src/vbd/vbd-path.js';
@@ -53,14 +53,17 @@ describe('what guests, toolstacks and other programs write about vbds', () => {
     assert.deepEqual(parseDevnumHex(text), devnum);
     const diskseq = BigInt(random.next()) + 1n;
     const hex = diskseq.toString(16);
-    assert.deepEqual(parsePublished({ physicalDevice: text, diskseq: hex }), { devnum, diskseq });
+    assert.deepEqual(parsePublishedDevice({ physicalDevice: text, diskseq: hex }), {
+      devnum,
+      diskseq,
+    });
     const inline = { physicalDevice: `${hex}@${text}`, diskseq: undefined };
-    assert.deepEqual(parsePublished(inline), { devnum, diskseq });
+    assert.deepEqual(parsePublishedDevice(inline), { devnum, diskseq });
   });
 
   property('publications of any text have a number that fits, or none', (random) => {
     const nodes = { physicalDevice: anyText(random), diskseq: anyText(random, 4) };
-    const { devnum, diskseq } = parsePublished(nodes) ?? {};
+    const { devnum, diskseq } = parsePublishedDevice(nodes) ?? {};
     if (devnum) assert(devnum.major < 4096 && devnum.minor <= 0xfffff);
     if (diskseq !== undefined) assert(diskseq > 0n && diskseq < 1n << 64n);
   });

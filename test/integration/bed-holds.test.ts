@@ -8,7 +8,7 @@ import { attachLoop, type Loop, makeImage } from '../bed/images.js';
 import { needs } from '../bed/needs.js';
 import { closeVbd, createVbd, deleteVbd, type Vbd, waitInitWait } from '../bed/toolstack.js';
 import { changeLoopFile } from './block/loop/loop-changes.js';
-import { diskseqOf } from './hotplug/stage.js';
+import { diskseqOf } from './hotplug/fixture.js';
 
 describe('what the stand-in for blkback can put off', () => {
   let bed: Bed;

@@ -33,7 +33,7 @@ function open(path: string, signal: AbortSignal): Promise<number> {
     object: path,
     place: () => undefined,
     signal,
-    late: (fd) =>
+    onAbandonedSuccess: (fd) =>
       void blockingCall({
         ...{ call: 'close', args: [fd], uses: [], object: path, place: () => undefined },
       }),

@@ -120,7 +120,7 @@ interface Variable {
 
 /** Matches the expression of an empty container, which can be filled later. */
 const EMPTY =
-  /^(?:\/\* @__PURE__ \*\/ )?(?:new (?:Map|Set|WeakMap|WeakSet)\(\)|\[\]|Array\.from\(.*|new Turns\(.*)$/;
+  /^(?:\/\* @__PURE__ \*\/ )?(?:new (?:Map|Set|WeakMap|WeakSet)\(\)|\[\]|Array\.from\(.*|new FairQueue\(.*)$/;
 
 /**
  * Finds the variables of all modules that are assigned to later, or that can be filled. esbuild

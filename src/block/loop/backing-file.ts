@@ -1,7 +1,7 @@
 import { isSystemError, isWriteRefused, SystemError } from '../../linux/errno.js';
 import { O_NONBLOCK, O_RDONLY, O_RDWR, type OwnedFd } from '../../linux/fd.js';
-import { handOver } from '../../util/hand-over.js';
 import { retry } from '../../util/retry.js';
+import { withOwnership } from '../../util/with-ownership.js';
 import { BlockError } from '../block-error.js';
 
 /** The part of a file that becomes a disk. */
@@ -49,7 +49,7 @@ export async function openBackingFile(
   window: FileWindow,
   signal?: AbortSignal,
 ): Promise<BackingFile> {
-  return handOver(await reopen(node, writable, signal), async (fd) => {
+  return withOwnership(await reopen(node, writable, signal), async (fd) => {
     const stat = await fd.stat(signal);
     checkWindow(node.name, stat.size, window);
     return {
@@ -63,7 +63,7 @@ export async function openBackingFile(
 
 /**
  * Opens the file once more through its pin. Another add may have a lease on the file for a moment
- * (`hasToItself`), or a file server may have one. The open makes the kernel ask for the lease back,
+ * (`isSoleOpener`), or a file server may have one. The open makes the kernel ask for the lease back,
  * but must not hang until the lease is given back.
  */
 async function reopen(node: OwnedFd, writable: boolean, signal?: AbortSignal): Promise<OwnedFd> {

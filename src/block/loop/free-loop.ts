@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { isSystemError } from '../../linux/errno.js';
 import { O_RDWR, OwnedFd } from '../../linux/fd.js';
-import { TELLS_LOOPS_APART } from '../../linux/kernel-version.js';
+import { HAS_LOOP_DISKSEQ } from '../../linux/kernel-version.js';
 import { addLoop, getFreeLoop, removeLoop } from '../../linux/loop-ioctl.js';
 import { isInMemory } from '../../linux/memory-file.js';
 import { monotonicMs } from '../../util/clock.js';
@@ -79,7 +79,7 @@ export class FreeLoopSearch {
 
   /** Claims the next free loop device. Throws as `claimFreeLoop` does. */
   async claim(): Promise<FreeLoop> {
-    if (this.#isFirst || !TELLS_LOOPS_APART) {
+    if (this.#isFirst || !HAS_LOOP_DISKSEQ) {
       this.#isFirst = false;
       return await claimFreeLoop(this.#control, this.#options);
     }
@@ -121,7 +121,10 @@ export async function claimFreeLoop(
     }
     found.release();
   }
-  const made = await addLoop(control, { signal, late: (late) => void takeAway(late, AT_ONCE) });
+  const made = await addLoop(control, {
+    signal,
+    onAbandonedSuccess: (late) => void takeAway(late, AT_ONCE),
+  });
   return claim(made, true);
 }
 

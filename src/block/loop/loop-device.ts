@@ -11,8 +11,8 @@ import {
 } from '../../linux/loop-ioctl.js';
 import { findBlock, readAttribute, readDevnum } from '../../linux/sysfs.js';
 import { ERRNO } from '../../util/errno.js';
-import { handOver } from '../../util/hand-over.js';
 import { retry } from '../../util/retry.js';
+import { withOwnership } from '../../util/with-ownership.js';
 import { BlockDevice } from '../block-device.js';
 import { BlockError } from '../block-error.js';
 import { openDeviceNode } from '../device-node.js';
@@ -44,13 +44,13 @@ const ATTEMPTS = 64;
  * clears the device. The result is compared with the request. Throws `BlockError`, `SystemError`.
  */
 export async function createLoopDevice(node: OwnedFd, options: LoopOptions): Promise<BlockDevice> {
-  return await handOver(
+  return await withOwnership(
     await openBackingFile(node, options.writable, options, options.signal),
     async (file) => {
       await using control = openLoopControl();
       const config = toLoopConfig(file, node.name, options);
       const bound = await bindFreeLoop(control, config, options);
-      return await handOver(await toReader(bound, options), async (loop) => {
+      return await withOwnership(await toReader(bound, options), async (loop) => {
         const identity = await identify(loop, options.signal);
         await checkResult(loop, identity, file, options);
         return new BlockDevice(loop, identity, loop.name, { ownLoop: true, file: file.fd });
@@ -93,11 +93,11 @@ function bindFreeLoop(
       let cameBack: Promise<void> | undefined;
       try {
         const loop = await openLoop(free.number, options);
-        return await handOver(loop, async () => {
-          const gaveUp = (promise: Promise<void>): void => {
+        return await withOwnership(loop, async () => {
+          const onAbandoned = (promise: Promise<void>): void => {
             cameBack = promise;
           };
-          await configure(loop, config, { signal, gaveUp });
+          await configure(loop, config, { signal, onAbandoned });
           free.release();
           return loop;
         });

@@ -2,7 +2,7 @@ import { getDiskseq } from '../../linux/block-ioctl.js';
 import { devnumFromStat, formatDevnum, sameDevnum } from '../../linux/devnum.js';
 import { O_RDONLY, OwnedFd } from '../../linux/fd.js';
 import { updateLoopSize } from '../../linux/loop-ioctl.js';
-import { handOver } from '../../util/hand-over.js';
+import { withOwnership } from '../../util/with-ownership.js';
 import { BlockError } from '../block-error.js';
 import type { LoopInstance } from './release-loop.js';
 
@@ -23,7 +23,7 @@ export async function openLoop(
   loop: LoopInstance & { readonly path: string },
   signal?: AbortSignal,
 ): Promise<OwnedFd> {
-  return await handOver(await OwnedFd.open(loop.path, O_RDONLY, { signal }), async (fd) => {
+  return await withOwnership(await OwnedFd.open(loop.path, O_RDONLY, { signal }), async (fd) => {
     const isIt = sameDevnum(devnumFromStat(fd.inode.rdev), loop.devnum);
     if (isIt && (await getDiskseq(fd)) === loop.diskseq) return fd;
     throw new BlockError(

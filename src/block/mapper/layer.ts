@@ -10,7 +10,7 @@ import {
 import { isSystemError, type SystemError } from '../../linux/errno.js';
 import { O_RDONLY, type OwnedFd } from '../../linux/fd.js';
 import { findBlock } from '../../linux/sysfs.js';
-import { handOver } from '../../util/hand-over.js';
+import { withOwnership } from '../../util/with-ownership.js';
 import { BlockDevice } from '../block-device.js';
 import { BlockError } from '../block-error.js';
 import { listClaimants } from '../holders.js';
@@ -114,7 +114,7 @@ async function openLayer(
   const state = await readMapper({ name }, signal);
   if (state === undefined) throw new BlockError(`${name} has vanished`, { code: 'ENXIO' });
   await using node = await pinNode(findBlock(state.devnum).directory, signal);
-  return await handOver(await node.reopen(O_RDONLY, signal), async (fd) => {
+  return await withOwnership(await node.reopen(O_RDONLY, signal), async (fd) => {
     // A layer that nobody has open would be removed at once.
     await removeMapper({ devnum: state.devnum }, true, signal);
     await resumeMapper(name, signal);

@@ -13,7 +13,7 @@ import { CLI } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
 import type { Vbd } from '../../bed/toolstack.js';
 import { startXenstoreProxy } from '../../bed/xenstore-proxy.js';
-import { Stage } from '../hotplug/stage.js';
+import { HotplugFixture } from '../hotplug/fixture.js';
 import { GUISES, type Guise } from './ground.js';
 
 /** Without Node the client cannot do it itself. */
@@ -26,7 +26,7 @@ describe('The daemon, and which vbd it means', function () {
   });
 
   /** In one transaction, with equal values: whoever asks for them sees no difference. */
-  async function makeAnew({ store }: Stage, vbd: Vbd): Promise<void> {
+  async function makeAnew({ store }: HotplugFixture, vbd: Vbd): Promise<void> {
     const directories = [vbd.frontendPath, vbd.backendPath];
     const nodes = await Promise.all(
       directories.map(async (directory) => {
@@ -50,41 +50,41 @@ describe('The daemon, and which vbd it means', function () {
       await using bed = await startBed({ guise, noProbe: true });
       await using store = await openStore(bed);
       await using daemon = await startDaemon(bed, '--verbose');
-      const stage = new Stage(bed, store);
-      const image = stage.image('the old file');
-      const vbd = await stage.create(image);
+      const fixture = new HotplugFixture(bed, store);
+      const image = fixture.image('the old file');
+      const vbd = await fixture.create(image);
       await daemon.says(/: planned: /);
-      renameSync(stage.image('the new file'), image);
-      await makeAnew(stage, vbd);
+      renameSync(fixture.image('the new file'), image);
+      await makeAnew(fixture, vbd);
       await bed.restartBlkback({ guise });
       const run = await runClient({ ...daemon.env, ...WITHOUT_NODE }, vbd, 'add');
       assert.equal(run.status, 0, `${run.stderr}${daemon.said()}`);
-      assert.equal((await stage.logged(vbd, 'opened')).bytes, 'the new file');
-      await stage.delete(vbd);
-      stage.assertNothingLeft();
+      assert.equal((await fixture.logged(vbd, 'opened')).bytes, 'the new file');
+      await fixture.delete(vbd);
+      fixture.assertNothingLeft();
     });
 
     it(`exports the new file where the old one was attached (${guise} blkback)`, async () => {
       await using bed = await startBed({ guise });
       await using store = await openStore(bed);
       await using daemon = await startDaemon(bed);
-      const stage = new Stage(bed, store);
-      const image = stage.image('the old file');
-      const vbd = await stage.vbd(image);
+      const fixture = new HotplugFixture(bed, store);
+      const image = fixture.image('the old file');
+      const vbd = await fixture.vbd(image);
       const env = { ...daemon.env, ...WITHOUT_NODE };
       assert.equal((await runClient(env, vbd, 'add')).status, 0);
       const ours = ['physical-device', 'physical-device-path', 'diskseq', 'hotplug-status'];
-      renameSync(stage.image('the new file'), image);
+      renameSync(fixture.image('the new file'), image);
       await store.transact([
         { op: 'remove', path: vbd.backendPath },
         { op: 'remove', path: vbd.frontendPath },
       ]);
-      const again = await stage.vbd(image, { devid: 51712 });
+      const again = await fixture.vbd(image, { devid: 51712 });
       const run = await runClient(env, again, 'add');
       assert.equal(run.status, 0, `${run.stderr}${daemon.said()}`);
       const { dev } = await bed.blkback.waitFor(({ bytes }) => bytes === 'the new file');
-      assert.equal((await stage.nodes(again, ...ours))[0], dev);
-      await stage.delete(again);
+      assert.equal((await fixture.nodes(again, ...ours))[0], dev);
+      await fixture.delete(again);
     });
 
     it(`tries again by itself, and connects only to what blkback has (${guise} blkback)`, () =>
@@ -96,20 +96,20 @@ describe('The daemon, and which vbd it means', function () {
     await using bed = await startBed({ guise });
     await using store = await openStore(bed);
     await using daemon = await startDaemon(bed);
-    const stage = new Stage(bed, store);
-    const vbd = await stage.vbd(stage.image(), { script: '/etc/xen/scripts/other' });
+    const fixture = new HotplugFixture(bed, store);
+    const vbd = await fixture.vbd(fixture.image(), { script: '/etc/xen/scripts/other' });
     const interrupt = new AbortController();
-    const failed = stage.attach(vbd, {
+    const failed = fixture.attach(vbd, {
       signal: interrupt.signal,
       onStep: (step) => step === 'connected' && interrupt.abort(new Error('enough')),
     });
     await assert.rejects(failed);
     await runClient({ ...daemon.env, ...WITHOUT_NODE, XEN_BLKBACK_TIMEOUT: '5' }, vbd, 'add');
-    const opened = await stage.logged(vbd, 'opened');
-    const [device, status] = await stage.nodes(vbd, 'physical-device', 'hotplug-status');
+    const opened = await fixture.logged(vbd, 'opened');
+    const [device, status] = await fixture.nodes(vbd, 'physical-device', 'hotplug-status');
     if (status === 'connected') assert.equal(device, opened.dev);
-    assert.equal(stage.events(vbd, 'opened').length, 1);
-    await stage.delete(vbd);
+    assert.equal(fixture.events(vbd, 'opened').length, 1);
+    await fixture.delete(vbd);
   }
 });
 
@@ -123,13 +123,13 @@ describe('Daemons of one socket', function () {
     for (let round = 0; round < effort(30, 4); round++) {
       await using bed = await startBed({});
       await using store = await openStore(bed);
-      const stage = new Stage(bed, store);
+      const fixture = new HotplugFixture(bed, store);
       if (round % 2 === 1) await leaveDeadSocket(bed);
       await oneOfFive(bed, async (env) => {
-        const vbd = await stage.vbd(stage.image(), { script: '/etc/xen/scripts/other' });
+        const vbd = await fixture.vbd(fixture.image(), { script: '/etc/xen/scripts/other' });
         const { status, stderr } = await runClient({ ...env, ...WITHOUT_NODE }, vbd, 'add');
         assert.deepEqual([status, stderr], [0, '']);
-        await stage.delete(vbd);
+        await fixture.delete(vbd);
       });
     }
   });
@@ -190,8 +190,8 @@ describe('Daemons of one socket', function () {
   it('says READY to its service manager only when it has looked at every vbd', async () => {
     await using bed = await startBed({});
     await using store = await openStore(bed);
-    const stage = new Stage(bed, store);
-    const vbd = await stage.vbd(stage.image());
+    const fixture = new HotplugFixture(bed, store);
+    const vbd = await fixture.vbd(fixture.image());
     let [ask, letAnswer] = [() => {}, () => {}];
     const asked = new Promise<void>((resolve) => {
       ask = resolve;
@@ -227,6 +227,6 @@ describe('Daemons of one socket', function () {
       letAnswer();
       await stopChild(child, 12_000);
     }
-    await stage.delete(vbd);
+    await fixture.delete(vbd);
   });
 });

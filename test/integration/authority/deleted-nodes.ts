@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Held } from '../../bed/blkback.js';
 import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
-import { failure, type Stage } from '../hotplug/stage.js';
+import { failure, type HotplugFixture } from '../hotplug/fixture.js';
 import { GUISES, type Kind, withGround } from './ground.js';
 import { assertBusy, assertWaitsFor, secondVbd } from './guests.js';
 
@@ -18,25 +18,25 @@ const MOMENTS: readonly Moment[] = [
   { title: 'sysfs shows it no more', hold: 'close', kinds: ['file', 'mapper'] },
 ];
 
-type End = (stage: Stage, vbd: Vbd, hold: Held) => Promise<void>;
+type End = (fixture: HotplugFixture, vbd: Vbd, hold: Held) => Promise<void>;
 
 /** The toolstack asks for the end, the guest or blkback does not come to it, `remove` gives up. */
-const afterRemove: End = async (stage, vbd, hold) => {
+const afterRemove: End = async (fixture, vbd, hold) => {
   if (hold === 'close') {
-    await stage.close(vbd);
-    await stage.logged(vbd, 'removed');
+    await fixture.close(vbd);
+    await fixture.logged(vbd, 'removed');
   } else {
-    await stage.store.write(`${vbd.backendPath}/online`, '0');
-    await stage.store.write(`${vbd.backendPath}/state`, '5');
+    await fixture.store.write(`${vbd.backendPath}/online`, '0');
+    await fixture.store.write(`${vbd.backendPath}/state`, '5');
   }
   // It may know of nothing that it could wait for.
-  await stage.detach(vbd, { timeoutMs: 800 }).catch(() => undefined);
-  await deleteVbd(stage.store, vbd);
+  await fixture.detach(vbd, { timeoutMs: 800 }).catch(() => undefined);
+  await deleteVbd(fixture.store, vbd);
 };
 
-const withoutRemove: End = async (stage, vbd, hold) => {
-  await deleteVbd(stage.store, vbd);
-  if (hold === 'close') await stage.logged(vbd, 'removed');
+const withoutRemove: End = async (fixture, vbd, hold) => {
+  await deleteVbd(fixture.store, vbd);
+  if (hold === 'close') await fixture.logged(vbd, 'removed');
 };
 
 const ENDS = [
@@ -51,25 +51,25 @@ export function defineDeletedNodes(kind: Kind): void {
       for (const [how, end] of ENDS) {
         it(
           `${how} while blkback holds the device, ${title}: another guest's add is refused (${guise})`,
-          withGround(kind, { guise }, async (stage, ground) => {
-            const vbd = await stage.vbd(ground.path);
-            await stage.attach(vbd);
-            await stage.blkback.hold(hold, vbd.key);
-            await end(stage, vbd, hold);
-            await assertBusy(stage, ground);
+          withGround(kind, { guise }, async (fixture, ground) => {
+            const vbd = await fixture.vbd(ground.path);
+            await fixture.attach(vbd);
+            await fixture.blkback.hold(hold, vbd.key);
+            await end(fixture, vbd, hold);
+            await assertBusy(fixture, ground);
           }),
         );
       }
 
       it(
         `blkback lets go during another guest's add, ${title}: then that one gets it (${guise})`,
-        withGround(kind, { guise }, async (stage, ground) => {
-          const vbd = await stage.vbd(ground.path);
-          await stage.attach(vbd);
-          await stage.blkback.hold(hold, vbd.key);
-          await withoutRemove(stage, vbd, hold);
-          const other = await secondVbd(stage, ground);
-          await assertWaitsFor(stage, other, vbd, () => stage.blkback.release(hold, vbd.key));
+        withGround(kind, { guise }, async (fixture, ground) => {
+          const vbd = await fixture.vbd(ground.path);
+          await fixture.attach(vbd);
+          await fixture.blkback.hold(hold, vbd.key);
+          await withoutRemove(fixture, vbd, hold);
+          const other = await secondVbd(fixture, ground);
+          await assertWaitsFor(fixture, other, vbd, () => fixture.blkback.release(hold, vbd.key));
         }),
       );
     }
@@ -77,48 +77,50 @@ export function defineDeletedNodes(kind: Kind): void {
     if (kind !== 'disk') {
       it(
         `the same vbd is made anew while blkback still holds its device: it waits, or is refused (${guise})`,
-        withGround(kind, { guise }, async (stage, ground) => {
-          const vbd = await stage.vbd(ground.path);
-          await stage.attach(vbd);
-          await stage.blkback.hold('close', vbd.key);
-          await withoutRemove(stage, vbd, 'close');
-          const again = await stage.vbd(ground.path, { devid: 51712 });
+        withGround(kind, { guise }, async (fixture, ground) => {
+          const vbd = await fixture.vbd(ground.path);
+          await fixture.attach(vbd);
+          await fixture.blkback.hold('close', vbd.key);
+          await withoutRemove(fixture, vbd, 'close');
+          const again = await fixture.vbd(ground.path, { devid: 51712 });
           assert.equal(again.key, vbd.key);
-          await failure('EBUSY', stage.attach(again, { timeoutMs: 3000 }));
-          assert.equal(stage.events(vbd, 'opened').length, 1);
-          await assertWaitsFor(stage, again, vbd, () => stage.blkback.release('close', vbd.key));
+          await failure('EBUSY', fixture.attach(again, { timeoutMs: 3000 }));
+          assert.equal(fixture.events(vbd, 'opened').length, 1);
+          await assertWaitsFor(fixture, again, vbd, () =>
+            fixture.blkback.release('close', vbd.key),
+          );
         }),
       );
     }
 
     it(
       `list, show and check name a vbd whose nodes are gone while blkback has its device open (${guise})`,
-      withGround(kind, { guise }, async (stage, ground) => {
-        const vbd = await stage.vbd(ground.path);
-        await stage.attach(vbd);
-        const { dev = '' } = await stage.logged(vbd, 'opened');
+      withGround(kind, { guise }, async (fixture, ground) => {
+        const vbd = await fixture.vbd(ground.path);
+        await fixture.attach(vbd);
+        const { dev = '' } = await fixture.logged(vbd, 'opened');
         const devnum = dev.split(':').map((part) => Number.parseInt(part, 16));
-        await stage.blkback.hold('events', vbd.key);
-        await deleteVbd(stage.store, vbd);
+        await fixture.blkback.hold('events', vbd.key);
+        await deleteVbd(fixture.store, vbd);
 
-        const list = await stage.cli(['list']);
+        const list = await fixture.cli(['list']);
         assert.equal(list.status, 0, list.stderr);
         assert.match(list.stdout, new RegExp(`^${vbd.key} .*$`, 'm'));
         assert.match(list.stdout, /gone/);
-        const listed = JSON.parse((await stage.cli(['list', '--json'])).stdout).vbds.find(
+        const listed = JSON.parse((await fixture.cli(['list', '--json'])).stdout).vbds.find(
           ({ backend }: { backend: string }) => backend === vbd.backendPath,
         );
         assert.deepEqual([listed?.devnum, listed?.opened], [devnum.join(':'), true]);
 
-        const show = await stage.cli(['show', vbd.key]);
+        const show = await fixture.cli(['show', vbd.key]);
         assert.equal(show.status, 0, show.stderr);
         assert.match(show.stdout, /gone/);
         assert.ok(show.stdout.includes(devnum.join(':')), show.stdout);
 
-        const check = await stage.cli(['check', ground.path, '--mode', 'w', '--frontend', '9']);
+        const check = await fixture.cli(['check', ground.path, '--mode', 'w', '--frontend', '9']);
         assert.equal(check.status, 3, check.stdout);
         assert.match(check.stdout, /domain 7|7\/51712/);
-        const json = await stage.cli(['check', ground.path, '--mode', 'w', '--json']);
+        const json = await fixture.cli(['check', ground.path, '--mode', 'w', '--json']);
         const { verdict, conflicts } = JSON.parse(json.stdout);
         assert.deepEqual([verdict, conflicts[0]?.backend], ['busy', vbd.backendPath]);
       }),

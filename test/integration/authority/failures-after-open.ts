@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { HotplugError } from '../../../src/hotplug/hotplug-error.js';
 import { pause } from '../../../src/util/retry.js';
 import type { Vbd } from '../../bed/toolstack.js';
-import { beforeWriting, type Stage } from '../hotplug/stage.js';
+import { beforeWriting, type HotplugFixture } from '../hotplug/fixture.js';
 import { type Ground, GUISES, type Kind, withGround } from './ground.js';
 import { assertBusy, assertTruthStays } from './guests.js';
 
@@ -10,15 +10,15 @@ import { assertBusy, assertTruthStays } from './guests.js';
 interface Cause {
   readonly title: string;
   /** Rejects as the add does. */
-  readonly attach: (stage: Stage, vbd: Vbd, ground: Ground) => Promise<unknown>;
+  readonly attach: (fixture: HotplugFixture, vbd: Vbd, ground: Ground) => Promise<unknown>;
   /** It may succeed all the same: a signal may come too late. */
   readonly mayBeServed?: boolean;
 }
 
-export function interrupted(stage: Stage, vbd: Vbd): Promise<unknown> {
+export function interrupted(fixture: HotplugFixture, vbd: Vbd): Promise<unknown> {
   const interrupt = new AbortController();
   const reason = new HotplugError('interrupted by SIGTERM', { code: 'ECANCELED' });
-  return stage.attach(vbd, {
+  return fixture.attach(vbd, {
     signal: interrupt.signal,
     onStep: (step) => step === 'connected' && interrupt.abort(reason),
   });
@@ -28,26 +28,26 @@ const CAUSES: readonly Cause[] = [
   { title: 'it is interrupted', attach: interrupted },
   {
     title: 'the device stands on something else meanwhile',
-    attach: async (stage, vbd, ground) => {
-      await stage.blkback.hold('open', vbd.key);
-      const adding = stage.attach(vbd);
+    attach: async (fixture, vbd, ground) => {
+      await fixture.blkback.hold('open', vbd.key);
+      const adding = fixture.attach(vbd);
       adding.catch(() => {});
-      await stage.logged(vbd, 'physical-device');
+      await fixture.logged(vbd, 'physical-device');
       await ground.disturb();
-      await stage.blkback.release('open', vbd.key);
+      await fixture.blkback.release('open', vbd.key);
       await adding;
     },
   },
   {
     title: 'the script gets SIGTERM',
-    attach: async (stage, vbd) => {
-      await stage.blkback.hold('open', vbd.key);
-      const script = stage.startScript(vbd, 'add');
-      await stage.logged(vbd, 'physical-device');
+    attach: async (fixture, vbd) => {
+      await fixture.blkback.hold('open', vbd.key);
+      const script = fixture.startScript(vbd, 'add');
+      await fixture.logged(vbd, 'physical-device');
       // When it goes on it has the signal, and blkback has the device.
       script.process.kill('SIGSTOP');
-      await stage.blkback.release('open', vbd.key);
-      await stage.logged(vbd, 'opened');
+      await fixture.blkback.release('open', vbd.key);
+      await fixture.logged(vbd, 'opened');
       script.process.kill('SIGTERM');
       script.process.kill('SIGCONT');
       const { status, stderr } = await script.ended;
@@ -57,10 +57,10 @@ const CAUSES: readonly Cause[] = [
   },
   {
     title: 'its report is carried out, and the answer to it is lost',
-    attach: (stage, vbd) =>
-      stage.attachThrough(
-        beforeWriting(stage.store, 'hotplug-status', async () => {
-          await stage.store.write(`${vbd.backendPath}/hotplug-status`, 'connected');
+    attach: (fixture, vbd) =>
+      fixture.attachThrough(
+        beforeWriting(fixture.store, 'hotplug-status', async () => {
+          await fixture.store.write(`${vbd.backendPath}/hotplug-status`, 'connected');
           throw new Error('the answer is lost');
         }),
         vbd,
@@ -68,15 +68,15 @@ const CAUSES: readonly Cause[] = [
   },
   {
     title: 'xenstored does not answer until the time for the work is over',
-    attach: async (stage, vbd) => {
-      const { xenstored } = stage.bed;
-      await stage.blkback.hold('open', vbd.key);
-      const adding = stage.attach(vbd, { timeoutMs: 4000 });
+    attach: async (fixture, vbd) => {
+      const { xenstored } = fixture.bed;
+      await fixture.blkback.hold('open', vbd.key);
+      const adding = fixture.attach(vbd, { timeoutMs: 4000 });
       adding.catch(() => {});
-      await stage.logged(vbd, 'physical-device');
+      await fixture.logged(vbd, 'physical-device');
       xenstored.kill('SIGSTOP');
       // It opens at once; what it has to say of it in XenStore has to wait, as the add has.
-      const released = stage.blkback.release('open', vbd.key);
+      const released = fixture.blkback.release('open', vbd.key);
       // Of four seconds one is kept for the roll-back.
       await pause(3300);
       xenstored.kill('SIGCONT');
@@ -91,15 +91,15 @@ export function defineFailuresAfterOpen(kind: Kind): void {
     for (const { title, attach, mayBeServed } of CAUSES) {
       it(
         `an add fails after the open as ${title}: the nodes stay, and another guest's is refused (${guise})`,
-        withGround(kind, { guise }, async (stage, ground) => {
-          const vbd = await stage.vbd(ground.path);
-          const error = await attach(stage, vbd, ground).then(
+        withGround(kind, { guise }, async (fixture, ground) => {
+          const vbd = await fixture.vbd(ground.path);
+          const error = await attach(fixture, vbd, ground).then(
             () => undefined,
             (reason: unknown) => reason,
           );
-          await stage.logged(vbd, 'opened');
-          await assertBusy(stage, ground);
-          if (error !== undefined) await assertTruthStays(stage, vbd);
+          await fixture.logged(vbd, 'opened');
+          await assertBusy(fixture, ground);
+          if (error !== undefined) await assertTruthStays(fixture, vbd);
           else assert.ok(mayBeServed, 'it was to fail');
         }),
       );
@@ -108,26 +108,26 @@ export function defineFailuresAfterOpen(kind: Kind): void {
 
   it(
     'blkback says opened of an earlier attempt: the next add connects only to what blkback has',
-    withGround(kind, { guise: 'diskseq' }, async (stage, ground) => {
-      const vbd = await stage.vbd(ground.path);
-      await assert.rejects(interrupted(stage, vbd));
-      assert.equal(await stage.node(vbd, 'opened'), '1');
-      const again = await stage.attach(vbd).then(
+    withGround(kind, { guise: 'diskseq' }, async (fixture, ground) => {
+      const vbd = await fixture.vbd(ground.path);
+      await assert.rejects(interrupted(fixture, vbd));
+      assert.equal(await fixture.node(vbd, 'opened'), '1');
+      const again = await fixture.attach(vbd).then(
         () => 'added',
         () => 'failed',
       );
-      const [device, diskseq, status] = await stage.nodes(
+      const [device, diskseq, status] = await fixture.nodes(
         vbd,
         ...['physical-device', 'diskseq', 'hotplug-status'],
       );
-      const opened = await stage.logged(vbd, 'opened');
-      assert.equal(stage.events(vbd, 'opened').length, 1);
+      const opened = await fixture.logged(vbd, 'opened');
+      assert.equal(fixture.events(vbd, 'opened').length, 1);
       assert.equal(status === 'connected', again === 'added');
       if (again === 'added') {
         const hex = BigInt(opened.diskseq ?? '').toString(16);
         assert.deepEqual([device, diskseq], [opened.dev, hex]);
       }
-      await assertBusy(stage, ground);
+      await assertBusy(fixture, ground);
     }),
   );
 }

@@ -7,7 +7,7 @@ import { attachLoop, devnumOf, makeImage } from '../../bed/images.js';
 import { linear } from '../../bed/mapper.js';
 import { assertNeverBeside } from '../../bed/open-devices.js';
 import { setLoopWindow } from '../block/loop/loop-changes.js';
-import { MARKER, on, only, type Stage } from '../hotplug/stage.js';
+import { type HotplugFixture, MARKER, on, only } from '../hotplug/fixture.js';
 import { swapTable, withMapper } from '../mapper/bench.js';
 
 export type Kind = 'file' | 'disk' | 'mapper';
@@ -27,7 +27,7 @@ export interface Ground {
   disturb(): Promise<void>;
 }
 
-export type Body = (stage: Stage, ground: Ground) => Promise<void>;
+export type Body = (fixture: HotplugFixture, ground: Ground) => Promise<void>;
 
 /**
  * A test body with a file, a disk (a loop device of the test's own) or a mapper device. At its end nothing
@@ -36,28 +36,28 @@ export type Body = (stage: Stage, ground: Ground) => Promise<void>;
  */
 export function withGround(kind: Kind, behaviour: BlkbackBehaviour, body: Body): Mocha.AsyncFunc {
   if (kind === 'mapper') {
-    return withMapper(behaviour, async (stage, bench) => {
+    return withMapper(behaviour, async (fixture, bench) => {
       const other = await bench.disk('another disk');
       const { path, name, kernelPath, devnum } = await bench.linear(MARKER);
       const disturb = async () => swapTable(name, linear(other.path));
-      await carefully(stage, body, {
+      await carefully(fixture, body, {
         ...{ kind, path, disturb },
         device: { path: kernelPath, devnum },
       });
     });
   }
-  return on(behaviour, async (stage) => {
+  return on(behaviour, async (fixture) => {
     const whole = async (ground: Omit<Ground, 'disturb'>, loop: () => string) => {
       const disturb = () => setLoopWindow(loop(), { offset: 4096n });
-      await carefully(stage, body, { ...ground, disturb });
-      await stage.destroyVbds();
+      await carefully(fixture, body, { ...ground, disturb });
+      await fixture.destroyVbds();
     };
     if (kind === 'file') {
-      const path = stage.image();
-      await whole({ kind, path, device: undefined }, () => only(stage.loops()));
+      const path = fixture.image();
+      await whole({ kind, path, device: undefined }, () => only(fixture.loops()));
       return;
     }
-    const directory = join(stage.bed.directory, 'disks');
+    const directory = join(fixture.bed.directory, 'disks');
     mkdirSync(directory);
     await using loop = await attachLoop(makeImage(directory, { marker: MARKER }));
     const { path, devnum } = loop;
@@ -65,13 +65,14 @@ export function withGround(kind: Kind, behaviour: BlkbackBehaviour, body: Body):
   });
 }
 
-async function carefully(stage: Stage, body: Body, ground: Ground): Promise<void> {
+async function carefully(fixture: HotplugFixture, body: Body, ground: Ground): Promise<void> {
   try {
-    await body(stage, ground);
+    await body(fixture, ground);
   } finally {
-    for (const what of ['events', 'open', 'close'] as const) await stage.blkback.release(what, '*');
+    for (const what of ['events', 'open', 'close'] as const)
+      await fixture.blkback.release(what, '*');
   }
-  assertNeverBeside(stage.blkback.log());
+  assertNeverBeside(fixture.blkback.log());
 }
 
 /** A loop device whose number has a letter in hex, over a file; it is to be let go with `losetup`. */

@@ -3,7 +3,7 @@ import { errorCode } from '../../../src/errors.js';
 import { pause } from '../../../src/util/retry.js';
 import type { Run } from '../../bed/script.js';
 import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
-import { failure, type Stage, type VbdChange } from '../hotplug/stage.js';
+import { failure, type HotplugFixture, type VbdChange } from '../hotplug/fixture.js';
 import type { Ground } from './ground.js';
 
 /** The other guest. */
@@ -13,25 +13,25 @@ const PATIENCE_MS = 4000;
 
 /** A vbd of another guest over the same bytes. */
 export function secondVbd(
-  stage: Stage,
+  fixture: HotplugFixture,
   { path }: Pick<Ground, 'path'>,
   change: VbdChange = {},
 ): Promise<Vbd> {
-  return stage.vbd(path, { frontend: SECOND, ...change });
+  return fixture.vbd(path, { frontend: SECOND, ...change });
 }
 
 /** Another guest's add of the same bytes is refused, and blkback never hears of it. */
 export async function assertBusy(
-  stage: Stage,
+  fixture: HotplugFixture,
   ground: Pick<Ground, 'path'>,
   change: VbdChange = {},
 ): Promise<Error> {
-  const vbd = await secondVbd(stage, ground, change);
-  const error = await failure('EBUSY', stage.attach(vbd, { timeoutMs: PATIENCE_MS }));
-  assert.equal(await stage.node(vbd, 'hotplug-status'), 'busy');
-  assert.equal(await stage.node(vbd, 'physical-device'), undefined);
-  assert.deepEqual(stage.events(vbd, 'physical-device', 'opened'), []);
-  await deleteVbd(stage.store, vbd);
+  const vbd = await secondVbd(fixture, ground, change);
+  const error = await failure('EBUSY', fixture.attach(vbd, { timeoutMs: PATIENCE_MS }));
+  assert.equal(await fixture.node(vbd, 'hotplug-status'), 'busy');
+  assert.equal(await fixture.node(vbd, 'physical-device'), undefined);
+  assert.deepEqual(fixture.events(vbd, 'physical-device', 'opened'), []);
+  await deleteVbd(fixture.store, vbd);
   return error;
 }
 
@@ -40,39 +40,39 @@ export async function assertBusy(
  * refused and succeeds when it is tried again.
  */
 export async function assertWaitsFor(
-  stage: Stage,
+  fixture: HotplugFixture,
   vbd: Vbd,
   holder: Vbd,
   release: () => Promise<void>,
 ): Promise<void> {
-  const adding = stage.attach(vbd).then(
+  const adding = fixture.attach(vbd).then(
     () => 'added',
     (error: unknown) => errorCode(error),
   );
   await Promise.race([adding, pause(200)]);
-  const atOnce = stage.events(vbd, 'opened').length - (vbd.key === holder.key ? 1 : 0);
+  const atOnce = fixture.events(vbd, 'opened').length - (vbd.key === holder.key ? 1 : 0);
   assert.equal(atOnce, 0, 'it has got them while blkback held them for another');
   await release();
-  await stage.logged(holder, 'closed');
+  await fixture.logged(holder, 'closed');
   const outcome = await adding;
   if (outcome !== 'added') {
     assert.equal(outcome, 'EBUSY');
-    await stage.attach(vbd);
+    await fixture.attach(vbd);
   }
-  assert.equal(await stage.node(vbd, 'hotplug-status'), 'connected');
+  assert.equal(await fixture.node(vbd, 'hotplug-status'), 'connected');
 }
 
 /** `remove`, with more time than it needs and less than a test has. */
-export async function assertRemoved(stage: Stage, vbd: Vbd): Promise<Run> {
-  const run = await stage.script(vbd, 'remove', { XEN_BLKBACK_TIMEOUT: '16' });
+export async function assertRemoved(fixture: HotplugFixture, vbd: Vbd): Promise<Run> {
+  const run = await fixture.script(vbd, 'remove', { XEN_BLKBACK_TIMEOUT: '16' });
   assert.deepEqual([run.status, run.stderr], [0, '']);
   return run;
 }
 
 /** An add has failed although blkback has opened the device: the nodes name it still, and say so. */
-export async function assertTruthStays(stage: Stage, vbd: Vbd): Promise<void> {
-  const { dev, diskseq = '' } = await stage.logged(vbd, 'opened');
-  assert.deepEqual(await stage.nodes(vbd, 'physical-device', 'diskseq', 'hotplug-status'), [
+export async function assertTruthStays(fixture: HotplugFixture, vbd: Vbd): Promise<void> {
+  const { dev, diskseq = '' } = await fixture.logged(vbd, 'opened');
+  assert.deepEqual(await fixture.nodes(vbd, 'physical-device', 'diskseq', 'hotplug-status'), [
     dev,
     BigInt(diskseq).toString(16),
     'error',

@@ -4,7 +4,7 @@ import { HOLDS_FOR_BLKBACK } from '../../../src/block/holders.js';
 import { devnumOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { deleteVbd } from '../../bed/toolstack.js';
-import { only, type Stage } from '../hotplug/stage.js';
+import { type HotplugFixture, only } from '../hotplug/fixture.js';
 import { layers, settled, withMapper } from '../mapper/bench.js';
 import { GUISES } from './ground.js';
 import { assertBusy } from './guests.js';
@@ -32,9 +32,9 @@ describe('A layer that blkback opens only after the add has given up', function 
   });
 
   /** What blkback keeps goes by itself with the vbd, and so does whoever has held it. */
-  const assertAllGone = async (stage: Stage): Promise<void> => {
+  const assertAllGone = async (fixture: HotplugFixture): Promise<void> => {
     await settled(async () => assert.deepEqual(await layers(), []));
-    stage.assertNothingLeft();
+    fixture.assertNothingLeft();
     await settled(() => assert.deepEqual(processesHolding(), []));
   };
 
@@ -42,21 +42,21 @@ describe('A layer that blkback opens only after the add has given up', function 
     for (const kind of ['linear', 'crypt'] as const) {
       it(
         `is that very layer, and another guest's is refused before and after: ${kind} (${guise})`,
-        withMapper({ guise }, async (stage) => {
-          const path = stage.image();
-          const vbd = await addInVain(stage, `path=${path},layer=${kind}`);
+        withMapper({ guise }, async (fixture) => {
+          const path = fixture.image();
+          const vbd = await addInVain(fixture, `path=${path},layer=${kind}`);
           const { kernelPath, deferred } = only(await layers());
           assert.ok(deferred, 'it has to go with its last close');
           // One of the test before may take a moment to end.
           await settled(() => void only(processesHolding()));
-          await assertBusy(stage, { path });
-          await stage.blkback.release('open', vbd.key);
-          const { dev, size } = await stage.logged(vbd, 'opened');
+          await assertBusy(fixture, { path });
+          await fixture.blkback.release('open', vbd.key);
+          const { dev, size } = await fixture.logged(vbd, 'opened');
           assert.deepEqual([dev, size], [devnumOf(kernelPath), 1024 * 1024]);
           await settled(() => assert.deepEqual(processesHolding(), []));
-          await assertBusy(stage, { path });
-          await stage.delete(vbd);
-          await assertAllGone(stage);
+          await assertBusy(fixture, { path });
+          await fixture.delete(vbd);
+          await assertAllGone(fixture);
         }),
       );
     }
@@ -67,14 +67,14 @@ describe('A layer that blkback opens only after the add has given up', function 
     ] as const) {
       it(
         `goes with the vbd where that ends ${title} (${guise})`,
-        withMapper({ guise }, async (stage) => {
-          const vbd = await addInVain(stage, `path=${stage.image()},layer=linear`, held);
+        withMapper({ guise }, async (fixture) => {
+          const vbd = await addInVain(fixture, `path=${fixture.image()},layer=linear`, held);
           await settled(() => void only(processesHolding()));
-          await deleteVbd(stage.store, vbd);
-          await stage.blkback.release(held, vbd.key);
-          await stage.logged(vbd, 'removed');
-          await assertAllGone(stage);
-          await stage.detach(vbd);
+          await deleteVbd(fixture.store, vbd);
+          await fixture.blkback.release(held, vbd.key);
+          await fixture.logged(vbd, 'removed');
+          await assertAllGone(fixture);
+          await fixture.detach(vbd);
         }),
       );
     }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { HotplugError } from '../../../src/hotplug/hotplug-error.js';
 import type { Held } from '../../bed/blkback.js';
 import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
-import { failure, MARKER, type Stage } from '../hotplug/stage.js';
+import { failure, type HotplugFixture, MARKER } from '../hotplug/fixture.js';
 import { GUISES, type Kind, withGround } from './ground.js';
 import { assertBusy, assertTruthStays, assertWaitsFor, secondVbd } from './guests.js';
 
@@ -10,13 +10,17 @@ import { assertBusy, assertTruthStays, assertWaitsFor, secondVbd } from './guest
  * An add that gives up while blkback is about to open the device (`open`), or has heard nothing of it yet
  * (`events`), and is held up until that is released.
  */
-export async function addInVain(stage: Stage, params: string, held: Held = 'open'): Promise<Vbd> {
-  const vbd = await stage.vbd(params);
-  await stage.blkback.hold(held, vbd.key);
+export async function addInVain(
+  fixture: HotplugFixture,
+  params: string,
+  held: Held = 'open',
+): Promise<Vbd> {
+  const vbd = await fixture.vbd(params);
+  await fixture.blkback.hold(held, vbd.key);
   const deadline = new AbortController();
-  const adding = stage.attach(vbd, { signal: deadline.signal });
+  const adding = fixture.attach(vbd, { signal: deadline.signal });
   adding.catch(() => {});
-  await (held === 'open' ? stage.logged(vbd, 'physical-device') : stage.published(vbd));
+  await (held === 'open' ? fixture.logged(vbd, 'physical-device') : fixture.published(vbd));
   deadline.abort(new HotplugError('the deadline passed', { code: 'ETIMEDOUT' }));
   await failure('ETIMEDOUT', adding);
   return vbd;
@@ -26,47 +30,47 @@ export function defineLateOpens(kind: Kind): void {
   for (const guise of GUISES) {
     it(
       `an add gives up before blkback opens the device: another guest's is refused, before and after (${guise})`,
-      withGround(kind, { guise }, async (stage, ground) => {
-        const vbd = await addInVain(stage, ground.path);
-        const before = await stage.nodes(vbd, 'physical-device', 'diskseq', 'hotplug-status');
-        await assertBusy(stage, ground);
+      withGround(kind, { guise }, async (fixture, ground) => {
+        const vbd = await addInVain(fixture, ground.path);
+        const before = await fixture.nodes(vbd, 'physical-device', 'diskseq', 'hotplug-status');
+        await assertBusy(fixture, ground);
         assert.equal(before[2], 'error');
         assert.notEqual(before[0], undefined, 'blkback may open it yet');
-        await stage.blkback.release('open', vbd.key);
-        const { bytes, diskseq = '' } = await stage.logged(vbd, 'opened');
+        await fixture.blkback.release('open', vbd.key);
+        const { bytes, diskseq = '' } = await fixture.logged(vbd, 'opened');
         assert.equal(bytes, MARKER, 'what was published, and not whatever has its number by then');
         assert.equal(before[1], BigInt(diskseq).toString(16));
-        await assertTruthStays(stage, vbd);
-        await assertBusy(stage, ground);
+        await assertTruthStays(fixture, vbd);
+        await assertBusy(fixture, ground);
       }),
     );
 
     it(
       `the vbd is deleted while blkback is about to open the device: that counts until it is gone (${guise})`,
-      withGround(kind, { guise }, async (stage, ground) => {
-        const vbd = await addInVain(stage, ground.path);
-        await stage.blkback.hold('events', vbd.key);
-        await deleteVbd(stage.store, vbd);
-        await assertBusy(stage, ground);
-        await stage.blkback.release('open', vbd.key);
-        assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
-        await assertBusy(stage, ground);
-        const other = await secondVbd(stage, ground);
-        await assertWaitsFor(stage, other, vbd, () => stage.blkback.release('events', vbd.key));
+      withGround(kind, { guise }, async (fixture, ground) => {
+        const vbd = await addInVain(fixture, ground.path);
+        await fixture.blkback.hold('events', vbd.key);
+        await deleteVbd(fixture.store, vbd);
+        await assertBusy(fixture, ground);
+        await fixture.blkback.release('open', vbd.key);
+        assert.equal((await fixture.logged(vbd, 'opened')).bytes, MARKER);
+        await assertBusy(fixture, ground);
+        const other = await secondVbd(fixture, ground);
+        await assertWaitsFor(fixture, other, vbd, () => fixture.blkback.release('events', vbd.key));
       }),
     );
 
     it(
       `the nodes are taken back while blkback is about to open the device: that counts, and what it has open (${guise})`,
-      withGround(kind, { guise }, async (stage, ground) => {
-        const vbd = await addInVain(stage, ground.path);
+      withGround(kind, { guise }, async (fixture, ground) => {
+        const vbd = await addInVain(fixture, ground.path);
         for (const node of ['physical-device', 'physical-device-path', 'diskseq']) {
-          await stage.store.remove(`${vbd.backendPath}/${node}`);
+          await fixture.store.remove(`${vbd.backendPath}/${node}`);
         }
-        await assertBusy(stage, ground);
-        await stage.blkback.release('open', vbd.key);
-        assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
-        await assertBusy(stage, ground);
+        await assertBusy(fixture, ground);
+        await fixture.blkback.release('open', vbd.key);
+        assert.equal((await fixture.logged(vbd, 'opened')).bytes, MARKER);
+        await assertBusy(fixture, ground);
       }),
     );
   }

@@ -3,7 +3,7 @@ import { pause } from '../../../src/util/retry.js';
 import { dmsetup, linear, mappedNames } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import type { Vbd } from '../../bed/toolstack.js';
-import { beforeWriting, MARKER, only, type Stage } from '../hotplug/stage.js';
+import { beforeWriting, type HotplugFixture, MARKER, only } from '../hotplug/fixture.js';
 import { Uevents } from '../hotplug/uevents.js';
 import { type Bench, layers, withMapper } from '../mapper/bench.js';
 import { GUISES } from './ground.js';
@@ -22,18 +22,18 @@ describe('One file under two encrypted layers', function () {
     for (const base of ['file', 'disk'] as const) {
       it(
         `is refused, also to the stub domain of the guest that has the first: a ${base} (${guise} blkback)`,
-        withMapper({ guise }, async (stage, bench) => {
-          await stage.store.write('/local/domain/7/vm', '/vm/one');
-          await stage.store.write(`/local/domain/${SECOND}/vm`, '/vm/two');
-          await stage.store.write(`/local/domain/${SECOND}/target`, '7');
-          const path = base === 'file' ? stage.image() : (await bench.disk(MARKER)).path;
+        withMapper({ guise }, async (fixture, bench) => {
+          await fixture.store.write('/local/domain/7/vm', '/vm/one');
+          await fixture.store.write(`/local/domain/${SECOND}/vm`, '/vm/two');
+          await fixture.store.write(`/local/domain/${SECOND}/target`, '7');
+          const path = base === 'file' ? fixture.image() : (await bench.disk(MARKER)).path;
           const params = `path=${path},layer=crypt`;
-          await stage.attach(await stage.vbd(params));
-          const stub = await stage.vbd(params, { frontend: SECOND });
-          const { status, stderr } = await stage.script(stub, 'add');
+          await fixture.attach(await fixture.vbd(params));
+          const stub = await fixture.vbd(params, { frontend: SECOND });
+          const { status, stderr } = await fixture.script(stub, 'add');
           assert.equal(status, 1);
           assert.match(stderr, /^xen-blkback: [^\n]*(layer|crypt)[^\n]*\n$/);
-          assert.deepEqual(stage.events(stub, 'opened'), []);
+          assert.deepEqual(fixture.events(stub, 'opened'), []);
           only(await layers());
         }),
       );
@@ -50,38 +50,38 @@ describe('remove of a mapper device', function () {
   for (const guise of GUISES) {
     it(
       `returns when blkback has closed it, as its open count tells (${guise} blkback)`,
-      withMapper({ guise, closeDelayMs: 500 }, async (stage, bench) => {
+      withMapper({ guise, closeDelayMs: 500 }, async (fixture, bench) => {
         const { path, name } = await bench.linear(MARKER);
-        const vbd = await stage.vbd(path);
-        await stage.attach(vbd);
-        await stage.close(vbd);
-        await stage.detach(vbd);
-        const [closed, count] = [stage.events(vbd, 'closed').length, await openCount(name)];
-        await stage.logged(vbd, 'closed');
+        const vbd = await fixture.vbd(path);
+        await fixture.attach(vbd);
+        await fixture.close(vbd);
+        await fixture.detach(vbd);
+        const [closed, count] = [fixture.events(vbd, 'closed').length, await openCount(name)];
+        await fixture.logged(vbd, 'closed');
         assert.deepEqual([closed, count], [1, 0]);
       }),
     );
 
     it(
       `makes no uevent while blkback still has it open (${guise} blkback)`,
-      withMapper({ guise }, async (stage, bench) => {
+      withMapper({ guise }, async (fixture, bench) => {
         const { path, kernelPath } = await bench.linear(MARKER);
-        const vbd = await stage.vbd(path);
-        await stage.attach(vbd);
-        await stage.blkback.hold('close', vbd.key);
-        await stage.close(vbd);
-        await stage.logged(vbd, 'removed');
+        const vbd = await fixture.vbd(path);
+        await fixture.attach(vbd);
+        await fixture.blkback.hold('close', vbd.key);
+        await fixture.close(vbd);
+        await fixture.logged(vbd, 'removed');
         await using uevents = await Uevents.listen();
         let returned = false;
-        const removing = stage.detach(vbd).then(() => {
+        const removing = fixture.detach(vbd).then(() => {
           returned = true;
         });
         removing.catch(() => {});
         await pause(500);
         const seen = uevents.changesOf(kernelPath.slice('/dev/'.length));
         const early = returned;
-        await stage.blkback.release('close', vbd.key);
-        await stage.logged(vbd, 'closed');
+        await fixture.blkback.release('close', vbd.key);
+        await fixture.logged(vbd, 'closed');
         await removing;
         assert.deepEqual(seen, []);
         assert.equal(early, false, 'it has returned before the close');
@@ -91,28 +91,31 @@ describe('remove of a mapper device', function () {
 });
 
 /** How an attach fails after blkback has opened the device. */
-const LATE: readonly (readonly [string, (stage: Stage, vbd: Vbd) => Promise<unknown>])[] = [
+const LATE: readonly (readonly [
+  string,
+  (fixture: HotplugFixture, vbd: Vbd) => Promise<unknown>,
+])[] = [
   [
     'it is interrupted at the open',
-    (stage, vbd) => {
+    (fixture, vbd) => {
       const interrupt = new AbortController();
       const onStep = (step: string) => step === 'connected' && interrupt.abort(new Error('enough'));
-      return stage.attach(vbd, { signal: interrupt.signal, onStep });
+      return fixture.attach(vbd, { signal: interrupt.signal, onStep });
     },
   ],
   [
     'it is interrupted when the device has been marked',
-    (stage, vbd) => {
+    (fixture, vbd) => {
       const interrupt = new AbortController();
       const onStep = (step: string) => step === 'marked' && interrupt.abort(new Error('enough'));
-      return stage.attach(vbd, { signal: interrupt.signal, onStep });
+      return fixture.attach(vbd, { signal: interrupt.signal, onStep });
     },
   ],
   [
     'it cannot report',
-    (stage, vbd) =>
-      stage.attachThrough(
-        beforeWriting(stage.store, 'hotplug-status', async () => {
+    (fixture, vbd) =>
+      fixture.attachThrough(
+        beforeWriting(fixture.store, 'hotplug-status', async () => {
           throw new Error('xenstored is gone');
         }),
         vbd,
@@ -120,11 +123,11 @@ const LATE: readonly (readonly [string, (stage: Stage, vbd: Vbd) => Promise<unkn
   ],
   [
     'the vbd goes before it can report',
-    (stage, vbd) =>
-      stage.attachThrough(
-        beforeWriting(stage.store, 'hotplug-status', async () => {
-          await stage.store.remove(vbd.backendPath);
-          await stage.logged(vbd, 'closed');
+    (fixture, vbd) =>
+      fixture.attachThrough(
+        beforeWriting(fixture.store, 'hotplug-status', async () => {
+          await fixture.store.remove(vbd.backendPath);
+          await fixture.logged(vbd, 'closed');
         }),
         vbd,
       ),
@@ -145,10 +148,10 @@ describe('deferred-remove=yes and an attach that fails late', function () {
     for (const [title, fail] of LATE) {
       it(
         `${title}: the device stays, unmarked (${guise} blkback)`,
-        withMapper({ guise }, async (stage, bench) => {
+        withMapper({ guise }, async (fixture, bench) => {
           const { name } = await deviceOf(bench);
-          const vbd = await stage.vbd(`dm-name=${name},deferred-remove=yes`);
-          const outcome = await fail(stage, vbd).then(
+          const vbd = await fixture.vbd(`dm-name=${name},deferred-remove=yes`);
+          const outcome = await fail(fixture, vbd).then(
             () => 'attached',
             () => 'failed',
           );

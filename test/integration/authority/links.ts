@@ -9,23 +9,23 @@ export function defineLinks(kind: Kind): void {
   for (const guise of GUISES) {
     it(
       `params is a link to the device: physical-device-path is the kernel's own name of it (${guise})`,
-      withGround(kind, { guise }, async (stage, { path, device }) => {
-        const link = join(stage.bed.directory, 'link');
+      withGround(kind, { guise }, async (fixture, { path, device }) => {
+        const link = join(fixture.bed.directory, 'link');
         symlinkSync(path, link);
         for (const params of [link, path]) {
-          const vbd = await stage.vbd(params);
-          const { status, stderr } = await stage.script(vbd, 'add');
+          const vbd = await fixture.vbd(params);
+          const { status, stderr } = await fixture.script(vbd, 'add');
           assert.equal(status, 0, stderr);
-          assert.equal(await stage.node(vbd, 'physical-device-path'), device?.path);
+          assert.equal(await fixture.node(vbd, 'physical-device-path'), device?.path);
           if (params === link) {
             // It leads elsewhere now, and a second add sees it through all the same or says why not.
             rmSync(link);
             symlinkSync('/dev/null', link);
-            await stage.attach(vbd).catch(() => undefined);
-            assert.equal(await stage.node(vbd, 'hotplug-status'), 'connected');
+            await fixture.attach(vbd).catch(() => undefined);
+            assert.equal(await fixture.node(vbd, 'hotplug-status'), 'connected');
           }
-          await stage.close(vbd);
-          await assertRemoved(stage, vbd);
+          await fixture.close(vbd);
+          await assertRemoved(fixture, vbd);
         }
       }),
     );

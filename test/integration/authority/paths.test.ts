@@ -3,7 +3,7 @@ import { startBed } from '../../bed/bed.js';
 import { runClient, startDaemon } from '../../bed/daemon.js';
 import { needs } from '../../bed/needs.js';
 import { openStore } from '../../bed/store.js';
-import { only, Stage } from '../hotplug/stage.js';
+import { HotplugFixture, only } from '../hotplug/fixture.js';
 import { GUISES, withGround } from './ground.js';
 
 const OURS = '/local/domain/0/';
@@ -20,10 +20,10 @@ describe('A vbd by its relative and by its absolute path', function () {
     for (const kind of ['file', 'disk'] as const) {
       it(
         `is one: two adds of a ${kind} at once attach it once (${guise} blkback)`,
-        withGround(kind, { guise }, async (stage, { path }) => {
-          const vbd = await stage.vbd(path);
+        withGround(kind, { guise }, async (fixture, { path }) => {
+          const vbd = await fixture.vbd(path);
           const paths = [vbd.backendPath, `${OURS}${vbd.backendPath}`];
-          const runs = await Promise.all(paths.map((one) => stage.script(one, 'add')));
+          const runs = await Promise.all(paths.map((one) => fixture.script(one, 'add')));
           assert.deepEqual(
             runs.map(({ status, stderr }) => [status, stderr]),
             [
@@ -31,9 +31,9 @@ describe('A vbd by its relative and by its absolute path', function () {
               [0, ''],
             ],
           );
-          only(stage.events(vbd, 'opened'));
-          if (kind === 'file') only(stage.loops());
-          assert.ok(stage.records().length <= 1);
+          only(fixture.events(vbd, 'opened'));
+          if (kind === 'file') only(fixture.loops());
+          assert.ok(fixture.records().length <= 1);
         }),
       );
     }
@@ -42,32 +42,32 @@ describe('A vbd by its relative and by its absolute path', function () {
       await using bed = await startBed({ guise, hold: true });
       await using store = await openStore(bed);
       await using daemon = await startDaemon(bed, '--verbose');
-      const stage = new Stage(bed, store);
-      const vbd = await stage.vbd(stage.image(), { script: '/etc/xen/scripts/other' });
+      const fixture = new HotplugFixture(bed, store);
+      const vbd = await fixture.vbd(fixture.image(), { script: '/etc/xen/scripts/other' });
       const env = { ...daemon.env, ...WITHOUT_NODE };
       const absolute = { ...vbd, backendPath: `${OURS}${vbd.backendPath}` };
       const clients = [vbd, absolute].map((one) => runClient(env, one, 'add'));
-      await stage.logged(vbd, 'physical-device');
+      await fixture.logged(vbd, 'physical-device');
       // Both have come before blkback opens it.
       const late = [absolute, vbd].map((one) => runClient(env, one, 'add'));
-      stage.blkback.kill('SIGUSR1');
+      fixture.blkback.kill('SIGUSR1');
       for (const { status, stderr } of await Promise.all([...clients, ...late])) {
         assert.deepEqual([status, stderr], [0, '']);
       }
-      only(stage.events(vbd, 'opened'));
+      only(fixture.events(vbd, 'opened'));
       // The daemon's log may come after its answer.
       await daemon.says(/7\/51712: attached:/);
       const steps = [...daemon.said().matchAll(/7\/51712: (\w+):/g)].map((match) => match[1]);
       only(steps.filter((step) => step === 'planned'));
       only(steps.filter((step) => step === 'attached'));
-      await stage.close(vbd);
+      await fixture.close(vbd);
       const ends = await Promise.all([absolute, vbd].map((one) => runClient(env, one, 'remove')));
       assert.deepEqual(
         ends.map(({ status }) => status),
         [0, 0],
       );
-      await stage.delete(vbd);
-      stage.assertNothingLeft();
+      await fixture.delete(vbd);
+      fixture.assertNothingLeft();
     });
   }
 
@@ -75,27 +75,27 @@ describe('A vbd by its relative and by its absolute path', function () {
     await using bed = await startBed({});
     await using store = await openStore(bed);
     await using daemon = await startDaemon(bed);
-    const stage = new Stage(bed, store);
-    const own = await stage.vbd(stage.image(), { script: '/etc/xen/scripts/other' });
+    const fixture = new HotplugFixture(bed, store);
+    const own = await fixture.vbd(fixture.image(), { script: '/etc/xen/scripts/other' });
     // The same numbers, in the directory of a driver domain.
     const other = `/local/domain/5/${own.backendPath}`;
-    for (const [node, value] of Object.entries(await stage.directory(own))) {
+    for (const [node, value] of Object.entries(await fixture.directory(own))) {
       await store.write(`${other}/${node}`, value ?? '');
     }
-    const before = await stage.directory(own);
+    const before = await fixture.directory(own);
     for (const action of ['add', 'remove']) {
-      const script = await stage.script(other, action, { XEN_BLKBACK_TIMEOUT: '5' });
+      const script = await fixture.script(other, action, { XEN_BLKBACK_TIMEOUT: '5' });
       const vbd = { ...own, backendPath: other };
       const client = await runClient({ ...daemon.env, ...WITHOUT_NODE }, vbd, action);
       for (const { status, stderr } of [script, client]) {
         assert.equal(status, 1, `${action}: ${stderr}`);
         assert.match(stderr, /^xen-blkback: [^\n]*\/local\/domain\/5\/[^\n]*domain[^\n]*\n$/);
       }
-      const json = await stage.cli([action, other, '--json', '--timeout', '5']);
+      const json = await fixture.cli([action, other, '--json', '--timeout', '5']);
       assert.equal(json.status, 2);
       assert.equal(JSON.parse(json.stdout).error.code, 'EVBD');
     }
-    assert.deepEqual(await stage.directory(own), before);
-    assert.deepEqual(stage.loops(), []);
+    assert.deepEqual(await fixture.directory(own), before);
+    assert.deepEqual(fixture.loops(), []);
   });
 });

@@ -3,46 +3,48 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { needs } from '../../bed/needs.js';
 import type { Vbd } from '../../bed/toolstack.js';
-import { beforeWriting, only, type Stage } from '../hotplug/stage.js';
+import { beforeWriting, type HotplugFixture, only } from '../hotplug/fixture.js';
 import { GUISES, withGround } from './ground.js';
 import { assertRemoved } from './guests.js';
 
 /** What befalls a vbd that is attached, before it is removed. */
-const EVENTS: readonly (readonly [string, (stage: Stage, vbd: Vbd) => Promise<void>])[] = [
+const EVENTS: readonly (readonly [string, (fixture: HotplugFixture, vbd: Vbd) => Promise<void>])[] =
   [
-    'an add that finds other params fails',
-    async (stage, vbd) => {
-      const path = `${vbd.backendPath}/params`;
-      const params = await stage.store.read(path);
-      await stage.store.write(path, stage.image('another'));
-      await assert.rejects(stage.attach(vbd));
-      await stage.store.write(path, params);
-    },
-  ],
-  [
-    'an add cannot report, as xenstored has gone for it',
-    async (stage, vbd) => {
-      const store = beforeWriting(stage.store, 'hotplug-status', async () => {
-        throw new Error('xenstored is gone');
-      });
-      await stage.attachThrough(store, vbd).catch(() => undefined);
-    },
-  ],
-  [
-    'an add is interrupted',
-    async (stage, vbd) => {
-      const interrupt = new AbortController();
-      const onStep = (step: string) => step === 'connected' && interrupt.abort(new Error('enough'));
-      await stage.attach(vbd, { signal: interrupt.signal, onStep }).catch(() => undefined);
-    },
-  ],
-  [
-    'its record is gone',
-    async (stage) => {
-      for (const name of stage.records()) rmSync(join(stage.bed.runDirectory, name));
-    },
-  ],
-];
+    [
+      'an add that finds other params fails',
+      async (fixture, vbd) => {
+        const path = `${vbd.backendPath}/params`;
+        const params = await fixture.store.read(path);
+        await fixture.store.write(path, fixture.image('another'));
+        await assert.rejects(fixture.attach(vbd));
+        await fixture.store.write(path, params);
+      },
+    ],
+    [
+      'an add cannot report, as xenstored has gone for it',
+      async (fixture, vbd) => {
+        const store = beforeWriting(fixture.store, 'hotplug-status', async () => {
+          throw new Error('xenstored is gone');
+        });
+        await fixture.attachThrough(store, vbd).catch(() => undefined);
+      },
+    ],
+    [
+      'an add is interrupted',
+      async (fixture, vbd) => {
+        const interrupt = new AbortController();
+        const onStep = (step: string) =>
+          step === 'connected' && interrupt.abort(new Error('enough'));
+        await fixture.attach(vbd, { signal: interrupt.signal, onStep }).catch(() => undefined);
+      },
+    ],
+    [
+      'its record is gone',
+      async (fixture) => {
+        for (const name of fixture.records()) rmSync(join(fixture.bed.runDirectory, name));
+      },
+    ],
+  ];
 
 describe('A loop device with autoclear=no', function () {
   this.timeout(30_000);
@@ -54,14 +56,14 @@ describe('A loop device with autoclear=no', function () {
     for (const [title, happen] of EVENTS) {
       it(
         `is unbound by remove although ${title} (${guise} blkback)`,
-        withGround('file', { guise }, async (stage, { path }) => {
-          const vbd = await stage.vbd(`path=${path},autoclear=no`);
-          await stage.attach(vbd);
-          await happen(stage, vbd);
-          only(stage.loops());
-          await stage.close(vbd);
-          await assertRemoved(stage, vbd);
-          stage.assertNothingLeft();
+        withGround('file', { guise }, async (fixture, { path }) => {
+          const vbd = await fixture.vbd(`path=${path},autoclear=no`);
+          await fixture.attach(vbd);
+          await happen(fixture, vbd);
+          only(fixture.loops());
+          await fixture.close(vbd);
+          await assertRemoved(fixture, vbd);
+          fixture.assertNothingLeft();
         }),
       );
     }

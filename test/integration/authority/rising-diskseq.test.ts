@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { changeLoopFile } from '../block/loop/loop-changes.js';
-import { diskseqOf, only } from '../hotplug/stage.js';
+import { diskseqOf, only } from '../hotplug/fixture.js';
 import { GUISES, withGround } from './ground.js';
 import { assertBusy } from './guests.js';
 
@@ -16,20 +16,20 @@ describe('The sequence number of a device rises while blkback has it open', () =
     for (const kind of ['file', 'disk'] as const) {
       it(
         `a ${kind}: another guest's add for writing is refused (${guise} blkback)`,
-        // The disk stands on a file of the stage as well, hence the ground of a file.
-        withGround('file', { guise }, async (stage, ground) => {
+        // The disk stands on a file of the fixture as well, hence the ground of a file.
+        withGround('file', { guise }, async (fixture, ground) => {
           const disk =
             kind === 'disk' ? await attachLoop(ground.path, { readOnly: true }) : undefined;
           try {
-            const vbd = await stage.vbd(disk?.path ?? ground.path, { mode: 'r' });
-            await stage.attach(vbd);
-            const { diskseq } = await stage.logged(vbd, 'opened');
-            const loop = only(stage.loops());
-            const path = stage.image('another file');
+            const vbd = await fixture.vbd(disk?.path ?? ground.path, { mode: 'r' });
+            await fixture.attach(vbd);
+            const { diskseq } = await fixture.logged(vbd, 'opened');
+            const loop = only(fixture.loops());
+            const path = fixture.image('another file');
             // Only a read-only loop device can have its file exchanged while it is open.
             await changeLoopFile(loop, path);
             assert.notEqual(diskseqOf(loop), diskseq);
-            await assertBusy(stage, { ...ground, path });
+            await assertBusy(fixture, { ...ground, path });
           } finally {
             if (disk) spawnSync('losetup', ['--detach', disk.path]);
           }

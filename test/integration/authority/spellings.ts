@@ -31,15 +31,15 @@ export function defineSpellings(kind: Kind): void {
     for (const [title, spell] of SPELLINGS) {
       it(
         `physical-device is written ${title}, by somebody else: another guest's add is refused (${guise})`,
-        withGround(kind, { guise }, async (stage, plain) => {
+        withGround(kind, { guise }, async (fixture, plain) => {
           const { ground, path, devnum, end } = deviceFor(plain);
           try {
             const [major = '', minor = ''] = devnum.split(':');
-            const vbd = await stage.vbd(path);
-            await stage.store.write(`${vbd.backendPath}/physical-device`, spell(major, minor));
-            assert.equal((await stage.logged(vbd, 'opened')).dev, devnum);
-            await assertBusy(stage, ground);
-            const { stdout } = await stage.cli(['list', '--json']);
+            const vbd = await fixture.vbd(path);
+            await fixture.store.write(`${vbd.backendPath}/physical-device`, spell(major, minor));
+            assert.equal((await fixture.logged(vbd, 'opened')).dev, devnum);
+            await assertBusy(fixture, ground);
+            const { stdout } = await fixture.cli(['list', '--json']);
             const numbers = [major, minor].map((part) => Number.parseInt(part, 16));
             assert.equal(JSON.parse(stdout).vbds[0].devnum, numbers.join(':'));
           } finally {

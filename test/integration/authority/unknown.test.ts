@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { needs } from '../../bed/needs.js';
 import { startXenstoreProxy } from '../../bed/xenstore-proxy.js';
-import { on, type Stage } from '../hotplug/stage.js';
+import { type HotplugFixture, on } from '../hotplug/fixture.js';
 import { type Ground, GUISES, withGround } from './ground.js';
 import { SECOND, secondVbd } from './guests.js';
 
@@ -31,14 +31,14 @@ describe('What cannot be read is not taken for nothing:', function () {
     for (const [title, make] of RUINS) {
       it(
         `${title} instead of sysfs is an error of add and check (${guise} blkback)`,
-        withGround('file', { guise }, async (stage, ground) => {
-          const sysfs = join(stage.bed.directory, 'no-sysfs');
+        withGround('file', { guise }, async (fixture, ground) => {
+          const sysfs = join(fixture.bed.directory, 'no-sysfs');
           make(sysfs);
           const env = { XEN_BLKBACK_SYSFS: sysfs, XEN_BLKBACK_TIMEOUT: '5' };
-          await stage.attach(await stage.vbd(ground.path));
-          for (const path of [ground.path, stage.image('of nobody yet')]) {
-            const vbd = await stage.vbd(path, { frontend: SECOND });
-            const { status, stdout, stderr } = await stage.cli(
+          await fixture.attach(await fixture.vbd(ground.path));
+          for (const path of [ground.path, fixture.image('of nobody yet')]) {
+            const vbd = await fixture.vbd(path, { frontend: SECOND });
+            const { status, stdout, stderr } = await fixture.cli(
               ['add', vbd.backendPath, '--json'],
               env,
             );
@@ -47,10 +47,10 @@ describe('What cannot be read is not taken for nothing:', function () {
             assert.ok(['ESYSFS', 'EBLKBACK'].includes(code), `${code}: ${stderr}`);
             assert.ok(stderr.includes(sysfs), stderr);
             assert.match(stderr, /^xen-blkback: [^\n]+\n$/);
-            assert.equal(await stage.node(vbd, 'hotplug-status'), 'error');
-            assert.deepEqual(stage.events(vbd, 'opened'), []);
+            assert.equal(await fixture.node(vbd, 'hotplug-status'), 'error');
+            assert.deepEqual(fixture.events(vbd, 'opened'), []);
           }
-          const check = await stage.cli(['check', ground.path, '--mode', 'w'], env);
+          const check = await fixture.cli(['check', ground.path, '--mode', 'w'], env);
           assert.equal(check.status, 4, check.stdout);
           assert.doesNotMatch(check.stdout, /can be attached/);
         }),
@@ -60,37 +60,41 @@ describe('What cannot be read is not taken for nothing:', function () {
 
   describe('whose machine another domain is', () => {
     /** The first guest, and its stub domain as the second; nobody may read whose the second one is. */
-    async function addForStub(stage: Stage, ground: Ground, env: Record<string, string>) {
-      await stage.store.write('/local/domain/7/vm', '/vm/one');
-      await stage.store.write(`/local/domain/${SECOND}/vm`, '/vm/two');
-      await stage.store.write(`/local/domain/${SECOND}/target`, '7');
-      await using proxy = await startXenstoreProxy(stage.bed, (path) =>
+    async function addForStub(
+      fixture: HotplugFixture,
+      ground: Ground,
+      env: Record<string, string>,
+    ) {
+      await fixture.store.write('/local/domain/7/vm', '/vm/one');
+      await fixture.store.write(`/local/domain/${SECOND}/vm`, '/vm/two');
+      await fixture.store.write(`/local/domain/${SECOND}/target`, '7');
+      await using proxy = await startXenstoreProxy(fixture.bed, (path) =>
         /^\/local\/domain\/7\/vm$/.test(path) ? 'EACCES' : undefined,
       );
-      await stage.attach(await stage.vbd(ground.path));
-      const vbd = await secondVbd(stage, ground);
-      return { vbd, run: await stage.script(vbd, 'add', { ...proxy.env, ...env }) };
+      await fixture.attach(await fixture.vbd(ground.path));
+      const vbd = await secondVbd(fixture, ground);
+      return { vbd, run: await fixture.script(vbd, 'add', { ...proxy.env, ...env }) };
     }
 
     it(
       'cannot be read: it is refused, and told which setting would take it for the same',
-      withGround('file', {}, async (stage, ground) => {
-        const { vbd, run } = await addForStub(stage, ground, {});
+      withGround('file', {}, async (fixture, ground) => {
+        const { vbd, run } = await addForStub(fixture, ground, {});
         assert.equal(run.status, 1);
         assert.match(run.stderr, /same-vm=assume/);
-        assert.equal(await stage.node(vbd, 'hotplug-status'), 'busy');
+        assert.equal(await fixture.node(vbd, 'hotplug-status'), 'busy');
       }),
     );
 
     it(
       'cannot be read, and is taken for the same with that setting',
       // Both have it open, as a guest and its stub domain do: a ground forbids just that.
-      on({}, async (stage) => {
+      on({}, async (fixture) => {
         const disturb = async () => undefined;
-        const ground: Ground = { kind: 'file', path: stage.image(), device: undefined, disturb };
-        const { run } = await addForStub(stage, ground, { XEN_BLKBACK_SAME_VM: 'assume' });
+        const ground: Ground = { kind: 'file', path: fixture.image(), device: undefined, disturb };
+        const { run } = await addForStub(fixture, ground, { XEN_BLKBACK_SAME_VM: 'assume' });
         assert.deepEqual([run.status, run.stderr], [0, '']);
-        await stage.destroyVbds();
+        await fixture.destroyVbds();
       }),
     );
   });

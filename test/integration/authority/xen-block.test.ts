@@ -3,15 +3,15 @@ import { attachLoop, makeImage } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { waitState } from '../../bed/toolstack.js';
 import { runXenBlock } from '../../bed/xen-block.js';
-import { diskseqOf, only, type Stage } from '../hotplug/stage.js';
+import { diskseqOf, type HotplugFixture, only } from '../hotplug/fixture.js';
 import { type Ground, GUISES, withGround } from './ground.js';
 import { assertBusy, assertRemoved } from './guests.js';
 
-async function attachedByBlock(stage: Stage, { path }: Ground) {
-  const vbd = await stage.vbd(path, { script: '/etc/xen/scripts/block' });
-  assert.equal((await runXenBlock(stage.bed, vbd, 'add')).status, 0);
-  await stage.logged(vbd, 'opened');
-  assert.equal(await stage.node(vbd, 'hotplug-status'), 'connected');
+async function attachedByBlock(fixture: HotplugFixture, { path }: Ground) {
+  const vbd = await fixture.vbd(path, { script: '/etc/xen/scripts/block' });
+  assert.equal((await runXenBlock(fixture.bed, vbd, 'add')).status, 0);
+  await fixture.logged(vbd, 'opened');
+  assert.equal(await fixture.node(vbd, 'hotplug-status'), 'connected');
   return vbd;
 }
 
@@ -27,56 +27,56 @@ describe("A vbd that Xen's block script has attached", function () {
 
       it(
         `${title} is seen through by our add, and given back by our remove`,
-        withGround(kind, { guise }, async (stage, ground) => {
-          const vbd = await attachedByBlock(stage, ground);
-          const before = await stage.directory(vbd);
-          const { status, stderr } = await stage.script(vbd, 'add');
+        withGround(kind, { guise }, async (fixture, ground) => {
+          const vbd = await attachedByBlock(fixture, ground);
+          const before = await fixture.directory(vbd);
+          const { status, stderr } = await fixture.script(vbd, 'add');
           assert.deepEqual([status, stderr], [0, '']);
-          const after = await stage.directory(vbd);
+          const after = await fixture.directory(vbd);
           for (const [node, value] of Object.entries(before)) assert.equal(after[node], value);
-          assert.equal(stage.events(vbd, 'opened').length, 1);
-          await assertBusy(stage, ground);
-          await stage.close(vbd);
-          await assertRemoved(stage, vbd);
-          stage.assertNothingLeft();
+          assert.equal(fixture.events(vbd, 'opened').length, 1);
+          await assertBusy(fixture, ground);
+          await fixture.close(vbd);
+          await assertRemoved(fixture, vbd);
+          fixture.assertNothingLeft();
         }),
       );
 
       it(
         `${title} stays connected whatever a failing add finds`,
-        withGround(kind, { guise }, async (stage, ground) => {
-          const vbd = await attachedByBlock(stage, ground);
-          for (const params of [stage.image('another'), '/nonexistent', 'what=is this']) {
-            await stage.store.write(`${vbd.backendPath}/params`, params);
-            const before = await stage.nodes(vbd, 'hotplug-status', 'physical-device');
-            assert.notEqual((await stage.script(vbd, 'add')).status, 0, params);
-            assert.deepEqual(await stage.nodes(vbd, 'hotplug-status', 'physical-device'), before);
+        withGround(kind, { guise }, async (fixture, ground) => {
+          const vbd = await attachedByBlock(fixture, ground);
+          for (const params of [fixture.image('another'), '/nonexistent', 'what=is this']) {
+            await fixture.store.write(`${vbd.backendPath}/params`, params);
+            const before = await fixture.nodes(vbd, 'hotplug-status', 'physical-device');
+            assert.notEqual((await fixture.script(vbd, 'add')).status, 0, params);
+            assert.deepEqual(await fixture.nodes(vbd, 'hotplug-status', 'physical-device'), before);
           }
-          assert.equal(await stage.node(vbd, 'hotplug-status'), 'connected');
-          await stage.store.write(`${vbd.backendPath}/params`, ground.path);
-          await stage.close(vbd);
-          await assertRemoved(stage, vbd);
-          stage.assertNothingLeft();
+          assert.equal(await fixture.node(vbd, 'hotplug-status'), 'connected');
+          await fixture.store.write(`${vbd.backendPath}/params`, ground.path);
+          await fixture.close(vbd);
+          await assertRemoved(fixture, vbd);
+          fixture.assertNothingLeft();
         }),
       );
     }
 
     it(
       `a node that stands on another file by now is left alone by our remove (${guise} blkback)`,
-      withGround('file', { guise }, async (stage, ground) => {
-        const vbd = await attachedByBlock(stage, ground);
-        const bound = only(stage.loops());
+      withGround('file', { guise }, async (fixture, ground) => {
+        const vbd = await attachedByBlock(fixture, ground);
+        const bound = only(fixture.loops());
         await using other = await attachLoop(
-          makeImage(stage.bed.directory, { marker: 'not of this vbd' }),
+          makeImage(fixture.bed.directory, { marker: 'not of this vbd' }),
         );
-        await stage.store.write(`${vbd.backendPath}/node`, other.path);
-        await stage.close(vbd);
-        await waitState(stage.store, vbd, '6');
-        await stage.logged(vbd, 'closed');
-        await stage.script(vbd, 'remove');
+        await fixture.store.write(`${vbd.backendPath}/node`, other.path);
+        await fixture.close(vbd);
+        await waitState(fixture.store, vbd, '6');
+        await fixture.logged(vbd, 'closed');
+        await fixture.script(vbd, 'remove');
         assert.equal(diskseqOf(other.path), other.diskseq, 'it has been unbound');
-        await stage.store.write(`${vbd.backendPath}/node`, bound);
-        await runXenBlock(stage.bed, vbd, 'remove');
+        await fixture.store.write(`${vbd.backendPath}/node`, bound);
+        await runXenBlock(fixture.bed, vbd, 'remove');
       }),
     );
   }

@@ -6,7 +6,7 @@ import { formatDevnumHex } from '../../../src/linux/devnum.js';
 import { O_RDWR, OwnedFd } from '../../../src/linux/fd.js';
 import { parseTarget } from '../../../src/target/target.js';
 import { attachLoop, devnumOf, loopsOf, makeImage } from '../../bed/images.js';
-import { request, textAt, workshop } from './workshop.js';
+import { fixture, request, textAt } from './fixture.js';
 
 const LOOP_CTL_ADD = { name: 'LOOP_CTL_ADD', number: 0x4c80 };
 const LOOP_CTL_REMOVE = { name: 'LOOP_CTL_REMOVE', number: 0x4c81 };
@@ -14,7 +14,7 @@ const LOOP_CTL_REMOVE = { name: 'LOOP_CTL_REMOVE', number: 0x4c81 };
 const UNBOUND = 4711;
 
 describe('A block device that is exported', () => {
-  const shop = workshop();
+  const shop = fixture();
 
   it('is opened as it is, whatever made it, and is identified', async () => {
     const image = makeImage(shop.directory, { marker: 'theirs' });

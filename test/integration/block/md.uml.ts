@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { failure, MARKER, on } from '../hotplug/stage.js';
+import { failure, MARKER, on } from '../hotplug/fixture.js';
 
 const ARRAY = 'md_guest';
 const PATH = `/dev/${ARRAY}`;
@@ -34,27 +34,27 @@ describe('An md array that is assembled through sysfs', () => {
 
   it(
     'is waited for until it is started',
-    on({}, async (stage) => {
-      await using loop = await attachLoop(stage.image(MARKER));
+    on({}, async (fixture) => {
+      await using loop = await attachLoop(fixture.image(MARKER));
       assemble(loop.devnum);
-      const vbd = await stage.vbd(PATH);
-      const attached = stage.attach(vbd);
+      const vbd = await fixture.vbd(PATH);
+      const attached = fixture.attach(vbd);
       setTimeout(() => {
         setArray({ [`dev-${basename(loop.path)}/slot`]: '0' });
         setArray({ array_state: 'active' });
       }, 300);
       await attached;
-      assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
-      await stage.delete(vbd);
+      assert.equal((await fixture.logged(vbd, 'opened')).bytes, MARKER);
+      await fixture.delete(vbd);
       setArray({ array_state: 'clear' });
     }),
   );
 
   it(
     'is called what it is where it does not start',
-    on({}, async (stage) => {
-      const vbd = await stage.vbd(PATH);
-      const error = await failure('EINACTIVE', stage.attach(vbd, { timeoutMs: 1000 }));
+    on({}, async (fixture) => {
+      const vbd = await fixture.vbd(PATH);
+      const error = await failure('EINACTIVE', fixture.attach(vbd, { timeoutMs: 1000 }));
       assert.match(error.message, /\/dev\/md_guest is an md array that is not started/);
       assert.match(error.message, /array_state clear/);
     }),

@@ -6,8 +6,8 @@ import { getSize } from '../../../src/linux/block-ioctl.js';
 import { formatDevnumHex } from '../../../src/linux/devnum.js';
 import { parseTarget } from '../../../src/target/target.js';
 import { attachLoop, devnumOf, type Loop } from '../../bed/images.js';
+import { fixture, request, run, textAt } from './fixture.js';
 import { setLoopWindow } from './loop/loop-changes.js';
-import { request, run, textAt, workshop } from './workshop.js';
 
 // Made one by one (BLKPG): a kernel need not know any partition table for that.
 describe('A partition that is exported', () => {
@@ -25,7 +25,7 @@ describe('A partition that is exported', () => {
     await loop.detach();
   });
   // Last, as its own hook looks for what those above have left behind.
-  const shop = workshop();
+  const shop = fixture();
 
   for (const [partition, marker] of [
     [1, '1'],

@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import type { ExportRequest } from '../../../src/block/open-export.js';
 import { openExport } from '../../../src/block/open-export.js';
 import { makeImage } from '../../bed/images.js';
-import { mountNew, request, run, workshop } from './workshop.js';
+import { fixture, mountNew, request, run } from './fixture.js';
 
 describe('What cannot be exported', () => {
-  const shop = workshop();
+  const shop = fixture();
   const at = (name: string) => join(shop.directory, name);
   let server: Server;
 
@@ -90,7 +90,7 @@ describe('What cannot be exported', () => {
 });
 
 describe('A file that cannot be written', () => {
-  const shop = workshop();
+  const shop = fixture();
   const wanted = { name: 'BlockError', code: 'EREADONLY', message: /mode w.*\((open|.*E[A-Z]+\))/ };
 
   async function isReadableOnly(path: string): Promise<void> {

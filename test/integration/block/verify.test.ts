@@ -4,11 +4,11 @@ import { openExport } from '../../../src/block/open-export.js';
 import type { MapperTarget } from '../../../src/linux/device-mapper.js';
 import { setAutoclear } from '../../../src/linux/loop-ioctl.js';
 import { attachLoop, makeImage } from '../../bed/images.js';
+import { attribute, fixture, request, run, textAt } from './fixture.js';
 import { changeLoopFile, setLoopWindow } from './loop/loop-changes.js';
-import { attribute, request, run, textAt, workshop } from './workshop.js';
 
 describe('BlockDevice.verify', () => {
-  const shop = workshop();
+  const shop = fixture();
 
   for (const [what, window, words] of [
     ['offset', { offset: 512n }, 'loop offset 0 was expected, 512 found'],

@@ -8,7 +8,7 @@ import { assertSchema } from '../../bed/json-schema.js';
 import { needs } from '../../bed/needs.js';
 import { CLI, type Run, startProgram } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
-import { Stage } from '../hotplug/stage.js';
+import { HotplugFixture } from '../hotplug/fixture.js';
 import { onStage } from './cli-bed.js';
 
 const ROOT = '/local/domain/5/backend/vbd';
@@ -17,7 +17,7 @@ const SENTENCE = 'open /srv/missing.img: no such file or directory';
 const A_SECOND = 1000;
 
 /** What libxl writes for a disk that domain 5 is to serve. */
-async function create(stage: Stage, key: string, nodes: Record<string, string> = {}) {
+async function create(fixture: HotplugFixture, key: string, nodes: Record<string, string> = {}) {
   const [domid] = key.split('/');
   const usual = {
     frontend: `/local/domain/${domid}/device/vbd/${key}`,
@@ -28,12 +28,12 @@ async function create(stage: Stage, key: string, nodes: Record<string, string> =
     online: '1',
     state: '2',
   };
-  await write(stage, key, { ...usual, ...nodes });
+  await write(fixture, key, { ...usual, ...nodes });
 }
 
 /** What blkback and the daemon of domain 5 write. */
-async function write(stage: Stage, key: string, nodes: Record<string, string>) {
-  await stage.store.transact(
+async function write(fixture: HotplugFixture, key: string, nodes: Record<string, string>) {
+  await fixture.store.transact(
     Object.entries(nodes).map(([name, value]) => ({
       op: 'write',
       path: `${ROOT}/${key}/${name}`,
@@ -53,25 +53,25 @@ const FAILED = { 'hotplug-error': SENTENCE, 'hotplug-status': 'error' };
 
 /** Runs `happen` once a command watches the vbd, and tells how long it then went on. */
 async function meanwhile(
-  stage: Stage,
+  fixture: HotplugFixture,
   key: string,
   running: Promise<Run>,
   happen: () => Promise<unknown>,
 ): Promise<Run & { readonly after: number }> {
   const watched = new RegExp(` WATCH \\S*${ROOT}/${key} `);
   await within(20_000, `a watch of ${key}`, async () => {
-    while (!watched.test(readFileSync(stage.bed.xenstored.tracePath, 'utf8'))) await pause(20);
+    while (!watched.test(readFileSync(fixture.bed.xenstored.tracePath, 'utf8'))) await pause(20);
   });
   await happen();
   const since = performance.now();
   return { ...(await running), after: performance.now() - since };
 }
 
-/** A stage whose xenstored tells what it is asked. */
-async function onTracedStage(body: (stage: Stage) => Promise<void>): Promise<void> {
+/** A fixture whose xenstored tells what it is asked. */
+async function onTracedStage(body: (fixture: HotplugFixture) => Promise<void>): Promise<void> {
   await using bed = await startBed({}, { trace: true });
   await using store = await openStore(bed);
-  await body(new Stage(bed, store));
+  await body(new HotplugFixture(bed, store));
 }
 
 describe('The vbds of a driver domain, seen from here', function () {
@@ -81,12 +81,12 @@ describe('The vbds of a driver domain, seen from here', function () {
   });
 
   it('are listed beside those of this domain, or alone, with what that domain has written', () =>
-    onStage(async (stage) => {
-      await stage.attach(await stage.vbd(stage.image()));
-      await create(stage, '8/51712', ATTACHED);
-      await create(stage, '9/51712', { ...FAILED, params: '/srv/missing.img' });
+    onStage(async (fixture) => {
+      await fixture.attach(await fixture.vbd(fixture.image()));
+      await create(fixture, '8/51712', ATTACHED);
+      await create(fixture, '9/51712', { ...FAILED, params: '/srv/missing.img' });
       const json = async (...words: string[]) => {
-        const { status, stdout, stderr } = await stage.cli(['list', '--json', ...words]);
+        const { status, stdout, stderr } = await fixture.cli(['list', '--json', ...words]);
         assert.equal(status, 0, stderr);
         return (assertSchema('list', stdout) as { vbds: Record<string, unknown>[] }).vbds;
       };
@@ -112,32 +112,39 @@ describe('The vbds of a driver domain, seen from here', function () {
       assert.equal((await json('--backend-domain', '5')).length, 2);
       assert.equal((await json('--backend-domain', '0')).length, 1);
       assert.equal((await json('--backend-domain', '6')).length, 0);
-      const table = (await stage.cli(['list', '--all', '--errors'])).stdout.split('\n');
+      const table = (await fixture.cli(['list', '--all', '--errors'])).stdout.split('\n');
       assert.match(table[0] ?? '', /^BACKEND-DOMAIN +VBD +DOMAIN/);
       assert.match(table[1] ?? '', /^5 +9\/51712 .* error +unknown /);
       assert.equal(table[2], `9/51712: ${SENTENCE}`);
-      const sizes = await stage.cli(['list', '--backend-domain', '5', '-n', '-o', 'size,diskseq']);
+      const sizes = await fixture.cli([
+        'list',
+        '--backend-domain',
+        '5',
+        '-n',
+        '-o',
+        'size,diskseq',
+      ]);
       assert.equal(sizes.stdout, '-  31\n-  -\n');
-      const both = await stage.cli(['list', '--all', '--backend-domain', '5']);
+      const both = await fixture.cli(['list', '--all', '--backend-domain', '5']);
       assert.equal(both.status, 2);
       assert.match(both.stderr, /--all and --backend-domain exclude each other/);
     }));
 
   it('are shown one by one, by number, by name in the guest, and by their whole path', () =>
-    onStage(async (stage) => {
-      await create(stage, '9/51712', FAILED);
+    onStage(async (fixture) => {
+      await create(fixture, '9/51712', FAILED);
       const there = ['--backend-domain', '5'];
       for (const words of [
         ['9/51712', ...there],
         ['9/xvda', ...there],
         ['9', ...there],
       ]) {
-        const { status, stdout } = await stage.cli(['show', ...words]);
+        const { status, stdout } = await fixture.cli(['show', ...words]);
         assert.equal(status, 0, words.join(' '));
         assert.match(stdout, new RegExp(`^backend +${ROOT}/9/51712$`, 'm'));
         assert.match(stdout, new RegExp(`^error +${SENTENCE}$`, 'm'));
       }
-      const whole = await stage.cli(['show', `${ROOT}/9/51712`, '--json']);
+      const whole = await fixture.cli(['show', `${ROOT}/9/51712`, '--json']);
       assert.equal((assertSchema('show', whole.stdout) as Record<string, unknown>).error, SENTENCE);
       for (const [status, words, sentence] of [
         [
@@ -149,19 +156,19 @@ describe('The vbds of a driver domain, seen from here', function () {
         [2, [`${ROOT}/9/51712`, '--backend-domain', '6'], /the path is one of domain 5/],
         [2, ['9/1', '--backend-domain', 'five'], /backend-domain "five": the number of a domain/],
       ] as const) {
-        const run = await stage.cli(['show', ...words]);
+        const run = await fixture.cli(['show', ...words]);
         assert.equal(run.status, status, run.stderr);
         assert.match(run.stderr, sentence);
       }
     }));
 
   it('are waited for, and the wait ends with the sentence of that domain within a second', () =>
-    onTracedStage(async (stage) => {
+    onTracedStage(async (fixture) => {
       const wait = (key: string, ...words: string[]) =>
-        stage.cli(['wait', key, '--backend-domain', '5', '--json', ...words]);
-      await create(stage, '8/51712');
-      const failed = await meanwhile(stage, '8/51712', wait('8/51712', '--opened'), () =>
-        write(stage, '8/51712', FAILED),
+        fixture.cli(['wait', key, '--backend-domain', '5', '--json', ...words]);
+      await create(fixture, '8/51712');
+      const failed = await meanwhile(fixture, '8/51712', wait('8/51712', '--opened'), () =>
+        write(fixture, '8/51712', FAILED),
       );
       assert.equal(failed.status, 1);
       assert.match(failed.stderr, new RegExp(`domain 5 could not attach 8/51712: ${SENTENCE}`));
@@ -170,9 +177,9 @@ describe('The vbds of a driver domain, seen from here', function () {
       // A failure that is there already.
       assert.equal((await wait('8/xvda')).status, 1);
 
-      await create(stage, '9/51712');
-      const attached = await meanwhile(stage, '9/51712', wait('9/51712'), () =>
-        write(stage, '9/51712', ATTACHED),
+      await create(fixture, '9/51712');
+      const attached = await meanwhile(fixture, '9/51712', wait('9/51712'), () =>
+        write(fixture, '9/51712', ATTACHED),
       );
       assert.equal(attached.status, 0, attached.stderr);
       assert.deepEqual(
@@ -181,57 +188,57 @@ describe('The vbds of a driver domain, seen from here', function () {
       );
       assert.ok(attached.after < A_SECOND, `${attached.after} ms`);
       // That its script is done is not that its blkback has the device.
-      await write(stage, '9/51712', { opened: '0' });
+      await write(fixture, '9/51712', { opened: '0' });
       assert.equal((await wait('9/51712', '--timeout', '1.5')).status, 1);
-      await write(stage, '9/51712', { opened: '1' });
+      await write(fixture, '9/51712', { opened: '1' });
       assert.equal(JSON.parse((await wait('9/51712')).stdout)['opened-by'], 'key');
     }));
 
   it('are waited for in vain where that blkback refuses, they go away, or nobody serves them', () =>
-    onTracedStage(async (stage) => {
+    onTracedStage(async (fixture) => {
       const wait = (key: string, ...words: string[]) =>
-        stage.cli(['wait', key, '--backend-domain', '5', ...words]);
-      await create(stage, '8/51712');
-      const refused = await meanwhile(stage, '8/51712', wait('8/51712'), async () => {
+        fixture.cli(['wait', key, '--backend-domain', '5', ...words]);
+      await create(fixture, '8/51712');
+      const refused = await meanwhile(fixture, '8/51712', wait('8/51712'), async () => {
         const error = '/local/domain/5/error/backend/vbd/8/51712/error';
-        await stage.store.write(error, '2 creating vbd structure');
-        await write(stage, '8/51712', { state: '5' });
+        await fixture.store.write(error, '2 creating vbd structure');
+        await write(fixture, '8/51712', { state: '5' });
       });
       assert.equal(refused.status, 1);
       assert.match(refused.stderr, /blkback of domain 5 serves no .*: 2 creating vbd structure/);
-      await create(stage, '9/51712');
-      const gone = await meanwhile(stage, '9/51712', wait('9/51712'), () =>
-        stage.store.remove(`${ROOT}/9`),
+      await create(fixture, '9/51712');
+      const gone = await meanwhile(fixture, '9/51712', wait('9/51712'), () =>
+        fixture.store.remove(`${ROOT}/9`),
       );
       assert.equal(gone.status, 1);
       assert.match(gone.stderr, /there is no .*9\/51712 in XenStore, or no more/);
       assert.ok(gone.after < A_SECOND, `${gone.after} ms`);
-      await create(stage, '9/51728');
+      await create(fixture, '9/51728');
       const late = await wait('9/51728', '--timeout', '1.5');
       assert.equal(late.status, 1);
       assert.match(late.stderr, /is the hotplug daemon of domain 5 running\?/);
     }));
 
   it('are waited for with --closed until they are closed, or gone', () =>
-    onTracedStage(async (stage) => {
-      await create(stage, '8/51712', ATTACHED);
+    onTracedStage(async (fixture) => {
+      await create(fixture, '8/51712', ATTACHED);
       const words = ['wait', '8/51712', '--backend-domain', '5', '--closed'];
-      const late = await stage.cli([...words, '--timeout', '1.5']);
+      const late = await fixture.cli([...words, '--timeout', '1.5']);
       assert.match(late.stderr, /is not closed after 1\.5 s: the guest has not let go of it/);
-      const closed = await meanwhile(stage, '8/51712', stage.cli(words), () =>
-        write(stage, '8/51712', { state: '6' }),
+      const closed = await meanwhile(fixture, '8/51712', fixture.cli(words), () =>
+        write(fixture, '8/51712', { state: '6' }),
       );
       assert.equal(closed.status, 0, closed.stderr);
-      await stage.store.remove(ROOT);
-      assert.equal((await stage.cli(words)).status, 0);
+      await fixture.store.remove(ROOT);
+      assert.equal((await fixture.cli(words)).status, 0);
     }));
 
   it('are followed by events, with a snapshot first, and no daemon here', () =>
-    onStage(async (stage) => {
-      await stage.store.write('/local/domain/9/name', 'work');
-      await create(stage, '8/51712', ATTACHED);
+    onStage(async (fixture) => {
+      await fixture.store.write('/local/domain/9/name', 'work');
+      await create(fixture, '8/51712', ATTACHED);
       const program = [CLI, 'events', '--backend-domain', '5', '--json'];
-      const running = startProgram(process.execPath, program, stage.bed.env);
+      const running = startProgram(process.execPath, program, fixture.bed.env);
       let said = '';
       running.process.stdout?.on('data', (text) => {
         said += text;
@@ -241,13 +248,13 @@ describe('The vbds of a driver domain, seen from here', function () {
           while (!said.includes(`"${word}"`)) await pause(20);
         });
       await says('complete');
-      await create(stage, '9/51712');
+      await create(fixture, '9/51712');
       await says('planned');
-      await write(stage, '9/51712', FAILED);
+      await write(fixture, '9/51712', FAILED);
       await says('failed');
-      await write(stage, '8/51712', { state: '5' });
+      await write(fixture, '8/51712', { state: '5' });
       await says('guest');
-      await stage.store.remove(`${ROOT}/8`);
+      await fixture.store.remove(`${ROOT}/8`);
       await says('removed');
       running.process.kill('SIGINT');
       const { status, stdout, stderr } = await running.ended;
@@ -280,9 +287,9 @@ describe('The vbds of a driver domain, seen from here', function () {
     }));
 
   it('are followed by events --all, beside those of this domain', () =>
-    onStage(async (stage) => {
-      await stage.store.write('/local/domain/5/name', 'disks');
-      await using daemon = await startDaemon(stage.bed);
+    onStage(async (fixture) => {
+      await fixture.store.write('/local/domain/5/name', 'disks');
+      await using daemon = await startDaemon(fixture.bed);
       const running = startProgram(process.execPath, [CLI, 'events', '--all', '-v'], daemon.env);
       const said = { stdout: '', stderr: '' };
       for (const name of ['stdout', 'stderr'] as const) {
@@ -294,8 +301,8 @@ describe('The vbds of a driver domain, seen from here', function () {
         while (said.stderr.split('following').length < 3) await pause(20);
       });
       // Its first disk makes its backend directory.
-      await create(stage, '8/51712', FAILED);
-      await stage.vbd(stage.image());
+      await create(fixture, '8/51712', FAILED);
+      await fixture.vbd(fixture.image());
       await within(10_000, 'both to be told', async () => {
         while (!/ attached/.test(said.stdout) || !/ failed/.test(said.stdout)) await pause(20);
       });
@@ -306,10 +313,10 @@ describe('The vbds of a driver domain, seen from here', function () {
     }));
 
   it('are left to their own domain by all else', () =>
-    onStage(async (stage) => {
-      await create(stage, '8/51712', ATTACHED);
+    onStage(async (fixture) => {
+      await create(fixture, '8/51712', ATTACHED);
       for (const command of ['add', 'remove', 'resize']) {
-        const { status, stderr } = await stage.cli([command, `${ROOT}/8/51712`]);
+        const { status, stderr } = await fixture.cli([command, `${ROOT}/8/51712`]);
         assert.equal(status, 2, command);
         assert.match(
           stderr,

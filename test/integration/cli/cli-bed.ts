@@ -1,14 +1,14 @@
 import { startBed } from '../../bed/bed.js';
 import type { BlkbackBehaviour } from '../../bed/blkback.js';
 import { openStore } from '../../bed/store.js';
-import { Stage } from '../hotplug/stage.js';
+import { HotplugFixture } from '../hotplug/fixture.js';
 
 /** A bed with a client of its own on it. */
 export async function onStage(
-  body: (stage: Stage) => Promise<void>,
+  body: (fixture: HotplugFixture) => Promise<void>,
   behaviour: BlkbackBehaviour = {},
 ): Promise<void> {
   await using bed = await startBed(behaviour);
   await using store = await openStore(bed);
-  await body(new Stage(bed, store));
+  await body(new HotplugFixture(bed, store));
 }

@@ -6,14 +6,14 @@ import { loadDaemonSettings, loadSettings } from '../../../src/cli/setting-sourc
 import { startDaemon } from '../../bed/daemon.js';
 import { assertSchema } from '../../bed/json-schema.js';
 import { needs } from '../../bed/needs.js';
-import type { Stage } from '../hotplug/stage.js';
+import type { HotplugFixture } from '../hotplug/fixture.js';
 import { onStage } from './cli-bed.js';
 
 async function examine(
-  stage: Stage,
+  fixture: HotplugFixture,
   env: Record<string, string> = {},
 ): Promise<Map<string, Check>> {
-  const { stdout, stderr } = await stage.cli(['doctor', '--json'], env);
+  const { stdout, stderr } = await fixture.cli(['doctor', '--json'], env);
   assert.equal(stderr, '');
   const { checks } = assertSchema('doctor', stdout) as unknown as { checks: Check[] };
   assert.deepEqual(
@@ -24,11 +24,11 @@ async function examine(
 }
 
 /** The place of a bed, for single checks. */
-function placeOf(stage: Stage, env: Record<string, string> = {}): Place {
-  const whole = { ...stage.bed.env, ...env };
+function placeOf(fixture: HotplugFixture, env: Record<string, string> = {}): Place {
+  const whole = { ...fixture.bed.env, ...env };
   return {
     ...{ settings: loadSettings(whole), daemon: loadDaemonSettings(whole) },
-    ...{ scripts: join(stage.bed.directory, 'scripts'), rules: [] },
+    ...{ scripts: join(fixture.bed.directory, 'scripts'), rules: [] },
     signal: AbortSignal.timeout(10_000),
   };
 }
@@ -40,14 +40,14 @@ describe('xen-blkback doctor', function () {
   });
 
   it('tells of each thing whether it is well, a line each', () =>
-    onStage(async (stage) => {
-      await using daemon = await startDaemon(stage.bed);
-      const checks = await examine(stage, daemon.env);
+    onStage(async (fixture) => {
+      await using daemon = await startDaemon(fixture.bed);
+      const checks = await examine(fixture, daemon.env);
       for (const name of ['root', 'kernel', 'blkback', 'loop', 'xenstored', 'daemon', 'timeout']) {
         assert.notEqual(checks.get(name)?.health, 'failed', checks.get(name)?.finding);
       }
       assert.match(checks.get('daemon')?.finding ?? '', /^version \S+ answers at /);
-      const { stdout } = await stage.cli(['doctor'], daemon.env);
+      const { stdout } = await fixture.cli(['doctor'], daemon.env);
       const lines = stdout.trimEnd().split('\n');
       assert.equal(lines.length, checks.size);
       assert.ok(
@@ -57,12 +57,12 @@ describe('xen-blkback doctor', function () {
     }));
 
   it('says what to do where something is missing, with its exit status too', () =>
-    onStage(async (stage) => {
+    onStage(async (fixture) => {
       const env = {
         ...{ XENSTORED_PATH: '/nonexistent', XENSTORED_RUNDIR: '', XEN_BLKBACK_TIMEOUT: '60' },
         ...{ XEN_BLKBACK_SOCKET: '/nonexistent/socket', XEN_BLKBACK_SYSFS: '/nonexistent' },
       };
-      const checks = await examine(stage, env);
+      const checks = await examine(fixture, env);
       assert.match(checks.get('xenstored')?.finding ?? '', /cannot reach xenstored/);
       assert.match(checks.get('blkback')?.finding ?? '', /modprobe xen-blkback/);
       assert.match(checks.get('daemon')?.finding ?? '', /systemctl enable --now xen-blkback/);
@@ -71,14 +71,14 @@ describe('xen-blkback doctor', function () {
         (name) => checks.get(name)?.health,
       );
       assert.deepEqual(states, ['failed', 'failed', 'warning', 'warning']);
-      assert.equal((await stage.cli(['doctor'], env)).status, 1);
-      const bad = await examine(stage, { XEN_BLKBACK_CONFIG: '/nonexistent.conf' });
+      assert.equal((await fixture.cli(['doctor'], env)).status, 1);
+      const bad = await examine(fixture, { XEN_BLKBACK_CONFIG: '/nonexistent.conf' });
       assert.match(bad.get('configuration')?.finding ?? '', /does not exist/);
     }));
 
   it('looks at scripts, the run directory, and udev rules', () =>
-    onStage(async (stage) => {
-      const place = placeOf(stage);
+    onStage(async (fixture) => {
+      const place = placeOf(fixture);
       const look = async (name: string, change: Partial<Place> = {}) =>
         await CHECKS[name]?.({ ...place, ...change });
       assert.match((await look('script'))?.finding ?? '', /scripts\/block-diskseq is missing: /);
@@ -88,12 +88,12 @@ describe('xen-blkback doctor', function () {
       chmodSync(join(place.scripts, 'block-diskseq'), 0o755);
       assert.equal((await look('script'))?.health, 'ok');
 
-      chmodSync(stage.bed.runDirectory, 0o777);
+      chmodSync(fixture.bed.runDirectory, 0o777);
       assert.equal((await look('run-dir'))?.health, 'failed');
-      chmodSync(stage.bed.runDirectory, 0o700);
+      chmodSync(fixture.bed.runDirectory, 0o700);
       assert.notEqual((await look('run-dir'))?.health, 'failed');
 
-      const [etc, lib] = ['etc', 'lib'].map((name) => join(stage.bed.directory, name));
+      const [etc, lib] = ['etc', 'lib'].map((name) => join(fixture.bed.directory, name));
       assert.ok(etc !== undefined && lib !== undefined);
       for (const directory of [etc, lib]) mkdirSync(directory);
       const rules = [etc, lib];

@@ -5,12 +5,12 @@ import { startDaemon } from '../../bed/daemon.js';
 import { sample } from '../../bed/effort.js';
 import { needs } from '../../bed/needs.js';
 import { CLI, type Run, startProgram } from '../../bed/script.js';
-import type { Stage } from '../hotplug/stage.js';
+import type { HotplugFixture } from '../hotplug/fixture.js';
 import { onStage } from './cli-bed.js';
 
 /** Where there is one attached vbd, 7/51712, and one whose attach has failed, 7/51728. */
-interface Scene {
-  readonly stage: Stage;
+interface Setup {
+  readonly fixture: HotplugFixture;
   readonly image: string;
   readonly env: Readonly<Record<string, string>>;
 }
@@ -60,39 +60,39 @@ function settle(text: string): string {
     .replace(/\d[\d.:TZ-]*/g, '0');
 }
 
-async function onScene(body: (scene: Scene) => Promise<void>): Promise<void> {
-  await onStage(async (stage) => {
-    chmodSync(stage.bed.directory, 0o755);
-    const image = stage.image();
-    await stage.attach(await stage.vbd(image));
-    await stage.attach(await stage.vbd('/nonexistent')).catch(() => undefined);
-    await using daemon = await startDaemon(stage.bed);
-    await body({ stage, image, env: daemon.env });
+async function withSetup(body: (setup: Setup) => Promise<void>): Promise<void> {
+  await onStage(async (fixture) => {
+    chmodSync(fixture.bed.directory, 0o755);
+    const image = fixture.image();
+    await fixture.attach(await fixture.vbd(image));
+    await fixture.attach(await fixture.vbd('/nonexistent')).catch(() => undefined);
+    await using daemon = await startDaemon(fixture.bed);
+    await body({ fixture, image, env: daemon.env });
   });
 }
 
-const wordsOf = ({ words }: Case, { image }: Scene): string[] =>
+const wordsOf = ({ words }: Case, { image }: Setup): string[] =>
   words.split(' ').map((word) => (word === 'IMAGE' ? image : word));
 
-const run = (one: Case, scene: Scene, env: Readonly<Record<string, string>> = {}): Promise<Run> =>
-  startProgram(process.execPath, [CLI, ...wordsOf(one, scene)], { ...scene.env, ...env }).ended;
+const run = (one: Case, setup: Setup, env: Readonly<Record<string, string>> = {}): Promise<Run> =>
+  startProgram(process.execPath, [CLI, ...wordsOf(one, setup)], { ...setup.env, ...env }).ended;
 
 /** A line of shell with the command in the place of `XEN`. */
-function shell(one: Case, scene: Scene, line: string): Promise<Run> {
-  const command = [process.execPath, CLI, ...wordsOf(one, scene)]
+function shell(one: Case, setup: Setup, line: string): Promise<Run> {
+  const command = [process.execPath, CLI, ...wordsOf(one, setup)]
     .map((word) => `'${word}'`)
     .join(' ');
   const script = `set -o pipefail; ${line.replace('XEN', command)}`;
-  return startProgram('bash', ['-c', script], scene.env).ended;
+  return startProgram('bash', ['-c', script], setup.env).ended;
 }
 
 /** What it prints in a terminal of a width. */
-async function inTerminal(one: Case, scene: Scene, width: number): Promise<string[]> {
-  const words = wordsOf(one, scene).map((word) => `'${word}'`);
+async function inTerminal(one: Case, setup: Setup, width: number): Promise<string[]> {
+  const words = wordsOf(one, setup).map((word) => `'${word}'`);
   const command = `stty cols ${width} -opost; '${process.execPath}' '${CLI}' ${words.join(' ')}`;
   const child = spawn('script', ['-qec', command, '/dev/null'], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, ...scene.env },
+    env: { ...process.env, ...setup.env },
   });
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (data) => {
@@ -104,13 +104,13 @@ async function inTerminal(one: Case, scene: Scene, width: number): Promise<strin
 }
 
 /** All of them side by side, as far as a machine goes. */
-async function each(scene: Scene, test: (one: Case) => Promise<void>): Promise<void> {
+async function each(setup: Setup, test: (one: Case) => Promise<void>): Promise<void> {
   const left = sample(CASES, 8);
   const worker = async (): Promise<void> => {
     for (let one = left.shift(); one !== undefined; one = left.shift()) await test(one);
   };
   await Promise.all(Array.from({ length: 4 }, worker));
-  assert.ok(scene.image);
+  assert.ok(setup.image);
 }
 
 describe('Every command', function () {
@@ -120,20 +120,20 @@ describe('Every command', function () {
   });
 
   it('says the same in a pipe, in a German locale, and in terminals of 80 and 200 columns', () =>
-    onScene((scene) =>
-      each(scene, async (one) => {
-        const usual = await run(one, scene);
+    withSetup((setup) =>
+      each(setup, async (one) => {
+        const usual = await run(one, setup);
         assert.equal(usual.status, one.status, `${one.words}: ${usual.stderr}`);
         // One of the two streams says something, unless all there is to say is the status.
         const isQuiet = /^(add|wait) 7\/51712$/.test(one.words);
         assert.equal(usual.stdout + usual.stderr === '', isQuiet, one.words);
         const german = { LC_ALL: 'de_DE.UTF-8', LANG: 'de_DE.UTF-8', LANGUAGE: 'de' };
-        const other = await run(one, scene, german);
+        const other = await run(one, setup, german);
         assert.equal(other.status, one.status);
         assert.equal(settle(other.stdout), settle(usual.stdout), one.words);
         assert.equal(settle(other.stderr), settle(usual.stderr), one.words);
         for (const width of [80, 200]) {
-          const lines = await inTerminal(one, scene, width);
+          const lines = await inTerminal(one, setup, width);
           // A table is cut, a text is wrapped, and a sentence stays whole.
           if (/^(list|list --all|help|help list)$/.test(one.words)) {
             for (const line of lines) assert.ok([...line].length <= width, `${one.words}: ${line}`);
@@ -146,14 +146,14 @@ describe('Every command', function () {
     ));
 
   it('is quiet where its reader has seen enough, and fails where its output is lost', () =>
-    onScene((scene) =>
-      each(scene, async (one) => {
-        const usual = await run(one, scene);
-        const head = await shell(one, scene, 'XEN | head -1');
+    withSetup((setup) =>
+      each(setup, async (one) => {
+        const usual = await run(one, setup);
+        const head = await shell(one, setup, 'XEN | head -1');
         assert.equal(head.status, one.status, one.words);
         assert.equal(settle(head.stderr), settle(usual.stderr), one.words);
         assert.equal(head.stdout, usual.stdout === '' ? '' : `${head.stdout.trimEnd()}\n`);
-        const full = await shell(one, scene, 'XEN >/dev/full');
+        const full = await shell(one, setup, 'XEN >/dev/full');
         if (usual.stdout === '') {
           assert.equal(full.status, one.status, one.words);
         } else {
@@ -164,17 +164,17 @@ describe('Every command', function () {
     ));
 
   it('says what it needs where there is no xenstored, and where it is not root', () =>
-    onScene((scene) =>
-      each(scene, async (one) => {
+    withSetup((setup) =>
+      each(setup, async (one) => {
         const absent = { XENSTORED_PATH: '/nonexistent/socket', XENSTORED_RUNDIR: '' };
-        const alone = await run(one, scene, absent);
+        const alone = await run(one, setup, absent);
         assert.equal(alone.status, one.alone, `${one.words}: ${alone.stderr}`);
         if (one.status === 0 && one.alone === 1) {
           assert.match(alone.stderr, /cannot reach xenstored at \/nonexistent\/socket/, one.words);
         }
         const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, CLI];
-        const words = [...nobody, ...wordsOf(one, scene)];
-        const other = await startProgram('setpriv', words, scene.env).ended;
+        const words = [...nobody, ...wordsOf(one, setup)];
+        const other = await startProgram('setpriv', words, setup.env).ended;
         assert.equal(other.status, one.other, `${one.words}: ${other.stderr}`);
         if (one.status === 0 && one.other !== 0) {
           assert.match(other.stderr, /run as root|only root may ask/, one.words);

@@ -31,17 +31,17 @@ describe('JSON of the commands', function () {
   for (const guise of sample(['diskseq', 'stock'] as const, 2)) {
     it(`fits it through the life of a vbd, ${guise} blkback`, () =>
       onStage(
-        async (stage) => {
+        async (fixture) => {
           const json = async (name: string, status: number, ...words: string[]) => {
-            const run = await stage.cli([...words, '--json']);
+            const run = await fixture.cli([...words, '--json']);
             assert.equal(run.status, status, `${words.join(' ')}: ${run.stderr}`);
             return assertSchema(name, run.stdout);
           };
           assert.deepEqual(await json('list', 0, 'list'), { version: 1, vbds: [] });
-          const image = stage.image();
-          const vbd = await stage.vbd(image);
+          const image = fixture.image();
+          const vbd = await fixture.vbd(image);
           const { key } = vbd;
-          const failing = await stage.vbd('/nonexistent');
+          const failing = await fixture.vbd('/nonexistent');
           await json('add-dry-run', 0, 'add', key, '--dry-run');
           await json('show', 0, 'show', key);
           await json('check', 0, 'check', image);
@@ -61,13 +61,13 @@ describe('JSON of the commands', function () {
           await json('error', 1, 'wait', failing.key);
           await json('check', 3, 'check', image);
           await json('inspect', 3, 'inspect', image);
-          await using loop = await attachLoop(stage.image());
+          await using loop = await attachLoop(fixture.image());
           await json('inspect', 0, 'inspect', loop.path);
           await json('inspect', 1, 'inspect', `path=${loop.path},diskseq=1`);
           truncateSync(image, 2 * 1024 * 1024);
           await json('resize', 0, 'resize', key);
           await json('remove-dry-run', 0, 'remove', key, '--dry-run');
-          await stage.close(vbd);
+          await fixture.close(vbd);
           await json('remove', 0, 'remove', key);
           await json('wait', 0, 'wait', key, '--closed');
           await json('config', 0, 'config');
@@ -81,12 +81,12 @@ describe('JSON of the commands', function () {
   }
 
   it('fits it in each event', () =>
-    onStage(async (stage) => {
-      await using daemon = await startDaemon(stage.bed);
+    onStage(async (fixture) => {
+      await using daemon = await startDaemon(fixture.bed);
       const events = startProgram(process.execPath, [CLI, 'events', '--json', '-v'], daemon.env);
       await new Promise((resolve) => events.process.stderr?.once('data', resolve));
-      await stage.vbd(stage.image());
-      await stage.vbd('/nonexistent');
+      await fixture.vbd(fixture.image());
+      await fixture.vbd('/nonexistent');
       await daemon.says(/: attached/);
       await daemon.says(/add failed/);
       events.process.kill('SIGINT');

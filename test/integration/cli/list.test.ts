@@ -3,11 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { symlinkSync } from 'node:fs';
 import { needs } from '../../bed/needs.js';
 import { CLI } from '../../bed/script.js';
-import type { Stage } from '../hotplug/stage.js';
+import type { HotplugFixture } from '../hotplug/fixture.js';
 import { onStage } from './cli-bed.js';
 
-async function lines(stage: Stage, ...words: string[]): Promise<string[]> {
-  const { status, stdout, stderr } = await stage.cli(['list', ...words]);
+async function lines(fixture: HotplugFixture, ...words: string[]): Promise<string[]> {
+  const { status, stdout, stderr } = await fixture.cli(['list', ...words]);
   assert.deepEqual([status, stderr], [0, ''], words.join(' '));
   return stdout === '' ? [] : stdout.trimEnd().split('\n');
 }
@@ -19,68 +19,68 @@ describe('xen-blkback list', function () {
   });
 
   it('shows what is asked for: of one guest, by number or name, with these columns', () =>
-    onStage(async (stage) => {
-      await stage.store.write('/local/domain/8/name', 'work');
-      const image = stage.image(undefined, { size: 1024 * 1024 });
-      await stage.attach(await stage.vbd(image));
-      await stage.create('/nowhere', { frontend: 8 });
-      assert.deepEqual(await lines(stage, '-n', '-o', 'vbd,size,block-size,target'), [
+    onStage(async (fixture) => {
+      await fixture.store.write('/local/domain/8/name', 'work');
+      const image = fixture.image(undefined, { size: 1024 * 1024 });
+      await fixture.attach(await fixture.vbd(image));
+      await fixture.create('/nowhere', { frontend: 8 });
+      assert.deepEqual(await lines(fixture, '-n', '-o', 'vbd,size,block-size,target'), [
         `7/51712  1048576  512  ${image}`,
         '8/51728  -        -    /nowhere',
       ]);
-      assert.deepEqual(await lines(stage, '8', '-n', '-o', 'backend'), ['backend/vbd/8/51728']);
-      assert.deepEqual(await lines(stage, 'work', '-n', '-o', 'VBD,domain'), ['8/51728  work']);
-      assert.deepEqual(await lines(stage, '9', '-n'), []);
-      const json = JSON.parse((await stage.cli(['list', '8', '--json'])).stdout);
+      assert.deepEqual(await lines(fixture, '8', '-n', '-o', 'backend'), ['backend/vbd/8/51728']);
+      assert.deepEqual(await lines(fixture, 'work', '-n', '-o', 'VBD,domain'), ['8/51728  work']);
+      assert.deepEqual(await lines(fixture, '9', '-n'), []);
+      const json = JSON.parse((await fixture.cli(['list', '8', '--json'])).stdout);
       assert.equal(json.vbds.length, 1);
-      const unknown = await stage.cli(['list', '-o', 'sice']);
+      const unknown = await fixture.cli(['list', '-o', 'sice']);
       assert.equal(unknown.status, 2);
       assert.match(unknown.stderr, /there is no column "sice": did you mean size\?/);
     }));
 
   it('shows those with an error only, and the error in its row', () =>
-    onStage(async (stage) => {
-      await stage.attach(await stage.vbd(stage.image()));
-      const bad = await stage.vbd('/nonexistent');
-      await stage.attach(bad).catch(() => undefined);
-      const [row, ...more] = await lines(stage, '--errors', '-n', '-o', 'vbd,error');
+    onStage(async (fixture) => {
+      await fixture.attach(await fixture.vbd(fixture.image()));
+      const bad = await fixture.vbd('/nonexistent');
+      await fixture.attach(bad).catch(() => undefined);
+      const [row, ...more] = await lines(fixture, '--errors', '-n', '-o', 'vbd,error');
       assert.match(row ?? '', /^7\/51728 {2}open \/nonexistent: no such file/);
       assert.deepEqual(more, []);
       assert.equal(
-        (await lines(stage, '--errors', '-n')).length,
+        (await lines(fixture, '--errors', '-n')).length,
         2,
         'and once more below the table',
       );
     }));
 
   it('shows those that have bytes of a file or device, whatever is between', () =>
-    onStage(async (stage) => {
-      const [image, other] = [stage.image(), stage.image()];
-      const vbd = await stage.vbd(image);
-      await stage.attach(vbd);
-      await stage.attach(await stage.vbd(other, { frontend: 8 }));
-      const again = await stage.vbd(image, { frontend: 9 });
-      await stage.attach(again).catch(() => undefined);
+    onStage(async (fixture) => {
+      const [image, other] = [fixture.image(), fixture.image()];
+      const vbd = await fixture.vbd(image);
+      await fixture.attach(vbd);
+      await fixture.attach(await fixture.vbd(other, { frontend: 8 }));
+      const again = await fixture.vbd(image, { frontend: 9 });
+      await fixture.attach(again).catch(() => undefined);
       const link = `${image}.link`;
       symlinkSync(image, link);
-      const device = (await stage.node(vbd, 'physical-device-path')) ?? '';
-      const names = (...words: string[]) => lines(stage, '-n', '-o', 'vbd', ...words);
+      const device = (await fixture.node(vbd, 'physical-device-path')) ?? '';
+      const names = (...words: string[]) => lines(fixture, '-n', '-o', 'vbd', ...words);
       assert.deepEqual(await names('--uses', image), [vbd.key, again.key]);
       for (const path of [link, device]) assert.deepEqual(await names('--uses', path), [vbd.key]);
-      const nowhere = await stage.cli(['list', '--uses', '/nonexistent']);
+      const nowhere = await fixture.cli(['list', '--uses', '/nonexistent']);
       assert.equal(nowhere.status, 1);
       assert.match(nowhere.stderr, /open \/nonexistent: no such file/);
     }));
 
   it('is as wide as the terminal, and whole in a pipe', () =>
-    onStage(async (stage) => {
+    onStage(async (fixture) => {
       const target = `/nowhere/${'x'.repeat(300)}`;
-      await stage.create(target);
-      assert.ok((await lines(stage))[1]?.endsWith(target));
+      await fixture.create(target);
+      assert.ok((await lines(fixture))[1]?.endsWith(target));
       for (const width of [80, 200]) {
         const command = `stty cols ${width}; '${process.execPath}' '${CLI}' list`;
         const { stdout, status } = spawnSync('script', ['-qec', command, '/dev/null'], {
-          env: { ...process.env, ...stage.bed.env },
+          env: { ...process.env, ...fixture.bed.env },
           encoding: 'utf8',
         });
         assert.equal(status, 0, stdout);
@@ -92,19 +92,19 @@ describe('xen-blkback list', function () {
     }));
 
   it('shows a thousand vbds, and their JSON of more than 1 MiB whole through a pipe', () =>
-    onStage(async (stage) => {
+    onStage(async (fixture) => {
       const target = `/nowhere/${'x'.repeat(900)}`;
       const all = Array.from({ length: 1000 }, (_, index) =>
-        stage.create(target, { frontend: 1 + Math.floor(index / 10) }),
+        fixture.create(target, { frontend: 1 + Math.floor(index / 10) }),
       );
       await Promise.all(all);
       const started = performance.now();
-      assert.equal((await lines(stage, '-n', '-o', 'vbd')).length, 1000);
+      assert.equal((await lines(fixture, '-n', '-o', 'vbd')).length, 1000);
       const ms = performance.now() - started;
       assert.ok(ms < 10_000, `${ms} ms`);
       // A reader that takes its time, and 64 KiB at once.
       const command = `'${process.execPath}' '${CLI}' list --json | (sleep 1; cat)`;
-      const env = { ...process.env, ...stage.bed.env };
+      const env = { ...process.env, ...fixture.bed.env };
       const options = { env, encoding: 'utf8', maxBuffer: 2 ** 24 } as const;
       const { stdout } = spawnSync('bash', ['-o', 'pipefail', '-c', command], options);
       assert.ok(stdout.length > 1024 * 1024, `${stdout.length} bytes`);

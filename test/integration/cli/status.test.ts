@@ -18,11 +18,11 @@ describe('The daemon, asked about itself', function () {
   });
 
   it('tells what it has done, what has failed last, and what is open', () =>
-    onStage(async (stage) => {
-      await using daemon = await startDaemon(stage.bed);
-      const good = await stage.vbd(stage.image());
+    onStage(async (fixture) => {
+      await using daemon = await startDaemon(fixture.bed);
+      const good = await fixture.vbd(fixture.image());
       assert.equal((await runClient(daemon.env, good, 'add')).status, 0);
-      const bad = await stage.vbd('/nonexistent/image');
+      const bad = await fixture.vbd('/nonexistent/image');
       assert.equal((await runClient(daemon.env, bad, 'add')).status, 1);
       const run = await cli(daemon.env, 'status', '--json');
       assert.equal(run.status, 0, run.stderr);
@@ -43,29 +43,29 @@ describe('The daemon, asked about itself', function () {
     }));
 
   it('tells that xenstored is gone, with its exit status too, and that it has connected again', () =>
-    onStage(async (stage) => {
-      await using daemon = await startDaemon(stage.bed);
-      stage.bed.xenstored.kill('SIGKILL');
+    onStage(async (fixture) => {
+      await using daemon = await startDaemon(fixture.bed);
+      fixture.bed.xenstored.kill('SIGKILL');
       await daemon.says(/connecting again/);
       const gone = await cli(daemon.env, 'status');
       assert.equal(gone.status, 1);
       assert.match(gone.stdout, /^xenstored +does not answer$/m);
       const metrics = await cli(daemon.env, 'metrics');
       assert.match(metrics.stdout, /^xen_blkback_xenstore_connected 0$/m);
-      await stage.bed.xenstored.restart();
+      await fixture.bed.xenstored.restart();
       await daemon.says(/: ready/, 2);
       const back = JSON.parse((await cli(daemon.env, 'status', '--json')).stdout);
       assert.deepEqual([back.connected, back.connections], [true, 2]);
     }));
 
   it('gives OpenMetrics text that counts attaches, detaches and failures by code', () =>
-    onStage(async (stage) => {
-      await using daemon = await startDaemon(stage.bed);
-      const vbd = await stage.vbd(stage.image());
+    onStage(async (fixture) => {
+      await using daemon = await startDaemon(fixture.bed);
+      const vbd = await fixture.vbd(fixture.image());
       assert.equal((await runClient(daemon.env, vbd, 'add')).status, 0);
-      const bad = await stage.vbd('/nonexistent/image');
+      const bad = await fixture.vbd('/nonexistent/image');
       assert.equal((await runClient(daemon.env, bad, 'add')).status, 1);
-      await stage.close(vbd);
+      await fixture.close(vbd);
       assert.equal((await runClient(daemon.env, vbd, 'remove')).status, 0);
       const { status, stdout, stderr } = await cli(daemon.env, 'metrics');
       assert.deepEqual([status, stderr], [0, '']);
@@ -83,9 +83,9 @@ describe('The daemon, asked about itself', function () {
     }));
 
   it('is missed with a sentence where there is none, or one that does not know the question', () =>
-    onStage(async (stage) => {
-      const socket = join(stage.bed.directory, 'none.sock');
-      const env = { ...stage.bed.env, XEN_BLKBACK_SOCKET: socket };
+    onStage(async (fixture) => {
+      const socket = join(fixture.bed.directory, 'none.sock');
+      const env = { ...fixture.bed.env, XEN_BLKBACK_SOCKET: socket };
       for (const command of ['status', 'metrics']) {
         const { status, stdout, stderr } = await cli(env, command);
         assert.deepEqual([status, stdout], [1, '']);

@@ -15,71 +15,71 @@ describe('The command where something is missing', function () {
   });
 
   it('says without root that root is needed', () =>
-    onStage(async (stage) => {
-      chmodSync(stage.bed.directory, 0o755);
-      const image = stage.image();
+    onStage(async (fixture) => {
+      chmodSync(fixture.bed.directory, 0o755);
+      const image = fixture.image();
       for (const words of [['list'], ['show', '7/1'], ['add', '7/1'], ['check', image]]) {
         const args = [...NOBODY, process.execPath, CLI, ...words];
-        const { status, stderr } = await startProgram('setpriv', args, stage.bed.env).ended;
+        const { status, stderr } = await startProgram('setpriv', args, fixture.bed.env).ended;
         assert.ok(status !== 0, words.join(' '));
         assert.match(stderr, /; xen-blkback has to be run as root \(sudo xen-blkback …\)/);
       }
     }));
 
   it('checks and inspects without xenstored what the kernel knows, and says what is not known', () =>
-    onStage(async (stage) => {
-      await using free = await attachLoop(stage.image());
-      const used = stage.image();
-      const vbd = await stage.vbd(used);
-      await stage.attach(vbd);
+    onStage(async (fixture) => {
+      await using free = await attachLoop(fixture.image());
+      const used = fixture.image();
+      const vbd = await fixture.vbd(used);
+      await fixture.attach(vbd);
       const env = { XENSTORED_PATH: '/nonexistent/socket', XENSTORED_RUNDIR: '' };
       const gap =
         /cannot reach xenstored at .*; without XenStore disks are not known that were pub/;
 
-      const open = await stage.cli(['check', free.path, '--json'], env);
+      const open = await fixture.cli(['check', free.path, '--json'], env);
       assert.equal(open.status, 4, open.stderr);
       const { verdict, warnings } = JSON.parse(open.stdout);
       assert.equal(verdict, 'unknown');
       assert.match(warnings[0], gap);
       assert.match(open.stderr, gap);
 
-      const busy = await stage.cli(['check', used], env);
+      const busy = await fixture.cli(['check', used], env);
       assert.equal(busy.status, 3, busy.stderr);
       assert.match(busy.stdout, /is attached read-write to domain 7/);
 
-      const inspected = await stage.cli(['inspect', free.path], env);
+      const inspected = await fixture.cli(['inspect', free.path], env);
       assert.equal(inspected.status, 4);
       assert.match(inspected.stdout, /^stack +loop device \/dev\/loop/m);
       assert.match(inspected.stdout, /^verdict +nothing is known that keeps it from read-write$/m);
       assert.match(inspected.stdout, gap);
-      assert.equal((await stage.cli(['check', '/nonexistent'], env)).status, 1);
-      assert.equal((await stage.cli(['list'], env)).status, 1);
+      assert.equal((await fixture.cli(['check', '/nonexistent'], env)).status, 1);
+      assert.equal((await fixture.cli(['list'], env)).status, 1);
     }));
 
   it('tells by its status what check has found out', () =>
-    onStage(async (stage) => {
-      const used = stage.image();
-      await stage.attach(await stage.vbd(used));
+    onStage(async (fixture) => {
+      const used = fixture.image();
+      await fixture.attach(await fixture.vbd(used));
       const absent = { XENSTORED_PATH: '/nonexistent/socket', XENSTORED_RUNDIR: '' };
       for (const [status, target, env] of [
-        [0, stage.image(), {}],
+        [0, fixture.image(), {}],
         [1, '/nonexistent', {}],
         [2, 'path=relative', {}],
         [3, used, {}],
-        [4, stage.image(), absent],
+        [4, fixture.image(), absent],
       ] as const) {
-        const run = await stage.cli(['check', target], env);
+        const run = await fixture.cli(['check', target], env);
         assert.equal(run.status, status, `${target}: ${run.stderr}`);
       }
     }));
 
   it('is quiet where its reader has seen enough, and fails where its output is lost', () =>
-    onStage(async (stage) => {
+    onStage(async (fixture) => {
       const long = `/nowhere/${'x'.repeat(900)}`;
-      await Promise.all(Array.from({ length: 100 }, () => stage.create(long)));
+      await Promise.all(Array.from({ length: 100 }, () => fixture.create(long)));
       const shell = (command: string) => {
         const script = `set -o pipefail; '${process.execPath}' '${CLI}' ${command}`;
-        const env = { ...process.env, ...stage.bed.env };
+        const env = { ...process.env, ...fixture.bed.env };
         return spawnSync('bash', ['-c', script], { env, encoding: 'utf8' });
       };
       for (const words of ['list', 'list --json', 'help', 'config']) {
@@ -93,10 +93,10 @@ describe('The command where something is missing', function () {
     }));
 
   it('speaks English whatever the locale', () =>
-    onStage(async (stage) => {
+    onStage(async (fixture) => {
       const german = { LC_ALL: 'de_DE.UTF-8', LANG: 'de_DE.UTF-8', LANGUAGE: 'de' };
       for (const words of [['help'], ['help', 'add'], ['lsit'], ['show', '9/1'], ['list']]) {
-        const [usual, other] = [await stage.cli(words), await stage.cli(words, german)];
+        const [usual, other] = [await fixture.cli(words), await fixture.cli(words, german)];
         assert.deepEqual([other.stdout, other.stderr], [usual.stdout, usual.stderr]);
       }
     }));

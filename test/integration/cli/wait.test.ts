@@ -13,23 +13,23 @@ describe('xen-blkback wait', function () {
   });
 
   it('ends at once with the sentence of an add that has failed', () =>
-    onStage(async (stage) => {
-      const vbd = await stage.vbd('/nonexistent/image');
-      await stage.attach(vbd).catch(() => undefined);
-      const { status, stderr, milliseconds } = await stage.cli(['wait', vbd.key]);
+    onStage(async (fixture) => {
+      const vbd = await fixture.vbd('/nonexistent/image');
+      await fixture.attach(vbd).catch(() => undefined);
+      const { status, stderr, milliseconds } = await fixture.cli(['wait', vbd.key]);
       assert.equal(status, 1);
       assert.match(stderr, /the add of .* has failed: open \/nonexistent\/image: no such file/);
       assert.ok(milliseconds < AT_ONCE_MS, `${milliseconds} ms`);
     }));
 
   it('ends with it when the add fails while it waits, and tells a disk in use by its status', () =>
-    onStage(async (stage) => {
-      const image = stage.image();
-      await stage.attach(await stage.vbd(image));
-      const second = await stage.vbd(image, { frontend: 8 });
-      const waiting = stage.cli(['wait', second.key, '--opened', '--json']);
+    onStage(async (fixture) => {
+      const image = fixture.image();
+      await fixture.attach(await fixture.vbd(image));
+      const second = await fixture.vbd(image, { frontend: 8 });
+      const waiting = fixture.cli(['wait', second.key, '--opened', '--json']);
       await pause(500);
-      await stage.attach(second).catch(() => undefined);
+      await fixture.attach(second).catch(() => undefined);
       const { status, stdout, milliseconds } = await waiting;
       assert.equal(status, 3);
       assert.equal(JSON.parse(stdout).error.code, 'EBUSY');
@@ -37,24 +37,24 @@ describe('xen-blkback wait', function () {
     }));
 
   it('waits with --closed until blkback has closed the device', () =>
-    onStage(async (stage) => {
-      const vbd = await stage.vbd(stage.image());
-      const never = await stage.cli(['wait', vbd.key, '--closed', '--json']);
+    onStage(async (fixture) => {
+      const vbd = await fixture.vbd(fixture.image());
+      const never = await fixture.cli(['wait', vbd.key, '--closed', '--json']);
       assert.deepEqual([never.status, JSON.parse(never.stdout).opened], [0, false]);
-      await stage.attach(vbd);
-      const late = await stage.cli(['wait', vbd.key, '--closed', '--timeout', '0.3']);
+      await fixture.attach(vbd);
+      const late = await fixture.cli(['wait', vbd.key, '--closed', '--timeout', '0.3']);
       assert.equal(late.status, 1);
       assert.match(late.stderr, /is still open after 0\.3 s: the guest has not let go of it/);
-      const waiting = stage.cli(['wait', vbd.key, '--closed']);
+      const waiting = fixture.cli(['wait', vbd.key, '--closed']);
       await pause(300);
-      await stage.delete(vbd);
+      await fixture.delete(vbd);
       assert.equal((await waiting).status, 0);
     }));
 
   it('refuses both at once', () =>
-    onStage(async (stage) => {
-      const vbd = await stage.vbd(stage.image());
-      const { status, stderr } = await stage.cli(['wait', vbd.key, '--closed', '--opened']);
+    onStage(async (fixture) => {
+      const vbd = await fixture.vbd(fixture.image());
+      const { status, stderr } = await fixture.cli(['wait', vbd.key, '--closed', '--opened']);
       assert.equal(status, 2);
       assert.match(stderr, /--opened and --closed exclude each other/);
     }));

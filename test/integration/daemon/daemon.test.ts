@@ -10,7 +10,7 @@ import { loopsLeft } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { openStore } from '../../bed/store.js';
 import { closeVbd, createVbd, deleteVbd, waitInitWait, waitNode } from '../../bed/toolstack.js';
-import { MARKER, Stage } from '../hotplug/stage.js';
+import { HotplugFixture, MARKER } from '../hotplug/fixture.js';
 
 /** So the client cannot fall back: what it achieves, the daemon has done. */
 const WITHOUT_NODE = { PATH: '/nonexistent' };
@@ -23,71 +23,71 @@ describe('the daemon', function () {
 
   async function onStage(
     behaviour: BlkbackBehaviour,
-    body: (stage: Stage, daemon: Daemon, bed: Bed) => Promise<void>,
+    body: (fixture: HotplugFixture, daemon: Daemon, bed: Bed) => Promise<void>,
     ...options: string[]
   ): Promise<void> {
     await using bed = await startBed(behaviour);
     await using store = await openStore(bed);
     await using daemon = await startDaemon(bed, ...options);
-    await body(new Stage(bed, store), daemon, bed);
+    await body(new HotplugFixture(bed, store), daemon, bed);
   }
 
   for (const guise of ['stock', 'diskseq'] as const) {
     it(`attaches and detaches for the compiled client, ${guise} blkback`, () =>
-      onStage({ guise }, async (stage, daemon, bed) => {
-        const vbd = await stage.vbd(stage.image());
+      onStage({ guise }, async (fixture, daemon, bed) => {
+        const vbd = await fixture.vbd(fixture.image());
         const env = { ...daemon.env, ...WITHOUT_NODE };
         const added = await runClient(env, vbd, 'add');
         assert.deepEqual([added.status, added.stdout, added.stderr], [0, '', '']);
-        const [opened, ...more] = stage.events(vbd, 'opened');
+        const [opened, ...more] = fixture.events(vbd, 'opened');
         assert.ok(opened?.bytes?.startsWith(MARKER));
         assert.deepEqual(more, []);
         assert.equal((await runClient(env, vbd, 'add')).status, 0, 'a second time');
-        await closeVbd(stage.store, vbd);
+        await closeVbd(fixture.store, vbd);
         assert.equal((await runClient(env, vbd, 'remove')).status, 0);
         assert.deepEqual(await loopsLeft(bed.images), []);
       }));
   }
 
   it('prepares a vbd unasked if its script is ours, and no other', () =>
-    onStage({}, async (stage) => {
-      const other = await stage.vbd(stage.image(), { script: '/etc/xen/scripts/block' });
-      const ours = await stage.vbd(stage.image());
-      await waitNode(stage.store, `${ours.backendPath}/hotplug-status`, 'connected');
-      assert.equal(await stage.node(other, 'physical-device'), undefined);
+    onStage({}, async (fixture) => {
+      const other = await fixture.vbd(fixture.image(), { script: '/etc/xen/scripts/block' });
+      const ours = await fixture.vbd(fixture.image());
+      await waitNode(fixture.store, `${ours.backendPath}/hotplug-status`, 'connected');
+      assert.equal(await fixture.node(other, 'physical-device'), undefined);
     }));
 
   it('prepares every vbd with --all', () =>
     onStage(
       {},
-      async (stage) => {
-        const vbd = await stage.vbd(stage.image(), { omit: ['script'] });
-        await waitNode(stage.store, `${vbd.backendPath}/hotplug-status`, 'connected');
+      async (fixture) => {
+        const vbd = await fixture.vbd(fixture.image(), { omit: ['script'] });
+        await waitNode(fixture.store, `${vbd.backendPath}/hotplug-status`, 'connected');
       },
       '--all',
     ));
 
   it('prints the failure through the client, and tries again when it is asked again', () =>
-    onStage({}, async (stage, daemon) => {
-      const path = join(stage.bed.images, 'late.img');
-      const vbd = await stage.vbd(path);
+    onStage({}, async (fixture, daemon) => {
+      const path = join(fixture.bed.images, 'late.img');
+      const vbd = await fixture.vbd(path);
       const env = { ...daemon.env, ...WITHOUT_NODE };
       const failed = await runClient(env, vbd, 'add');
       assert.equal(failed.status, 1);
       assert.match(failed.stderr, /^xen-blkback: backend\/vbd\/7\/\d+: .*no such file[^\n]*\n$/);
-      stage.image(MARKER, { name: 'late.img' });
+      fixture.image(MARKER, { name: 'late.img' });
       assert.equal((await runClient(env, vbd, 'add')).status, 0);
-      assert.equal(await stage.node(vbd, 'hotplug-error'), undefined);
+      assert.equal(await fixture.node(vbd, 'hotplug-error'), undefined);
     }));
 
   it('attaches fifty at once, each exactly once', () =>
-    onStage({}, async (stage, daemon, bed) => {
+    onStage({}, async (fixture, daemon, bed) => {
       const env = { ...daemon.env, ...WITHOUT_NODE };
-      const images = Array.from({ length: 50 }, (_, index) => stage.image(`disk ${index}`));
-      const vbds = await Promise.all(images.map((image) => stage.create(image)));
+      const images = Array.from({ length: 50 }, (_, index) => fixture.image(`disk ${index}`));
+      const vbds = await Promise.all(images.map((image) => fixture.create(image)));
       const runs = await Promise.all(
         vbds.map(async (vbd) => {
-          await waitInitWait(stage.store, vbd);
+          await waitInitWait(fixture.store, vbd);
           return await runClient(env, vbd, 'add');
         }),
       );
@@ -96,45 +96,47 @@ describe('the daemon', function () {
         new Set(['0']),
       );
       vbds.forEach((vbd, index) => {
-        const opened = stage.events(vbd, 'opened').map(({ bytes }) => bytes?.replaceAll('\0', ''));
+        const opened = fixture
+          .events(vbd, 'opened')
+          .map(({ bytes }) => bytes?.replaceAll('\0', ''));
         assert.deepEqual(opened, [`disk ${index}`]);
       });
-      await Promise.all(vbds.map((vbd) => stage.delete(vbd)));
+      await Promise.all(vbds.map((vbd) => fixture.delete(vbd)));
       assert.deepEqual(await loopsLeft(bed.images), []);
     }));
 
   it('rolls back when the vbd goes away in the middle', () =>
-    onStage({ noOpen: true }, async (stage, _daemon, bed) => {
-      const vbd = await stage.vbd(stage.image());
-      await stage.published(vbd);
-      await stage.delete(vbd);
+    onStage({ noOpen: true }, async (fixture, _daemon, bed) => {
+      const vbd = await fixture.vbd(fixture.image());
+      await fixture.published(vbd);
+      await fixture.delete(vbd);
       assert.deepEqual(await loopsLeft(bed.images), []);
-      assert.equal(await stage.exists(vbd.backendPath), false);
+      assert.equal(await fixture.exists(vbd.backendPath), false);
     }));
 
   it('ends in time at SIGTERM, and holds for blkback what was published until that is decided', () =>
-    onStage({ noOpen: true }, async (stage, daemon, bed) => {
-      const vbd = await stage.vbd(stage.image());
-      await stage.published(vbd);
+    onStage({ noOpen: true }, async (fixture, daemon, bed) => {
+      const vbd = await fixture.vbd(fixture.image());
+      await fixture.published(vbd);
       const start = performance.now();
       daemon.kill('SIGTERM');
       assert.equal(await daemon.child.ended, 'exited with status 0');
       assert.ok(performance.now() - start < 10_000);
       assert.ok(!existsSync(daemon.socket));
-      const [loop = ''] = stage.loops();
-      await stage.assertKept(vbd, { message: 'the daemon is being stopped' }, loop);
-      await deleteVbd(stage.store, vbd);
-      await stage.logged(vbd, 'removed');
+      const [loop = ''] = fixture.loops();
+      await fixture.assertKept(vbd, { message: 'the daemon is being stopped' }, loop);
+      await deleteVbd(fixture.store, vbd);
+      await fixture.logged(vbd, 'removed');
       assert.deepEqual(await loopsLeft(bed.images), []);
     }));
 
   it('takes stock: serves what waits, leaves what is attached, cleans up after what is gone', async () => {
     await using bed = await startBed({});
     await using store = await openStore(bed);
-    const stage = new Stage(bed, store);
-    const attached = await stage.vbd(stage.image());
-    await stage.attach(attached);
-    const waiting = await stage.vbd(stage.image());
+    const fixture = new HotplugFixture(bed, store);
+    const attached = await fixture.vbd(fixture.image());
+    await fixture.attach(attached);
+    const waiting = await fixture.vbd(fixture.image());
     const gone = parseVbdPath('backend/vbd/99/51712');
     assert.ok(gone);
     const record = {
@@ -146,18 +148,18 @@ describe('the daemon', function () {
     await writeRecord(bed.runDirectory, gone, record);
     await using _daemon = await startDaemon(bed);
     await waitNode(store, `${waiting.backendPath}/hotplug-status`, 'connected');
-    await stage.recordGone(gone);
-    assert.equal(stage.events(attached, 'opened').length, 1);
+    await fixture.recordGone(gone);
+    assert.equal(fixture.events(attached, 'opened').length, 1);
   });
 
   it('is not needed: stopped, hanging or of another version, the client does it itself', () =>
-    onStage({}, async (stage, daemon) => {
+    onStage({}, async (fixture, daemon) => {
       const attach = async (env: Readonly<Record<string, string>>) => {
         // Of no script that the daemon looks for: it must not prepare it.
-        const vbd = await stage.vbd(stage.image(), { script: '/etc/xen/scripts/other' });
+        const vbd = await fixture.vbd(fixture.image(), { script: '/etc/xen/scripts/other' });
         const run = await runClient({ ...env, PATH: process.env.PATH }, vbd, 'add');
         assert.equal(run.status, 0, run.stderr);
-        assert.equal(stage.events(vbd, 'opened').length, 1);
+        assert.equal(fixture.events(vbd, 'opened').length, 1);
       };
       daemon.kill('SIGSTOP');
       await attach(daemon.env);
@@ -168,14 +170,14 @@ describe('the daemon', function () {
     }));
 
   it('connects again after xenstored was killed, and serves on', () =>
-    onStage({}, async (stage, daemon, bed) => {
-      await using _first = stage.store;
+    onStage({}, async (fixture, daemon, bed) => {
+      await using _first = fixture.store;
       bed.xenstored.kill('SIGKILL');
       await bed.xenstored.restart();
       await bed.restartBlkback();
       await daemon.says(/: ready/, 2);
       await using store = await openStore(bed);
-      const options = { frontend: 8, devid: 51712, params: stage.image() };
+      const options = { frontend: 8, devid: 51712, params: fixture.image() };
       const vbd = await createVbd(store, options);
       await waitInitWait(store, vbd);
       const env = { ...daemon.env, ...WITHOUT_NODE };
@@ -184,9 +186,9 @@ describe('the daemon', function () {
     }));
 
   it('refuses to start beside another one, which goes on', () =>
-    onStage({}, async (stage, daemon, bed) => {
+    onStage({}, async (fixture, daemon, bed) => {
       await assert.rejects(startDaemon(bed), /another daemon listens/);
-      const vbd = await stage.vbd(stage.image());
+      const vbd = await fixture.vbd(fixture.image());
       assert.equal((await runClient({ ...daemon.env, ...WITHOUT_NODE }, vbd, 'add')).status, 0);
       assert.equal(statSync(daemon.socket).mode & 0o777, 0o600);
     }));

@@ -10,7 +10,7 @@ import { needs } from '../../bed/needs.js';
 import { CLI, type Running, startProgram } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
 import { closeVbd, type Vbd } from '../../bed/toolstack.js';
-import { Stage } from '../hotplug/stage.js';
+import { HotplugFixture } from '../hotplug/fixture.js';
 
 describe('xen-blkback events', function () {
   this.timeout(60_000);
@@ -19,12 +19,12 @@ describe('xen-blkback events', function () {
   });
 
   async function onStage(
-    body: (stage: Stage, daemon: Daemon, bed: Bed) => Promise<void>,
+    body: (fixture: HotplugFixture, daemon: Daemon, bed: Bed) => Promise<void>,
   ): Promise<void> {
     await using bed = await startBed();
     await using store = await openStore(bed);
     await using daemon = await startDaemon(bed);
-    await body(new Stage(bed, store), daemon, bed);
+    await body(new HotplugFixture(bed, store), daemon, bed);
   }
 
   /** Starts it; nothing that happens from then on is missed. */
@@ -39,19 +39,19 @@ describe('xen-blkback events', function () {
     return running;
   }
 
-  async function attachAndDetach(stage: Stage, daemon: Daemon): Promise<Vbd> {
-    const vbd = await stage.vbd(stage.image());
+  async function attachAndDetach(fixture: HotplugFixture, daemon: Daemon): Promise<Vbd> {
+    const vbd = await fixture.vbd(fixture.image());
     assert.equal((await runClient(daemon.env, vbd, 'add')).status, 0);
-    await closeVbd(stage.store, vbd);
+    await closeVbd(fixture.store, vbd);
     assert.equal((await runClient(daemon.env, vbd, 'remove')).status, 0);
     return vbd;
   }
 
   it('tells each step of an attach and a detach, in order and with times, until interrupted', () =>
-    onStage(async (stage, daemon) => {
-      await stage.store.write('/local/domain/7/name', 'work');
+    onStage(async (fixture, daemon) => {
+      await fixture.store.write('/local/domain/7/name', 'work');
       const running = await follow(daemon, '--json');
-      const vbd = await attachAndDetach(stage, daemon);
+      const vbd = await attachAndDetach(fixture, daemon);
       running.process.kill('SIGINT');
       const { status, stdout } = await running.ended;
       assert.equal(status, 0);
@@ -87,17 +87,17 @@ describe('xen-blkback events', function () {
       const from = events.findIndex(({ step }) => step === 'opened');
       for (const event of events.slice(from, from + 5)) {
         assert.equal(event.domain, 'work', event.step);
-        assert.ok(event.target.startsWith(stage.bed.images), event.target);
+        assert.ok(event.target.startsWith(fixture.bed.images), event.target);
         assert.match(event.device, /^\/dev\/loop\d+$/);
         assert.match(event.diskseq, /^\d+$/);
       }
     }));
 
   it('tells first how every vbd is, and what a guest does by itself', () =>
-    onStage(async (stage, daemon) => {
-      const vbd = await stage.vbd(stage.image());
+    onStage(async (fixture, daemon) => {
+      const vbd = await fixture.vbd(fixture.image());
       assert.equal((await runClient(daemon.env, vbd, 'add')).status, 0);
-      const bad = await stage.vbd('/nonexistent');
+      const bad = await fixture.vbd('/nonexistent');
       assert.equal((await runClient(daemon.env, bad, 'add')).status, 1);
       const running = startProgram(process.execPath, [CLI, 'events', '--json'], daemon.env);
       let said = '';
@@ -109,7 +109,7 @@ describe('xen-blkback events', function () {
           while (!said.includes(`"${word}"`)) await pause(20);
         });
       await says('complete');
-      await stage.store.write(`${vbd.backendPath}/state`, '5');
+      await fixture.store.write(`${vbd.backendPath}/state`, '5');
       await says('guest');
       running.process.kill('SIGINT');
       const told = (await running.ended).stdout
@@ -126,7 +126,7 @@ describe('xen-blkback events', function () {
     }));
 
   it('goes on with --reconnect when the daemon is back', () =>
-    onStage(async (stage, daemon, bed) => {
+    onStage(async (fixture, daemon, bed) => {
       const running = await follow(daemon, '--json', '--reconnect');
       let said = '';
       running.process.stdout?.on('data', (text: string) => {
@@ -135,7 +135,7 @@ describe('xen-blkback events', function () {
       daemon.kill('SIGKILL');
       await daemon.child.ended;
       await using second = await startDaemon(bed);
-      const vbd = await stage.vbd(stage.image());
+      const vbd = await fixture.vbd(fixture.image());
       assert.equal((await runClient(second.env, vbd, 'add')).status, 0);
       await within(10_000, 'it to be back', async () => {
         while (!said.includes('"attached"')) await pause(20);
@@ -147,9 +147,9 @@ describe('xen-blkback events', function () {
     }));
 
   it('tells of a failure, with its code', () =>
-    onStage(async (stage, daemon) => {
+    onStage(async (fixture, daemon) => {
       const running = await follow(daemon, '--json');
-      const vbd = await stage.vbd('/nonexistent/image');
+      const vbd = await fixture.vbd('/nonexistent/image');
       assert.equal((await runClient(daemon.env, vbd, 'add')).status, 1);
       running.process.kill('SIGTERM');
       const last = JSON.parse((await running.ended).stdout.trimEnd().split('\n').at(-1) ?? '');
@@ -157,9 +157,9 @@ describe('xen-blkback events', function () {
     }));
 
   it('says it in words for people, and ends when the daemon does', () =>
-    onStage(async (stage, daemon) => {
+    onStage(async (fixture, daemon) => {
       const running = await follow(daemon);
-      const vbd = await attachAndDetach(stage, daemon);
+      const vbd = await attachAndDetach(fixture, daemon);
       daemon.kill('SIGTERM');
       const { status, stdout, stderr } = await running.ended;
       assert.equal(status, 1);
@@ -194,7 +194,7 @@ describe('xen-blkback events', function () {
     }));
 
   it('ends quietly when nobody reads what it prints', () =>
-    onStage(async (stage, daemon) => {
+    onStage(async (fixture, daemon) => {
       const command = `"$1" "$2" events -v | head -n 1`;
       const env = { PATH: process.env.PATH, ...daemon.env };
       const child = spawn('sh', ['-c', command, 'sh', process.execPath, CLI], { env });
@@ -207,7 +207,7 @@ describe('xen-blkback events', function () {
       });
       await within(10_000, 'it to follow', () => once(child.stderr, 'data'));
       const closed = once(child, 'close');
-      await attachAndDetach(stage, daemon);
+      await attachAndDetach(fixture, daemon);
       await within(10_000, 'its end', () => closed);
       assert.equal(stdout.split('\n').length, 2);
       assert.match(stderr, /^xen-blkback: following [^\n]*\n$/);

@@ -11,7 +11,7 @@ import { needs } from '../../bed/needs.js';
 import { processState } from '../../bed/process-state.js';
 import { CLI } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
-import { Stage } from '../hotplug/stage.js';
+import { HotplugFixture } from '../hotplug/fixture.js';
 
 /** How long it must not do anything. */
 const IDLE_MS = Number(process.env.XEN_BLKBACK_IDLE_S ?? 4) * 1000;
@@ -25,7 +25,7 @@ describe('the daemon at rest', function () {
   it('makes no system call, and then does its work', async () => {
     await using bed = await startBed({});
     await using store = await openStore(bed);
-    const stage = new Stage(bed, store);
+    const fixture = new HotplugFixture(bed, store);
     // A short deadline: Node forgets a timer that was called off only when it would have been due.
     const args = [CLI, 'daemon'];
     await using daemon = await startDaemonProgram(bed, process.execPath, args, {
@@ -35,7 +35,7 @@ describe('the daemon at rest', function () {
     await using trace = await startTrace(bed, daemon.child.pid);
     await pause(IDLE_MS);
     assert.deepEqual(trace.calls(), []);
-    const vbd = await stage.vbd(stage.image());
+    const vbd = await fixture.vbd(fixture.image());
     const env = { ...daemon.env, PATH: '/nonexistent' };
     assert.equal((await runClient(env, vbd, 'add')).status, 0);
     assert.ok(trace.calls().length > 100, 'what it does is not seen');

@@ -27,16 +27,16 @@ describe(`the daemon is killed while ${DISKS} vbds are being attached, and start
     it(`${guise} blkback: each ends up attached once or cleanly failed, and no device too many`, async () => {
       await using bed = await startBed({ guise, delayMs: 8, randomDelay: true });
       await using store = await openStore(bed);
-      const scene = new Scene(bed, store);
-      const { first, last } = await scene.countCalls();
+      const fixture = new SharingFixture(bed, store);
+      const { first, last } = await fixture.countCalls();
       const kills = Math.ceil(KILLS / 2);
       const steps = Array.from({ length: kills }, (_, index) =>
         Math.round(first + ((index + 0.5) / kills) * (last - first)),
       );
       for (const [index, step] of steps.entries()) {
-        await scene.kill(step, index % 2 === 0 ? 'before' : 'after');
+        await fixture.kill(step, index % 2 === 0 ? 'before' : 'after');
       }
-      const { attached, failed, killed } = scene;
+      const { attached, failed, killed } = fixture;
       console.log(
         `      ${last - first} calls, ${killed} kills: ${attached} attached, ${failed} failed`,
       );
@@ -47,7 +47,7 @@ describe(`the daemon is killed while ${DISKS} vbds are being attached, and start
   }
 });
 
-class Scene {
+class SharingFixture {
   readonly #bed: Bed;
   readonly #store: Xenstore;
   #serial = 0;

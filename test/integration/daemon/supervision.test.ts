@@ -13,7 +13,7 @@ import { projectRoot } from '../../bed/paths.js';
 import { CLI, startProgram } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
 import { closeVbd } from '../../bed/toolstack.js';
-import { Stage } from '../hotplug/stage.js';
+import { HotplugFixture } from '../hotplug/fixture.js';
 
 const DAEMON = [CLI, 'daemon'];
 const WITHOUT_NODE = { PATH: '/nonexistent' };
@@ -153,7 +153,7 @@ describe('the daemon under a service manager', function () {
     onBed(async (bed, manager, env) => {
       await using store = await openStore(bed);
       await using journal = await DatagramReceiver.bind(join(bed.directory, 'journal'));
-      const stage = new Stage(bed, store);
+      const fixture = new HotplugFixture(bed, store);
       const command = [process.execPath, ...DAEMON];
       const args = ['--mount', '/bin/sh', '-c', UNDER_A_JOURNAL, 'sh', `${bed.directory}/journal`];
       const socket = join(bed.directory, 'control.sock');
@@ -167,7 +167,7 @@ describe('the daemon under a service manager', function () {
       });
       try {
         await manager.heard(/^READY=1/);
-        const vbd = await stage.vbd(stage.image());
+        const vbd = await fixture.vbd(fixture.image());
         const client = { ...bed.env, XEN_BLKBACK_SOCKET: socket, ...WITHOUT_NODE };
         assert.equal((await runClient(client, vbd, 'add')).status, 0);
         const attached = await journal.heard(/^XEN_BLKBACK_STEP=attached$/m);
@@ -183,7 +183,7 @@ describe('the daemon under a service manager', function () {
         ]) {
           assert.match(attached, field);
         }
-        const bad = await stage.vbd('/nonexistent/image');
+        const bad = await fixture.vbd('/nonexistent/image');
         assert.equal((await runClient(client, bad, 'add')).status, 1);
         const failed = await journal.heard(/^XEN_BLKBACK_CODE=ENOENT$/m);
         assert.match(failed, /^PRIORITY=3$/m);
@@ -198,7 +198,7 @@ describe('the daemon under a service manager', function () {
   it('can do its work with the capabilities that its unit leaves it', () =>
     onBed(async (bed, _manager, env) => {
       await using store = await openStore(bed);
-      const stage = new Stage(bed, store);
+      const fixture = new HotplugFixture(bed, store);
       const unit = readFileSync(join(projectRoot, 'install/systemd/common.conf'), 'utf8');
       const [, list = ''] = /^CapabilityBoundingSet=(.*)$/m.exec(unit) ?? [];
       const set = list.split(' ').map((name) => `+${name.replace('CAP_', '').toLowerCase()}`);
@@ -214,10 +214,10 @@ describe('the daemon under a service manager', function () {
         set.length,
       );
       // Of somebody else, and for nobody but that one to read.
-      const image = stage.image();
+      const image = fixture.image();
       chownSync(image, 65534, 65534);
       chmodSync(image, 0o600);
-      const vbd = await stage.vbd(image);
+      const vbd = await fixture.vbd(image);
       const client = { ...daemon.env, ...WITHOUT_NODE };
       const added = await runClient(client, vbd, 'add');
       assert.deepEqual([added.status, added.stderr], [0, '']);
@@ -228,7 +228,7 @@ describe('the daemon under a service manager', function () {
   it('is started by its first client where systemd listens for it, and serves that one', () =>
     onBed(async (bed, manager, env) => {
       await using store = await openStore(bed);
-      const stage = new Stage(bed, store);
+      const fixture = new HotplugFixture(bed, store);
       const socket = join(bed.directory, 'control.sock');
       const notify = env.NOTIFY_SOCKET ?? '';
       const log = join(bed.directory, 'daemon.log');
@@ -244,7 +244,7 @@ describe('the daemon under a service manager', function () {
       try {
         await within(5000, 'the socket', (signal) => fileExists(socket, signal));
         const other = '/etc/xen/scripts/other';
-        const vbd = await stage.vbd(stage.image(), { script: other });
+        const vbd = await fixture.vbd(fixture.image(), { script: other });
         assert.deepEqual(manager.texts(), [], 'no daemon yet');
         // Had it taken longer than a client waits, that one would do the work itself.
         const reply = await ask(socket, `xen-blkback 1 add ${vbd.backendPath}\n`);
@@ -255,7 +255,7 @@ describe('the daemon under a service manager', function () {
         assert.equal(readFileSync(log, 'utf8').split(notice).length, 2);
         const client = { ...bed.env, XEN_BLKBACK_SOCKET: socket, ...WITHOUT_NODE };
         assert.equal((await runClient(client, vbd, 'add')).status, 0);
-        assert.equal(stage.events(vbd, 'opened').length, 1);
+        assert.equal(fixture.events(vbd, 'opened').length, 1);
         await closeVbd(store, vbd);
         assert.equal((await runClient(client, vbd, 'remove')).status, 0);
         assert.match(await askAsNobody(bed, socket), /^failed EACCES only root may ask/);

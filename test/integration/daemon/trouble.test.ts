@@ -11,7 +11,7 @@ import { loopsLeft, loopsOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { openStore } from '../../bed/store.js';
 import { closeVbd, createVbd, type Vbd, waitInitWait, waitNode } from '../../bed/toolstack.js';
-import { Stage } from '../hotplug/stage.js';
+import { HotplugFixture } from '../hotplug/fixture.js';
 
 const WITHOUT_NODE = { PATH: '/nonexistent' };
 
@@ -23,30 +23,32 @@ describe('scripts while the daemon is in trouble', function () {
 
   async function onStage(
     behaviour: BlkbackBehaviour,
-    body: (stage: Stage, bed: Bed) => Promise<void>,
+    body: (fixture: HotplugFixture, bed: Bed) => Promise<void>,
   ): Promise<void> {
     await using bed = await startBed(behaviour);
     await using store = await openStore(bed);
-    await body(new Stage(bed, store), bed);
+    await body(new HotplugFixture(bed, store), bed);
   }
 
-  const marked = (stage: Stage, count: number): Promise<Vbd[]> =>
-    Promise.all(Array.from({ length: count }, (_, i) => stage.create(stage.image(`disk ${i}`))));
+  const marked = (fixture: HotplugFixture, count: number): Promise<Vbd[]> =>
+    Promise.all(
+      Array.from({ length: count }, (_, i) => fixture.create(fixture.image(`disk ${i}`))),
+    );
 
   /** Each vbd is open, once, with its own disk, on as many loop devices as there are vbds. */
-  async function requireAttached(stage: Stage, vbds: readonly Vbd[]): Promise<void> {
+  async function requireAttached(fixture: HotplugFixture, vbds: readonly Vbd[]): Promise<void> {
     vbds.forEach((vbd, index) => {
-      const opened = stage.events(vbd, 'opened').map(({ bytes }) => bytes);
+      const opened = fixture.events(vbd, 'opened').map(({ bytes }) => bytes);
       assert.deepEqual(opened, [`disk ${index}`], vbd.key);
     });
-    const connected = await Promise.all(vbds.map((vbd) => stage.node(vbd, 'hotplug-status')));
+    const connected = await Promise.all(vbds.map((vbd) => fixture.node(vbd, 'hotplug-status')));
     assert.deepEqual(new Set(connected), new Set(['connected']));
-    await settlesAt(stage, vbds.length);
+    await settlesAt(fixture, vbds.length);
   }
 
   /** A second one that somebody has made in vain is let go at once, but not in the same instant. */
-  function settlesAt(stage: Stage, count: number): Promise<void> {
-    const found = () => loopsOf(stage.bed.images);
+  function settlesAt(fixture: HotplugFixture, count: number): Promise<void> {
+    const found = () => loopsOf(fixture.bed.images);
     return within(
       5000,
       () => `${count} loop devices, not ${found()}`,
@@ -57,66 +59,66 @@ describe('scripts while the daemon is in trouble', function () {
   }
 
   it('do it themselves while it starts, and it leaves that alone', () =>
-    onStage({}, async (stage, bed) => {
-      const vbds = await marked(stage, 6);
+    onStage({}, async (fixture, bed) => {
+      const vbds = await marked(fixture, 6);
       const daemon = startDaemon(bed);
       const env = { ...bed.env, XEN_BLKBACK_SOCKET: join(bed.directory, 'control.sock') };
       const runs = vbds.map(async (vbd, index) => {
-        await waitInitWait(stage.store, vbd);
+        await waitInitWait(fixture.store, vbd);
         await pause(index * 60);
         return await runClient(env, vbd, 'add');
       });
       for (const { status, stderr } of await Promise.all(runs)) assert.equal(status, 0, stderr);
       await using _daemon = await daemon;
-      await requireAttached(stage, vbds);
+      await requireAttached(fixture, vbds);
     }));
 
   it('get what was begun, or do it themselves, while it stops', () =>
-    onStage({ delayMs: 300 }, async (stage, bed) => {
+    onStage({ delayMs: 300 }, async (fixture, bed) => {
       await using daemon = await startDaemon(bed);
-      const vbds = await marked(stage, 12);
+      const vbds = await marked(fixture, 12);
       const runs = vbds.map(async (vbd, index) => {
-        await waitInitWait(stage.store, vbd);
+        await waitInitWait(fixture.store, vbd);
         await pause(index * 10);
         return await runClient(daemon.env, vbd, 'add');
       });
-      await stage.published(vbds[0] ?? assert.fail());
+      await fixture.published(vbds[0] ?? assert.fail());
       daemon.kill('SIGTERM');
       for (const { status, stderr } of await Promise.all(runs)) assert.equal(status, 0, stderr);
       assert.equal(await daemon.child.ended, 'exited with status 0');
-      await requireAttached(stage, vbds);
+      await requireAttached(fixture, vbds);
     }));
 
   it('attach once although it hangs waiting for blkback, and goes on later', () =>
-    onStage({}, async (stage, bed) => {
+    onStage({}, async (fixture, bed) => {
       await using daemon = await startDaemon(bed, '--verbose');
       // blkback is not ready yet, and the daemon waits for it.
       bed.blkback.kill('SIGSTOP');
-      const vbds = await marked(stage, 1);
+      const vbds = await marked(fixture, 1);
       await daemon.says(/: planned: /);
       daemon.kill('SIGSTOP');
       bed.blkback.kill('SIGCONT');
-      await attachWithHelpOf(stage, daemon, vbds);
+      await attachWithHelpOf(fixture, daemon, vbds);
     }));
 
   it('attach once although it hangs with the device published, and goes on later', () =>
-    onStage({ hold: true }, async (stage, bed) => {
+    onStage({ hold: true }, async (fixture, bed) => {
       await using daemon = await startDaemon(bed);
-      const vbds = await marked(stage, 1);
-      await stage.published(vbds[0] ?? assert.fail());
+      const vbds = await marked(fixture, 1);
+      await fixture.published(vbds[0] ?? assert.fail());
       daemon.kill('SIGSTOP');
-      await attachWithHelpOf(stage, daemon, vbds, () => bed.blkback.kill('SIGUSR1'));
+      await attachWithHelpOf(fixture, daemon, vbds, () => bed.blkback.kill('SIGUSR1'));
     }));
 
   /** The client gives the daemon four seconds, and does it itself; then the daemon goes on. */
   async function attachWithHelpOf(
-    stage: Stage,
+    fixture: HotplugFixture,
     daemon: Daemon,
     vbds: readonly Vbd[],
     open: () => void = () => undefined,
   ): Promise<void> {
     const [vbd = assert.fail()] = vbds;
-    await waitInitWait(stage.store, vbd);
+    await waitInitWait(fixture.store, vbd);
     const run = runClient(daemon.env, vbd, 'add');
     await pause(4500);
     open();
@@ -126,51 +128,51 @@ describe('scripts while the daemon is in trouble', function () {
     // It has dealt with all that came before when it answers this.
     const env = { ...daemon.env, ...WITHOUT_NODE };
     assert.equal((await runClient(env, vbd, 'add')).status, 0);
-    await requireAttached(stage, vbds);
+    await requireAttached(fixture, vbds);
   }
 
   it('are not undone by a request that it hears too late', () =>
-    onStage({}, async (stage, bed) => {
+    onStage({}, async (fixture, bed) => {
       await using daemon = await startDaemon(bed);
-      const [vbd = assert.fail()] = await marked(stage, 1);
+      const [vbd = assert.fail()] = await marked(fixture, 1);
       assert.equal((await runClient(daemon.env, vbd, 'add')).status, 0);
-      await closeVbd(stage.store, vbd);
+      await closeVbd(fixture.store, vbd);
       daemon.kill('SIGSTOP');
       assert.equal((await runClient(daemon.env, vbd, 'remove')).status, 0);
-      await stage.delete(vbd);
+      await fixture.delete(vbd);
       // The same path again, of another script, so that nobody else has to do with it.
       bed.blkback.kill('SIGSTOP');
       const [frontend = '', devid = ''] = vbd.key.split('/');
-      const params = stage.image('disk anew');
+      const params = fixture.image('disk anew');
       const script = '/etc/xen/scripts/other';
       const again = { frontend: Number(frontend), devid: Number(devid), params, script };
-      await createVbd(stage.store, again);
+      await createVbd(fixture.store, again);
       daemon.kill('SIGCONT');
-      const [other = assert.fail()] = await marked(stage, 1);
+      const [other = assert.fail()] = await marked(fixture, 1);
       bed.blkback.kill('SIGCONT');
       const env = { ...daemon.env, ...WITHOUT_NODE };
       assert.equal((await runClient(env, other, 'add')).status, 0);
-      await stage.attach(vbd);
+      await fixture.attach(vbd);
       await pause(200);
-      assert.equal(await stage.node(vbd, 'hotplug-status'), 'connected');
-      assert.equal(stage.events(vbd, 'opened').at(-1)?.bytes, 'disk anew');
+      assert.equal(await fixture.node(vbd, 'hotplug-status'), 'connected');
+      assert.equal(fixture.events(vbd, 'opened').at(-1)?.bytes, 'disk anew');
     }));
 
   it('fail in time when it hangs after it has accepted', () =>
-    onStage({ noOpen: true }, async (stage, bed) => {
+    onStage({ noOpen: true }, async (fixture, bed) => {
       await using daemon = await startDaemon(bed, '--timeout', '2');
       // By a script that the daemon does not prepare unasked.
-      const vbd = await stage.vbd(stage.image(), { script: 'another' });
+      const vbd = await fixture.vbd(fixture.image(), { script: 'another' });
       const start = performance.now();
       const run = runClient(daemon.env, vbd, 'add');
-      await stage.published(vbd);
+      await fixture.published(vbd);
       daemon.kill('SIGSTOP');
       const { status, stderr } = await run;
       assert.equal(status, 1);
       assert.match(stderr, /the daemon does not answer/);
       assert.ok(performance.now() - start < 6000);
       daemon.kill('SIGCONT');
-      await stage.delete(vbd);
+      await fixture.delete(vbd);
     }));
 
   for (const [what, answer] of [
@@ -179,7 +181,7 @@ describe('scripts while the daemon is in trouble', function () {
     ['hangs up', ''],
   ] as const) {
     it(`do it themselves when it ${what}`, () =>
-      onStage({}, async (stage, bed) => {
+      onStage({}, async (fixture, bed) => {
         const path = join(bed.directory, 'other.sock');
         const asked: string[] = [];
         const server = createServer((socket) => {
@@ -190,25 +192,25 @@ describe('scripts while the daemon is in trouble', function () {
           });
         });
         await new Promise<void>((resolve) => server.listen(path, resolve));
-        const vbds = await marked(stage, 1);
+        const vbds = await marked(fixture, 1);
         const [vbd = assert.fail()] = vbds;
-        await waitInitWait(stage.store, vbd);
+        await waitInitWait(fixture.store, vbd);
         const run = await runClient({ ...bed.env, XEN_BLKBACK_SOCKET: path }, vbd, 'add');
         server.close();
         rmSync(path, { force: true });
         assert.equal(run.status, 0, run.stderr);
         assert.deepEqual(asked, [`xen-blkback 1 add ${vbd.backendPath}\n`]);
-        await requireAttached(stage, vbds);
+        await requireAttached(fixture, vbds);
       }));
   }
 
   it('are served again after xenstored was killed in the middle of the work', () =>
-    onStage({ delayMs: 150, randomDelay: true }, async (stage, bed) => {
+    onStage({ delayMs: 150, randomDelay: true }, async (fixture, bed) => {
       await using daemon = await startDaemon(bed);
       const env = { ...daemon.env, ...WITHOUT_NODE };
-      const doomed = await marked(stage, 20);
+      const doomed = await marked(fixture, 20);
       const running = doomed.map((vbd) => runClient(env, vbd, 'add'));
-      await stage.published(doomed[0] ?? assert.fail());
+      await fixture.published(doomed[0] ?? assert.fail());
       bed.xenstored.kill('SIGKILL');
       // Whatever each of them has come to, it says so, and soon.
       const start = performance.now();
@@ -220,7 +222,7 @@ describe('scripts while the daemon is in trouble', function () {
       await bed.restartBlkback();
       await daemon.says(/: ready/, 2);
       await using store = await openStore(bed);
-      const anew = new Stage(bed, store);
+      const anew = new HotplugFixture(bed, store);
       assert.deepEqual(await loopsLeft(bed.images), []);
       const vbds = await marked(anew, 20);
       const laps = await Promise.all(vbds.map((vbd) => runClient(env, vbd, 'add')));

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { needs } from '../../bed/needs.js';
 import { deleteVbd } from '../../bed/toolstack.js';
+import { beforeWriting, failure, MARKER, on, only } from './fixture.js';
 import { assertSpent, logLines, onlyLine, refusedByScript, release, SHORT_MS } from './refusals.js';
-import { beforeWriting, failure, MARKER, on, only } from './stage.js';
 
 describe('bad input', () => {
   before(function () {
@@ -13,40 +13,40 @@ describe('bad input', () => {
     for (const guise of ['stock', 'diskseq'] as const) {
       it(
         `a ${guise} one has not opened the device at the deadline: it may yet, and is given the time`,
-        on({ guise, noOpen: true }, async (stage) => {
-          const vbd = await stage.vbd(stage.image());
+        on({ guise, noOpen: true }, async (fixture) => {
+          const vbd = await fixture.vbd(fixture.image());
           const start = performance.now();
-          const error = await failure('ETIMEDOUT', stage.attach(vbd, { timeoutMs: SHORT_MS }));
+          const error = await failure('ETIMEDOUT', fixture.attach(vbd, { timeoutMs: SHORT_MS }));
           assertSpent(start);
           assert.match(error.message, /waiting for blkback to open \/dev\/loop\d+/);
-          await stage.assertKept(vbd, error, only(stage.loops()));
+          await fixture.assertKept(vbd, error, only(fixture.loops()));
           // The end of the vbd has been asked for, and that is what the next one meets.
-          const { status, stderr, milliseconds } = await stage.script(vbd, 'add');
+          const { status, stderr, milliseconds } = await fixture.script(vbd, 'add');
           assert.equal(status, 1);
           assert.match(stderr, /state 5 \(Closing\)/);
           assert.ok(milliseconds < 3000, `${milliseconds} ms`);
           // It is decided by the end of the vbd.
-          await deleteVbd(stage.store, vbd);
-          await stage.logged(vbd, 'removed');
-          stage.assertNothingLeft();
+          await deleteVbd(fixture.store, vbd);
+          await fixture.logged(vbd, 'removed');
+          fixture.assertNothingLeft();
         }),
       );
     }
 
     it(
       'its error has 4000 bytes and many lines: hotplug-error is one short line',
-      on({ hold: true }, async (stage) => {
-        const vbd = await stage.vbd(stage.image());
+      on({ hold: true }, async (fixture) => {
+        const vbd = await fixture.vbd(fixture.image());
         const text = `19 ${'creating\nvbd \u0007structure '.repeat(150)}`.slice(0, 4000);
-        const attempt = failure('EBLKBACK', stage.attach(vbd));
-        await stage.logged(vbd, 'physical-device');
-        await stage.store.write(vbd.errorPath, text);
+        const attempt = failure('EBLKBACK', fixture.attach(vbd));
+        await fixture.logged(vbd, 'physical-device');
+        await fixture.store.write(vbd.errorPath, text);
         const error = await attempt;
         assert.match(error.message, /19 creating/);
         assert.ok(error.message.length < 500, `${error.message.length} characters`);
         assert.doesNotMatch(error.message, /\p{Cc}/u);
-        await stage.assertTakenBack(vbd, error);
-        await release(stage, vbd);
+        await fixture.assertTakenBack(vbd, error);
+        await release(fixture, vbd);
       }),
     );
   });
@@ -54,57 +54,57 @@ describe('bad input', () => {
   describe('a backend that is not there', () => {
     it(
       'is an error, and is not made by reporting it',
-      on({}, async (stage) => {
+      on({}, async (fixture) => {
         const path = 'backend/vbd/99/51712';
-        await failure('EBACKEND', stage.attach(path));
-        const { status, stderr } = await stage.script(path, 'add');
+        await failure('EBACKEND', fixture.attach(path));
+        const { status, stderr } = await fixture.script(path, 'add');
         assert.equal(status, 1);
         assert.match(stderr, /^xen-blkback: there is no backend backend\/vbd\/99\/51712 [^\n]*\n$/);
-        assert.equal(onlyLine(stage), stderr.replace('xen-blkback: ', '').trim());
-        assert.equal(await stage.exists('backend/vbd/99'), false);
+        assert.equal(onlyLine(fixture), stderr.replace('xen-blkback: ', '').trim());
+        assert.equal(await fixture.exists('backend/vbd/99'), false);
       }),
     );
 
     it(
       'because it was removed while the device was being opened: it is not brought back',
-      on({}, async (stage) => {
-        const vbd = await stage.vbd(stage.image());
-        const store = beforeWriting(stage.store, 'physical-device', () => stage.delete(vbd));
-        await failure('EGONE', stage.attachThrough(store, vbd));
-        assert.equal(await stage.exists(vbd.backendPath), false);
-        stage.assertNothingLeft();
+      on({}, async (fixture) => {
+        const vbd = await fixture.vbd(fixture.image());
+        const store = beforeWriting(fixture.store, 'physical-device', () => fixture.delete(vbd));
+        await failure('EGONE', fixture.attachThrough(store, vbd));
+        assert.equal(await fixture.exists(vbd.backendPath), false);
+        fixture.assertNothingLeft();
       }),
     );
 
     for (const guise of ['stock', 'diskseq'] as const) {
       it(
         `because it was removed while a ${guise} blkback opened the device: it is not brought back`,
-        on({ guise, hold: true }, async (stage) => {
-          const vbd = await stage.vbd(stage.image());
-          const attempt = failure('EGONE', stage.attach(vbd));
-          await stage.logged(vbd, 'physical-device');
-          await deleteVbd(stage.store, vbd);
+        on({ guise, hold: true }, async (fixture) => {
+          const vbd = await fixture.vbd(fixture.image());
+          const attempt = failure('EGONE', fixture.attach(vbd));
+          await fixture.logged(vbd, 'physical-device');
+          await deleteVbd(fixture.store, vbd);
           await attempt;
-          assert.equal(await stage.exists(vbd.backendPath), false);
+          assert.equal(await fixture.exists(vbd.backendPath), false);
           // The open is under way, and meets the device that was meant.
-          stage.blkback.kill('SIGUSR1');
-          assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
-          await stage.logged(vbd, 'closed');
-          stage.assertNothingLeft();
+          fixture.blkback.kill('SIGUSR1');
+          assert.equal((await fixture.logged(vbd, 'opened')).bytes, MARKER);
+          await fixture.logged(vbd, 'closed');
+          fixture.assertNothingLeft();
         }),
       );
     }
 
     it(
       'any more when blkback is late to be ready: it is not brought back',
-      on({ noProbe: true }, async (stage) => {
-        const vbd = await stage.create(stage.image());
-        const attempt = stage.attach(vbd, {
-          onStep: (step) => step === 'planned' && void stage.delete(vbd),
+      on({ noProbe: true }, async (fixture) => {
+        const vbd = await fixture.create(fixture.image());
+        const attempt = fixture.attach(vbd, {
+          onStep: (step) => step === 'planned' && void fixture.delete(vbd),
         });
         await failure('EBACKEND', attempt);
-        assert.equal(await stage.exists(vbd.backendPath), false);
-        stage.assertNothingLeft();
+        assert.equal(await fixture.exists(vbd.backendPath), false);
+        fixture.assertNothingLeft();
       }),
     );
   });
@@ -121,18 +121,18 @@ describe('bad input', () => {
     for (const [name, env, says] of CALLS) {
       it(
         name,
-        on({}, async (stage) => {
-          const vbd = await stage.vbd(stage.image());
-          const before = await stage.directory(vbd);
+        on({}, async (fixture) => {
+          const vbd = await fixture.vbd(fixture.image());
+          const before = await fixture.directory(vbd);
           for (const action of ['add', 'remove']) {
-            const { status, stdout, stderr } = await stage.script(vbd, action, env);
+            const { status, stdout, stderr } = await fixture.script(vbd, action, env);
             assert.deepEqual([status, stdout], [1, '']);
             assert.match(stderr, /^xen-blkback: [^\n]+\n$/);
             assert.match(stderr, says);
           }
-          assert.equal(logLines(stage).length, 2);
-          assert.deepEqual(await stage.directory(vbd), before);
-          stage.assertNothingLeft();
+          assert.equal(logLines(fixture).length, 2);
+          assert.deepEqual(await fixture.directory(vbd), before);
+          fixture.assertNothingLeft();
         }),
       );
     }
@@ -144,9 +144,9 @@ describe('bad input', () => {
     ] as const) {
       it(
         `${variable}=${value}: the toolstack is told as well`,
-        on({}, async (stage) => {
-          const vbd = await stage.vbd(stage.image());
-          await refusedByScript(stage, vbd, new RegExp(`"${value}"`), { [variable]: value });
+        on({}, async (fixture) => {
+          const vbd = await fixture.vbd(fixture.image());
+          await refusedByScript(fixture, vbd, new RegExp(`"${value}"`), { [variable]: value });
         }),
       );
     }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
+import { beforeWriting, failure, MARKER, on } from './fixture.js';
 import {
   assertSpent,
   published,
@@ -10,7 +11,6 @@ import {
   SHORT_MS,
   untouched,
 } from './refusals.js';
-import { beforeWriting, failure, MARKER, on } from './stage.js';
 
 describe('bad input', () => {
   before(function () {
@@ -20,75 +20,75 @@ describe('bad input', () => {
   describe('of physical-device, which is there already:', () => {
     it(
       'it is a device of somebody else',
-      on({}, async (stage) => {
-        await using loop = await attachLoop(stage.image('somebody else'));
+      on({}, async (fixture) => {
+        await using loop = await attachLoop(fixture.image('somebody else'));
         const extra = { 'physical-device': loop.devnum };
-        const vbd = await stage.vbd(stage.image(), { extra });
-        await untouched(stage, vbd, /not what params asks for/);
-        await stage.delete(vbd);
+        const vbd = await fixture.vbd(fixture.image(), { extra });
+        await untouched(fixture, vbd, /not what params asks for/);
+        await fixture.delete(vbd);
       }),
     );
 
     it(
       'it is another device than params asks for',
-      on({ noOpen: true }, async (stage) => {
-        await using loop = await attachLoop(stage.image('another'));
-        await using wanted = await attachLoop(stage.image('the wanted'));
-        for (const params of [stage.image(), wanted.path, `diskseq=${wanted.diskseq}`]) {
-          const vbd = await stage.vbd(params, { extra: published(loop) });
-          await untouched(stage, vbd, /not what params asks for/);
+      on({ noOpen: true }, async (fixture) => {
+        await using loop = await attachLoop(fixture.image('another'));
+        await using wanted = await attachLoop(fixture.image('the wanted'));
+        for (const params of [fixture.image(), wanted.path, `diskseq=${wanted.diskseq}`]) {
+          const vbd = await fixture.vbd(params, { extra: published(loop) });
+          await untouched(fixture, vbd, /not what params asks for/);
         }
       }),
     );
 
     it(
       'it is a loop device over another part of the file',
-      on({ noOpen: true }, async (stage) => {
-        const image = stage.image();
+      on({ noOpen: true }, async (fixture) => {
+        const image = fixture.image();
         await using loop = await attachLoop(image, { offset: 4096 });
-        const vbd = await stage.vbd(image, { extra: published(loop) });
-        await untouched(stage, vbd, /not what params asks for/);
+        const vbd = await fixture.vbd(image, { extra: published(loop) });
+        await untouched(fixture, vbd, /not what params asks for/);
       }),
     );
 
     it(
       'it is a device that is gone, or another by now',
-      on({ noOpen: true }, async (stage) => {
-        const image = stage.image();
+      on({ noOpen: true }, async (fixture) => {
+        const image = fixture.image();
         const loop = await attachLoop(image);
         await loop.detach();
-        const vbd = await stage.vbd(image, { extra: published(loop) });
-        await untouched(stage, vbd, /has to be removed first/);
-        await using _another = await attachLoop(stage.image('another'));
-        await untouched(stage, vbd, /has to be removed first/);
-        await stage.detach(vbd);
-        assert.equal(await stage.node(vbd, 'physical-device'), undefined);
+        const vbd = await fixture.vbd(image, { extra: published(loop) });
+        await untouched(fixture, vbd, /has to be removed first/);
+        await using _another = await attachLoop(fixture.image('another'));
+        await untouched(fixture, vbd, /has to be removed first/);
+        await fixture.detach(vbd);
+        assert.equal(await fixture.node(vbd, 'physical-device'), undefined);
       }),
     );
 
     for (const value of ['', 'hello', '7', '7:', '-7:0', '@']) {
       it(
         `it is ${JSON.stringify(value)}, which names none`,
-        on({ noOpen: true }, async (stage) => {
-          const vbd = await stage.vbd(stage.image(), { extra: { 'physical-device': value } });
-          await untouched(stage, vbd, /names no device to blkback/);
+        on({ noOpen: true }, async (fixture) => {
+          const vbd = await fixture.vbd(fixture.image(), { extra: { 'physical-device': value } });
+          await untouched(fixture, vbd, /names no device to blkback/);
         }),
       );
     }
 
     it(
       'somebody writes it while the device is being opened',
-      on({ noOpen: true }, async (stage) => {
-        const vbd = await stage.vbd(stage.image());
+      on({ noOpen: true }, async (fixture) => {
+        const vbd = await fixture.vbd(fixture.image());
         const path = `${vbd.backendPath}/physical-device`;
-        const store = beforeWriting(stage.store, 'physical-device', () =>
-          stage.store.write(path, 'fe:0'),
+        const store = beforeWriting(fixture.store, 'physical-device', () =>
+          fixture.store.write(path, 'fe:0'),
         );
-        const error = await failure('EPUBLISHED', stage.attachThrough(store, vbd));
+        const error = await failure('EPUBLISHED', fixture.attachThrough(store, vbd));
         assert.match(error.message, /254:0/);
-        assert.equal(await stage.node(vbd, 'physical-device'), 'fe:0');
-        assert.deepEqual(await reported(stage, vbd), ['error', error.message]);
-        stage.assertNothingLeft();
+        assert.equal(await fixture.node(vbd, 'physical-device'), 'fe:0');
+        assert.deepEqual(await reported(fixture, vbd), ['error', error.message]);
+        fixture.assertNothingLeft();
       }),
     );
   });
@@ -100,10 +100,10 @@ describe('bad input', () => {
     ] as const) {
       it(
         `state ${state} is an error at once`,
-        on({}, async (stage) => {
-          const vbd = await stage.create(stage.image(), { extra: { state } });
-          const error = await refused(stage, vbd, 'ESTATE', new RegExp(name));
-          const { milliseconds } = await refusedByScript(stage, vbd, new RegExp(name));
+        on({}, async (fixture) => {
+          const vbd = await fixture.create(fixture.image(), { extra: { state } });
+          const error = await refused(fixture, vbd, 'ESTATE', new RegExp(name));
+          const { milliseconds } = await refusedByScript(fixture, vbd, new RegExp(name));
           assert.ok(milliseconds < 3000, `${milliseconds} ms, ${error.message}`);
         }),
       );
@@ -111,67 +111,73 @@ describe('bad input', () => {
 
     it(
       'state 1 for ever ends at the deadline, and asks for xen-blkback',
-      on({ noProbe: true }, async (stage) => {
-        const vbd = await stage.create(stage.image());
+      on({ noProbe: true }, async (fixture) => {
+        const vbd = await fixture.create(fixture.image());
         const start = performance.now();
-        const attempt = stage.attach(vbd, { timeoutMs: SHORT_MS });
+        const attempt = fixture.attach(vbd, { timeoutMs: SHORT_MS });
         const error = await failure('ETIMEDOUT', attempt);
         assertSpent(start);
         assert.match(error.message, /0\.6 s.*is xen-blkback loaded\?/);
-        await stage.assertTakenBack(vbd, error);
+        await fixture.assertTakenBack(vbd, error);
       }),
     );
 
     it(
       'it becomes 5 while the device is being opened',
-      on({}, async (stage) => {
-        const vbd = await stage.vbd(stage.image());
-        const store = beforeWriting(stage.store, 'physical-device', () =>
-          stage.store.write(`${vbd.backendPath}/state`, '5'),
+      on({}, async (fixture) => {
+        const vbd = await fixture.vbd(fixture.image());
+        const store = beforeWriting(fixture.store, 'physical-device', () =>
+          fixture.store.write(`${vbd.backendPath}/state`, '5'),
         );
-        const error = await failure('ESTATE', stage.attachThrough(store, vbd));
-        await stage.assertTakenBack(vbd, error);
-        assert.deepEqual(stage.events(vbd, 'physical-device', 'opened'), []);
+        const error = await failure('ESTATE', fixture.attachThrough(store, vbd));
+        await fixture.assertTakenBack(vbd, error);
+        assert.deepEqual(fixture.events(vbd, 'physical-device', 'opened'), []);
       }),
     );
 
     it(
       'it becomes 6 while blkback opens the device: it has the one that was meant',
-      on({ hold: true }, async (stage) => {
-        const vbd = await stage.vbd(stage.image());
-        const attempt = failure('ESTATE', stage.attach(vbd));
-        await stage.logged(vbd, 'physical-device');
-        await stage.store.write(`${vbd.backendPath}/state`, '6');
+      on({ hold: true }, async (fixture) => {
+        const vbd = await fixture.vbd(fixture.image());
+        const attempt = failure('ESTATE', fixture.attach(vbd));
+        await fixture.logged(vbd, 'physical-device');
+        await fixture.store.write(`${vbd.backendPath}/state`, '6');
         const error = await attempt;
-        const nodes = await stage.nodes(vbd, 'hotplug-status', 'hotplug-error', 'state', 'online');
+        const nodes = await fixture.nodes(
+          vbd,
+          'hotplug-status',
+          'hotplug-error',
+          'state',
+          'online',
+        );
         assert.deepEqual(nodes, ['error', error.message, '6', '0']);
-        assert.notEqual(await stage.node(vbd, 'physical-device'), undefined);
-        stage.blkback.kill('SIGUSR1');
-        assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
+        assert.notEqual(await fixture.node(vbd, 'physical-device'), undefined);
+        fixture.blkback.kill('SIGUSR1');
+        assert.equal((await fixture.logged(vbd, 'opened')).bytes, MARKER);
       }),
     );
 
     it(
       'blkback is in no sysfs: this is not the backend domain',
-      on({}, async (stage) => {
-        const vbd = await stage.vbd(stage.image());
-        const sysfs = stage.bed.images;
-        const error = await failure('ESYSFS', stage.attach(vbd, { sysfs }));
+      on({}, async (fixture) => {
+        const vbd = await fixture.vbd(fixture.image());
+        const sysfs = fixture.bed.images;
+        const error = await failure('ESYSFS', fixture.attach(vbd, { sysfs }));
         assert.match(error.message, /this has to be the backend domain/);
-        await stage.assertTakenBack(vbd, error);
+        await fixture.assertTakenBack(vbd, error);
       }),
     );
 
     it(
       'blkback has a device open that no node speaks of',
-      on({}, async (stage) => {
-        const vbd = await stage.vbd(stage.image());
-        await stage.attach(vbd);
-        await stage.store.remove(`${vbd.backendPath}/physical-device`);
-        const error = await failure('EOPEN', stage.attach(vbd));
+      on({}, async (fixture) => {
+        const vbd = await fixture.vbd(fixture.image());
+        await fixture.attach(vbd);
+        await fixture.store.remove(`${vbd.backendPath}/physical-device`);
+        const error = await failure('EOPEN', fixture.attach(vbd));
         assert.match(error.message, /still has device 7:/);
-        assert.equal(await stage.node(vbd, 'hotplug-error'), error.message);
-        assert.equal(stage.events(vbd, 'opened').length, 1);
+        assert.equal(await fixture.node(vbd, 'hotplug-error'), error.message);
+        assert.equal(fixture.events(vbd, 'opened').length, 1);
       }),
     );
   });

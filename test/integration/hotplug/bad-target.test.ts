@@ -5,8 +5,8 @@ import { sample } from '../../bed/effort.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { CASES, DISK_CASES, inImages } from './bad-targets.js';
+import { on } from './fixture.js';
 import { refused, refusedByScript } from './refusals.js';
-import { on } from './stage.js';
 
 describe('bad input', () => {
   before(function () {
@@ -17,11 +17,11 @@ describe('bad input', () => {
     for (const each of sample(CASES, 2)) {
       it(
         each.name,
-        on({ guise: 'diskseq' }, async (stage) => {
-          const vbd = await stage.vbd((await each.params?.(stage)) ?? '/x', each.vbd);
-          if (each.bytes) await stage.store.write(`${vbd.backendPath}/params`, each.bytes);
-          await refused(stage, vbd, each.code, each.says);
-          if (each.script) await refusedByScript(stage, vbd, each.says);
+        on({ guise: 'diskseq' }, async (fixture) => {
+          const vbd = await fixture.vbd((await each.params?.(fixture)) ?? '/x', each.vbd);
+          if (each.bytes) await fixture.store.write(`${vbd.backendPath}/params`, each.bytes);
+          await refused(fixture, vbd, each.code, each.says);
+          if (each.script) await refusedByScript(fixture, vbd, each.says);
         }),
       );
     }
@@ -29,10 +29,12 @@ describe('bad input', () => {
     for (const each of DISK_CASES) {
       it(
         each.name,
-        on({ guise: 'diskseq' }, async (stage) => {
-          await using loop = await attachLoop(stage.image(), { readOnly: each.readOnly ?? false });
-          const vbd = await stage.vbd(each.params(loop));
-          await refused(stage, vbd, each.code, each.says, loop);
+        on({ guise: 'diskseq' }, async (fixture) => {
+          await using loop = await attachLoop(fixture.image(), {
+            readOnly: each.readOnly ?? false,
+          });
+          const vbd = await fixture.vbd(each.params(loop));
+          await refused(fixture, vbd, each.code, each.says, loop);
           await loop.detach();
         }),
       );
@@ -40,20 +42,20 @@ describe('bad input', () => {
 
     it(
       'a loop device has nothing behind it',
-      on({ guise: 'diskseq' }, async (stage) => {
-        const { path, detach } = await attachLoop(stage.image());
+      on({ guise: 'diskseq' }, async (fixture) => {
+        const { path, detach } = await attachLoop(fixture.image());
         await detach();
-        const vbd = await stage.vbd(path);
-        await refused(stage, vbd, 'ENXIO', /loop/);
+        const vbd = await fixture.vbd(path);
+        await refused(fixture, vbd, 'ENXIO', /loop/);
       }),
     );
 
     it(
       'the file vanishes after it was planned with',
-      on({}, async (stage) => {
-        const image = stage.image();
-        const vbd = await stage.vbd(image);
-        await refused(stage, vbd, 'ENOENT', /no such file/, undefined, (step) => {
+      on({}, async (fixture) => {
+        const image = fixture.image();
+        const vbd = await fixture.vbd(image);
+        await refused(fixture, vbd, 'ENOENT', /no such file/, undefined, (step) => {
           if (step === 'planned') rmSync(image);
         });
       }),
@@ -61,10 +63,10 @@ describe('bad input', () => {
 
     it(
       'the file becomes a FIFO after it was planned with: it does not wait for a writer',
-      on({}, async (stage) => {
-        const image = stage.image();
-        const vbd = await stage.vbd(image);
-        await refused(stage, vbd, 'ENOTDISK', /is a FIFO/, undefined, (step) => {
+      on({}, async (fixture) => {
+        const image = fixture.image();
+        const vbd = await fixture.vbd(image);
+        await refused(fixture, vbd, 'ENOTDISK', /is a FIFO/, undefined, (step) => {
           if (step !== 'planned') return;
           rmSync(image);
           execFileSync('mkfifo', [image]);
@@ -74,8 +76,8 @@ describe('bad input', () => {
 
     it(
       'an immutable file is to be written',
-      on({}, async (stage, context) => {
-        const image = stage.image();
+      on({}, async (fixture, context) => {
+        const image = fixture.image();
         try {
           execFileSync('chattr', ['+i', image], { stdio: 'ignore' });
         } catch {
@@ -83,9 +85,9 @@ describe('bad input', () => {
           context.skip();
         }
         try {
-          const vbd = await stage.vbd(image);
-          await refused(stage, vbd, 'EPERM', /not permitted.*immutable/);
-          await stage.attach(await stage.vbd(image, { mode: 'r' }));
+          const vbd = await fixture.vbd(image);
+          await refused(fixture, vbd, 'EPERM', /not permitted.*immutable/);
+          await fixture.attach(await fixture.vbd(image, { mode: 'r' }));
         } finally {
           execFileSync('chattr', ['-i', image]);
         }
@@ -94,19 +96,19 @@ describe('bad input', () => {
 
     it(
       'a file on a file system that is mounted read-only is to be written',
-      on({}, async (stage) => {
-        const directory = inImages(stage, 'mount');
+      on({}, async (fixture) => {
+        const directory = inImages(fixture, 'mount');
         mkdirSync(directory);
         execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', directory]);
         try {
           const image = join(directory, 'image');
           writeFileSync(image, Buffer.alloc(4096, 'x'));
           execFileSync('mount', ['-o', 'remount,ro', directory]);
-          const vbd = await stage.vbd(image);
-          await refused(stage, vbd, 'EREADONLY', /mode w/);
-          const readable = await stage.vbd(image, { mode: 'r' });
-          await stage.attach(readable);
-          await stage.delete(readable);
+          const vbd = await fixture.vbd(image);
+          await refused(fixture, vbd, 'EREADONLY', /mode w/);
+          const readable = await fixture.vbd(image, { mode: 'r' });
+          await fixture.attach(readable);
+          await fixture.delete(readable);
         } finally {
           execFileSync('umount', [directory]);
         }

@@ -2,12 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Loop } from '../../bed/images.js';
-import type { Stage, VbdChange } from './stage.js';
+import type { HotplugFixture, VbdChange } from './fixture.js';
 
 export interface Case {
   readonly name: string;
   /** Makes what is wrong, and returns `params`. */
-  readonly params?: (stage: Stage) => string | Promise<string>;
+  readonly params?: (fixture: HotplugFixture) => string | Promise<string>;
   /** Bytes that no toolstack in its right mind would write to `params`. */
   readonly bytes?: Buffer;
   readonly vbd?: VbdChange;
@@ -17,8 +17,8 @@ export interface Case {
   readonly script?: true;
 }
 
-const file = (stage: Stage) => stage.image();
-export const inImages = (stage: Stage, name: string) => join(stage.bed.images, name);
+const file = (fixture: HotplugFixture) => fixture.image();
+export const inImages = (fixture: HotplugFixture, name: string) => join(fixture.bed.images, name);
 
 export const CASES: readonly Case[] = [
   {
@@ -95,13 +95,13 @@ export const CASES: readonly Case[] = [
   { name: 'params is a bare word', params: () => 'disk.img', code: 'ENOENT', says: /disk\.img/ },
   {
     name: 'the block size is odd',
-    params: (stage) => `path=${file(stage)},block-size=513`,
+    params: (fixture) => `path=${file(fixture)},block-size=513`,
     code: 'ETARGET',
     says: /block-size="513"/,
   },
   {
     name: 'only a mapper device could have what is asked of a file',
-    params: (stage) => `path=${file(stage)},deferred-remove=yes`,
+    params: (fixture) => `path=${file(fixture)},deferred-remove=yes`,
     code: 'ENOTMAPPER',
     says: /deferred-remove .* regular file/,
   },
@@ -129,32 +129,32 @@ export const CASES: readonly Case[] = [
   },
   {
     name: 'there is no such file',
-    params: (stage) => inImages(stage, 'nothing'),
+    params: (fixture) => inImages(fixture, 'nothing'),
     code: 'ENOENT',
     says: /nothing: no such file or directory/,
     script: true,
   },
   {
     name: 'a link leads nowhere',
-    params: (stage) => link(stage, inImages(stage, 'nothing')),
+    params: (fixture) => link(fixture, inImages(fixture, 'nothing')),
     code: 'ENOENT',
     says: /no such file or directory/,
   },
   {
     name: 'links go round in circles',
-    params: (stage) => link(stage, inImages(stage, 'link')),
+    params: (fixture) => link(fixture, inImages(fixture, 'link')),
     code: 'ELOOP',
     says: /symbolic links/,
   },
   {
     name: 'a component of the path is a file',
-    params: (stage) => `${file(stage)}/x`,
+    params: (fixture) => `${file(fixture)}/x`,
     code: 'ENOTDIR',
     says: /not a directory/,
   },
   {
     name: 'the target is a directory',
-    params: (stage) => stage.bed.images,
+    params: (fixture) => fixture.bed.images,
     code: 'ENOTDISK',
     says: /is a directory/,
     script: true,
@@ -168,44 +168,44 @@ export const CASES: readonly Case[] = [
   },
   {
     name: 'the target is a socket',
-    params: (stage) => stage.bed.xenstored.socketPath,
+    params: (fixture) => fixture.bed.xenstored.socketPath,
     code: 'ENOTDISK',
     says: /is a socket/,
   },
   {
     name: 'the file is empty',
-    params: (stage) => stage.image('', { size: 0 }),
+    params: (fixture) => fixture.image('', { size: 0 }),
     code: 'EWINDOW',
     says: /has 0 bytes/,
     script: true,
   },
   {
     name: 'the file is smaller than a block',
-    params: (stage) => stage.image('x', { size: 511 }),
+    params: (fixture) => fixture.image('x', { size: 511 }),
     code: 'EWINDOW',
     says: /less than one block of 512 bytes/,
   },
   {
     name: 'the file does not come out even in blocks',
-    params: (stage) => `path=${stage.image('x', { size: 4096 + 512 })},block-size=4096`,
+    params: (fixture) => `path=${fixture.image('x', { size: 4096 + 512 })},block-size=4096`,
     code: 'EWINDOW',
     says: /not a multiple of the block size 4096/,
   },
   {
     name: 'the part reaches beyond the end of the file',
-    params: (stage) => `path=${file(stage)},offset=1048064,size=1024`,
+    params: (fixture) => `path=${file(fixture)},offset=1048064,size=1024`,
     code: 'EWINDOW',
     says: /beyond its end/,
   },
   {
     name: 'the part begins at the end of the file',
-    params: (stage) => `path=${file(stage)},offset=1048576`,
+    params: (fixture) => `path=${file(fixture)},offset=1048576`,
     code: 'EWINDOW',
     says: /less than one block/,
   },
   {
     name: 'a file is to have a diskseq',
-    params: (stage) => `path=${file(stage)},diskseq=5`,
+    params: (fixture) => `path=${file(fixture)},diskseq=5`,
     code: 'EIDENTITY',
     says: /regular file/,
   },
@@ -259,14 +259,14 @@ export const DISK_CASES: readonly {
   },
 ];
 
-export function link(stage: Stage, target: string): string {
-  const path = inImages(stage, 'link');
+export function link(fixture: HotplugFixture, target: string): string {
+  const path = inImages(fixture, 'link');
   symlinkSync(target, path);
   return path;
 }
 
-export function makeFifo(stage: Stage): string {
-  const path = inImages(stage, 'fifo');
+export function makeFifo(fixture: HotplugFixture): string {
+  const path = inImages(fixture, 'fifo');
   execFileSync('mkfifo', [path]);
   return path;
 }

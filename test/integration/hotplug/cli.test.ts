@@ -20,7 +20,7 @@ import { needs } from '../../bed/needs.js';
 import { projectRoot } from '../../bed/paths.js';
 import { CLI, HOTPLUG_SCRIPT, libxlEnvironment, type Run, startProgram } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
-import { MARKER, only, Stage } from './stage.js';
+import { HotplugFixture, MARKER, only } from './fixture.js';
 
 const COMMAND_NAMES = ['', ...Object.keys(COMMANDS)];
 
@@ -112,17 +112,17 @@ describe('xen-blkback on a bed', function () {
     needs(this, 'root', 'loop', 'xenstored');
   });
 
-  async function onStage(body: (stage: Stage) => Promise<void>): Promise<void> {
+  async function onStage(body: (fixture: HotplugFixture) => Promise<void>): Promise<void> {
     await using bed = await startBed({ guise: 'diskseq' });
     await using store = await openStore(bed);
-    await body(new Stage(bed, store));
+    await body(new HotplugFixture(bed, store));
     assert.deepEqual(loopsOf(bed.images).length <= 1, true);
   }
 
   it('prints one JSON object for a success and for a failure', () =>
-    onStage(async (stage) => {
-      const vbd = await stage.vbd(stage.image());
-      const good = await stage.cli(['add', vbd.backendPath, '--json']);
+    onStage(async (fixture) => {
+      const vbd = await fixture.vbd(fixture.image());
+      const good = await fixture.cli(['add', vbd.backendPath, '--json']);
       assert.equal(good.status, 0, good.stderr);
       const { diskseq, ...rest } = JSON.parse(good.stdout);
       assert.match(diskseq, /^\d+$/);
@@ -134,84 +134,84 @@ describe('xen-blkback on a bed', function () {
         [rest.backend, rest.already, rest['opened-by']],
         [vbd.backendPath, false, 'key'],
       );
-      const bad = await stage.cli(['add', 'backend/vbd/9/1', '--json']);
+      const bad = await fixture.cli(['add', 'backend/vbd/9/1', '--json']);
       assert.equal(bad.status, 1);
       assert.equal(JSON.parse(bad.stdout).error.code, 'EBACKEND');
       assert.match(bad.stderr, /there is no backend backend\/vbd\/9\/1/);
-      await stage.close(vbd);
-      const removed = await stage.cli(['remove', vbd.backendPath, '--json']);
+      await fixture.close(vbd);
+      const removed = await fixture.cli(['remove', vbd.backendPath, '--json']);
       assert.deepEqual(JSON.parse(removed.stdout), {
         ...{ version: 1, backend: vbd.backendPath, detached: true },
       });
     }));
 
   it('tells all of what a pipe takes in many parts', () =>
-    onStage(async (stage) => {
+    onStage(async (fixture) => {
       const long = `/nowhere/${'x'.repeat(900)}`;
-      const vbds = await Promise.all(Array.from({ length: 100 }, () => stage.create(long)));
-      const { status, stdout } = await stage.cli(['list', '--json']);
+      const vbds = await Promise.all(Array.from({ length: 100 }, () => fixture.create(long)));
+      const { status, stdout } = await fixture.cli(['list', '--json']);
       assert.equal(status, 0);
       assert.ok(stdout.length > 65_536);
       assert.equal(JSON.parse(stdout).vbds.length, vbds.length);
     }));
 
   it('says what it would do with --dry-run, and touches nothing', () =>
-    onStage(async (stage) => {
-      const vbd = await stage.vbd(`path=${stage.image()},offset=4096,block-size=4096`);
-      const before = listStore(stage);
-      const run = await stage.cli(['add', vbd.backendPath, '--dry-run']);
+    onStage(async (fixture) => {
+      const vbd = await fixture.vbd(`path=${fixture.image()},offset=4096,block-size=4096`);
+      const before = listStore(fixture);
+      const run = await fixture.cli(['add', vbd.backendPath, '--dry-run']);
       assert.deepEqual([run.status, run.stderr], [0, '']);
       assert.match(run.stdout, /^open \/.*\n.*from byte 4096.*blocks of 4096.*\n/);
-      const removal = await stage.cli(['remove', vbd.backendPath, '--dry-run']);
+      const removal = await fixture.cli(['remove', vbd.backendPath, '--dry-run']);
       assert.match(removal.stdout, /nothing is attached/);
-      assert.equal(listStore(stage), before);
-      stage.assertNothingLeft();
-      await stage.attach(vbd);
-      const attached = listStore(stage);
-      const planned = await stage.cli(['remove', vbd.backendPath, '--dry-run', '--json']);
-      const device = only(stage.loops());
+      assert.equal(listStore(fixture), before);
+      fixture.assertNothingLeft();
+      await fixture.attach(vbd);
+      const attached = listStore(fixture);
+      const planned = await fixture.cli(['remove', vbd.backendPath, '--dry-run', '--json']);
+      const device = only(fixture.loops());
       assert.deepEqual(JSON.parse(planned.stdout), {
         ...{ version: 1, backend: vbd.backendPath, device },
       });
-      assert.equal(listStore(stage), attached);
-      const bad = await stage.cli(['add', (await stage.vbd('x=y')).backendPath, '--dry-run']);
+      assert.equal(listStore(fixture), attached);
+      const bad = await fixture.cli(['add', (await fixture.vbd('x=y')).backendPath, '--dry-run']);
       assert.match(bad.stderr, /unknown key "x"/);
     }));
 
   it('prints each step with its time with --verbose', () =>
-    onStage(async (stage) => {
-      const vbd = await stage.vbd(stage.image());
-      const run = await stage.cli(['add', vbd.backendPath, '-v']);
+    onStage(async (fixture) => {
+      const vbd = await fixture.vbd(fixture.image());
+      const run = await fixture.cli(['add', vbd.backendPath, '-v']);
       const steps = [...run.stderr.matchAll(/^ *[\d.]+ ms {2}(\w+)/gm)].map((match) => match[1]);
       assert.deepEqual(steps, ['planned', 'ready', 'opened', 'published', 'connected', 'released']);
     }));
 
   it('takes settings from the environment, and options before them', () =>
-    onStage(async (stage) => {
-      const vbd = await stage.create('/nonexistent');
+    onStage(async (fixture) => {
+      const vbd = await fixture.create('/nonexistent');
       const env = { XEN_BLKBACK_UAPI: 'nonsense', XEN_BLKBACK_TIMEOUT: '' };
-      const fromEnvironment = await stage.cli(['add', vbd.backendPath], env);
+      const fromEnvironment = await fixture.cli(['add', vbd.backendPath], env);
       assert.match(fromEnvironment.stderr, /uapi "nonsense"/);
-      const overridden = await stage.cli(['add', vbd.backendPath, '--uapi', 'key'], env);
+      const overridden = await fixture.cli(['add', vbd.backendPath, '--uapi', 'key'], env);
       assert.match(overridden.stderr, /open \/nonexistent: no such file/);
     }));
 
   it('runs the hotplug script through a link', () =>
-    onStage(async (stage) => {
-      const link = join(stage.bed.directory, 'block-diskseq');
+    onStage(async (fixture) => {
+      const link = join(fixture.bed.directory, 'block-diskseq');
       symlinkSync(HOTPLUG_SCRIPT, link);
-      const vbd = await stage.vbd(stage.image());
-      const env = { ...stage.bed.env, ...libxlEnvironment(vbd.backendPath) };
+      const vbd = await fixture.vbd(fixture.image());
+      const env = { ...fixture.bed.env, ...libxlEnvironment(vbd.backendPath) };
       const run = await startProgram(link, ['add'], env).ended;
       assert.deepEqual([run.status, run.stdout, run.stderr], [0, '', '']);
     }));
 
   it('runs a copy of the hotplug script with the program in /usr/lib/xen-blkback', function () {
-    return onStage(async (stage) => {
-      const copy = join(stage.bed.directory, 'block-diskseq');
+    return onStage(async (fixture) => {
+      const copy = join(fixture.bed.directory, 'block-diskseq');
       copyFileSync(HOTPLUG_SCRIPT, copy);
       // In a mount namespace of its own, so that nothing is installed on this machine.
-      const lower = join(stage.bed.directory, 'lower');
+      const lower = join(fixture.bed.directory, 'lower');
       mkdirSync(lower);
       symlinkSync(projectRoot, join(lower, 'xen-blkback'));
       const overlay = `mount -t overlay overlay -o 'lowerdir=${lower}:/usr/lib' /usr/lib`;
@@ -219,17 +219,17 @@ describe('xen-blkback on a bed', function () {
         console.log(`SKIPPED: ${this.test?.fullTitle()}: no overlay can be mounted here`);
         this.skip();
       }
-      const vbd = await stage.vbd(stage.image());
-      const env = { ...stage.bed.env, ...libxlEnvironment(vbd.backendPath) };
+      const vbd = await fixture.vbd(fixture.image());
+      const env = { ...fixture.bed.env, ...libxlEnvironment(vbd.backendPath) };
       const command = `${overlay} && exec '${copy}' add`;
       const run = await startProgram('unshare', ['-m', 'sh', '-c', command], env).ended;
       assert.deepEqual([run.status, run.stdout, run.stderr], [0, '', '']);
-      assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
+      assert.equal((await fixture.logged(vbd, 'opened')).bytes, MARKER);
     });
   });
 });
 
-function listStore({ bed }: Stage): string {
+function listStore({ bed }: HotplugFixture): string {
   const env = { ...process.env, ...bed.env };
   return execFileSync('xenstore-ls', ['-f', '-p'], { env, encoding: 'utf8' });
 }

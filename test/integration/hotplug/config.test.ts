@@ -6,7 +6,7 @@ import { runClient, startDaemonProgram } from '../../bed/daemon.js';
 import { needs } from '../../bed/needs.js';
 import { CLI, HOTPLUG_SCRIPT, libxlEnvironment, startProgram } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
-import { Stage } from './stage.js';
+import { HotplugFixture } from './fixture.js';
 
 describe('The configuration file', function () {
   this.timeout(60_000);
@@ -14,10 +14,10 @@ describe('The configuration file', function () {
     needs(this, 'root', 'loop', 'xenstored');
   });
 
-  /** A stage whose settings are in a file, and not in the environment. */
+  /** A fixture whose settings are in a file, and not in the environment. */
   async function onConfig(
     body: (
-      stage: Stage,
+      fixture: HotplugFixture,
       env: Record<string, string>,
       write: (text: string) => void,
     ) => Promise<void>,
@@ -36,27 +36,27 @@ describe('The configuration file', function () {
     const lines = Object.entries(settings).map(([key, value]) => `${key}=${value}\n`);
     const write = (text: string): void => writeFileSync(file, lines.join('') + text);
     write('');
-    await body(new Stage(bed, store), env, write);
+    await body(new HotplugFixture(bed, store), env, write);
   }
 
   const cli = (env: Record<string, string>, ...words: string[]) =>
     startProgram(process.execPath, [CLI, ...words], env).ended;
 
   it('is read by the one-shot program, the command, the daemon and the client alike', () =>
-    onConfig(async (stage, env) => {
-      const first = await stage.vbd(stage.image());
+    onConfig(async (fixture, env) => {
+      const first = await fixture.vbd(fixture.image());
       const script = { ...env, ...libxlEnvironment(first.backendPath) };
       const shot = await startProgram(HOTPLUG_SCRIPT, ['add'], script).ended;
       assert.deepEqual([shot.status, shot.stderr], [0, '']);
       // The lock is where the file says.
-      assert.ok(existsSync(join(stage.bed.runDirectory, 'sharing.lock')));
+      assert.ok(existsSync(join(fixture.bed.runDirectory, 'sharing.lock')));
       const listed = await cli(env, 'list', '--json');
       assert.equal(JSON.parse(listed.stdout).vbds[0].opened, true, 'sysfs is where the file says');
 
-      const second = await stage.vbd(stage.image());
-      const { XEN_BLKBACK_RUN_DIR: _, ...bedEnv } = stage.bed.env;
+      const second = await fixture.vbd(fixture.image());
+      const { XEN_BLKBACK_RUN_DIR: _, ...bedEnv } = fixture.bed.env;
       await using daemon = await startDaemonProgram(
-        { ...stage.bed, env: bedEnv },
+        { ...fixture.bed, env: bedEnv },
         process.execPath,
         [CLI, 'daemon'],
         { ...env, XEN_BLKBACK_SOCKET: '', XEN_BLKBACK_SYSFS: '', XEN_BLKBACK_LOG: '' },
@@ -69,17 +69,17 @@ describe('The configuration file', function () {
     }));
 
   it('is told to be wrong by everybody who reads it, with file, line and what was expected', () =>
-    onConfig(async (stage, env, write) => {
+    onConfig(async (fixture, env, write) => {
       write('timeout=soon\n');
       const says =
         /xen-blkback\.conf line \d+: timeout "soon": seconds from 0\.1 to 86400 are needed/;
-      const vbd = await stage.vbd(stage.image());
+      const vbd = await fixture.vbd(fixture.image());
       const script = { ...env, ...libxlEnvironment(vbd.backendPath) };
       const shot = await startProgram(HOTPLUG_SCRIPT, ['add'], script).ended;
       assert.equal(shot.status, 1, 'a toolstack knows no other');
       assert.match(shot.stderr, says);
-      assert.match((await stage.node(vbd, 'hotplug-error')) ?? '', says);
-      assert.equal(await stage.node(vbd, 'hotplug-status'), 'error');
+      assert.match((await fixture.node(vbd, 'hotplug-error')) ?? '', says);
+      assert.equal(await fixture.node(vbd, 'hotplug-status'), 'error');
       for (const words of [['list'], ['daemon'], ['events'], ['config'], ['config', '--check']]) {
         const run = await cli(env, ...words);
         assert.deepEqual([run.status, run.stdout], [2, ''], words.join(' '));
@@ -88,7 +88,7 @@ describe('The configuration file', function () {
     }));
 
   it('is shown by config, with the origin of each value', () =>
-    onConfig(async (stage, env, write) => {
+    onConfig(async (fixture, env, write) => {
       write('verbose=yes\n');
       const { status, stdout, stderr } = await cli(
         { ...env, XEN_BLKBACK_UAPI: 'inline' },
@@ -102,7 +102,7 @@ describe('The configuration file', function () {
       const json = JSON.parse((await cli(env, 'config', '--json')).stdout);
       assert.equal(json.version, 1);
       assert.deepEqual(json.settings.timeout, { value: '30', source: 'built in', place: null });
-      assert.equal(json.settings['run-dir'].value, stage.bed.runDirectory);
+      assert.equal(json.settings['run-dir'].value, fixture.bed.runDirectory);
       const checked = await cli(env, 'config', '--check');
       assert.deepEqual([checked.status, checked.stdout, checked.stderr], [0, '', '']);
     }));

@@ -5,17 +5,20 @@ import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { needs } from '../../bed/needs.js';
-import { failure, on, type Stage } from './stage.js';
+import { failure, type HotplugFixture, on } from './fixture.js';
 
 const run = promisify(execFile);
 /** Of a remove that is held up. */
 const HELD = { timeoutMs: 1500 };
 
 /** Something that keeps a partition open until it is disposed, and what a message is to call it. */
-type Keep = (stage: Stage, partition: string) => Promise<AsyncDisposable & { name: RegExp }>;
+type Keep = (
+  fixture: HotplugFixture,
+  partition: string,
+) => Promise<AsyncDisposable & { name: RegExp }>;
 
-const mounted: Keep = async (stage, partition) => {
-  const directory = join(stage.bed.images, 'mounted');
+const mounted: Keep = async (fixture, partition) => {
+  const directory = join(fixture.bed.images, 'mounted');
   mkdirSync(directory);
   await run('mke2fs', ['-q', '-F', partition]);
   await run('mount', [partition, directory]);
@@ -54,25 +57,25 @@ describe('A remove of a loop device of which a partition is in use here', functi
   ] as const) {
     it(
       `names who has it: ${what}`,
-      on({}, async (stage) => {
-        const vbd = await stage.vbd(stage.image('a disk', { size: 1024 * 1024 }));
-        const { publication } = await stage.attach(vbd);
+      on({}, async (fixture) => {
+        const vbd = await fixture.vbd(fixture.image('a disk', { size: 1024 * 1024 }));
+        const { publication } = await fixture.attach(vbd);
         assert.ok(publication);
         const loop = publication['physical-device-path'];
         await run('addpart', [loop, '1', '0', '1024']);
-        const keeper = await keep(stage, `${loop}p1`);
+        const keeper = await keep(fixture, `${loop}p1`);
         try {
-          await stage.close(vbd);
-          const error = await failure('EHELD', stage.detach(vbd, HELD));
+          await fixture.close(vbd);
+          const error = await failure('EHELD', fixture.detach(vbd, HELD));
           assert.match(error.message, keeper.name);
           // The guest can read it, and the mounts and programs of this domain are not its business.
-          const told = await stage.node(vbd, 'hotplug-error');
+          const told = await fixture.node(vbd, 'hotplug-error');
           assert.match(told ?? '', /^vbd 51712: its device is still open/);
         } finally {
           await keeper[Symbol.asyncDispose]();
           await run('delpart', [loop, '1']).catch(() => undefined);
         }
-        await stage.detach(vbd);
+        await fixture.detach(vbd);
       }),
     );
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { MARKER, on } from './stage.js';
+import { MARKER, on } from './fixture.js';
 
 describe('xen-blkback inspect', () => {
   before(function () {
@@ -10,21 +10,21 @@ describe('xen-blkback inspect', () => {
 
   it(
     'tells that a file can be attached, and makes nothing of it',
-    on({}, async (stage) => {
-      const { status, stdout } = await stage.cli(['inspect', stage.image()]);
+    on({}, async (fixture) => {
+      const { status, stdout } = await fixture.cli(['inspect', fixture.image()]);
       assert.equal(status, 0);
       assert.match(stdout, /kind +regular file, becomes a loop device\n/);
       assert.match(stdout, /verdict +can be attached read-write\n/);
-      assert.deepEqual(stage.loops(), []);
+      assert.deepEqual(fixture.loops(), []);
     }),
   );
 
   it(
     'tells what a loop device stands on, and who holds it',
-    on({}, async (stage) => {
-      const image = stage.image();
+    on({}, async (fixture) => {
+      const image = fixture.image();
       await using loop = await attachLoop(image);
-      const { status, stdout } = await stage.cli(['inspect', loop.path, '--json', '--mode', 'r']);
+      const { status, stdout } = await fixture.cli(['inspect', loop.path, '--json', '--mode', 'r']);
       assert.equal(status, 0);
       const { stack, verdict, kind, mode } = JSON.parse(stdout);
       assert.deepEqual([kind, mode, verdict], ['block', 'r', 'free']);
@@ -35,9 +35,12 @@ describe('xen-blkback inspect', () => {
 
   it(
     'gives the sentence that add would give, and says no with its exit status',
-    on({}, async (stage) => {
-      const image = stage.image(MARKER, { size: 1024 });
-      const { status, stdout, stderr } = await stage.cli(['inspect', `path=${image},offset=4096`]);
+    on({}, async (fixture) => {
+      const image = fixture.image(MARKER, { size: 1024 });
+      const { status, stdout, stderr } = await fixture.cli([
+        'inspect',
+        `path=${image},offset=4096`,
+      ]);
       assert.equal(status, 1);
       assert.match(
         stdout,
@@ -49,10 +52,10 @@ describe('xen-blkback inspect', () => {
 
   it(
     'says which guest has the disk already',
-    on({}, async (stage) => {
-      const image = stage.image();
-      await stage.attach(await stage.vbd(image));
-      const { status, stdout } = await stage.cli(['inspect', image, '--frontend', '9']);
+    on({}, async (fixture) => {
+      const image = fixture.image();
+      await fixture.attach(await fixture.vbd(image));
+      const { status, stdout } = await fixture.cli(['inspect', image, '--frontend', '9']);
       assert.equal(status, 3);
       assert.match(stdout, /verdict +.*is attached read-write to domain 7/);
     }),
@@ -60,13 +63,13 @@ describe('xen-blkback inspect', () => {
 
   it(
     'fails with a sentence for what is no target, or leads nowhere',
-    on({}, async (stage) => {
+    on({}, async (fixture) => {
       for (const [target, expected] of [
         ['/nowhere', 1],
         ['path=relative', 2],
         ['layer=linear', 2],
       ] as const) {
-        const { status, stdout, stderr } = await stage.cli(['inspect', target]);
+        const { status, stdout, stderr } = await fixture.cli(['inspect', target]);
         assert.deepEqual([status, stdout], [expected, ''], target);
         assert.match(stderr, /^xen-blkback: .+\n$/);
       }

@@ -4,7 +4,7 @@ import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { built } from '../../bed/paths.js';
 import { changeLoopFile } from '../block/loop/loop-changes.js';
-import { failure, MARKER, on, type Stage } from './stage.js';
+import { failure, type HotplugFixture, MARKER, on } from './fixture.js';
 
 interface Answer {
   readonly FAIL_ERRNO: string;
@@ -14,14 +14,14 @@ interface Answer {
 }
 
 /** What the script says where the kernel answers so. */
-async function sentence(stage: Stage, target: string, answer: Answer): Promise<string> {
-  const vbd = await stage.vbd(target);
+async function sentence(fixture: HotplugFixture, target: string, answer: Answer): Promise<string> {
+  const vbd = await fixture.vbd(target);
   const env = { LD_PRELOAD: built('fail-ioctl.so'), ...answer };
-  const { status, stderr } = await stage.script(vbd, 'add', env);
+  const { status, stderr } = await fixture.script(vbd, 'add', env);
   assert.equal(status, 1);
-  assert.deepEqual(stage.events(vbd, 'physical-device', 'opened'), []);
-  assert.equal(await stage.node(vbd, 'hotplug-status'), 'error');
-  const error = await stage.node(vbd, 'hotplug-error');
+  assert.deepEqual(fixture.events(vbd, 'physical-device', 'opened'), []);
+  assert.equal(await fixture.node(vbd, 'hotplug-status'), 'error');
+  const error = await fixture.node(vbd, 'hotplug-error');
   assert.ok(error !== undefined && stderr.includes(error), stderr);
   return error;
 }
@@ -40,10 +40,10 @@ describe('What the kernel answers', () => {
   ] as const) {
     it(
       `is told with its reason when it refuses to open a disk: ${reason}`,
-      on({}, async (stage) => {
-        await using loop = await attachLoop(stage.image());
+      on({}, async (fixture) => {
+        await using loop = await attachLoop(fixture.image());
         const answer = { FAIL_OPEN: loop.path, FAIL_ERRNO: String(errno) };
-        const said = await sentence(stage, loop.path, answer);
+        const said = await sentence(fixture, loop.path, answer);
         for (const part of [loop.path, reason, meaning]) assert.ok(said.includes(part), said);
         assert.doesNotMatch(said, /use mode r/);
       }),
@@ -57,10 +57,10 @@ describe('What the kernel answers', () => {
   ] as const) {
     it(
       `is told with its reason when it refuses to open a file: ${reason}`,
-      on({}, async (stage) => {
-        const image = stage.image();
+      on({}, async (fixture) => {
+        const image = fixture.image();
         const answer = { FAIL_OPEN: image, FAIL_ERRNO: String(errno) };
-        const said = await sentence(stage, image, answer);
+        const said = await sentence(fixture, image, answer);
         for (const part of [image, reason, meaning]) assert.ok(said.includes(part), said);
         assert.doesNotMatch(said, /use mode r/);
       }),
@@ -73,15 +73,15 @@ describe('What the kernel answers', () => {
   ] as const) {
     it(
       `shows that it is older than Linux 5.15, which is said once (${name})`,
-      on({}, async (stage) => {
+      on({}, async (fixture) => {
         // LOOP_CONFIGURE and BLKGETDISKSEQ.
         const answer = { FAIL_REQUEST: '4c0a,80081280', FAIL_ERRNO: String(errno) };
-        await using loop = await attachLoop(stage.image());
+        await using loop = await attachLoop(fixture.image());
         for (const [target, call] of [
-          [stage.image(), 'LOOP_CONFIGURE'],
+          [fixture.image(), 'LOOP_CONFIGURE'],
           [loop.path, 'BLKGETDISKSEQ'],
         ] as const) {
-          const said = await sentence(stage, target, answer);
+          const said = await sentence(fixture, target, answer);
           assert.equal(said.match(/Linux 5\.15 or later is needed/g)?.length, 1, said);
           assert.ok(said.includes(call), said);
           assert.doesNotMatch(said, /invalid argument/);
@@ -92,22 +92,22 @@ describe('What the kernel answers', () => {
 
   it(
     'is said where it does not know openat2, which symlinks=no needs and nothing else',
-    on({}, async (stage) => {
+    on({}, async (fixture) => {
       const answer = { FAIL_OPENAT2: '1', FAIL_ERRNO: '38' };
-      const image = stage.image();
-      const said = await sentence(stage, `path=${image},symlinks=no`, answer);
+      const image = fixture.image();
+      const said = await sentence(fixture, `path=${image},symlinks=no`, answer);
       for (const part of [image, 'symlinks=no', 'openat2']) assert.ok(said.includes(part), said);
       const env = { LD_PRELOAD: built('fail-ioctl.so'), ...answer };
-      const vbd = await stage.vbd(image);
-      assert.equal((await stage.script(vbd, 'add', env)).status, 0);
+      const vbd = await fixture.vbd(image);
+      assert.equal((await fixture.script(vbd, 'add', env)).status, 0);
     }),
   );
 
   it(
     'is not taken for an old kernel where only the one call fails',
-    on({}, async (stage) => {
+    on({}, async (fixture) => {
       const answer = { FAIL_REQUEST: '4c0a', FAIL_ERRNO: '22' };
-      assert.match(await sentence(stage, stage.image(), answer), /LOOP_CONFIGURE.*EINVAL/);
+      assert.match(await sentence(fixture, fixture.image(), answer), /LOOP_CONFIGURE.*EINVAL/);
     }),
   );
 });
@@ -118,14 +118,14 @@ describe('A disk whose sequence number rises on its own', () => {
   });
 
   /** Attaches it, while its number rises after each of the first `times` opens. */
-  async function attachRising(stage: Stage, times: number): Promise<number> {
-    const image = stage.image(MARKER);
+  async function attachRising(fixture: HotplugFixture, times: number): Promise<number> {
+    const image = fixture.image(MARKER);
     // By its own number it is another device by the end.
     const loop = await attachLoop(image, { readOnly: true });
-    const vbd = await stage.vbd(loop.path, { mode: 'r' });
+    const vbd = await fixture.vbd(loop.path, { mode: 'r' });
     let opens = 0;
     let done: Promise<void> = Promise.resolve();
-    const attached = stage.attach(vbd, {
+    const attached = fixture.attach(vbd, {
       onStep: (step) => {
         // Only a read-only loop device can have its file exchanged while it is open, here for itself.
         if (step === 'opened' && opens++ < times) done = changeLoopFile(loop.path, image);
@@ -139,9 +139,9 @@ describe('A disk whose sequence number rises on its own', () => {
     });
     try {
       await attached;
-      await stage.assertConnected(vbd, loop.path);
+      await fixture.assertConnected(vbd, loop.path);
     } finally {
-      await stage.delete(vbd);
+      await fixture.delete(vbd);
       spawnSync('losetup', ['--detach', loop.path]);
     }
     return opens;
@@ -149,15 +149,15 @@ describe('A disk whose sequence number rises on its own', () => {
 
   it(
     'is opened again until the number stays',
-    on({}, async (stage) => {
-      assert.equal(await attachRising(stage, 2), 3);
+    on({}, async (fixture) => {
+      assert.equal(await attachRising(fixture, 2), 3);
     }),
   );
 
   it(
     'is given up after some tries, with a sentence that says what goes on',
-    on({}, async (stage) => {
-      const error = await failure('ENEWMEDIUM', attachRising(stage, 1000));
+    on({}, async (fixture) => {
+      const error = await failure('ENEWMEDIUM', attachRising(fixture, 1000));
       assert.match(error.message, /new disk sequence number.*card readers/);
     }),
   );

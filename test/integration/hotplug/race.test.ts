@@ -29,7 +29,7 @@ interface Count {
   taken: number;
 }
 
-interface Arena {
+interface Fixture {
   readonly bed: Bed;
   readonly store: Xenstore;
   /** Holds the two files; loop devices over anything in here are this lane's. */
@@ -66,11 +66,11 @@ describe('a bystander exchanges the device between add and open', function () {
   it("Xen's block script in our place lets blkback open the wrong content, and nothing", async () => {
     await using bed = await startBed({ guise: 'stock', ...DELAY });
     await using store = await openStore(bed);
-    const arena = makeArena(bed, store, 0);
-    await using churn = new Churn(arena.wrong, arena.right);
+    const fixture = makeArena(bed, store, 0);
+    await using churn = new Churn(fixture.wrong, fixture.right);
     const seen = { wrong: 0, empty: 0, right: 0, tries: 0 };
     while ((seen.wrong === 0 || seen.empty === 0) && seen.tries++ < MOST_XEN_BLOCK_TRIES) {
-      const loop = await attachLoop(arena.right);
+      const loop = await attachLoop(fixture.right);
       const vbd = await makeVbd(store, seen.tries, loop.path);
       churn.start(loop.path);
       const { status } = await runXenBlock(bed, vbd, 'add');
@@ -79,7 +79,7 @@ describe('a bystander exchanges the device between add and open', function () {
         if (event.event === 'opened') seen[contentOf(event)]++;
       }
       await churn.stop();
-      await cleanUp(arena, vbd);
+      await cleanUp(fixture, vbd);
     }
     console.log(`      ${JSON.stringify(seen)}`);
     assert.ok(seen.wrong > 0, 'it never opened the wrong content: this test proves nothing');
@@ -88,7 +88,7 @@ describe('a bystander exchanges the device between add and open', function () {
   });
 });
 
-function makeArena(bed: Bed, store: Xenstore, lane: number): Arena {
+function makeArena(bed: Bed, store: Xenstore, lane: number): Fixture {
   const directory = join(bed.images, `lane-${lane}`);
   mkdirSync(directory);
   const right = makeImage(directory, { marker: 'RIGHT' });
@@ -96,43 +96,43 @@ function makeArena(bed: Bed, store: Xenstore, lane: number): Arena {
   return { bed, store, directory, right, wrong };
 }
 
-async function raceLane(arena: Arena, lane: number, count: Count): Promise<void> {
-  await using churn = new Churn(arena.wrong, arena.right);
+async function raceLane(fixture: Fixture, lane: number, count: Count): Promise<void> {
+  await using churn = new Churn(fixture.wrong, fixture.right);
   for (let i = lane; i < TRIES; i += LANES) {
     // Every other time the target is a file, and the loop device that is made for it is attacked.
     const attempt = i % 4 < LANES ? attachDevice : attachFile;
-    const { vbd, attached } = await attempt(arena, i, churn);
+    const { vbd, attached } = await attempt(fixture, i, churn);
     count[attached ? 'attached' : 'refused']++;
-    if (attached) await arena.bed.blkback.waitFor(isOutcome(vbd));
+    if (attached) await fixture.bed.blkback.waitFor(isOutcome(vbd));
     count.taken += (await churn.stop()).taken;
-    const opened = arena.bed.blkback.log().filter((event) => isOpened(event, vbd));
+    const opened = fixture.bed.blkback.log().filter((event) => isOpened(event, vbd));
     for (const event of opened) assert.equal(contentOf(event), 'right', JSON.stringify(event));
     if (attached) assert.equal(opened.length, 1);
-    await cleanUp(arena, vbd);
+    await cleanUp(fixture, vbd);
   }
 }
 
 /** The target is a loop device of somebody's; the bystander strikes at any moment of the attach. */
-async function attachDevice(arena: Arena, index: number, churn: Churn) {
-  const loop = await attachLoop(arena.right);
-  const vbd = await makeVbd(arena.store, index, `path=${loop.path},diskseq=${loop.diskseq}`);
+async function attachDevice(fixture: Fixture, index: number, churn: Churn) {
+  const loop = await attachLoop(fixture.right);
+  const vbd = await makeVbd(fixture.store, index, `path=${loop.path},diskseq=${loop.diskseq}`);
   const strike = pause(Math.random() * 12).then(() => churn.start(loop.path));
-  const attached = await tryAttach(arena, vbd);
+  const attached = await tryAttach(fixture, vbd);
   await strike;
   return { vbd, attached };
 }
 
 /** The target is a file; the bystander strikes at the new loop device as soon as it exists. */
-async function attachFile(arena: Arena, index: number, churn: Churn) {
-  const vbd = await makeVbd(arena.store, index, arena.right);
-  const attached = await tryAttach(arena, vbd, (step, detail) => {
+async function attachFile(fixture: Fixture, index: number, churn: Churn) {
+  const vbd = await makeVbd(fixture.store, index, fixture.right);
+  const attached = await tryAttach(fixture, vbd, (step, detail) => {
     if (step === 'opened') churn.start(detail.split(',')[0] ?? '');
   });
   return { vbd, attached };
 }
 
 async function tryAttach(
-  { bed, store }: Arena,
+  { bed, store }: Fixture,
   vbd: Vbd,
   onStep?: AttachOptions['onStep'],
 ): Promise<boolean> {
@@ -167,7 +167,7 @@ async function makeVbd(store: Xenstore, index: number, params: string): Promise<
 }
 
 /** Takes the vbd away, and whatever loop device of ours the exchange has left behind. */
-async function cleanUp({ bed, store, directory }: Arena, vbd: Vbd): Promise<void> {
+async function cleanUp({ bed, store, directory }: Fixture, vbd: Vbd): Promise<void> {
   const opened = bed.blkback.log().some((event) => isOpened(event, vbd));
   await deleteVbd(store, vbd);
   if (opened) {

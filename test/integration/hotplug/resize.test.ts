@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { on, only, type Stage } from './stage.js';
+import { type HotplugFixture, on, only } from './fixture.js';
 
 const MIB = 1024 * 1024;
 
@@ -19,13 +19,18 @@ const bytesOf = (loop: string): number =>
   Number(readFileSync(`/sys/class/block/${loop.slice('/dev/'.length)}/size`, 'utf8')) * 512;
 
 /** Runs `resize` and expects a refusal that leaves file and disk as they are. */
-async function refused(stage: Stage, words: readonly string[], status: number, sentence: RegExp) {
-  const before = stage.loops().map((loop) => [loop, bytesOf(loop)]);
-  const run = await stage.cli(['resize', ...words]);
+async function refused(
+  fixture: HotplugFixture,
+  words: readonly string[],
+  status: number,
+  sentence: RegExp,
+) {
+  const before = fixture.loops().map((loop) => [loop, bytesOf(loop)]);
+  const run = await fixture.cli(['resize', ...words]);
   assert.equal(run.status, status, `${run.stdout}${run.stderr}`);
   assert.match(run.stderr, sentence);
   assert.deepEqual(
-    stage.loops().map((loop) => [loop, bytesOf(loop)]),
+    fixture.loops().map((loop) => [loop, bytesOf(loop)]),
     before,
   );
 }
@@ -38,41 +43,46 @@ describe('resize with a size', function () {
 
   it(
     'makes the file larger, and smaller with --shrink only, and the disk with it',
-    on({}, async (stage) => {
-      const image = stage.image('x', { size: MIB });
-      const vbd = await stage.vbd(image);
-      await stage.attach(vbd);
-      const loop = only(stage.loops());
-      const { status, stdout, stderr } = await stage.cli(['resize', vbd.key, '2M', '--json']);
+    on({}, async (fixture) => {
+      const image = fixture.image('x', { size: MIB });
+      const vbd = await fixture.vbd(image);
+      await fixture.attach(vbd);
+      const loop = only(fixture.loops());
+      const { status, stdout, stderr } = await fixture.cli(['resize', vbd.key, '2M', '--json']);
       assert.equal(status, 0, stderr);
       assert.equal(JSON.parse(stdout).bytes, String(2 * MIB));
       assert.deepEqual([statSync(image).size, bytesOf(loop)], [2 * MIB, 2 * MIB]);
 
-      await refused(stage, [vbd.key, '1M'], 1, /has 2097152 bytes for the disk, and 1048576 are f/);
+      await refused(
+        fixture,
+        [vbd.key, '1M'],
+        1,
+        /has 2097152 bytes for the disk, and 1048576 are f/,
+      );
       assert.equal(statSync(image).size, 2 * MIB);
-      const shrunk = await stage.cli(['resize', vbd.key, '1536K', '--shrink']);
+      const shrunk = await fixture.cli(['resize', vbd.key, '1536K', '--shrink']);
       assert.equal(shrunk.status, 0, shrunk.stderr);
       assert.deepEqual([statSync(image).size, bytesOf(loop)], [1536 * 1024, 1536 * 1024]);
       // The size that it has already.
-      assert.equal((await stage.cli(['resize', vbd.key, '1536K'])).status, 0);
+      assert.equal((await fixture.cli(['resize', vbd.key, '1536K'])).status, 0);
       // A file that others have made larger is cut only when that is asked for, too.
       truncateSync(image, 3 * MIB);
-      await refused(stage, [vbd.key, '2M'], 1, /--shrink cuts off what lies behind them/);
-      assert.equal((await stage.attach(vbd)).already, true);
+      await refused(fixture, [vbd.key, '2M'], 1, /--shrink cuts off what lies behind them/);
+      assert.equal((await fixture.attach(vbd)).already, true);
     }),
   );
 
   it(
     'counts from the offset of the disk in its file, and in its blocks',
-    on({}, async (stage) => {
-      const image = stage.image('x', { size: MIB + 4096 });
-      const vbd = await stage.vbd(`path=${image},offset=4096,block-size=4096`);
-      await stage.attach(vbd);
-      await refused(stage, [vbd.key, '2097664'], 1, /not a multiple of the block size 4096/);
-      const { status, stderr } = await stage.cli(['resize', vbd.key, '2M']);
+    on({}, async (fixture) => {
+      const image = fixture.image('x', { size: MIB + 4096 });
+      const vbd = await fixture.vbd(`path=${image},offset=4096,block-size=4096`);
+      await fixture.attach(vbd);
+      await refused(fixture, [vbd.key, '2097664'], 1, /not a multiple of the block size 4096/);
+      const { status, stderr } = await fixture.cli(['resize', vbd.key, '2M']);
       assert.equal(status, 0, stderr);
       assert.deepEqual(
-        [statSync(image).size, bytesOf(only(stage.loops()))],
+        [statSync(image).size, bytesOf(only(fixture.loops()))],
         [2 * MIB + 4096, 2 * MIB],
       );
     }),
@@ -80,28 +90,31 @@ describe('resize with a size', function () {
 
   it(
     'refuses while others use the file, and says who',
-    on({}, async (stage) => {
-      const image = stage.image('x', { size: MIB });
-      const mine = await stage.vbd(`path=${image},sharing=read-only`, { mode: 'r' });
-      await stage.attach(mine);
-      const other = await stage.vbd(`path=${image},sharing=read-only`, { mode: 'r', frontend: 8 });
-      await stage.attach(other);
+    on({}, async (fixture) => {
+      const image = fixture.image('x', { size: MIB });
+      const mine = await fixture.vbd(`path=${image},sharing=read-only`, { mode: 'r' });
+      await fixture.attach(mine);
+      const other = await fixture.vbd(`path=${image},sharing=read-only`, {
+        mode: 'r',
+        frontend: 8,
+      });
+      await fixture.attach(other);
       await refused(
-        stage,
+        fixture,
         [mine.key, '2M'],
         3,
         /is attached read-only to domain 8 .*so it cannot be given another size \(detach it there first\)/,
       );
       assert.equal(statSync(image).size, MIB);
-      await stage.delete(other);
-      await stage.detach(other);
+      await fixture.delete(other);
+      await fixture.detach(other);
       {
         await using local = await attachLoop(image);
         const claim = openSync(local.path, constants.O_RDWR | constants.O_EXCL);
-        await refused(stage, [mine.key, '2M'], 3, new RegExp(`${local.path}.*another size`));
+        await refused(fixture, [mine.key, '2M'], 3, new RegExp(`${local.path}.*another size`));
         closeSync(claim);
       }
-      const { status, stderr } = await stage.cli(['resize', mine.key, '2M']);
+      const { status, stderr } = await fixture.cli(['resize', mine.key, '2M']);
       assert.equal(status, 0, stderr);
       assert.equal(statSync(image).size, 2 * MIB);
     }),
@@ -109,36 +122,36 @@ describe('resize with a size', function () {
 
   it(
     'refuses a part of a file, a file that is another by now, and what is no file',
-    on({}, async (stage) => {
-      const image = stage.image('x', { size: 2 * MIB });
-      const part = await stage.vbd(`path=${image},size=${MIB}`);
-      await stage.attach(part);
-      await refused(stage, [part.key, '2M'], 1, /is a part of its file/);
+    on({}, async (fixture) => {
+      const image = fixture.image('x', { size: 2 * MIB });
+      const part = await fixture.vbd(`path=${image},size=${MIB}`);
+      await fixture.attach(part);
+      await refused(fixture, [part.key, '2M'], 1, /is a part of its file/);
 
-      const moved = stage.image('x', { size: MIB });
-      const vbd = await stage.vbd(moved);
-      await stage.attach(vbd);
+      const moved = fixture.image('x', { size: MIB });
+      const vbd = await fixture.vbd(moved);
+      await fixture.attach(vbd);
       renameSync(moved, `${moved}.old`);
       writeFileSync(moved, Buffer.alloc(MIB));
-      await refused(stage, [vbd.key, '2M'], 1, /is not the file that the disk stands on/);
+      await refused(fixture, [vbd.key, '2M'], 1, /is not the file that the disk stands on/);
       assert.equal(statSync(moved).size, MIB);
       renameSync(`${moved}.old`, moved);
 
-      await using loop = await attachLoop(stage.image('x', { size: MIB }));
-      const disk = await stage.vbd(loop.path);
-      await stage.attach(disk);
-      await refused(stage, [disk.key, '2M'], 1, /stands on no file: .*lvextend/);
-      await stage.delete(disk);
-      await stage.detach(disk);
+      await using loop = await attachLoop(fixture.image('x', { size: MIB }));
+      const disk = await fixture.vbd(loop.path);
+      await fixture.attach(disk);
+      await refused(fixture, [disk.key, '2M'], 1, /stands on no file: .*lvextend/);
+      await fixture.delete(disk);
+      await fixture.detach(disk);
     }),
   );
 
   it(
     'wants a size that makes sense',
-    on({}, async (stage) => {
-      await refused(stage, ['7/51712', '10X'], 2, /bytes are needed, or K, M, G or T/);
-      await refused(stage, ['7/51712', '--shrink'], 2, /--shrink needs a size/);
-      await refused(stage, [], 2, /resize needs an argument/);
+    on({}, async (fixture) => {
+      await refused(fixture, ['7/51712', '10X'], 2, /bytes are needed, or K, M, G or T/);
+      await refused(fixture, ['7/51712', '--shrink'], 2, /--shrink needs a size/);
+      await refused(fixture, [], 2, /resize needs an argument/);
     }),
   );
 });

@@ -5,15 +5,17 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { failure, on, type Stage } from './stage.js';
+import { failure, type HotplugFixture, on } from './fixture.js';
 
 const run = promisify(execFile);
 const EBUSY = 16;
 
 /** A disk that is mounted here. */
-async function mountDisk(stage: Stage): Promise<AsyncDisposable & { path: string; place: string }> {
-  const { path, detach } = await attachLoop(stage.image('', { size: 1024 * 1024 }));
-  const place = join(stage.bed.images, 'mounted');
+async function mountDisk(
+  fixture: HotplugFixture,
+): Promise<AsyncDisposable & { path: string; place: string }> {
+  const { path, detach } = await attachLoop(fixture.image('', { size: 1024 * 1024 }));
+  const place = join(fixture.bed.images, 'mounted');
   mkdirSync(place);
   await run('mke2fs', ['-q', '-F', path]);
   await run('mount', [path, place]);
@@ -36,24 +38,24 @@ describe('A kernel that lets nobody write what is mounted', function () {
   // As blkback answers there: its open for writing fails with EBUSY.
   it(
     'is told of the mount by the sharing check, before blkback is asked',
-    on({ failOpen: EBUSY }, async (stage) => {
-      await using disk = await mountDisk(stage);
-      const vbd = await stage.vbd(disk.path);
-      const error = await failure('EBUSY', stage.attach(vbd));
+    on({ failOpen: EBUSY }, async (fixture) => {
+      await using disk = await mountDisk(fixture);
+      const vbd = await fixture.vbd(disk.path);
+      const error = await failure('EBUSY', fixture.attach(vbd));
       assert.ok(error.message.includes(`mounted read-write here, ${disk.path} on ${disk.place}`));
-      assert.equal(await stage.node(vbd, 'hotplug-status'), 'busy');
+      assert.equal(await fixture.node(vbd, 'hotplug-status'), 'busy');
     }),
   );
 
   it(
     'is named by its option where sharing=allow has asked blkback all the same',
-    on({ failOpen: EBUSY }, async (stage) => {
-      await using disk = await mountDisk(stage);
-      const vbd = await stage.vbd(`path=${disk.path},sharing=allow`);
-      const { message } = await failure('EBLKBACK', stage.attach(vbd));
+    on({ failOpen: EBUSY }, async (fixture) => {
+      await using disk = await mountDisk(fixture);
+      const vbd = await fixture.vbd(`path=${disk.path},sharing=allow`);
+      const { message } = await failure('EBLKBACK', fixture.attach(vbd));
       assert.match(message, /2 creating vbd structure.*CONFIG_BLK_DEV_WRITE_MOUNTED/);
       assert.ok(message.includes(`in use here by the mount ${disk.place}`), message);
-      const told = await stage.node(vbd, 'hotplug-error');
+      const told = await fixture.node(vbd, 'hotplug-error');
       assert.equal(told, 'vbd 51712: blkback could not open its device');
     }),
   );

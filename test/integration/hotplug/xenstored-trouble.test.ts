@@ -22,7 +22,7 @@ import {
 } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
 import { createVbd, deleteVbd, type Vbd, waitInitWait } from '../../bed/toolstack.js';
-import { failure, MARKER, on, Stage } from './stage.js';
+import { failure, HotplugFixture, MARKER, on } from './fixture.js';
 
 const TIMEOUT_MS = 3000;
 /** Without a process to be started. */
@@ -108,97 +108,97 @@ describe('an add whose xenstored is in trouble', function () {
       const run = await running.ended;
       assert.equal(run.status, 1);
       assert.match(run.stderr, new RegExp(`interrupted by ${signal}`));
-      const stage = new Stage(bed, store);
-      const [loop = ''] = stage.loops();
-      await stage.assertKept(vbd, { message: `interrupted by ${signal}` }, loop);
+      const fixture = new HotplugFixture(bed, store);
+      const [loop = ''] = fixture.loops();
+      await fixture.assertKept(vbd, { message: `interrupted by ${signal}` }, loop);
       await deleteVbd(store, vbd);
-      await stage.logged(vbd, 'removed');
+      await fixture.logged(vbd, 'removed');
       assert.deepEqual(await loopsLeft(bed.images), []);
     });
   }
 
   it(
     'exits with 1 and one line, in time, when it hangs from the start',
-    on({}, async (stage) => {
-      const vbd = await stage.vbd(stage.image());
-      stage.bed.xenstored.kill('SIGSTOP');
-      const run = await stage.script(vbd, 'add', TIMEOUT_ENV);
-      stage.bed.xenstored.kill('SIGCONT');
+    on({}, async (fixture) => {
+      const vbd = await fixture.vbd(fixture.image());
+      fixture.bed.xenstored.kill('SIGSTOP');
+      const run = await fixture.script(vbd, 'add', TIMEOUT_ENV);
+      fixture.bed.xenstored.kill('SIGCONT');
       assertFailedInTime(run);
-      assert.deepEqual(stage.events(vbd, 'physical-device'), []);
-      stage.assertNothingLeft();
+      assert.deepEqual(fixture.events(vbd, 'physical-device'), []);
+      fixture.assertNothingLeft();
     }),
   );
 
   it('fails at once when it is killed as soon as blkback has the device open', async () => {
     await using bed = await startBed({});
     await using store = await openStore(bed);
-    const stage = new Stage(bed, store);
-    const vbd = await stage.vbd(`path=${stage.image()},autoclear=no`);
+    const fixture = new HotplugFixture(bed, store);
+    const vbd = await fixture.vbd(`path=${fixture.image()},autoclear=no`);
     const onStep = (step: AttachStep) => step === 'connected' && bed.xenstored.kill('SIGKILL');
-    await failure('ECONNRESET', stage.attach(vbd, { onStep }));
+    await failure('ECONNRESET', fixture.attach(vbd, { onStep }));
     // The stand-in, unlike the driver, dies with xenstored.
     await bed.blkback.stop();
     assert.deepEqual(await loopsLeft(bed.images), []);
-    assert.deepEqual(stage.records(), []);
+    assert.deepEqual(fixture.records(), []);
   });
 
   it(
     'leaves what blkback has open to blkback when it hangs after that',
-    on({}, async (stage) => {
-      const vbd = await stage.vbd(`path=${stage.image()},autoclear=no`);
-      const { xenstored } = stage.bed;
+    on({}, async (fixture) => {
+      const vbd = await fixture.vbd(`path=${fixture.image()},autoclear=no`);
+      const { xenstored } = fixture.bed;
       const onStep = (step: AttachStep) => step === 'connected' && xenstored.kill('SIGSTOP');
-      const error = await failure('ETIMEDOUT', stage.attach(vbd, { onStep, timeoutMs: 1000 }));
+      const error = await failure('ETIMEDOUT', fixture.attach(vbd, { onStep, timeoutMs: 1000 }));
       assert.match(error.message, /waiting for XenStore to take hotplug-status/);
       xenstored.kill('SIGCONT');
-      assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
-      await stage.delete(vbd);
-      stage.assertNothingLeft();
+      assert.equal((await fixture.logged(vbd, 'opened')).bytes, MARKER);
+      await fixture.delete(vbd);
+      fixture.assertNothingLeft();
     }),
   );
 
   it('succeeds when it is killed after the last step', async () => {
     await using bed = await startBed({});
     await using store = await openStore(bed);
-    const stage = new Stage(bed, store);
-    const vbd = await stage.vbd(stage.image());
+    const fixture = new HotplugFixture(bed, store);
+    const vbd = await fixture.vbd(fixture.image());
     const onStep = (step: AttachStep) => step === 'released' && bed.xenstored.kill('SIGKILL');
-    assert.equal((await stage.attach(vbd, { onStep })).already, false);
+    assert.equal((await fixture.attach(vbd, { onStep })).already, false);
     await bed.blkback.stop();
     assert.deepEqual(await loopsLeft(bed.images), []);
   });
 
   it(
     'lets blkback open nothing else when it comes round after the add has given up',
-    on({ guise: 'diskseq' }, async (stage) => {
-      const vbd = await stage.vbd(stage.image());
-      const { xenstored } = stage.bed;
+    on({ guise: 'diskseq' }, async (fixture) => {
+      const vbd = await fixture.vbd(fixture.image());
+      const { xenstored } = fixture.bed;
       const onStep = (step: AttachStep) => step === 'published' && xenstored.kill('SIGSTOP');
-      const attempt = stage.attach(vbd, { onStep, timeoutMs: 800 });
+      const attempt = fixture.attach(vbd, { onStep, timeoutMs: 800 });
       await failure('ETIMEDOUT', attempt);
       xenstored.kill('SIGCONT');
-      await deleteVbd(stage.store, vbd);
-      await stage.logged(vbd, 'removed');
-      for (const { bytes } of stage.events(vbd, 'opened')) assert.equal(bytes, MARKER);
+      await deleteVbd(fixture.store, vbd);
+      await fixture.logged(vbd, 'removed');
+      for (const { bytes } of fixture.events(vbd, 'opened')) assert.equal(bytes, MARKER);
     }),
   );
 
   it(
     'exits with 1 when its terminal goes (SIGHUP), and blkback opens what was meant all the same',
-    on({ hold: true }, async (stage) => {
-      const vbd = await stage.vbd(stage.image());
-      const running = stage.startScript(vbd, 'add');
-      await stage.logged(vbd, 'physical-device');
+    on({ hold: true }, async (fixture) => {
+      const vbd = await fixture.vbd(fixture.image());
+      const running = fixture.startScript(vbd, 'add');
+      await fixture.logged(vbd, 'physical-device');
       running.process.kill('SIGHUP');
       const { status, stderr } = await running.ended;
       assert.deepEqual([status, stderr.endsWith(': interrupted by SIGHUP\n')], [1, true], stderr);
-      const [loop = ''] = stage.loops();
-      await stage.assertKept(vbd, { message: 'interrupted by SIGHUP' }, loop);
-      stage.blkback.kill('SIGUSR1');
-      assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
-      await deleteVbd(stage.store, vbd);
-      await stage.logged(vbd, 'closed');
+      const [loop = ''] = fixture.loops();
+      await fixture.assertKept(vbd, { message: 'interrupted by SIGHUP' }, loop);
+      fixture.blkback.kill('SIGUSR1');
+      assert.equal((await fixture.logged(vbd, 'opened')).bytes, MARKER);
+      await deleteVbd(fixture.store, vbd);
+      await fixture.logged(vbd, 'closed');
     }),
   );
 });
@@ -211,46 +211,46 @@ describe('a remove in trouble', function () {
 
   it(
     'ends in time when xenstored hangs, and can be repeated',
-    on({}, async (stage) => {
-      const vbd = await stage.vbd(`path=${stage.image()},autoclear=no`);
-      await stage.attach(vbd);
-      await stage.close(vbd);
-      await stage.logged(vbd, 'closed');
-      stage.bed.xenstored.kill('SIGSTOP');
-      const run = await stage.script(vbd, 'remove', TIMEOUT_ENV);
-      stage.bed.xenstored.kill('SIGCONT');
+    on({}, async (fixture) => {
+      const vbd = await fixture.vbd(`path=${fixture.image()},autoclear=no`);
+      await fixture.attach(vbd);
+      await fixture.close(vbd);
+      await fixture.logged(vbd, 'closed');
+      fixture.bed.xenstored.kill('SIGSTOP');
+      const run = await fixture.script(vbd, 'remove', TIMEOUT_ENV);
+      fixture.bed.xenstored.kill('SIGCONT');
       assertFailedInTime(run);
-      assert.equal((await stage.script(vbd, 'remove')).status, 0);
-      stage.assertNothingLeft();
+      assert.equal((await fixture.script(vbd, 'remove')).status, 0);
+      fixture.assertNothingLeft();
     }),
   );
 
   it('ends at once when xenstored is killed while it waits', async () => {
     await using bed = await startBed({});
     await using store = await openStore(bed);
-    const stage = new Stage(bed, store);
-    const vbd = await stage.vbd(stage.image());
+    const fixture = new HotplugFixture(bed, store);
+    const vbd = await fixture.vbd(fixture.image());
     const onStep = (step: DetachStep) => step === 'planned' && bed.xenstored.kill('SIGKILL');
-    await failure('ECONNRESET', stage.detach(vbd, { onStep }));
+    await failure('ECONNRESET', fixture.detach(vbd, { onStep }));
   });
 
   it(
     'says that it was interrupted by SIGTERM, and can be repeated',
-    on({ holdClose: true }, async (stage) => {
-      const vbd = await stage.vbd(stage.image());
-      await stage.attach(vbd);
-      await stage.close(vbd);
-      await stage.logged(vbd, 'removed');
-      const env = { ...stage.bed.env };
+    on({ holdClose: true }, async (fixture) => {
+      const vbd = await fixture.vbd(fixture.image());
+      await fixture.attach(vbd);
+      await fixture.close(vbd);
+      await fixture.logged(vbd, 'removed');
+      const env = { ...fixture.bed.env };
       const running = startProgram(process.execPath, [CLI, 'remove', vbd.backendPath, '-v'], env);
       await saying(running, /ms {2}closed/);
       running.process.kill('SIGTERM');
       const { status, stderr } = await running.ended;
       assert.equal(status, 1);
       assert.match(stderr, /^xen-blkback: [^\n]*interrupted by SIGTERM\n$/m);
-      stage.blkback.kill('SIGUSR2');
-      await stage.detach(vbd);
-      stage.assertNothingLeft();
+      fixture.blkback.kill('SIGUSR2');
+      await fixture.detach(vbd);
+      fixture.assertNothingLeft();
     }),
   );
 });

@@ -14,7 +14,7 @@ import { projectRoot } from '../../bed/paths.js';
 import { startProgram } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
 import { closeVbd } from '../../bed/toolstack.js';
-import { MARKER, Stage } from '../hotplug/stage.js';
+import { HotplugFixture, MARKER } from '../hotplug/fixture.js';
 
 describe('what is installed, in its place and without the checkout', function () {
   this.timeout(60_000);
@@ -26,10 +26,10 @@ describe('what is installed, in its place and without the checkout', function ()
   });
   after(() => destdir?.[Symbol.dispose]());
 
-  async function onStage(body: (stage: Stage) => Promise<void>): Promise<void> {
+  async function onStage(body: (fixture: HotplugFixture) => Promise<void>): Promise<void> {
     await using bed = await startBed();
     await using store = await openStore(bed);
-    await body(new Stage(bed, store));
+    await body(new HotplugFixture(bed, store));
   }
 
   it('is really alone there', async () => {
@@ -39,31 +39,31 @@ describe('what is installed, in its place and without the checkout', function ()
   });
 
   it('attaches and detaches through the script, without a daemon', () =>
-    onStage(async (stage) => {
-      const { bed } = stage;
-      const vbd = await stage.vbd(stage.image());
+    onStage(async (fixture) => {
+      const { bed } = fixture;
+      const vbd = await fixture.vbd(fixture.image());
       const added = await runInstalledScript(destdir, bed.env, vbd, 'add');
       assert.deepEqual([added.status, added.stdout, added.stderr], [0, '', '']);
-      assert.ok(stage.events(vbd, 'opened')[0]?.bytes?.startsWith(MARKER));
-      await closeVbd(stage.store, vbd);
+      assert.ok(fixture.events(vbd, 'opened')[0]?.bytes?.startsWith(MARKER));
+      await closeVbd(fixture.store, vbd);
       const removed = await runInstalledScript(destdir, bed.env, vbd, 'remove');
       assert.deepEqual([removed.status, removed.stderr], [0, '']);
       assert.deepEqual(await loopsLeft(bed.images), []);
     }));
 
   it('attaches and detaches through the script and the daemon', () =>
-    onStage(async (stage) => {
-      const { bed } = stage;
+    onStage(async (fixture) => {
+      const { bed } = fixture;
       using own = new Destdir();
       await own.install();
       await using daemon = await startInstalledDaemon(own, bed);
       // So the script cannot do the work itself.
       rmSync(own.at('/usr/lib/xen-blkback/dist/block-diskseq.cjs'));
-      const vbd = await stage.vbd(stage.image());
+      const vbd = await fixture.vbd(fixture.image());
       const added = await runInstalledScript(own, daemon.env, vbd, 'add');
       assert.deepEqual([added.status, added.stdout, added.stderr], [0, '', '']);
-      assert.ok(stage.events(vbd, 'opened')[0]?.bytes?.startsWith(MARKER));
-      await closeVbd(stage.store, vbd);
+      assert.ok(fixture.events(vbd, 'opened')[0]?.bytes?.startsWith(MARKER));
+      await closeVbd(fixture.store, vbd);
       const removed = await runInstalledScript(own, daemon.env, vbd, 'remove');
       assert.deepEqual([removed.status, removed.stderr], [0, '']);
       assert.deepEqual(await loopsLeft(bed.images), []);
@@ -89,20 +89,20 @@ describe('what is installed, in its place and without the checkout', function ()
     }));
 
   it('has a command that lists what is attached', () =>
-    onStage(async (stage) => {
-      const vbd = await stage.vbd(stage.image());
-      assert.equal((await runInstalledScript(destdir, stage.bed.env, vbd, 'add')).status, 0);
-      const { status, stdout } = await runInstalledCommand(destdir, stage.bed, 'list');
+    onStage(async (fixture) => {
+      const vbd = await fixture.vbd(fixture.image());
+      assert.equal((await runInstalledScript(destdir, fixture.bed.env, vbd, 'add')).status, 0);
+      const { status, stdout } = await runInstalledCommand(destdir, fixture.bed, 'list');
       assert.equal(status, 0);
       assert.match(stdout, new RegExp(`^${vbd.key} .*yes`, 'm'));
     }));
 
   it('fails with one sentence where its Node.js is not there', () =>
-    onStage(async (stage) => {
+    onStage(async (fixture) => {
       using other = new Destdir();
       await other.install('--node', '/opt/there-is/no/node');
-      const vbd = await stage.vbd(stage.image());
-      const { status, stderr } = await runInstalledScript(other, stage.bed.env, vbd, 'add');
+      const vbd = await fixture.vbd(fixture.image());
+      const { status, stderr } = await runInstalledScript(other, fixture.bed.env, vbd, 'add');
       assert.equal(status, 1);
       assert.match(stderr, /^block-diskseq: cannot run \/opt\/there-is\/no\/node: .*\n$/);
     }));

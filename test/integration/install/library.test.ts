@@ -28,7 +28,7 @@ import { openStore } from '../../bed/store.js';
 import { closeVbd } from '../../bed/toolstack.js';
 import { writeApiPage } from '../../docs/api-page.js';
 import { Declarations } from '../../docs/declarations.js';
-import { Stage } from '../hotplug/stage.js';
+import { HotplugFixture } from '../hotplug/fixture.js';
 
 const run = promisify(execFile);
 const PAGE = readFileSync(join(projectRoot, 'docs/library.md'), 'utf8');
@@ -81,9 +81,9 @@ describe('the library, from the archive that npm pack makes', function () {
     needs(this, 'root', 'loop', 'xenstored');
     await using bed = await startBed();
     await using store = await openStore(bed);
-    const stage = new Stage(bed, store);
-    const image = stage.image();
-    const vbd = await stage.vbd(image);
+    const fixture = new HotplugFixture(bed, store);
+    const image = fixture.image();
+    const vbd = await fixture.vbd(image);
     moveDefaults(place, bed);
     const example = (name: string, ...words: string[]): Promise<Run> =>
       startProgram(process.execPath, [join(project, `${name}.js`), ...words], bed.env).ended;
@@ -137,11 +137,11 @@ describe('the library, from the archive that npm pack makes', function () {
     needs(this, 'root', 'loop', 'xenstored');
     await using bed = await startBed();
     await using store = await openStore(bed);
-    const stage = new Stage(bed, store);
+    const fixture = new HotplugFixture(bed, store);
     moveDefaults(place, bed);
     const service = startProgram(process.execPath, [join(project, 'serve.js')], bed.env);
     const attached = once(service, /^backend\/vbd\/\d+\/\d+ add attached \/dev\/loop\d+ \d+$/m);
-    const vbd = await stage.vbd(stage.image());
+    const vbd = await fixture.vbd(fixture.image());
     await attached;
     await waitOpened(store, vbd.backendPath, { sysfs: bed.blkback.sysfs });
     await closeVbd(store, vbd);

@@ -9,7 +9,7 @@ import { PackageRoot } from '../../bed/package-root.js';
 import { type Packages, sharedPackages } from '../../bed/packages.js';
 import { openStore } from '../../bed/store.js';
 import { closeVbd } from '../../bed/toolstack.js';
-import { MARKER, Stage } from '../hotplug/stage.js';
+import { HotplugFixture, MARKER } from '../hotplug/fixture.js';
 
 const SOCKET_ENABLED = '/etc/systemd/system/sockets.target.wants/xen-blkback.socket';
 const CLIENT = '/usr/libexec/xen-blkback/block-diskseq';
@@ -67,10 +67,10 @@ describe('the Debian package', function () {
     }
   }
 
-  async function onStage(body: (stage: Stage) => Promise<void>): Promise<void> {
+  async function onStage(body: (fixture: HotplugFixture) => Promise<void>): Promise<void> {
     await using bed = await startBed();
     await using store = await openStore(bed);
-    await body(new Stage(bed, store));
+    await body(new HotplugFixture(bed, store));
   }
 
   it('enables the socket, not the services, and needs no other package than dpkg knows', async () => {
@@ -92,30 +92,30 @@ describe('the Debian package', function () {
   });
 
   it('attaches and detaches, without a daemon and with one', () =>
-    onStage(async (stage) => {
+    onStage(async (fixture) => {
       await using root = await installed();
       const once = async (env: Readonly<Record<string, string>>): Promise<void> => {
-        const vbd = await stage.vbd(stage.image());
+        const vbd = await fixture.vbd(fixture.image());
         const added = await root.script(env, vbd, 'add');
         assert.deepEqual([added.status, added.stderr], [0, '']);
-        assert.ok(stage.events(vbd, 'opened')[0]?.bytes?.startsWith(MARKER));
-        await closeVbd(stage.store, vbd);
+        assert.ok(fixture.events(vbd, 'opened')[0]?.bytes?.startsWith(MARKER));
+        await closeVbd(fixture.store, vbd);
         assert.equal((await root.script(env, vbd, 'remove')).status, 0);
       };
-      await once(stage.bed.env);
-      await using daemon = await root.startDaemon(stage.bed);
+      await once(fixture.bed.env);
+      await using daemon = await root.startDaemon(fixture.bed);
       await once(daemon.env);
-      assert.deepEqual(await loopsLeft(stage.bed), []);
+      assert.deepEqual(await loopsLeft(fixture.bed), []);
     }));
 
   it('loses no disk and fails no attach in an upgrade, and has the daemon started anew', function () {
     needsFullEffort(this);
-    return onStage(async (stage) => {
+    return onStage(async (fixture) => {
       await using root = await installed();
-      const { bed } = stage;
+      const { bed } = fixture;
       let daemon = await root.startDaemon(bed);
       const { env } = daemon;
-      const kept = await stage.vbd(stage.image());
+      const kept = await fixture.vbd(fixture.image());
       assert.equal((await root.script(env, kept, 'add')).status, 0);
 
       let isUpgraded = false;
@@ -124,11 +124,11 @@ describe('the Debian package', function () {
       });
       let attached = 0;
       do {
-        const vbd = await stage.vbd(stage.image());
+        const vbd = await fixture.vbd(fixture.image());
         const added = await root.script(env, vbd, 'add');
         assert.deepEqual([added.status, added.stderr], [0, '']);
         attached++;
-        await closeVbd(stage.store, vbd);
+        await closeVbd(fixture.store, vbd);
         const removed = await root.script(env, vbd, 'remove');
         assert.deepEqual([removed.status, removed.stderr], [0, '']);
       } while (!isUpgraded);
@@ -138,7 +138,7 @@ describe('the Debian package', function () {
       assert.match(said, /^try-restart xen-blkback\.service xen-blkback-driverdomain\.service$/m);
 
       // As systemd does then, in the middle of an attach.
-      const last = await stage.vbd(stage.image());
+      const last = await fixture.vbd(fixture.image());
       const adding = root.script(env, last, 'add');
       await daemon.stop();
       assert.equal((await adding).status, 0);
@@ -146,8 +146,8 @@ describe('the Debian package', function () {
       await using _daemon = daemon;
       assert.equal(loopsOf(bed).length, 2);
       for (const vbd of [kept, last]) {
-        assert.equal(stage.events(vbd, 'closed').length, 0);
-        await closeVbd(stage.store, vbd);
+        assert.equal(fixture.events(vbd, 'closed').length, 0);
+        await closeVbd(fixture.store, vbd);
         assert.equal((await root.script(env, vbd, 'remove')).status, 0);
       }
       assert.deepEqual(await loopsLeft(bed), []);
@@ -155,10 +155,10 @@ describe('the Debian package', function () {
   });
 
   it('is not removed while a guest has a disk of it, unless that is asked for', () =>
-    onStage(async (stage) => {
+    onStage(async (fixture) => {
       await using root = await installed();
-      const { env } = stage.bed;
-      const vbd = await stage.vbd(stage.image());
+      const { env } = fixture.bed;
+      const vbd = await fixture.vbd(fixture.image());
       assert.equal((await root.script(env, vbd, 'add')).status, 0);
       const refused = await root.run(env, 'dpkg', '--remove', 'xen-blkback');
       assert.notEqual(refused.status, 0);
@@ -172,10 +172,10 @@ describe('the Debian package', function () {
 
   it('is removed where disks are attached by other scripts', function () {
     needsFullEffort(this);
-    return onStage(async (stage) => {
+    return onStage(async (fixture) => {
       await using root = await installed();
-      const { env } = stage.bed;
-      const vbd = await stage.vbd(stage.image(), { script: '/etc/xen/scripts/block' });
+      const { env } = fixture.bed;
+      const vbd = await fixture.vbd(fixture.image(), { script: '/etc/xen/scripts/block' });
       assert.equal((await root.script(env, vbd, 'add')).status, 0);
       const { status, stderr } = await root.run(env, 'dpkg', '--remove', 'xen-blkback');
       assert.equal(status, 0, stderr);
@@ -239,8 +239,8 @@ describe('the Debian package', function () {
       console.log(`SKIPPED: ${this.test?.fullTitle()}: rpmbuild is not installed`);
       return this.skip();
     }
-    return onStage(async (stage) => {
-      const { env } = stage.bed;
+    return onStage(async (fixture) => {
+      const { env } = fixture.bed;
       await using root = await PackageRoot.start();
       // Debian's rpm has made no database yet; the dependencies are dpkg's to know.
       await root.shell('rpm --initdb');
@@ -248,14 +248,14 @@ describe('the Debian package', function () {
       await root.shell(`rpm --install --nodeps ${packages.file('.rpm')}`);
       const said = await root.shell('cat /run/systemctl.log');
       assert.match(said, /^--no-reload enable xen-blkback\.socket$/m);
-      const vbd = await stage.vbd(stage.image());
+      const vbd = await fixture.vbd(fixture.image());
       const added = await root.script(env, vbd, 'add');
       assert.deepEqual([added.status, added.stderr], [0, '']);
       await root.shell('xen-blkback divert block');
       const refused = await root.run(env, 'rpm', '--erase', 'xen-blkback');
       assert.notEqual(refused.status, 0);
       assert.match(refused.stderr, new RegExp(`guests have disks .*: ${vbd.key}\\.`));
-      await closeVbd(stage.store, vbd);
+      await closeVbd(fixture.store, vbd);
       assert.equal((await root.script(env, vbd, 'remove')).status, 0);
       await root.shell('rpm --erase xen-blkback', env);
       assert.equal(await root.shell(EVERYTHING), before);

@@ -9,7 +9,7 @@ import { libxlEnvironment, type Run } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
 import { Systemd } from '../../bed/systemd.js';
 import { closeVbd, type Vbd } from '../../bed/toolstack.js';
-import { Stage } from '../hotplug/stage.js';
+import { HotplugFixture } from '../hotplug/fixture.js';
 
 const SERVICE = 'xen-blkback.service';
 const SOCKET = '/run/xen-blkback/control.sock';
@@ -27,7 +27,7 @@ describe('the units under a real systemd', function () {
   });
 
   async function onSystemd(
-    body: (systemd: Systemd, stage: Stage, bed: Bed) => Promise<void>,
+    body: (systemd: Systemd, fixture: HotplugFixture, bed: Bed) => Promise<void>,
   ): Promise<void> {
     using destdir = new Destdir();
     await destdir.install();
@@ -43,7 +43,7 @@ describe('the units under a real systemd', function () {
       ...DROP_INS,
       [`${SERVICE}.d/store.conf`]: `[Service]\n${places.join('')}`,
     });
-    await body(systemd, new Stage(bed, store), bed);
+    await body(systemd, new HotplugFixture(bed, store), bed);
   }
 
   function script(systemd: Systemd, bed: Bed, vbd: Vbd, action: string): Promise<Run> {
@@ -59,9 +59,9 @@ describe('the units under a real systemd', function () {
   }
 
   it('start the daemon for its first client, watch over it, confine it, and keep its journal', () =>
-    onSystemd(async (systemd, stage, bed) => {
+    onSystemd(async (systemd, fixture, bed) => {
       assert.equal(await systemd.property(SERVICE, 'ActiveState'), 'inactive');
-      const first = await stage.vbd(stage.image());
+      const first = await fixture.vbd(fixture.image());
       // It may be quicker than the daemon's start, and do the work itself.
       const added = await script(systemd, bed, first, 'add');
       assert.deepEqual([added.status, added.stderr], [0, '']);
@@ -77,9 +77,9 @@ describe('the units under a real systemd', function () {
         (await systemd.run('readlink', `/proc/${of}/ns/mnt`)).stdout;
       assert.equal(await namespace(pid), await namespace('1'));
 
-      const second = await stage.vbd(stage.image());
+      const second = await fixture.vbd(fixture.image());
       assert.equal((await script(systemd, bed, second, 'add')).status, 0);
-      const bad = await stage.vbd('/nonexistent/image');
+      const bad = await fixture.vbd('/nonexistent/image');
       assert.equal((await script(systemd, bed, bad, 'add')).status, 1);
       const query = ['-o', 'json', '-u', SERVICE, 'XEN_BLKBACK_DOMID=7'];
       const { stdout: lines } = await systemd.run('journalctl', ...query);
@@ -97,12 +97,12 @@ describe('the units under a real systemd', function () {
 
       // Device-mapper, too, as far as the daemon's confinement goes.
       for (const layer of ['linear', 'crypt']) {
-        const layered = await stage.vbd(`path=${stage.image()},layer=${layer}`);
+        const layered = await fixture.vbd(`path=${fixture.image()},layer=${layer}`);
         const run = await script(systemd, bed, layered, 'add');
         assert.deepEqual([run.status, run.stderr], [0, ''], layer);
-        assert.equal(stage.events(layered, 'opened').length, 1);
+        assert.equal(fixture.events(layered, 'opened').length, 1);
         assert.match(await journalOf(systemd, layered), /^XEN_BLKBACK_STEP=attached$/m);
-        await closeVbd(stage.store, layered);
+        await closeVbd(fixture.store, layered);
         assert.equal((await script(systemd, bed, layered, 'remove')).status, 0);
       }
 
@@ -113,11 +113,11 @@ describe('the units under a real systemd', function () {
         const input = `--property=StandardInput=file:${mapped.path}`;
         const held = await systemd.run('systemd-run', '--unit=held', input, 'sleep', '600');
         assert.equal(held.status, 0, held.stderr);
-        const vbd = await stage.vbd(`dm-name=${mapped.name}`);
+        const vbd = await fixture.vbd(`dm-name=${mapped.name}`);
         const run = await script(systemd, bed, vbd, 'add');
         assert.deepEqual([run.status, run.stderr], [0, '']);
         assert.match(await journalOf(systemd, vbd), /^XEN_BLKBACK_STEP=attached$/m);
-        await closeVbd(stage.store, vbd);
+        await closeVbd(fixture.store, vbd);
         assert.equal((await script(systemd, bed, vbd, 'remove')).status, 0);
         assert.equal((await systemd.run('systemctl', 'stop', 'held')).status, 0);
       }
@@ -130,7 +130,7 @@ describe('the units under a real systemd', function () {
       await systemd.reaches(SERVICE, 'ActiveState', /^active$/);
       assert.notEqual(await systemd.property(SERVICE, 'MainPID'), pid);
 
-      await closeVbd(stage.store, second);
+      await closeVbd(fixture.store, second);
       assert.equal((await script(systemd, bed, second, 'remove')).status, 0);
       assert.equal((await systemd.run('systemctl', 'stop', SERVICE)).status, 0);
       assert.match(await systemd.property(SERVICE, 'Result'), /^success$/);

@@ -11,7 +11,7 @@ import { processState } from '../../bed/process-state.js';
 import { CLI, type Run, startProgram } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
 import { createVbds, type Vbd } from '../../bed/toolstack.js';
-import { Stage } from '../hotplug/stage.js';
+import { HotplugFixture } from '../hotplug/fixture.js';
 
 /** Vbds on the file server. */
 const COUNT = effort(200, 24);
@@ -25,17 +25,17 @@ describe(`The daemon, with ${COUNT} vbds on a file server that does not answer`,
     needs(this, 'root', 'loop', 'xenstored', 'fuse');
   });
 
-  interface Scene {
+  interface Setup {
     readonly bed: Bed;
-    readonly stage: Stage;
+    readonly fixture: HotplugFixture;
     readonly daemon: Daemon;
     readonly files: FuseFiles;
     readonly client: (vbd: Vbd, action: string) => Promise<Run>;
     /** The toolstack creates them: one for each file, of guests from 100 on. */
-    readonly create: (stage: Stage) => Promise<Vbd[]>;
+    readonly create: (fixture: HotplugFixture) => Promise<Vbd[]>;
   }
 
-  async function onScene(body: (scene: Scene) => Promise<void>): Promise<void> {
+  async function withSetup(body: (setup: Setup) => Promise<void>): Promise<void> {
     await using bed = await startBed({});
     await using store = await openStore(bed);
     const names = Array.from({ length: COUNT }, (_, i) => `disk${i}`);
@@ -45,7 +45,7 @@ describe(`The daemon, with ${COUNT} vbds on a file server that does not answer`,
     await using daemon = await startDaemon(bed, '--timeout', String(TIMEOUT_S));
     const client = (vbd: Vbd, action: string) =>
       runClient({ ...daemon.env, ...WITHOUT_NODE }, vbd, action);
-    const create = async (stage: Stage): Promise<Vbd[]> => {
+    const create = async (fixture: HotplugFixture): Promise<Vbd[]> => {
       const vbds: Vbd[] = [];
       for (let at = 0; at < COUNT; at += 10) {
         const some = names.slice(at, at + 10).map((name, index) => ({
@@ -53,50 +53,50 @@ describe(`The daemon, with ${COUNT} vbds on a file server that does not answer`,
           devid: 51712,
           params: files.path(name),
         }));
-        vbds.push(...(await createVbds(stage.store, some)));
+        vbds.push(...(await createVbds(fixture.store, some)));
       }
       return vbds;
     };
-    await body({ bed, stage: new Stage(bed, store), daemon, files, client, create });
+    await body({ bed, fixture: new HotplugFixture(bed, store), daemon, files, client, create });
   }
 
   /** Attaches a healthy file and a healthy disk, and returns how long the slower one has taken. */
-  async function attachHealthy(stage: Stage, client: Scene['client']): Promise<number> {
-    await using disk = await attachLoop(stage.image());
+  async function attachHealthy(fixture: HotplugFixture, client: Setup['client']): Promise<number> {
+    await using disk = await attachLoop(fixture.image());
     const times: number[] = [];
-    for (const params of [stage.image(), disk.path]) {
-      const vbd = await stage.vbd(params);
+    for (const params of [fixture.image(), disk.path]) {
+      const vbd = await fixture.vbd(params);
       const { status, stderr, milliseconds } = await client(vbd, 'add');
       assert.equal(status, 0, stderr);
       times.push(milliseconds);
-      await stage.delete(vbd);
+      await fixture.delete(vbd);
     }
     return Math.max(...times);
   }
 
   it('attaches healthy disks, answers, ends each hung add in time, and attaches all when it is back', () =>
-    onScene(async ({ bed, stage, daemon, files, client, create }) => {
-      await attachHealthy(stage, client);
+    withSetup(async ({ bed, fixture, daemon, files, client, create }) => {
+      await attachHealthy(fixture, client);
       // The first failure opens a socket to syslog.
-      const wrong = await stage.vbd('/nonexistent');
+      const wrong = await fixture.vbd('/nonexistent');
       assert.equal((await client(wrong, 'add')).status, 1);
       await pause(2500);
       const before = processState(daemon.child.pid);
       await files.stop();
-      const vbds = await create(stage);
+      const vbds = await create(fixture);
       const started = performance.now();
       const hung = vbds.map((vbd) => client(vbd, 'add'));
       for (let i = 0; i < 3; i++) {
-        assert.ok((await attachHealthy(stage, client)) < 1500);
+        assert.ok((await attachHealthy(fixture, client)) < 1500);
       }
       const [doomed = assert.fail(), ...others] = vbds;
       const removed = await client(doomed, 'remove');
       assert.equal(removed.status, 0, removed.stderr);
       assert.ok(removed.milliseconds < 3000, `the removal took ${removed.milliseconds} ms`);
-      const healthy = await stage.vbd(stage.image());
-      const check = stage.image();
+      const healthy = await fixture.vbd(fixture.image());
+      const check = fixture.image();
       for (const args of [['list'], ['show', healthy.backendPath], ['check', check]]) {
-        const { status, stderr, milliseconds } = await stage.cli(args);
+        const { status, stderr, milliseconds } = await fixture.cli(args);
         assert.equal(status, 0, stderr);
         assert.ok(milliseconds < 5000, `${args} took ${milliseconds} ms`);
       }
@@ -114,14 +114,14 @@ describe(`The daemon, with ${COUNT} vbds on a file server that does not answer`,
         assert.equal(status, 1);
         assert.ok(stderr.includes(where) && stderr.includes(files.path(`disk${index}`)), stderr);
       }
-      const told = await Promise.all(others.map((vbd) => stage.node(vbd, 'hotplug-error')));
+      const told = await Promise.all(others.map((vbd) => fixture.node(vbd, 'hotplug-error')));
       assert.deepEqual(
         told.filter((text) => !text?.includes(where)),
         [],
       );
       events.process.kill('SIGINT');
       await events.ended;
-      await stage.delete(healthy);
+      await fixture.delete(healthy);
 
       files.resume();
       await pause(500);
@@ -130,7 +130,7 @@ describe(`The daemon, with ${COUNT} vbds on a file server that does not answer`,
         const some = others.slice(at, at + 20).map((vbd) => client(vbd, 'add'));
         for (const { status, stderr } of await Promise.all(some)) assert.equal(status, 0, stderr);
       }
-      for (const vbd of [...vbds, wrong]) await stage.delete(vbd);
+      for (const vbd of [...vbds, wrong]) await fixture.delete(vbd);
       assert.deepEqual(await loopsLeft(files.directory), []);
       assert.deepEqual(await loopsLeft(bed.images), []);
       await within(
@@ -147,9 +147,9 @@ describe(`The daemon, with ${COUNT} vbds on a file server that does not answer`,
     }));
 
   it('serves within five seconds after xenstored was restarted', () =>
-    onScene(async ({ bed, stage, daemon, files, client, create }) => {
+    withSetup(async ({ bed, fixture, daemon, files, client, create }) => {
       await files.stop();
-      const vbds = await create(stage);
+      const vbds = await create(fixture);
       const running = vbds.map((vbd) => client(vbd, 'add'));
       await pause(1500);
       bed.xenstored.kill('SIGKILL');
@@ -159,7 +159,7 @@ describe(`The daemon, with ${COUNT} vbds on a file server that does not answer`,
       assert.ok(performance.now() - started < 5000);
       await bed.restartBlkback();
       await using store = await openStore(bed);
-      assert.ok((await attachHealthy(new Stage(bed, store), client)) < 1500);
+      assert.ok((await attachHealthy(new HotplugFixture(bed, store), client)) < 1500);
       await Promise.all(running);
       assert.ok(performance.now() - started < 5000);
       files.resume();
@@ -167,9 +167,9 @@ describe(`The daemon, with ${COUNT} vbds on a file server that does not answer`,
     }));
 
   it('ends within ten seconds by SIGTERM', () =>
-    onScene(async ({ stage, daemon, files, create }) => {
+    withSetup(async ({ fixture, daemon, files, create }) => {
       await files.stop();
-      await create(stage);
+      await create(fixture);
       await pause(1000);
       const started = performance.now();
       daemon.kill('SIGTERM');

@@ -8,7 +8,7 @@ import { needs } from '../../bed/needs.js';
 import { HOTPLUG_SCRIPT, libxlEnvironment, type Run, startProgram } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
 import type { Vbd } from '../../bed/toolstack.js';
-import { Stage } from '../hotplug/stage.js';
+import { HotplugFixture } from '../hotplug/fixture.js';
 
 const LOOPS = effort(300, 30);
 /** Seconds: a busy machine is not what is tested. */
@@ -21,7 +21,7 @@ describe(`One-shot adds, ${ADDS} at once, beside ${LOOPS} loop devices`, functio
     needs(this, 'root', 'loop', 'xenstored');
   });
 
-  async function beside(body: (stage: Stage) => Promise<void>): Promise<void> {
+  async function beside(body: (fixture: HotplugFixture) => Promise<void>): Promise<void> {
     await using bed = await startBed({});
     await using store = await openStore(bed);
     const others: Loop[] = [];
@@ -31,7 +31,7 @@ describe(`One-shot adds, ${ADDS} at once, beside ${LOOPS} loop devices`, functio
       }
       await reserve(ADDS);
       const before = readdirSync('/sys/block');
-      await body(new Stage(bed, store));
+      await body(new HotplugFixture(bed, store));
       assert.deepEqual(readdirSync('/sys/block'), before);
     } finally {
       for (const loop of others) await loop.detach();
@@ -52,49 +52,52 @@ describe(`One-shot adds, ${ADDS} at once, beside ${LOOPS} loop devices`, functio
     for (const loop of made) await loop.detach();
   }
 
-  async function attachAll(stage: Stage, add: (vbd: Vbd) => Promise<Run>): Promise<void> {
+  async function attachAll(
+    fixture: HotplugFixture,
+    add: (vbd: Vbd) => Promise<Run>,
+  ): Promise<void> {
     const markers = Array.from({ length: ADDS }, (_, i) => `disk ${i}`);
-    const vbds = await Promise.all(markers.map((marker) => stage.vbd(stage.image(marker))));
+    const vbds = await Promise.all(markers.map((marker) => fixture.vbd(fixture.image(marker))));
     const runs = await Promise.all(vbds.map(add));
     for (const { status, stderr } of runs) assert.equal(status, 0, stderr);
     for (const [index, vbd] of vbds.entries()) {
       assert.deepEqual(
-        stage.events(vbd, 'opened').map(({ bytes }) => bytes),
+        fixture.events(vbd, 'opened').map(({ bytes }) => bytes),
         [markers[index]],
       );
-      await stage.delete(vbd);
+      await fixture.delete(vbd);
     }
   }
 
   it('attach each its own file, and leave no device', () =>
-    beside((stage) => attachAll(stage, (vbd) => stage.script(vbd, 'add', PATIENT))));
+    beside((fixture) => attachAll(fixture, (vbd) => fixture.script(vbd, 'add', PATIENT))));
 
   it('do so where /dev has no nodes of them, and see what others use', () =>
-    beside(async (stage) => {
-      const add = (vbd: Vbd): Promise<Run> => addWithoutNodes(stage, vbd);
-      await attachAll(stage, add);
-      const image = stage.image();
-      const reader = await stage.vbd(image, { mode: 'r' });
-      const writer = await stage.vbd(image, { frontend: 9 });
+    beside(async (fixture) => {
+      const add = (vbd: Vbd): Promise<Run> => addWithoutNodes(fixture, vbd);
+      await attachAll(fixture, add);
+      const image = fixture.image();
+      const reader = await fixture.vbd(image, { mode: 'r' });
+      const writer = await fixture.vbd(image, { frontend: 9 });
       const first = await add(reader);
       assert.equal(first.status, 0, first.stderr);
       const second = await add(writer);
       assert.equal(second.status, 1);
       assert.match(second.stderr, /is attached read-only to domain 7/);
-      await stage.delete(reader);
-      await stage.delete(writer);
+      await fixture.delete(reader);
+      await fixture.delete(writer);
     }));
 
   /** As in a container whose /dev is its own. */
-  function addWithoutNodes(stage: Stage, vbd: Vbd): Promise<Run> {
-    const own = join(stage.bed.directory, 'dev');
+  function addWithoutNodes(fixture: HotplugFixture, vbd: Vbd): Promise<Run> {
+    const own = join(fixture.bed.directory, 'dev');
     mkdirSync(own, { recursive: true });
     const script = `set -e
       mount -t tmpfs none ${own}
       cp -a /dev/null /dev/loop-control /dev/urandom ${own}
       mount --bind ${own} /dev
       exec ${HOTPLUG_SCRIPT} add`;
-    const env = { ...stage.bed.env, ...PATIENT, ...libxlEnvironment(vbd.backendPath) };
+    const env = { ...fixture.bed.env, ...PATIENT, ...libxlEnvironment(vbd.backendPath) };
     return startProgram('unshare', ['--mount', 'sh', '-c', script], env).ended;
   }
 });

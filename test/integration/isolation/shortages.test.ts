@@ -13,7 +13,7 @@ import { built } from '../../bed/paths.js';
 import { CLI, type Run } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
 import type { Vbd } from '../../bed/toolstack.js';
-import { Stage } from '../hotplug/stage.js';
+import { HotplugFixture } from '../hotplug/fixture.js';
 
 /** The client must not do it itself. */
 const WITHOUT_NODE = { PATH: '/nonexistent' };
@@ -26,15 +26,15 @@ describe('Of what there is no more, or what hangs', function () {
     needs(this, 'root', 'loop', 'xenstored');
   });
 
-  interface Scene {
-    readonly stage: Stage;
+  interface Setup {
+    readonly fixture: HotplugFixture;
     /** For programs to which the shortage happens. */
     readonly env: Readonly<Record<string, string>>;
     /** From now on, until it is called without. */
     readonly shortOf: (what?: string) => void;
   }
 
-  async function onScene(body: (scene: Scene) => Promise<void>): Promise<void> {
+  async function withSetup(body: (setup: Setup) => Promise<void>): Promise<void> {
     await using bed = await startBed({});
     await using store = await openStore(bed);
     const file = join(bed.directory, 'shortage');
@@ -44,16 +44,16 @@ describe('Of what there is no more, or what hangs', function () {
       else writeFileSync(file, `${what}\n`);
     };
     try {
-      await body({ stage: new Stage(bed, store), env, shortOf });
+      await body({ fixture: new HotplugFixture(bed, store), env, shortOf });
     } finally {
       shortOf();
     }
     assert.deepEqual(await loopsLeft(bed.images), []);
   }
 
-  const startDaemon = ({ stage, env }: Scene, seconds = 4): Promise<Daemon> =>
+  const startDaemon = ({ fixture, env }: Setup, seconds = 4): Promise<Daemon> =>
     startDaemonProgram(
-      stage.bed,
+      fixture.bed,
       process.execPath,
       [CLI, 'daemon', '--timeout', String(seconds)],
       env,
@@ -62,72 +62,72 @@ describe('Of what there is no more, or what hangs', function () {
   const ask = (daemon: Daemon, vbd: Vbd, action = 'add'): Promise<Run> =>
     runClient({ ...daemon.env, ...WITHOUT_NODE }, vbd, action);
 
-  async function attaches({ stage }: Scene, add: (vbd: Vbd) => Promise<Run>): Promise<void> {
-    const vbd = await stage.vbd(stage.image(), UNASKED);
+  async function attaches({ fixture }: Setup, add: (vbd: Vbd) => Promise<Run>): Promise<void> {
+    const vbd = await fixture.vbd(fixture.image(), UNASKED);
     const { status, stderr } = await add(vbd);
     assert.equal(status, 0, stderr);
-    await stage.delete(vbd);
+    await fixture.delete(vbd);
   }
 
   it('a device whose open hangs holds up nobody else, and ends at its deadline', () =>
-    onScene(async (scene) => {
-      const { stage, env, shortOf } = scene;
-      await using disk = await attachLoop(stage.image());
-      await using daemon = await startDaemon(scene);
+    withSetup(async (setup) => {
+      const { fixture, env, shortOf } = setup;
+      await using disk = await attachLoop(fixture.image());
+      await using daemon = await startDaemon(setup);
       shortOf(`open ${disk.path}`);
       for (const add of [
         (vbd: Vbd) => ask(daemon, vbd),
-        (vbd: Vbd) => stage.script(vbd, 'add', { ...env, XEN_BLKBACK_TIMEOUT: '4' }),
+        (vbd: Vbd) => fixture.script(vbd, 'add', { ...env, XEN_BLKBACK_TIMEOUT: '4' }),
       ]) {
-        const vbd = await stage.vbd(disk.path, UNASKED);
+        const vbd = await fixture.vbd(disk.path, UNASKED);
         const started = performance.now();
         const hung = add(vbd);
         await pause(300);
-        await attaches(scene, add);
+        await attaches(setup, add);
         const { status, stderr } = await hung;
         assert.ok(performance.now() - started < 9000);
         assert.equal(status, 1);
         const told = `${disk.path} does not answer (open ${disk.path} has not come back for`;
         assert.ok(stderr.includes(told), stderr);
-        assert.ok((await stage.node(vbd, 'hotplug-error'))?.includes(told));
-        await stage.delete(vbd);
+        assert.ok((await fixture.node(vbd, 'hotplug-error'))?.includes(told));
+        await fixture.delete(vbd);
       }
       shortOf();
-      const vbd = await stage.vbd(disk.path, UNASKED);
+      const vbd = await fixture.vbd(disk.path, UNASKED);
       const again = await ask(daemon, vbd);
       assert.equal(again.status, 0, again.stderr);
-      await stage.delete(vbd);
+      await fixture.delete(vbd);
     }));
 
   it('threads: an add says so at once, and works when there are some again', () =>
-    onScene(async (scene) => {
-      const { stage, env, shortOf } = scene;
-      await using daemon = await startDaemon(scene);
+    withSetup(async (setup) => {
+      const { fixture, env, shortOf } = setup;
+      await using daemon = await startDaemon(setup);
       // Those that wait for work would do it.
       await pause(2500);
       for (const add of [
-        (vbd: Vbd) => stage.script(vbd, 'add', env),
+        (vbd: Vbd) => fixture.script(vbd, 'add', env),
         (vbd: Vbd) => ask(daemon, vbd),
       ]) {
         shortOf('threads');
-        const vbd = await stage.vbd(stage.image(), UNASKED);
+        const vbd = await fixture.vbd(fixture.image(), UNASKED);
         const { status, stderr, milliseconds } = await add(vbd);
         assert.equal(status, 1);
         assert.match(stderr, /pthread_create .*: the process may have no more threads \(TasksMax/);
         assert.ok(milliseconds < 4000);
-        assert.match((await stage.node(vbd, 'hotplug-error')) ?? '', /no more threads/);
+        assert.match((await fixture.node(vbd, 'hotplug-error')) ?? '', /no more threads/);
         shortOf();
         const again = await add(vbd);
         assert.equal(again.status, 0, again.stderr);
-        await stage.delete(vbd);
+        await fixture.delete(vbd);
       }
     }));
 
   it('descriptors: the daemon goes on, and scripts do it themselves meanwhile', () =>
-    onScene(async (scene) => {
-      const { stage } = scene;
-      await using daemon = await startDaemon(scene);
-      await attaches(scene, (vbd) => ask(daemon, vbd));
+    withSetup(async (setup) => {
+      const { fixture } = setup;
+      await using daemon = await startDaemon(setup);
+      await attaches(setup, (vbd) => ask(daemon, vbd));
       const { pid } = daemon.child;
       const limit = (count: number): void => {
         const { status } = spawnSync('prlimit', ['--pid', String(pid), `--nofile=${count}:4096`]);
@@ -142,38 +142,38 @@ describe('Of what there is no more, or what hangs', function () {
       };
       for (const more of sample([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14], 6)) {
         limit(leaving(more));
-        await attaches(scene, (vbd) => runClient(daemon.env, vbd, 'add'));
+        await attaches(setup, (vbd) => runClient(daemon.env, vbd, 'add'));
       }
       // What it has begun to attach unasked must not be in the way either.
-      const marked = await stage.vbd(stage.image());
+      const marked = await fixture.vbd(fixture.image());
       const run = await runClient(daemon.env, marked, 'add');
       assert.ok(run.status === 0 || /too many open files/.test(run.stderr), run.stderr);
       limit(1024);
       const again = await ask(daemon, marked);
       assert.equal(again.status, 0, again.stderr);
-      await stage.delete(marked);
-      await attaches(scene, (vbd) => ask(daemon, vbd));
+      await fixture.delete(marked);
+      await attaches(setup, (vbd) => ask(daemon, vbd));
     }));
 
   it('space in /run: all is attached that needs none, and the rest leaves nothing', () =>
-    onScene(async (scene) => {
-      const { stage } = scene;
-      const { runDirectory } = stage.bed;
+    withSetup(async (setup) => {
+      const { fixture } = setup;
+      const { runDirectory } = fixture.bed;
       const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'none', runDirectory]);
       assert.equal(mounted.status, 0);
       try {
         spawnSync('dd', ['if=/dev/zero', `of=${runDirectory}/filler`, 'bs=4k', 'count=100']);
-        await using daemon = await startDaemon(scene);
+        await using daemon = await startDaemon(setup);
         for (const add of [
           (vbd: Vbd) => ask(daemon, vbd),
-          (vbd: Vbd) => stage.script(vbd, 'add'),
+          (vbd: Vbd) => fixture.script(vbd, 'add'),
         ]) {
-          await attaches(scene, add);
-          const kept = await stage.vbd(`path=${stage.image()},autoclear=no`, UNASKED);
+          await attaches(setup, add);
+          const kept = await fixture.vbd(`path=${fixture.image()},autoclear=no`, UNASKED);
           const { status, stderr } = await add(kept);
           assert.equal(status, 1);
           assert.match(stderr, /could not be written: ENOSPC/);
-          await stage.delete(kept);
+          await fixture.delete(kept);
         }
         assert.deepEqual(readdirSync(runDirectory).sort(), ['filler', 'sharing.lock']);
       } finally {
@@ -189,17 +189,17 @@ describe('Of what there is no more, or what hangs', function () {
     const receiver = await DatagramReceiver.bind('/dev/log');
     try {
       receiver.stop();
-      await onScene(async (scene) => {
-        const { stage } = scene;
-        await using daemon = await startDaemon(scene);
-        const wrong = await stage.vbd('/nonexistent', UNASKED);
+      await withSetup(async (setup) => {
+        const { fixture } = setup;
+        await using daemon = await startDaemon(setup);
+        const wrong = await fixture.vbd('/nonexistent', UNASKED);
         // net.unix.max_dgram_qlen is 10, or some hundreds.
         for (let i = 0; i < 30; i++) assert.equal((await ask(daemon, wrong)).status, 1);
-        const { status, milliseconds } = await stage.script(wrong, 'add');
+        const { status, milliseconds } = await fixture.script(wrong, 'add');
         assert.equal(status, 1);
         assert.ok(milliseconds < 5000);
-        await attaches(scene, (vbd) => ask(daemon, vbd));
-        await stage.delete(wrong);
+        await attaches(setup, (vbd) => ask(daemon, vbd));
+        await fixture.delete(wrong);
       });
     } finally {
       receiver.resume();
@@ -209,30 +209,30 @@ describe('Of what there is no more, or what hangs', function () {
   });
 
   it('answers of the log: a failure is told all the same, and the daemon goes on', () =>
-    onScene(async (scene) => {
-      const { stage } = scene;
-      const log = join(stage.bed.directory, 'log-that-nobody-reads');
+    withSetup(async (setup) => {
+      const { fixture } = setup;
+      const log = join(fixture.bed.directory, 'log-that-nobody-reads');
       assert.equal(spawnSync('mkfifo', [log]).status, 0);
       await using daemon = await startDaemonProgram(
-        stage.bed,
+        fixture.bed,
         process.execPath,
         [CLI, 'daemon', '--log', log],
-        scene.env,
+        setup.env,
       );
-      const wrong = await stage.vbd('/nonexistent', UNASKED);
+      const wrong = await fixture.vbd('/nonexistent', UNASKED);
       for (let i = 0; i < 20; i++) {
         const { status, milliseconds } = await ask(daemon, wrong);
         assert.equal(status, 1);
         assert.ok(milliseconds < 2000);
       }
-      const run = await stage.script(wrong, 'add', { XEN_BLKBACK_LOG: log });
+      const run = await fixture.script(wrong, 'add', { XEN_BLKBACK_LOG: log });
       assert.equal(run.status, 1);
       assert.ok(run.milliseconds < 4000);
-      await attaches(scene, (vbd) => ask(daemon, vbd));
+      await attaches(setup, (vbd) => ask(daemon, vbd));
       const started = performance.now();
       daemon.kill('SIGTERM');
       assert.equal(await daemon.child.ended, 'exited with status 0');
       assert.ok(performance.now() - started < 3000);
-      await stage.delete(wrong);
+      await fixture.delete(wrong);
     }));
 });

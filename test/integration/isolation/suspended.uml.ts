@@ -15,12 +15,12 @@ describe('A mapper device that is suspended for good, and another program that w
 
   it(
     'hold up no add of another file, disk or mapper device, and no end of the daemon',
-    withMapper({}, async (stage, bench) => {
+    withMapper({}, async (fixture, bench) => {
       const bottom = await bench.linear('bottom');
       const top = await bench.mapped('bench-top', linear(bottom.kernelPath));
       const other = await bench.linear('other');
-      await using disk = await attachLoop(stage.image());
-      await using daemon = await startDaemon(stage.bed, '--timeout', '10');
+      await using disk = await attachLoop(fixture.image());
+      await using daemon = await startDaemon(fixture.bed, '--timeout', '10');
       await dmsetup('suspend', '--noflush', '--nolockfs', bottom.name);
       await using _resumed = {
         [Symbol.asyncDispose]: async () => void (await dmsetup('resume', bottom.name)),
@@ -29,20 +29,20 @@ describe('A mapper device that is suspended for good, and another program that w
       // It waits for the write, and cannot be killed.
       const waiting = dmsetup('suspend', top.name);
       for (const params of [
-        stage.image(),
+        fixture.image(),
         disk.path,
         other.kernelPath,
-        `path=${stage.image()},layer=linear`,
+        `path=${fixture.image()},layer=linear`,
       ]) {
         for (const add of params === disk.path ? ['daemon', 'one-shot'] : ['daemon']) {
-          const vbd = await stage.vbd(params, { script: '/etc/xen/scripts/another' });
+          const vbd = await fixture.vbd(params, { script: '/etc/xen/scripts/another' });
           const { status, stderr, milliseconds } =
             add === 'daemon'
               ? await runClient({ ...daemon.env, ...WITHOUT_NODE }, vbd, 'add')
-              : await stage.script(vbd, 'add');
+              : await fixture.script(vbd, 'add');
           assert.equal(status, 0, `${params}: ${stderr}`);
           assert.ok(milliseconds < 8000, `${params}: ${milliseconds} ms`);
-          await stage.delete(vbd);
+          await fixture.delete(vbd);
         }
       }
       const started = performance.now();

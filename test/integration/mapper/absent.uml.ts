@@ -13,22 +13,22 @@ describe('a kernel without device-mapper', () => {
 
   it(
     'is said where one is asked for, with exit 1, and nothing is left; a plain file does without',
-    withMapper({}, async (stage) => {
-      const wanted = await stage.vbd('dm-name=bench-x');
-      const layered = await stage.vbd(`path=${stage.image()},layer=linear`);
+    withMapper({}, async (fixture) => {
+      const wanted = await fixture.vbd('dm-name=bench-x');
+      const layered = await fixture.vbd(`path=${fixture.image()},layer=linear`);
       await withoutMapper(async () => {
         for (const vbd of [wanted, layered]) {
-          const { status, stderr } = await stage.script(vbd, 'add');
+          const { status, stderr } = await fixture.script(vbd, 'add');
           assert.equal(status, 1);
           assert.match(stderr, /device-mapper/);
           assert.match(stderr.trimEnd(), /^[^\n]*$/);
-          stage.assertNothingLeft();
+          fixture.assertNothingLeft();
         }
         // Whoever does without device-mapper is not to need it.
-        const plain = await stage.vbd(stage.image());
-        assert.equal((await stage.script(plain, 'add')).status, 0);
-        await stage.close(plain);
-        assert.equal((await stage.script(plain, 'remove')).status, 0);
+        const plain = await fixture.vbd(fixture.image());
+        assert.equal((await fixture.script(plain, 'add')).status, 0);
+        await fixture.close(plain);
+        assert.equal((await fixture.script(plain, 'remove')).status, 0);
       });
     }),
   );

@@ -5,13 +5,13 @@ import { dirname, join } from 'node:path';
 import { devnumOf } from '../../bed/images.js';
 import type { Mapped } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
-import { MARKER, type Stage } from '../hotplug/stage.js';
+import { type HotplugFixture, MARKER } from '../hotplug/fixture.js';
 import { type Bench, dmsetupNow, withMapper } from './bench.js';
 
 /** A way to say which mapper device is meant; what it makes for that goes with the test's bed. */
 interface Way {
   readonly title: string;
-  readonly params: (mapped: Mapped, stage: Stage) => string;
+  readonly params: (mapped: Mapped, fixture: HotplugFixture) => string;
   /** The name, where the way only works with a certain one. */
   readonly name?: string;
 }
@@ -33,11 +33,11 @@ const WAYS: readonly Way[] = [
   },
   {
     title: 'a link elsewhere',
-    params: ({ path }, stage) => link(join(stage.bed.directory, 'a-disk'), path),
+    params: ({ path }, fixture) => link(join(fixture.bed.directory, 'a-disk'), path),
   },
   {
     title: 'a device node elsewhere',
-    params: ({ kernelPath }, stage) => node(join(stage.blkback.devDir, 'a-disk'), kernelPath),
+    params: ({ kernelPath }, fixture) => node(join(fixture.blkback.devDir, 'a-disk'), kernelPath),
   },
   {
     title: 'a name with unusual characters',
@@ -59,19 +59,19 @@ describe('attach of a mapper device', () => {
   for (const { title, params, name = 'bench-disk' } of WAYS) {
     it(
       `by ${title}: blkback has the right disk, and it stays when the guest is gone`,
-      withMapper({ guise: 'diskseq' }, async (stage, bench) => {
+      withMapper({ guise: 'diskseq' }, async (fixture, bench) => {
         // A neighbour with another content, so that there is something to be confused with.
         await bench.linear('the wrong disk');
         const mapped = await bench.linear(MARKER, { name, uuid: 'BENCH-disk' });
-        const vbd = await stage.vbd(params(mapped, stage));
-        await stage.attach(vbd);
+        const vbd = await fixture.vbd(params(mapped, fixture));
+        await fixture.attach(vbd);
         // Whatever led to it: a link may lead elsewhere by the time that QEMU opens it.
-        await stage.assertConnected(vbd, mapped.kernelPath, mapped.diskseq);
-        const { dev, bytes } = await stage.logged(vbd, 'opened');
+        await fixture.assertConnected(vbd, mapped.kernelPath, mapped.diskseq);
+        const { dev, bytes } = await fixture.logged(vbd, 'opened');
         assert.deepEqual([dev, bytes], [mapped.devnum, MARKER]);
-        await stage.close(vbd);
-        await stage.detach(vbd);
-        stage.assertNothingLeft();
+        await fixture.close(vbd);
+        await fixture.detach(vbd);
+        fixture.assertNothingLeft();
         assert.equal(devnumOf(mapped.path), mapped.devnum);
       }),
     );
@@ -80,42 +80,42 @@ describe('attach of a mapper device', () => {
   for (const guise of ['stock', 'diskseq'] as const) {
     it(
       `the script adds and removes one for a ${guise} blkback, and prints nothing`,
-      withMapper({ guise }, async (stage, bench) => {
+      withMapper({ guise }, async (fixture, bench) => {
         const mapped = await bench.linear(MARKER, { uuid: 'BENCH-disk' });
-        const vbd = await stage.vbd(`dm-uuid=${mapped.uuid},deferred-remove=no`);
-        const added = await stage.script(vbd, 'add');
+        const vbd = await fixture.vbd(`dm-uuid=${mapped.uuid},deferred-remove=no`);
+        const added = await fixture.script(vbd, 'add');
         assert.deepEqual([added.status, added.stdout, added.stderr], [0, '', '']);
-        await stage.assertConnected(vbd, mapped.kernelPath, mapped.diskseq);
-        assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
-        await stage.close(vbd);
-        const removed = await stage.script(vbd, 'remove');
+        await fixture.assertConnected(vbd, mapped.kernelPath, mapped.diskseq);
+        assert.equal((await fixture.logged(vbd, 'opened')).bytes, MARKER);
+        await fixture.close(vbd);
+        const removed = await fixture.script(vbd, 'remove');
         assert.deepEqual([removed.status, removed.stdout, removed.stderr], [0, '', '']);
-        stage.assertNothingLeft();
+        fixture.assertNothingLeft();
       }),
     );
   }
 
   it(
     'adds twice: the second time it says that it was attached already',
-    withMapper({}, async (stage, bench) => {
+    withMapper({}, async (fixture, bench) => {
       const { name } = await bench.linear(MARKER);
-      const vbd = await stage.vbd(`dm-name=${name}`);
-      assert.equal((await stage.attach(vbd)).already, false);
-      assert.equal((await stage.attach(vbd)).already, true);
-      assert.equal(stage.events(vbd, 'opened').length, 1);
+      const vbd = await fixture.vbd(`dm-name=${name}`);
+      assert.equal((await fixture.attach(vbd)).already, false);
+      assert.equal((await fixture.attach(vbd)).already, true);
+      assert.equal(fixture.events(vbd, 'opened').length, 1);
     }),
   );
 
   it(
     'adds a read-only one for reading, and refuses it for writing',
-    withMapper({}, async (stage, bench) => {
+    withMapper({}, async (fixture, bench) => {
       const { name } = await bench.linear(MARKER, { readOnly: true });
-      const reader = await stage.vbd(`dm-name=${name}`, { mode: 'r' });
-      await stage.attach(reader);
-      const { bytes, readOnly } = await stage.logged(reader, 'opened');
+      const reader = await fixture.vbd(`dm-name=${name}`, { mode: 'r' });
+      await fixture.attach(reader);
+      const { bytes, readOnly } = await fixture.logged(reader, 'opened');
       assert.deepEqual([bytes, readOnly], [MARKER, 1]);
-      const writer = await stage.vbd(`dm-name=${name}`);
-      const { status, stderr } = await stage.script(writer, 'add');
+      const writer = await fixture.vbd(`dm-name=${name}`);
+      const { status, stderr } = await fixture.script(writer, 'add');
       assert.equal(status, 1);
       assert.match(stderr, /read-only, and the guest is to write it/);
     }),
@@ -123,51 +123,51 @@ describe('attach of a mapper device', () => {
 
   it(
     'keeps the device from being removed or made anew between add and open',
-    withMapper({ hold: true }, async (stage, bench) => {
+    withMapper({ hold: true }, async (fixture, bench) => {
       const mapped = await bench.linear(MARKER);
-      const vbd = await stage.vbd(`dm-name=${mapped.name}`);
+      const vbd = await fixture.vbd(`dm-name=${mapped.name}`);
       const refusals: string[] = [];
-      const adding = stage.attach(vbd, {
+      const adding = fixture.attach(vbd, {
         onStep: (step) => {
           if (step !== 'opened' && step !== 'published') return;
           assert.throws(() => dmsetupNow('remove', mapped.name), /[Bb]usy/);
           refusals.push(step);
-          if (step === 'published') void releaseOpen(stage);
+          if (step === 'published') void releaseOpen(fixture);
         },
       });
       await adding;
       assert.deepEqual(refusals, ['opened', 'published']);
-      assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
+      assert.equal((await fixture.logged(vbd, 'opened')).bytes, MARKER);
     }),
   );
 
   describe('while it is suspended', () => {
     it(
       'waits until it is resumed',
-      withMapper({}, async (stage, bench) => {
+      withMapper({}, async (fixture, bench) => {
         const { name } = await suspended(bench);
-        const vbd = await stage.vbd(`dm-name=${name}`);
+        const vbd = await fixture.vbd(`dm-name=${name}`);
         const resume = new Promise((resolve) => setTimeout(resolve, 500)).then(() => {
-          assert.deepEqual(stage.events(vbd, 'physical-device'), [], 'it did not wait');
+          assert.deepEqual(fixture.events(vbd, 'physical-device'), [], 'it did not wait');
           dmsetupNow('resume', name);
         });
-        await Promise.all([stage.attach(vbd), resume]);
-        assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
+        await Promise.all([fixture.attach(vbd), resume]);
+        assert.equal((await fixture.logged(vbd, 'opened')).bytes, MARKER);
       }),
     );
 
     it(
       'says so at the deadline, and has made nothing known',
-      withMapper({}, async (stage, bench) => {
+      withMapper({}, async (fixture, bench) => {
         const { name } = await suspended(bench);
-        const vbd = await stage.vbd(`dm-name=${name}`);
-        const error = await stage.attach(vbd, { timeoutMs: 1200 }).then(
+        const vbd = await fixture.vbd(`dm-name=${name}`);
+        const error = await fixture.attach(vbd, { timeoutMs: 1200 }).then(
           () => assert.fail('it should have failed'),
           (reason: unknown) => reason as Error,
         );
         assert.match(error.message, new RegExp(`${name} is suspended`));
-        assert.deepEqual(stage.events(vbd, 'physical-device'), []);
-        await stage.assertTakenBack(vbd, error);
+        assert.deepEqual(fixture.events(vbd, 'physical-device'), []);
+        await fixture.assertTakenBack(vbd, error);
       }),
     );
   });
@@ -180,9 +180,9 @@ async function suspended(bench: Bench): Promise<Mapped> {
 }
 
 /** Lets a held open go once blkback is at it. */
-async function releaseOpen(stage: Stage): Promise<void> {
-  await stage.blkback.waitFor(({ event }) => event === 'physical-device');
-  stage.blkback.kill('SIGUSR1');
+async function releaseOpen(fixture: HotplugFixture): Promise<void> {
+  await fixture.blkback.waitFor(({ event }) => event === 'physical-device');
+  fixture.blkback.kill('SIGUSR1');
 }
 
 /** A link that udev, LVM or somebody else would make; one that is there already is replaced. */

@@ -3,7 +3,7 @@ import { attachLoop } from '../../bed/images.js';
 import { assertSchema } from '../../bed/json-schema.js';
 import { createMapped, linear, mappedNames } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
-import { on } from '../hotplug/stage.js';
+import { on } from '../hotplug/fixture.js';
 
 describe('xen-blkback audit and gc, with layers', function () {
   this.timeout(60_000);
@@ -13,11 +13,11 @@ describe('xen-blkback audit and gc, with layers', function () {
 
   it(
     'find a layer whose vbd is gone, and remove it where nobody has it open',
-    on({}, async (stage) => {
-      const attached = await stage.vbd(`path=${stage.image()},layer=linear`);
-      await stage.attach(attached);
+    on({}, async (fixture) => {
+      const attached = await fixture.vbd(`path=${fixture.image()},layer=linear`);
+      await fixture.attach(attached);
       const kept = await mappedNames();
-      await using disk = await attachLoop(stage.image());
+      await using disk = await attachLoop(fixture.image());
       const layer = (part: string, sectors: number) =>
         createMapped(`xenvbd-9-51712-${part}`, linear(disk.path, sectors), {
           uuid: `XENVBD-9-51712-${part}`,
@@ -25,7 +25,7 @@ describe('xen-blkback audit and gc, with layers', function () {
       await using idle = await layer('aa', 1024);
       await using used = await layer('bb', 512);
       await using over = await attachLoop(used.path);
-      const { findings } = assertSchema('audit', (await stage.cli(['audit', '--json'])).stdout);
+      const { findings } = assertSchema('audit', (await fixture.cli(['audit', '--json'])).stdout);
       assert.deepEqual(
         (findings as { kind: string; object: string }[])
           .filter(({ kind }) => kind === 'layer-left')
@@ -33,11 +33,11 @@ describe('xen-blkback audit and gc, with layers', function () {
         [`mapper device ${idle.name}`],
       );
       // It waits in vain for the one that is open.
-      const { stdout } = await stage.cli(['gc', '--yes', '--json', '--timeout', '2']);
+      const { stdout } = await fixture.cli(['gc', '--yes', '--json', '--timeout', '2']);
       assertSchema('gc', stdout);
       assert.deepEqual(await mappedNames(), [...kept, used.name].sort());
       await over[Symbol.asyncDispose]();
-      await stage.delete(attached);
+      await fixture.delete(attached);
     }),
   );
 });

@@ -3,13 +3,13 @@ import { linear } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import { built } from '../../bed/paths.js';
 import { HOTPLUG_SCRIPT, libxlEnvironment, startProgram } from '../../bed/script.js';
-import { failure, type Stage, type VbdChange } from '../hotplug/stage.js';
+import { failure, type HotplugFixture, type VbdChange } from '../hotplug/fixture.js';
 import { type Bench, dmsetupNow, withMapper } from './bench.js';
 
 interface Case {
   readonly name: string;
   /** Makes what is wrong, and returns `params`. */
-  readonly params: (bench: Bench, stage: Stage) => string | Promise<string>;
+  readonly params: (bench: Bench, fixture: HotplugFixture) => string | Promise<string>;
   readonly vbd?: VbdChange;
   readonly code: string;
   readonly says: RegExp;
@@ -98,19 +98,19 @@ const CASES: readonly Case[] = [
   },
   {
     name: 'a file is to be deferred',
-    params: (_bench, stage) => `path=${stage.image()},deferred-remove=yes`,
+    params: (_bench, fixture) => `path=${fixture.image()},deferred-remove=yes`,
     code: 'ENOTMAPPER',
     says: /deferred-remove can only be set for a mapper device/,
   },
   {
     name: 'a layer is to be made of an empty file',
-    params: (_bench, stage) => `path=${stage.image('', { size: 0 })},layer=crypt`,
+    params: (_bench, fixture) => `path=${fixture.image('', { size: 0 })},layer=crypt`,
     code: 'EWINDOW',
     says: /less than one block/,
   },
   {
     name: 'a layer is to be made of a file that is smaller than a sector',
-    params: (_bench, stage) => `path=${stage.image('x', { size: 100 })},layer=linear`,
+    params: (_bench, fixture) => `path=${fixture.image('x', { size: 100 })},layer=linear`,
     code: 'EWINDOW',
     says: /less than one block/,
   },
@@ -134,38 +134,38 @@ describe('bad input about mapper devices', () => {
   for (const { name, params, vbd: change, code, says, script } of CASES) {
     it(
       `${name}: a sentence, ${script ? 'exit 1, ' : ''}nothing is left`,
-      withMapper({}, async (stage, bench) => {
-        const value = await params(bench, stage);
+      withMapper({}, async (fixture, bench) => {
+        const value = await params(bench, fixture);
         const target = /[=/]/.test(value) ? value : `dm-name=${value}`;
-        const vbd = await stage.vbd(target, change);
-        const error = await failure(code, stage.attach(vbd));
+        const vbd = await fixture.vbd(target, change);
+        const error = await failure(code, fixture.attach(vbd));
         assert.match(error.message, says);
-        await stage.assertTakenBack(vbd, error);
+        await fixture.assertTakenBack(vbd, error);
         if (script) {
-          const { status, stdout, stderr } = await stage.script(vbd, 'add');
+          const { status, stdout, stderr } = await fixture.script(vbd, 'add');
           assert.deepEqual([status, stdout], [1, '']);
           assert.match(stderr, says);
           assert.match(stderr.trimEnd(), /^[^\n]*$/);
-          await stage.assertTakenBack(vbd, error);
+          await fixture.assertTakenBack(vbd, error);
         }
-        assert.deepEqual(stage.events(vbd, 'opened'), []);
+        assert.deepEqual(fixture.events(vbd, 'opened'), []);
       }),
     );
   }
 
   it(
     'the privilege is missing: a sentence, exit 1, nothing is left',
-    withMapper({}, async (stage, bench) => {
+    withMapper({}, async (fixture, bench) => {
       const { name } = await bench.linear('x');
-      for (const params of [`dm-name=${name}`, `path=${stage.image()},layer=crypt`]) {
-        const vbd = await stage.vbd(params);
+      for (const params of [`dm-name=${name}`, `path=${fixture.image()},layer=crypt`]) {
+        const vbd = await fixture.vbd(params);
         const drop = ['--bounding-set', '-sys_admin', '--inh-caps', '-sys_admin'];
-        const env = { ...stage.bed.env, ...libxlEnvironment(vbd.backendPath) };
+        const env = { ...fixture.bed.env, ...libxlEnvironment(vbd.backendPath) };
         const run = startProgram('setpriv', [...drop, HOTPLUG_SCRIPT, 'add'], env);
         const { status, stderr } = await run.ended;
         assert.equal(status, 1);
         assert.match(stderr, /permission|privilege|not permitted/i);
-        stage.assertNothingLeft();
+        fixture.assertNothingLeft();
       }
     }),
   );
@@ -177,9 +177,9 @@ describe('bad input about mapper devices', () => {
   ] as const) {
     it(
       `${what} fails for want of memory: a sentence, exit 1, nothing is left`,
-      withMapper({}, async (stage) => {
-        const vbd = await stage.vbd(`path=${stage.image()},layer=crypt`);
-        const { status, stderr } = await stage.script(vbd, 'add', {
+      withMapper({}, async (fixture) => {
+        const vbd = await fixture.vbd(`path=${fixture.image()},layer=crypt`);
+        const { status, stderr } = await fixture.script(vbd, 'add', {
           LD_PRELOAD: built('fail-ioctl.so'),
           FAIL_REQUEST: request,
           FAIL_ERRNO: '12',
@@ -187,7 +187,7 @@ describe('bad input about mapper devices', () => {
         assert.equal(status, 1);
         assert.match(stderr, /memory/);
         assert.match(stderr.trimEnd(), /^[^\n]*$/);
-        assert.deepEqual(stage.events(vbd, 'physical-device', 'opened'), []);
+        assert.deepEqual(fixture.events(vbd, 'physical-device', 'opened'), []);
       }),
     );
   }

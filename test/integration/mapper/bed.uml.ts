@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { attachLoop } from '../../bed/images.js';
 import { createMapped, linear, mappedLeft } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
-import { MARKER, on, only } from '../hotplug/stage.js';
+import { MARKER, on, only } from '../hotplug/fixture.js';
 
 describe('the bed inside', () => {
   before(function () {
@@ -29,26 +29,26 @@ describe('the bed inside', () => {
 
   it(
     'has xenstored, loop and a blkback: the script adds a file, which goes with the guest',
-    on({ guise: 'diskseq' }, async (stage) => {
-      const vbd = await stage.vbd(stage.image());
-      assert.equal((await stage.script(vbd, 'add')).status, 0);
-      await stage.assertConnected(vbd, only(stage.loops()));
-      assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
+    on({ guise: 'diskseq' }, async (fixture) => {
+      const vbd = await fixture.vbd(fixture.image());
+      assert.equal((await fixture.script(vbd, 'add')).status, 0);
+      await fixture.assertConnected(vbd, only(fixture.loops()));
+      assert.equal((await fixture.logged(vbd, 'opened')).bytes, MARKER);
     }),
   );
 
   it(
     'has a mapper device that blkback opens by number, with a content of its own',
-    on({}, async (stage) => {
-      await using loop = await attachLoop(stage.image('a mapped disk'));
+    on({}, async (fixture) => {
+      await using loop = await attachLoop(fixture.image('a mapped disk'));
       await using mapped = await createMapped('bed-linear', linear(loop.path));
-      const vbd = await stage.vbd(mapped.path);
-      await stage.attach(vbd);
-      const { bytes, dev, diskseq } = await stage.logged(vbd, 'opened');
+      const vbd = await fixture.vbd(mapped.path);
+      await fixture.attach(vbd);
+      const { bytes, dev, diskseq } = await fixture.logged(vbd, 'opened');
       assert.deepEqual([bytes, dev, diskseq], ['a mapped disk', mapped.devnum, mapped.diskseq]);
-      await stage.close(vbd);
-      await stage.detach(vbd);
-      await stage.delete(vbd);
+      await fixture.close(vbd);
+      await fixture.detach(vbd);
+      await fixture.delete(vbd);
       await mapped.remove();
       assert.deepEqual(await mappedLeft(), []);
     }),

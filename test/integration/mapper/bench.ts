@@ -16,18 +16,18 @@ import {
   mappedLeft,
   mappedNames,
 } from '../../bed/mapper.js';
-import { on, type Stage } from '../hotplug/stage.js';
+import { type HotplugFixture, on } from '../hotplug/fixture.js';
 
 let serial = 0;
 
-/** The loop and mapper devices that a test made on a stage; they go when its vbds have gone. */
+/** The loop and mapper devices that a test made on a fixture; they go when its vbds have gone. */
 export class Bench implements AsyncDisposable {
   readonly #directory: string;
   readonly #made: (Mapped | Loop)[] = [];
 
-  constructor(stage: Stage) {
-    // Beside the stage's images: what stands on those is the project's doing.
-    this.#directory = join(stage.bed.directory, 'disks');
+  constructor(fixture: HotplugFixture) {
+    // Beside the fixture's images: what stands on those is the project's doing.
+    this.#directory = join(fixture.bed.directory, 'disks');
     mkdirSync(this.#directory);
   }
 
@@ -44,7 +44,7 @@ export class Bench implements AsyncDisposable {
     return this.#keep(await attachLoop(file, options));
   }
 
-  /** A file that `stage.loops()` does not ask for. */
+  /** A file that `fixture.loops()` does not ask for. */
   file(marker: string, size = 1024 * 1024): string {
     return makeImage(this.#directory, { marker, size });
   }
@@ -79,22 +79,22 @@ export class Bench implements AsyncDisposable {
 }
 
 /**
- * A test body on a stage of its own, with mapper devices. At its end the vbds go, then the devices that
+ * A test body on a fixture of its own, with mapper devices. At its end the vbds go, then the devices that
  * the test made, and then there is neither a mapper nor a loop device left that was not there before.
  */
 export function withMapper(
   behaviour: BlkbackBehaviour,
-  body: (stage: Stage, bench: Bench) => Promise<void>,
+  body: (fixture: HotplugFixture, bench: Bench) => Promise<void>,
 ): Mocha.AsyncFunc {
   return async function (this: Mocha.Context) {
     before ??= { mapped: await mappedNames(), loops: allLoops() };
     const { mapped, loops } = before;
-    const whole = on(behaviour, async (stage) => {
-      await using bench = new Bench(stage);
+    const whole = on(behaviour, async (fixture) => {
+      await using bench = new Bench(fixture);
       try {
-        await body(stage, bench);
+        await body(fixture, bench);
       } finally {
-        await stage.destroyVbds();
+        await fixture.destroyVbds();
       }
     });
     try {

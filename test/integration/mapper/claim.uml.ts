@@ -4,7 +4,7 @@ import { closeSync, constants, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { linear } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
-import { failure, MARKER, only, type Stage } from '../hotplug/stage.js';
+import { failure, type HotplugFixture, MARKER, only } from '../hotplug/fixture.js';
 import { layers, withMapper } from './bench.js';
 
 const MIB = 1024 * 1024;
@@ -16,15 +16,15 @@ describe('layer=linear claims the device for the guest', () => {
 
   it(
     'an exclusive open, mount and mkfs of it fail, which succeed beside a plain attach',
-    withMapper({}, async (stage, bench) => {
+    withMapper({}, async (fixture, bench) => {
       for (const layer of [false, true]) {
         const disk = await bench.disk('', { size: 4 * MIB });
         assert.equal(run('mkfs.ext2', '-q', '-F', disk.path).status, 0);
-        const vbd = await stage.vbd(layer ? `path=${disk.path},layer=linear` : disk.path);
-        await stage.attach(vbd);
+        const vbd = await fixture.vbd(layer ? `path=${disk.path},layer=linear` : disk.path);
+        await fixture.attach(vbd);
         const where = `${layer ? 'with a layer' : 'plain'}: `;
         assert.equal(exclusive(disk.path), layer ? 'EBUSY' : 'free', `${where}O_EXCL`);
-        const place = mountPoint(stage, disk.path);
+        const place = mountPoint(fixture, disk.path);
         const mounted = run('mount', disk.path, place);
         assert.equal(mounted.status === 0, !layer, `${where}mount: ${mounted.stderr}`);
         if (layer) assert.match(mounted.stderr, /busy/);
@@ -33,21 +33,21 @@ describe('layer=linear claims the device for the guest', () => {
         const made = run('mkfs.ext2', '-q', disk.path);
         assert.equal(made.status === 0, !layer, `${where}mkfs: ${made.stderr}`);
         if (layer) assert.match(made.stderr, /in use/);
-        await stage.delete(vbd);
-        await stage.detach(vbd);
+        await fixture.delete(vbd);
+        await fixture.detach(vbd);
       }
     }),
   );
 
   it(
     'two guests that only read have layers over one disk side by side',
-    withMapper({}, async (stage, bench) => {
+    withMapper({}, async (fixture, bench) => {
       const disk = await bench.disk(MARKER);
       for (const frontend of [7, 8]) {
         const params = `path=${disk.path},layer=linear`;
-        const vbd = await stage.vbd(params, { frontend, mode: 'r' });
-        await stage.attach(vbd);
-        const { bytes, readOnly } = await stage.logged(vbd, 'opened');
+        const vbd = await fixture.vbd(params, { frontend, mode: 'r' });
+        await fixture.attach(vbd);
+        const { bytes, readOnly } = await fixture.logged(vbd, 'opened');
         assert.deepEqual([bytes, readOnly], [MARKER, 1]);
       }
       assert.equal((await layers()).length, 2);
@@ -56,13 +56,13 @@ describe('layer=linear claims the device for the guest', () => {
 
   it(
     'a disk that another mapper device stands on can have one too',
-    withMapper({}, async (stage, bench) => {
+    withMapper({}, async (fixture, bench) => {
       const disk = await bench.disk(MARKER);
       await bench.mapped('bench-local', linear(disk.path), { readOnly: true });
       assert.equal(exclusive(disk.path), 'EBUSY');
-      const vbd = await stage.vbd(`path=${disk.path},layer=linear`, { mode: 'r' });
-      await stage.attach(vbd);
-      assert.equal((await stage.logged(vbd, 'opened')).bytes, MARKER);
+      const vbd = await fixture.vbd(`path=${disk.path},layer=linear`, { mode: 'r' });
+      await fixture.attach(vbd);
+      assert.equal((await fixture.logged(vbd, 'opened')).bytes, MARKER);
       only(await layers());
     }),
   );
@@ -70,17 +70,17 @@ describe('layer=linear claims the device for the guest', () => {
   for (const mode of ['r', 'w'] as const) {
     it(
       `a mounted disk is refused, for mode ${mode}, by a sentence that names the mount`,
-      withMapper({}, async (stage, bench) => {
+      withMapper({}, async (fixture, bench) => {
         const disk = await bench.disk('', { size: 4 * MIB });
         assert.equal(run('mkfs.ext2', '-q', '-F', disk.path).status, 0);
-        const place = mountPoint(stage, disk.path);
+        const place = mountPoint(fixture, disk.path);
         const { status, stderr } = run('mount', disk.path, place);
         assert.equal(status, 0, stderr);
         try {
-          const vbd = await stage.vbd(`path=${disk.path},layer=linear`, { mode });
-          const error = await failure('EBUSY', stage.attach(vbd));
+          const vbd = await fixture.vbd(`path=${disk.path},layer=linear`, { mode });
+          const error = await failure('EBUSY', fixture.attach(vbd));
           assert.ok(error.message.includes(place), error.message);
-          assert.deepEqual(stage.events(vbd, 'physical-device'), []);
+          assert.deepEqual(fixture.events(vbd, 'physical-device'), []);
           assert.deepEqual(await layers(), []);
         } finally {
           run('umount', place);
@@ -91,12 +91,12 @@ describe('layer=linear claims the device for the guest', () => {
 
   it(
     'a disk that somebody has claimed is refused, and so is one that is swapped to',
-    withMapper({}, async (stage, bench) => {
+    withMapper({}, async (fixture, bench) => {
       const disk = await bench.disk('', { size: 4 * MIB });
       const holder = openSync(disk.path, constants.O_RDWR | constants.O_EXCL);
       try {
-        const vbd = await stage.vbd(`path=${disk.path},layer=linear`);
-        await failure('EBUSY', stage.attach(vbd));
+        const vbd = await fixture.vbd(`path=${disk.path},layer=linear`);
+        await failure('EBUSY', fixture.attach(vbd));
       } finally {
         closeSync(holder);
       }
@@ -104,8 +104,8 @@ describe('layer=linear claims the device for the guest', () => {
       const { status, stderr } = run('swapon', disk.path);
       assert.equal(status, 0, stderr);
       try {
-        const vbd = await stage.vbd(`path=${disk.path},layer=linear`);
-        const error = await failure('EBUSY', stage.attach(vbd));
+        const vbd = await fixture.vbd(`path=${disk.path},layer=linear`);
+        const error = await failure('EBUSY', fixture.attach(vbd));
         assert.match(error.message, /swap/);
       } finally {
         run('swapoff', disk.path);
@@ -129,8 +129,8 @@ function exclusive(path: string): string {
   }
 }
 
-function mountPoint(stage: Stage, device: string): string {
-  const path = join(stage.bed.directory, `mount-${device.replaceAll('/', '-')}`);
+function mountPoint(fixture: HotplugFixture, device: string): string {
+  const path = join(fixture.bed.directory, `mount-${device.replaceAll('/', '-')}`);
   mkdirSync(path, { recursive: true });
   return path;
 }

@@ -5,7 +5,7 @@ import type { AttachOptions, AttachStep } from '../../../src/hotplug/attach.js';
 import { sample } from '../../bed/effort.js';
 import { linear, type Mapped } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
-import { failure, MARKER } from '../hotplug/stage.js';
+import { failure, MARKER } from '../hotplug/fixture.js';
 import { type Bench, dmsetupNow, swapTable, withMapper } from './bench.js';
 
 const OTHER = 'another disk';
@@ -53,45 +53,45 @@ describe('a mapper device that is another than it was', () => {
   for (const { title, happens, undo, says } of sample(CHANGES, 2)) {
     it(
       `${title} between open and publish: blkback never hears of it`,
-      withMapper({ guise: 'diskseq' }, async (stage, bench) => {
+      withMapper({ guise: 'diskseq' }, async (fixture, bench) => {
         const { mapped, other } = await twoDisks(bench);
-        const vbd = await stage.vbd('dm-name=bench-disk');
+        const vbd = await fixture.vbd('dm-name=bench-disk');
         const onStep = at('opened', () => happens(mapped, other));
-        const error = await failure('EIDENTITY', stage.attach(vbd, { onStep }));
+        const error = await failure('EIDENTITY', fixture.attach(vbd, { onStep }));
         undo?.(mapped);
         assert.match(error.message, says);
-        assert.deepEqual(stage.events(vbd, 'physical-device', 'opened'), []);
-        await stage.assertTakenBack(vbd, error);
+        assert.deepEqual(fixture.events(vbd, 'physical-device', 'opened'), []);
+        await fixture.assertTakenBack(vbd, error);
       }),
     );
 
     it(
       `${title} between publish and open: the add fails, and the nodes name what blkback has`,
-      withMapper({ hold: true }, async (stage, bench) => {
+      withMapper({ hold: true }, async (fixture, bench) => {
         const { mapped, other } = await twoDisks(bench);
-        const vbd = await stage.vbd('dm-name=bench-disk');
-        const adding = stage.attach(vbd);
+        const vbd = await fixture.vbd('dm-name=bench-disk');
+        const adding = fixture.attach(vbd);
         adding.catch(() => {});
-        await stage.logged(vbd, 'physical-device');
+        await fixture.logged(vbd, 'physical-device');
         happens(mapped, other);
-        stage.blkback.kill('SIGUSR1');
+        fixture.blkback.kill('SIGUSR1');
         const error = await failure('EIDENTITY', adding);
         undo?.(mapped);
         assert.match(error.message, says);
-        await stage.assertKept(vbd, error, mapped.kernelPath);
+        await fixture.assertKept(vbd, error, mapped.kernelPath);
       }),
     );
   }
 
   it(
     'it is removed between plan and open: that is said',
-    withMapper({}, async (stage, bench) => {
+    withMapper({}, async (fixture, bench) => {
       const { mapped } = await twoDisks(bench);
-      const vbd = await stage.vbd('dm-name=bench-disk');
+      const vbd = await fixture.vbd('dm-name=bench-disk');
       const onStep = at('planned', () => dmsetupNow('remove', mapped.name));
-      const error = await failure('ENOENT', stage.attach(vbd, { onStep }));
+      const error = await failure('ENOENT', fixture.attach(vbd, { onStep }));
       assert.match(error.message, /no mapper device with dm-name=bench-disk/);
-      await stage.assertTakenBack(vbd, error);
+      await fixture.assertTakenBack(vbd, error);
     }),
   );
 
@@ -105,9 +105,9 @@ describe('a mapper device that is another than it was', () => {
   ] as const) {
     it(
       `it is made anew with ${what} between plan and open: its diskseq tells`,
-      withMapper({}, async (stage, bench) => {
+      withMapper({}, async (fixture, bench) => {
         const { mapped, other } = await twoDisks(bench);
-        const vbd = await stage.vbd(params(mapped));
+        const vbd = await fixture.vbd(params(mapped));
         const name = what === 'the same number' ? 'bench-new' : mapped.name;
         const minor = what === 'the same name' ? '77' : mapped.kernelPath.slice('/dev/dm-'.length);
         const onStep = at('planned', () => {
@@ -116,9 +116,9 @@ describe('a mapper device that is another than it was', () => {
           dmsetupNow('create', name, '--table', linear(other.path), ...place);
         });
         try {
-          const error = await failure('EIDENTITY', stage.attach(vbd, { onStep }));
+          const error = await failure('EIDENTITY', fixture.attach(vbd, { onStep }));
           assert.match(error.message, new RegExp(`diskseq ${mapped.diskseq} was expected`));
-          assert.deepEqual(stage.events(vbd, 'physical-device', 'opened'), []);
+          assert.deepEqual(fixture.events(vbd, 'physical-device', 'opened'), []);
         } finally {
           dmsetupNow('remove', name);
         }
@@ -138,31 +138,31 @@ describe('a mapper device that is another than it was', () => {
   ] as const) {
     it(
       `${what} is stale and leads to a device that is called otherwise`,
-      withMapper({}, async (stage, bench) => {
+      withMapper({}, async (fixture, bench) => {
         const mapped = await bench.linear(MARKER, { name: 'bench-there', uuid: 'BENCH-there' });
         mkdirSync(dirname(path), { recursive: true });
         rmSync(path, { force: true });
         symlinkSync(target(mapped), path);
-        const vbd = await stage.vbd(path);
-        const error = await failure('EIDENTITY', stage.attach(vbd));
+        const vbd = await fixture.vbd(path);
+        const error = await failure('EIDENTITY', fixture.attach(vbd));
         rmSync(path);
         assert.match(error.message, /gone/);
         assert.match(error.message, /there/);
-        await stage.assertTakenBack(vbd, error);
+        await fixture.assertTakenBack(vbd, error);
       }),
     );
   }
 
   it(
     'a link is moved to another device while it is followed: what was opened first is what counts',
-    withMapper({ guise: 'diskseq' }, async (stage, bench) => {
+    withMapper({ guise: 'diskseq' }, async (fixture, bench) => {
       const { mapped, other } = await twoDisks(bench);
-      const path = `${stage.bed.directory}/link`;
+      const path = `${fixture.bed.directory}/link`;
       symlinkSync(mapped.path, path);
       symlinkSync(other.path, `${path}.new`);
-      const vbd = await stage.vbd(path);
-      await stage.attach(vbd, { onStep: at('opened', () => renameSync(`${path}.new`, path)) });
-      const opened = await stage.logged(vbd, 'opened');
+      const vbd = await fixture.vbd(path);
+      await fixture.attach(vbd, { onStep: at('opened', () => renameSync(`${path}.new`, path)) });
+      const opened = await fixture.logged(vbd, 'opened');
       assert.deepEqual([opened.dev, opened.diskseq], [mapped.devnum, mapped.diskseq]);
       assert.equal(opened.bytes, MARKER);
     }),
@@ -170,16 +170,16 @@ describe('a mapper device that is another than it was', () => {
 
   it(
     'it is marked for deferred removal already: it is on its way out',
-    withMapper({}, async (stage, bench) => {
+    withMapper({}, async (fixture, bench) => {
       const { mapped } = await twoDisks(bench);
       const holder = openSync(mapped.path, 'r');
       try {
         dmsetupNow('remove', '--deferred', mapped.name);
         for (const params of ['dm-name=bench-disk', mapped.kernelPath]) {
-          const vbd = await stage.vbd(params);
-          const error = await failure('EGOING', stage.attach(vbd));
+          const vbd = await fixture.vbd(params);
+          const error = await failure('EGOING', fixture.attach(vbd));
           assert.match(error.message, /bench-disk is marked for deferred removal/);
-          await stage.assertTakenBack(vbd, error);
+          await fixture.assertTakenBack(vbd, error);
         }
       } finally {
         closeSync(holder);

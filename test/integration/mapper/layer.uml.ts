@@ -4,15 +4,15 @@ import { devnumOf } from '../../bed/images.js';
 import { dmsetup, linear } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
-import { failure, MARKER, only, type Stage } from '../hotplug/stage.js';
+import { failure, type HotplugFixture, MARKER, only } from '../hotplug/fixture.js';
 import { type Bench, layers, settled, withMapper } from './bench.js';
 
 const PLAIN = 'what the guest writes, in plain text. ';
 const KINDS = ['linear', 'crypt'] as const;
 
 /** What a layer is made over; a path. */
-const BASES: readonly [string, (stage: Stage, bench: Bench) => Promise<string>][] = [
-  ['a file', async (stage) => stage.image()],
+const BASES: readonly [string, (fixture: HotplugFixture, bench: Bench) => Promise<string>][] = [
+  ['a file', async (fixture) => fixture.image()],
   ['a disk', async (_stage, bench) => (await bench.disk(MARKER)).path],
   ['a mapper device', async (_stage, bench) => (await bench.linear(MARKER)).path],
 ];
@@ -26,72 +26,72 @@ describe('layer', () => {
     for (const [title, base] of BASES) {
       it(
         `${kind} over ${title}: blkback has the layer, and it goes with the guest`,
-        withMapper({ guise: 'diskseq' }, async (stage, bench) => {
-          const path = await base(stage, bench);
-          const vbd = await stage.vbd(`path=${path},layer=${kind}`);
-          await stage.attach(vbd);
+        withMapper({ guise: 'diskseq' }, async (fixture, bench) => {
+          const path = await base(fixture, bench);
+          const vbd = await fixture.vbd(`path=${path},layer=${kind}`);
+          await fixture.attach(vbd);
           const layer = only(await layers());
           assert.match(layer.name, new RegExp(`^xenvbd-${vbd.key.replace('/', '-')}-[0-9a-f]+$`));
           assert.match(layer.uuid, /^XENVBD-7-51712-[0-9a-f]+$/);
           assert.equal(layer.type, kind);
           assert.ok(layer.deferred, 'it is not marked for deferred removal');
-          const opened = await stage.logged(vbd, 'opened');
+          const opened = await fixture.logged(vbd, 'opened');
           assert.equal(opened.dev, devnumOf(layer.kernelPath));
           assert.equal(opened.size, 1024 * 1024);
           if (kind === 'linear') assert.equal(opened.bytes, MARKER);
           else assert.notEqual(opened.bytes, MARKER);
-          assert.deepEqual(await stage.nodes(vbd, 'physical-device', 'hotplug-status'), [
+          assert.deepEqual(await fixture.nodes(vbd, 'physical-device', 'hotplug-status'), [
             opened.dev,
             'connected',
           ]);
-          await assertGoesWithNodes(stage, vbd);
+          await assertGoesWithNodes(fixture, vbd);
         }),
       );
     }
 
     it(
       `${kind}: another add finds it, and makes no second one`,
-      withMapper({}, async (stage) => {
-        const vbd = await stage.vbd(`path=${stage.image()},layer=${kind}`);
-        await stage.attach(vbd);
-        assert.equal((await stage.attach(vbd)).already, true);
+      withMapper({}, async (fixture) => {
+        const vbd = await fixture.vbd(`path=${fixture.image()},layer=${kind}`);
+        await fixture.attach(vbd);
+        assert.equal((await fixture.attach(vbd)).already, true);
         only(await layers());
-        only(stage.loops());
+        only(fixture.loops());
       }),
     );
 
     for (const guise of ['stock', 'diskseq'] as const) {
       it(
         `${kind}: a ${guise} blkback that cannot open it leaves neither layer nor loop device`,
-        withMapper({ guise, failOpen: 5 }, async (stage) => {
-          const vbd = await stage.vbd(`path=${stage.image()},layer=${kind}`);
-          const error = await failure('EBLKBACK', stage.attach(vbd));
+        withMapper({ guise, failOpen: 5 }, async (fixture) => {
+          const vbd = await fixture.vbd(`path=${fixture.image()},layer=${kind}`);
+          const error = await failure('EBLKBACK', fixture.attach(vbd));
           // The kernel removes it on a thread of its own.
           await settled(async () => assert.deepEqual(await layers(), []));
-          await stage.assertTakenBack(vbd, error);
+          await fixture.assertTakenBack(vbd, error);
         }),
       );
     }
 
     it(
       `${kind} follows the sector size of what is below`,
-      withMapper({}, async (stage) => {
-        const vbd = await stage.vbd(`path=${stage.image()},block-size=4096,layer=${kind}`);
-        await stage.attach(vbd);
-        assert.equal((await stage.logged(vbd, 'opened')).sectorSize, 4096);
+      withMapper({}, async (fixture) => {
+        const vbd = await fixture.vbd(`path=${fixture.image()},block-size=4096,layer=${kind}`);
+        await fixture.attach(vbd);
+        assert.equal((await fixture.logged(vbd, 'opened')).sectorSize, 4096);
       }),
     );
 
     it(
       `${kind} over a mapper device that is then to go with the guest`,
-      withMapper({}, async (stage, bench) => {
+      withMapper({}, async (fixture, bench) => {
         const disk = await bench.disk(MARKER);
         const { name } = await bench.mapped('bench-base', linear(disk.path));
         const params = `dm-name=${name},layer=${kind},deferred-remove=yes`;
-        const vbd = await stage.vbd(params);
-        await stage.attach(vbd);
-        await deleteVbd(stage.store, vbd);
-        await stage.logged(vbd, 'closed');
+        const vbd = await fixture.vbd(params);
+        await fixture.attach(vbd);
+        await deleteVbd(fixture.store, vbd);
+        await fixture.logged(vbd, 'closed');
         assert.deepEqual(await bench.mappedLeft(), []);
       }),
     );
@@ -99,42 +99,42 @@ describe('layer', () => {
 
   it(
     'linear over a read-only disk is read-only, and refused for writing',
-    withMapper({}, async (stage, bench) => {
+    withMapper({}, async (fixture, bench) => {
       const disk = await bench.disk(MARKER, { readOnly: true });
-      const vbd = await stage.vbd(`path=${disk.path},layer=linear`, { mode: 'r' });
-      await stage.attach(vbd);
-      assert.equal((await stage.logged(vbd, 'opened')).readOnly, 1);
-      await stage.delete(vbd);
-      await stage.detach(vbd);
+      const vbd = await fixture.vbd(`path=${disk.path},layer=linear`, { mode: 'r' });
+      await fixture.attach(vbd);
+      assert.equal((await fixture.logged(vbd, 'opened')).readOnly, 1);
+      await fixture.delete(vbd);
+      await fixture.detach(vbd);
       for (const kind of KINDS) {
-        const writer = await stage.vbd(`path=${disk.path},layer=${kind}`);
-        const error = await failure('EREADONLY', stage.attach(writer));
+        const writer = await fixture.vbd(`path=${disk.path},layer=${kind}`);
+        const error = await failure('EREADONLY', fixture.attach(writer));
         assert.deepEqual(await layers(), []);
-        await stage.assertTakenBack(writer, error);
+        await fixture.assertTakenBack(writer, error);
       }
     }),
   );
 
   it(
     'crypt for a guest that only reads is refused: there is nothing to read',
-    withMapper({}, async (stage) => {
-      const vbd = await stage.vbd(`path=${stage.image()},layer=crypt`, { mode: 'r' });
-      const error = await failure('EMODE', stage.attach(vbd));
+    withMapper({}, async (fixture) => {
+      const vbd = await fixture.vbd(`path=${fixture.image()},layer=crypt`, { mode: 'r' });
+      const error = await failure('EMODE', fixture.attach(vbd));
       assert.match(error.message, /layer=crypt needs mode w/);
     }),
   );
 
   it(
     'crypt: what is written is read back, and no plaintext of it is in the file',
-    withMapper({}, async (stage) => {
-      const file = stage.image();
-      const vbd = await stage.vbd(`path=${file},layer=crypt`);
-      await stage.attach(vbd);
+    withMapper({}, async (fixture) => {
+      const file = fixture.image();
+      const vbd = await fixture.vbd(`path=${file},layer=crypt`);
+      await fixture.attach(vbd);
       const { kernelPath } = only(await layers());
       const text = Buffer.alloc(4096, PLAIN);
       write(kernelPath, text);
       assert.deepEqual(readBack(kernelPath, text.length), text);
-      await assertGoesWithNodes(stage, vbd);
+      await assertGoesWithNodes(fixture, vbd);
       const stored = readFileSync(file);
       assert.ok(!stored.includes(PLAIN), 'the plaintext is in the file');
       assert.notDeepEqual(stored.subarray(0, 4096), Buffer.alloc(4096), 'nothing was written');
@@ -143,18 +143,18 @@ describe('layer', () => {
 
   it(
     'crypt: no two attaches share a key',
-    withMapper({}, async (stage) => {
-      const file = stage.image();
+    withMapper({}, async (fixture) => {
+      const file = fixture.image();
       const keys = new Set<string>();
       const stored = new Set<string>();
       const text = Buffer.alloc(4096, PLAIN);
       for (let i = 0; i < 3; i++) {
-        const vbd = await stage.vbd(`path=${file},layer=crypt`);
-        await stage.attach(vbd);
+        const vbd = await fixture.vbd(`path=${file},layer=crypt`);
+        await fixture.attach(vbd);
         const { name, kernelPath } = only(await layers());
         keys.add(await keyOf(name));
         write(kernelPath, text);
-        await assertGoesWithNodes(stage, vbd);
+        await assertGoesWithNodes(fixture, vbd);
         stored.add(readFileSync(file).subarray(0, 4096).toString('hex'));
       }
       assert.equal(keys.size, 3);
@@ -165,21 +165,28 @@ describe('layer', () => {
 
   it(
     'crypt: the key is in no log, node or record',
-    withMapper({ guise: 'diskseq' }, async (stage) => {
-      const vbd = await stage.vbd(`path=${stage.image()},layer=crypt`);
-      const { stdout, stderr, status } = await stage.script(vbd, 'add');
+    withMapper({ guise: 'diskseq' }, async (fixture) => {
+      const vbd = await fixture.vbd(`path=${fixture.image()},layer=crypt`);
+      const { stdout, stderr, status } = await fixture.script(vbd, 'add');
       assert.equal(status, 0);
       const key = await keyOf(only(await layers()).name);
       const shown = [
         stdout,
         stderr,
-        readFileSync(stage.blkback.logFile, 'latin1'),
-        JSON.stringify(await stage.directory(vbd)),
-        ...stage.records().map((name) => readFileSync(`${stage.bed.runDirectory}/${name}`, 'utf8')),
+        readFileSync(fixture.blkback.logFile, 'latin1'),
+        JSON.stringify(await fixture.directory(vbd)),
+        ...fixture
+          .records()
+          .map((name) => readFileSync(`${fixture.bed.runDirectory}/${name}`, 'utf8')),
         ...['show', 'inspect'].map(
           async (command) =>
-            (await stage.cli([command, ...(command === 'show' ? [vbd.backendPath] : []), '--json']))
-              .stdout,
+            (
+              await fixture.cli([
+                command,
+                ...(command === 'show' ? [vbd.backendPath] : []),
+                '--json',
+              ])
+            ).stdout,
         ),
       ];
       for (const text of await Promise.all(shown)) assert.ok(!text.includes(key), text);
@@ -189,18 +196,18 @@ describe('layer', () => {
   for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
     it(
       `crypt: after ${signal} right after blkback has opened it, the kernel alone cleans up`,
-      withMapper({ guise: 'diskseq', hold: true }, async (stage) => {
-        const file = stage.image();
-        const vbd = await stage.vbd(`path=${file},layer=crypt`);
-        const adding = stage.startScript(vbd, 'add');
-        await stage.logged(vbd, 'physical-device');
-        stage.blkback.kill('SIGUSR1');
-        await stage.logged(vbd, 'opened');
+      withMapper({ guise: 'diskseq', hold: true }, async (fixture) => {
+        const file = fixture.image();
+        const vbd = await fixture.vbd(`path=${file},layer=crypt`);
+        const adding = fixture.startScript(vbd, 'add');
+        await fixture.logged(vbd, 'physical-device');
+        fixture.blkback.kill('SIGUSR1');
+        await fixture.logged(vbd, 'opened');
         adding.process.kill(signal);
         await adding.ended;
         only(await layers());
-        await assertGoesWithNodes(stage, vbd);
-        assert.deepEqual(stage.records(), []);
+        await assertGoesWithNodes(fixture, vbd);
+        assert.deepEqual(fixture.records(), []);
       }),
     );
   }
@@ -227,11 +234,11 @@ async function keyOf(name: string): Promise<string> {
 }
 
 /** Without its nodes blkback closes the device; nobody else does anything. */
-async function assertGoesWithNodes(stage: Stage, vbd: Vbd): Promise<void> {
-  await deleteVbd(stage.store, vbd);
-  await stage.logged(vbd, 'closed');
+async function assertGoesWithNodes(fixture: HotplugFixture, vbd: Vbd): Promise<void> {
+  await deleteVbd(fixture.store, vbd);
+  await fixture.logged(vbd, 'closed');
   await settled(async () => {
     assert.deepEqual(await layers(), []);
-    assert.deepEqual(stage.loops(), []);
+    assert.deepEqual(fixture.loops(), []);
   });
 }

@@ -14,16 +14,16 @@ import { resize } from '../../../src/hotplug/resize.js';
 import type { NewSize } from '../../../src/hotplug/resize-file.js';
 import { needs } from '../../bed/needs.js';
 import type { Vbd } from '../../bed/toolstack.js';
-import { failure, only, parse, type Stage } from '../hotplug/stage.js';
+import { failure, type HotplugFixture, only, parse } from '../hotplug/fixture.js';
 import { layers, withMapper } from './bench.js';
 
 const MIB = 1024 * 1024;
 const TEXT = 'what the guest has written';
 
-function resizeVbd(stage: Stage, vbd: Vbd, size?: NewSize) {
-  const { sysfs } = stage.blkback;
-  const { runDirectory } = stage.bed;
-  return resize(stage.store, parse(vbd), { timeoutMs: 8000, sysfs, runDirectory, size });
+function resizeVbd(fixture: HotplugFixture, vbd: Vbd, size?: NewSize) {
+  const { sysfs } = fixture.blkback;
+  const { runDirectory } = fixture.bed;
+  return resize(fixture.store, parse(vbd), { timeoutMs: 8000, sysfs, runDirectory, size });
 }
 
 function sizeOf(path: string): number {
@@ -55,90 +55,90 @@ describe('resize', () => {
   for (const kind of ['linear', 'crypt'] as const) {
     it(
       `lets a ${kind} layer follow its file, which grows and shrinks, and keeps what is on it`,
-      withMapper({}, async (stage) => {
-        const image = stage.image('x', { size: MIB });
-        const vbd = await stage.vbd(`path=${image},layer=${kind}`);
-        await stage.attach(vbd);
+      withMapper({}, async (fixture) => {
+        const image = fixture.image('x', { size: MIB });
+        const vbd = await fixture.vbd(`path=${image},layer=${kind}`);
+        await fixture.attach(vbd);
         const { kernelPath, uuid } = only(await layers());
         writeText(kernelPath);
         for (const size of [3 * MIB, 2 * MIB]) {
           truncateSync(image, size);
-          assert.equal((await resizeVbd(stage, vbd)).bytes, BigInt(size));
+          assert.equal((await resizeVbd(fixture, vbd)).bytes, BigInt(size));
           assert.equal(sizeOf(kernelPath), size);
           assert.equal(readText(kernelPath), TEXT);
-          assert.equal((await stage.attach(vbd)).already, true);
+          assert.equal((await fixture.attach(vbd)).already, true);
         }
         const layer = only(await layers());
         assert.deepEqual([layer.uuid, layer.deferred], [uuid, true]);
-        await stage.close(vbd);
-        await stage.detach(vbd);
+        await fixture.close(vbd);
+        await fixture.detach(vbd);
         assert.deepEqual(await layers(), []);
-        stage.assertNothingLeft();
+        fixture.assertNothingLeft();
       }),
     );
   }
 
   it(
     'gives the file of a layer another size, and the layer with it, without cutting what it keeps',
-    withMapper({}, async (stage) => {
-      const image = stage.image('x', { size: MIB });
-      const vbd = await stage.vbd(`path=${image},layer=linear`);
-      await stage.attach(vbd);
+    withMapper({}, async (fixture) => {
+      const image = fixture.image('x', { size: MIB });
+      const vbd = await fixture.vbd(`path=${image},layer=linear`);
+      await fixture.attach(vbd);
       const { kernelPath } = only(await layers());
       writeText(kernelPath);
       for (const size of [3 * MIB, 2 * MIB]) {
         const wanted = { bytes: BigInt(size), shrink: true };
-        assert.equal((await resizeVbd(stage, vbd, wanted)).bytes, BigInt(size));
+        assert.equal((await resizeVbd(fixture, vbd, wanted)).bytes, BigInt(size));
         assert.deepEqual([statSync(image).size, sizeOf(kernelPath)], [size, size]);
         assert.equal(readText(kernelPath), TEXT);
       }
       const smaller = { bytes: BigInt(MIB), shrink: false };
-      await failure('EWINDOW', resizeVbd(stage, vbd, smaller));
+      await failure('EWINDOW', resizeVbd(fixture, vbd, smaller));
       assert.deepEqual([statSync(image).size, sizeOf(kernelPath)], [2 * MIB, 2 * MIB]);
     }),
   );
 
   it(
     'makes a loop device as large as its file, without a layer too, and leaves one that is so',
-    withMapper({}, async (stage) => {
-      const image = stage.image('x', { size: MIB });
-      const vbd = await stage.vbd(image);
-      await stage.attach(vbd);
-      const loop = only(stage.loops());
+    withMapper({}, async (fixture) => {
+      const image = fixture.image('x', { size: MIB });
+      const vbd = await fixture.vbd(image);
+      await fixture.attach(vbd);
+      const loop = only(fixture.loops());
       truncateSync(image, 2 * MIB);
       for (let times = 0; times < 2; times++) {
-        assert.equal((await resizeVbd(stage, vbd)).bytes, BigInt(2 * MIB));
+        assert.equal((await resizeVbd(fixture, vbd)).bytes, BigInt(2 * MIB));
         assert.equal(sizeOf(loop), 2 * MIB);
       }
-      assert.equal((await stage.attach(vbd)).already, true);
+      assert.equal((await fixture.attach(vbd)).already, true);
     }),
   );
 
   it(
     'leaves a layer as it is where its file has a part of a block now',
-    withMapper({}, async (stage) => {
-      const image = stage.image('x', { size: MIB });
-      const vbd = await stage.vbd(`path=${image},layer=crypt,block-size=4096`);
-      await stage.attach(vbd);
+    withMapper({}, async (fixture) => {
+      const image = fixture.image('x', { size: MIB });
+      const vbd = await fixture.vbd(`path=${image},layer=crypt,block-size=4096`);
+      await fixture.attach(vbd);
       const { kernelPath } = only(await layers());
       for (const size of [MIB + 512, 0]) {
         truncateSync(image, size);
-        const error = await failure('EWINDOW', resizeVbd(stage, vbd));
+        const error = await failure('EWINDOW', resizeVbd(fixture, vbd));
         assert.match(error.message, new RegExp(`has ${size} bytes now.* 4096 bytes`));
         assert.equal(sizeOf(kernelPath), MIB);
       }
       truncateSync(image, MIB);
-      assert.equal((await resizeVbd(stage, vbd)).bytes, BigInt(MIB));
+      assert.equal((await resizeVbd(fixture, vbd)).bytes, BigInt(MIB));
     }),
   );
 
   it(
     'is not needed for an attach that goes on: a disk that grows meanwhile is the same disk',
-    withMapper({}, async (stage, bench) => {
+    withMapper({}, async (fixture, bench) => {
       const disk = await bench.disk('x', { size: 2 * MIB });
       const mapped = await bench.mapped('bench-growing', `0 1024 linear ${disk.path} 0`);
-      const vbd = await stage.vbd(mapped.path);
-      await stage.attach(vbd, {
+      const vbd = await fixture.vbd(mapped.path);
+      await fixture.attach(vbd, {
         onStep: (step) => {
           if (step !== 'opened') return;
           const table = `0 2048 linear ${disk.path} 0`;
@@ -148,15 +148,15 @@ describe('resize', () => {
           });
         },
       });
-      assert.equal((await stage.logged(vbd, 'opened')).size, MIB);
+      assert.equal((await fixture.logged(vbd, 'opened')).size, MIB);
     }),
   );
 
   it(
     'says that there is no disk where blkback has none open',
-    withMapper({}, async (stage) => {
-      const vbd = await stage.vbd(stage.image());
-      const error = await failure('ENOTOPEN', resizeVbd(stage, vbd));
+    withMapper({}, async (fixture) => {
+      const vbd = await fixture.vbd(fixture.image());
+      const error = await failure('ENOTOPEN', resizeVbd(fixture, vbd));
       assert.match(error.message, /no device open/);
     }),
   );

@@ -10,7 +10,7 @@ import { describeHungCall, listHungCalls } from '../../../src/linux/hung-calls.j
 import { pause } from '../../../src/util/retry.js';
 import { dmsetup, linear } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
-import { request } from '../block/workshop.js';
+import { request } from '../block/fixture.js';
 import { beginHangingWrite, withMapper } from './bench.js';
 
 describe('A mapper device that is suspended for good', () => {
@@ -20,7 +20,7 @@ describe('A mapper device that is suspended for good', () => {
 
   it(
     'holds up no request about another one, and those about it can be given up',
-    withMapper({}, async (stage, bench) => {
+    withMapper({}, async (fixture, bench) => {
       const bottom = await bench.linear('bottom');
       const top = await bench.mapped('bench-top', linear(bottom.kernelPath));
       const other = await bench.linear('other');
@@ -61,8 +61,8 @@ describe('A mapper device that is suspended for good', () => {
       await using device = await openExport(request(other.kernelPath));
       await device.verify();
       // An add goes on as well: it has a layer of its own.
-      const vbd = await stage.vbd(`path=${stage.image()},layer=linear`);
-      assert.equal((await stage.script(vbd, 'add')).status, 0);
+      const vbd = await fixture.vbd(`path=${fixture.image()},layer=linear`);
+      assert.equal((await fixture.script(vbd, 'add')).status, 0);
 
       await dmsetup('resume', bottom.name);
       await written;

@@ -7,16 +7,16 @@ import { needs } from '../../bed/needs.js';
 import { HOTPLUG_SCRIPT, libxlEnvironment, type Run, startProgram } from '../../bed/script.js';
 import type { Vbd } from '../../bed/toolstack.js';
 import { runXenBlock } from '../../bed/xen-block.js';
-import { parse } from '../hotplug/stage.js';
+import { parse } from '../hotplug/fixture.js';
 import {
-  type Arena,
   contentOf,
   destroyVbds,
+  type Fixture,
   makeVbds,
   NAMES,
   openedBy,
   withChurn,
-} from './arena.js';
+} from './fixture.js';
 
 const ADDS = Number(process.env.XEN_BLKBACK_ADDS ?? effort(2000, 150));
 /** Vbds that exist at a time, and adds in flight. */
@@ -69,13 +69,13 @@ describe('mapper devices are destroyed and made anew all the time', function () 
       randomDelay: true,
       closeDelayMs: 0,
     } as const;
-    const count = await withChurn(behaviour, NICENESS, async (arena) => {
+    const count = await withChurn(behaviour, NICENESS, async (fixture) => {
       for (let first = 0; first < ADDS; first += BATCH) {
-        for (const outcome of await tryBatch(arena, first)) {
+        for (const outcome of await tryBatch(fixture, first)) {
           outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
         }
       }
-      assert.deepEqual(recordsOf(arena), []);
+      assert.deepEqual(recordsOf(fixture), []);
     });
     console.log(`      ${JSON.stringify({ ...outcomes, ...count })}`);
     const { attached = 0, ...refused } = outcomes;
@@ -96,24 +96,24 @@ describe('mapper devices are destroyed and made anew all the time', function () 
   it(`${SCRIPT_ADDS} adds through the script, too`, async () => {
     const seen = { attached: 0, refused: 0 };
     const behaviour = { delayMs: 20, randomDelay: true, closeDelayMs: 0 } as const;
-    await withChurn(behaviour, NICENESS, async (arena) => {
+    await withChurn(behaviour, NICENESS, async (fixture) => {
       const oneSided = () => seen.attached === 0 || seen.refused === 0;
       for (let index = 0; index < (oneSided() ? MOST_SCRIPT_ADDS : SCRIPT_ADDS); index++) {
         const name = NAMES[index % NAMES.length] ?? '';
-        const [vbd] = await makeVbds(arena, index, [
+        const [vbd] = await makeVbds(fixture, index, [
           SCRIPT_WAYS[index % SCRIPT_WAYS.length]?.(name) ?? '',
         ]);
         assert.ok(vbd);
-        const { status, stdout, stderr } = await script(arena, vbd, 'add');
-        const opened = openedBy(arena.bed, [vbd]);
+        const { status, stdout, stderr } = await script(fixture, vbd, 'add');
+        const opened = openedBy(fixture.bed, [vbd]);
         for (const { bytes } of opened) assert.equal(bytes, contentOf(name));
         if (status === 0) assert.deepEqual([stdout, stderr, opened.length], ['', '', 1]);
         else assert.match(stderr, /^xen-blkback: [^\n]+\n$/);
         seen[status === 0 ? 'attached' : 'refused']++;
-        await destroyVbds(arena, [vbd]);
-        if (status === 0) assert.equal((await script(arena, vbd, 'remove')).status, 0);
+        await destroyVbds(fixture, [vbd]);
+        if (status === 0) assert.equal((await script(fixture, vbd, 'remove')).status, 0);
       }
-      assert.deepEqual(recordsOf(arena), []);
+      assert.deepEqual(recordsOf(fixture), []);
     });
     console.log(`      ${JSON.stringify(seen)}`);
     assert.ok(seen.attached > 0 && seen.refused > 0, 'it was no race');
@@ -122,22 +122,22 @@ describe('mapper devices are destroyed and made anew all the time', function () 
   it("Xen's block script in our place lets blkback open the wrong content", async () => {
     const seen = { right: 0, wrong: 0, empty: 0, failed: 0, tries: 0 };
     const behaviour = { delayMs: 50, randomDelay: true } as const;
-    await withChurn(behaviour, NICENESS, async (arena) => {
+    await withChurn(behaviour, NICENESS, async (fixture) => {
       while (seen.wrong === 0 && seen.tries < MOST_XEN_BLOCK_TRIES) {
         const name = NAMES[seen.tries++ % NAMES.length] ?? '';
-        const [vbd] = await makeVbds(arena, seen.tries, [`/dev/mapper/${name}`]);
+        const [vbd] = await makeVbds(fixture, seen.tries, [`/dev/mapper/${name}`]);
         assert.ok(vbd);
-        const { status } = await runXenBlock(arena.bed, vbd, 'add');
+        const { status } = await runXenBlock(fixture.bed, vbd, 'add');
         if (status === 0) {
-          await arena.bed.blkback.waitFor(
+          await fixture.bed.blkback.waitFor(
             ({ event, vbd: key }) => key === vbd.key && ['opened', 'failed'].includes(event),
           );
         }
-        const [opened] = openedBy(arena.bed, [vbd]);
+        const [opened] = openedBy(fixture.bed, [vbd]);
         if (opened === undefined) seen.failed++;
         else if (!opened.size) seen.empty++;
         else seen[opened.bytes === contentOf(name) ? 'right' : 'wrong']++;
-        await destroyVbds(arena, [vbd]);
+        await destroyVbds(fixture, [vbd]);
       }
     });
     console.log(`      ${JSON.stringify(seen)}`);
@@ -146,15 +146,15 @@ describe('mapper devices are destroyed and made anew all the time', function () 
 });
 
 /** Some adds, a few at a time, and what came of each: `attached`, or the code of the refusal. */
-async function tryBatch(arena: Arena, first: number): Promise<string[]> {
-  const { bed, store } = arena;
+async function tryBatch(fixture: Fixture, first: number): Promise<string[]> {
+  const { bed, store } = fixture;
   const tries = Array.from({ length: Math.min(BATCH, ADDS - first) }, (_, index) => {
     const name = NAMES[(first + index) % NAMES.length] ?? '';
     const way = WAYS[Math.floor((first + index) / NAMES.length) % WAYS.length];
     return { name, params: way?.(name) ?? '' };
   });
   const vbds = await makeVbds(
-    arena,
+    fixture,
     first,
     tries.map(({ params }) => params),
   );
@@ -178,17 +178,17 @@ async function tryBatch(arena: Arena, first: number): Promise<string[]> {
       assert.equal(bytes, contentOf(tries[index]?.name ?? ''), JSON.stringify(opened));
     }
   }
-  await destroyVbds(arena, vbds);
+  await destroyVbds(fixture, vbds);
   const attached = vbds.filter((_vbd, index) => outcomes[index] === 'attached');
   await Promise.all(attached.map((vbd) => detach(store, parse(vbd), places)));
   return outcomes;
 }
 
-function recordsOf({ bed }: Arena): string[] {
+function recordsOf({ bed }: Fixture): string[] {
   return readdirSync(bed.runDirectory).filter((name) => name.endsWith('.json'));
 }
 
-function script({ bed }: Arena, { backendPath }: Vbd, action: 'add' | 'remove'): Promise<Run> {
+function script({ bed }: Fixture, { backendPath }: Vbd, action: 'add' | 'remove'): Promise<Run> {
   const env = { ...bed.env, ...libxlEnvironment(backendPath) };
   return startProgram(HOTPLUG_SCRIPT, [action], env).ended;
 }

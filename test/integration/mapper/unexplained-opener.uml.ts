@@ -3,12 +3,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { O_PATH } from '../../../src/linux/fd.js';
-import { DeviceMap } from '../../../src/topology/device-map.js';
 import type { UnexplainedUse } from '../../../src/topology/local-use.js';
+import { StorageSnapshot } from '../../../src/topology/storage-snapshot.js';
 import { findUnexplainedOpener } from '../../../src/topology/unexplained-openers.js';
 import { linear, type Mapped } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
-import { MARKER } from '../hotplug/stage.js';
+import { MARKER } from '../hotplug/fixture.js';
 import { type Bench, withMapper } from './bench.js';
 
 /** The numbers of a mapper device as the project has them. */
@@ -19,7 +19,7 @@ function devnumOf({ devnum }: Mapped): { major: number; minor: number } {
 
 const find = (mapped: Mapped, guests = 0): Promise<UnexplainedUse | undefined> => {
   const devnum = devnumOf(mapped);
-  return findUnexplainedOpener(new DeviceMap(), devnum, Array(guests).fill(devnum));
+  return findUnexplainedOpener(new StorageSnapshot(), devnum, Array(guests).fill(devnum));
 };
 
 /** Another process with these descriptors, for as long as `body` runs. */
@@ -79,10 +79,10 @@ describe('A mapper device that blkback has open', () => {
   for (const [title, during] of EXPLAINED) {
     it(
       `and besides blkback ${title}: only blkback is to be explained`,
-      withMapper({}, async (stage, bench) => {
+      withMapper({}, async (fixture, bench) => {
         const mapped = await bench.linear(MARKER);
-        const vbd = await stage.vbd(mapped.path);
-        await stage.attach(vbd);
+        const vbd = await fixture.vbd(mapped.path);
+        await fixture.attach(vbd);
         await during(mapped, bench, async () => {
           assert.equal(await find(mapped, 1), undefined);
           const found = await find(mapped);
@@ -94,9 +94,9 @@ describe('A mapper device that blkback has open', () => {
 
   it(
     'is not explained by a descriptor with O_PATH',
-    withMapper({}, async (stage, bench) => {
+    withMapper({}, async (fixture, bench) => {
       const mapped = await bench.linear(MARKER);
-      await stage.attach(await stage.vbd(mapped.path));
+      await fixture.attach(await fixture.vbd(mapped.path));
       await withProcess([openSync(mapped.path, O_PATH)], async () => {
         assert.notEqual(await find(mapped), undefined);
       });

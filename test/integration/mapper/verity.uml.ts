@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { linear, type Mapped } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import { hashTree, type VerityImage, verityTable } from '../../bed/verity.js';
-import { failure, MARKER } from '../hotplug/stage.js';
+import { failure, MARKER } from '../hotplug/fixture.js';
 import { type Bench, swapTable, withMapper } from './bench.js';
 
 const BLOCKS = 256;
@@ -34,18 +34,18 @@ describe('verity-root', () => {
   for (const algorithm of ['sha256', 'sha512']) {
     it(
       `accepts the right ${algorithm} digest, in either case`,
-      withMapper({ guise: 'diskseq' }, async (stage, bench) => {
+      withMapper({ guise: 'diskseq' }, async (fixture, bench) => {
         const image = await proved(bench, MARKER, { algorithm });
         const { name, kernelPath, diskseq } = await prove(bench, image);
         for (const digest of [image.root, image.root.toUpperCase()]) {
           const params = `dm-name=${name},verity-root=${digest}`;
-          const vbd = await stage.vbd(params, { mode: 'r' });
-          await stage.attach(vbd);
-          await stage.assertConnected(vbd, kernelPath, diskseq);
-          const { bytes, readOnly } = await stage.logged(vbd, 'opened');
+          const vbd = await fixture.vbd(params, { mode: 'r' });
+          await fixture.attach(vbd);
+          await fixture.assertConnected(vbd, kernelPath, diskseq);
+          const { bytes, readOnly } = await fixture.logged(vbd, 'opened');
           assert.deepEqual([bytes, readOnly], [MARKER, 1]);
-          await stage.delete(vbd);
-          await stage.detach(vbd);
+          await fixture.delete(vbd);
+          await fixture.detach(vbd);
         }
       }),
     );
@@ -59,15 +59,15 @@ describe('verity-root', () => {
   ] as const) {
     it(
       `refuses a digest ${title}`,
-      withMapper({}, async (stage, bench) => {
+      withMapper({}, async (fixture, bench) => {
         const image = await proved(bench, MARKER);
         const { name } = await prove(bench, image);
         const wrong = change(image.root);
-        const vbd = await stage.vbd(`dm-name=${name},verity-root=${wrong}`, { mode: 'r' });
-        const error = await failure('EVERITY', stage.attach(vbd));
+        const vbd = await fixture.vbd(`dm-name=${name},verity-root=${wrong}`, { mode: 'r' });
+        const error = await failure('EVERITY', fixture.attach(vbd));
         assert.match(error.message, new RegExp(`${image.root} \\(sha256\\).*asks for ${wrong}`));
-        assert.deepEqual(stage.events(vbd, 'physical-device'), []);
-        await stage.assertTakenBack(vbd, error);
+        assert.deepEqual(fixture.events(vbd, 'physical-device'), []);
+        await fixture.assertTakenBack(vbd, error);
       }),
     );
   }
@@ -92,23 +92,23 @@ describe('verity-root', () => {
   ] as const) {
     it(
       `refuses a device that ${title}`,
-      withMapper({}, async (stage, bench) => {
+      withMapper({}, async (fixture, bench) => {
         const image = await proved(bench, MARKER);
         const { name } = await prove(bench, { ...image, table: table(image.table) });
-        const vbd = await stage.vbd(`dm-name=${name},verity-root=${image.root}`, { mode: 'r' });
-        const error = await failure('EVERITY', stage.attach(vbd));
+        const vbd = await fixture.vbd(`dm-name=${name},verity-root=${image.root}`, { mode: 'r' });
+        const error = await failure('EVERITY', fixture.attach(vbd));
         assert.match(error.message, refusal);
-        await stage.assertTakenBack(vbd, error);
+        await fixture.assertTakenBack(vbd, error);
       }),
     );
   }
 
   it(
     'refuses a file, and a disk that is no mapper device',
-    withMapper({}, async (stage, bench) => {
-      for (const path of [stage.image(), (await bench.disk('x')).path]) {
-        const vbd = await stage.vbd(`path=${path},verity-root=${'ab'.repeat(32)}`, { mode: 'r' });
-        const error = await failure('ENOTMAPPER', stage.attach(vbd));
+    withMapper({}, async (fixture, bench) => {
+      for (const path of [fixture.image(), (await bench.disk('x')).path]) {
+        const vbd = await fixture.vbd(`path=${path},verity-root=${'ab'.repeat(32)}`, { mode: 'r' });
+        const error = await failure('ENOTMAPPER', fixture.attach(vbd));
         assert.match(error.message, /verity-root can only be set for a mapper device/);
       }
     }),
@@ -116,11 +116,11 @@ describe('verity-root', () => {
 
   it(
     'refuses to let a guest write',
-    withMapper({}, async (stage, bench) => {
+    withMapper({}, async (fixture, bench) => {
       const image = await proved(bench, MARKER);
       const { name } = await prove(bench, image);
-      const vbd = await stage.vbd(`dm-name=${name},verity-root=${image.root}`);
-      assert.match((await failure('EREADONLY', stage.attach(vbd))).message, /read-only/);
+      const vbd = await fixture.vbd(`dm-name=${name},verity-root=${image.root}`);
+      assert.match((await failure('EREADONLY', fixture.attach(vbd))).message, /read-only/);
     }),
   );
 
@@ -130,41 +130,41 @@ describe('verity-root', () => {
   ] as const) {
     it(
       `refuses a table that is exchanged for that of another tree ${when}`,
-      withMapper(behaviour, async (stage, bench) => {
+      withMapper(behaviour, async (fixture, bench) => {
         const image = await proved(bench, MARKER);
         const other = await proved(bench, 'another tree');
         assert.notEqual(image.root, other.root);
         const { name, path, kernelPath } = await prove(bench, image);
-        const vbd = await stage.vbd(`path=${path},verity-root=${image.root}`, { mode: 'r' });
+        const vbd = await fixture.vbd(`path=${path},verity-root=${image.root}`, { mode: 'r' });
         const swap = () => swapTable(name, other.table, '--readonly');
-        const adding = stage.attach(vbd, {
+        const adding = fixture.attach(vbd, {
           onStep: (step) => {
             if (step === 'opened' && !('hold' in behaviour)) swap();
           },
         });
         adding.catch(() => {});
         if ('hold' in behaviour) {
-          await stage.logged(vbd, 'physical-device');
+          await fixture.logged(vbd, 'physical-device');
           swap();
-          stage.blkback.kill('SIGUSR1');
+          fixture.blkback.kill('SIGUSR1');
         }
         const error = await failure('EIDENTITY', adding);
         assert.match(error.message, /table/);
-        if ('hold' in behaviour) return await stage.assertKept(vbd, error, kernelPath);
-        assert.deepEqual(stage.events(vbd, 'opened'), []);
-        await stage.assertTakenBack(vbd, error);
+        if ('hold' in behaviour) return await fixture.assertKept(vbd, error, kernelPath);
+        assert.deepEqual(fixture.events(vbd, 'opened'), []);
+        await fixture.assertTakenBack(vbd, error);
       }),
     );
   }
 
   it(
     'show tells what a corrupt block leads to',
-    withMapper({}, async (stage, bench) => {
+    withMapper({}, async (fixture, bench) => {
       const image = await proved(bench, MARKER, { options: ['restart_on_corruption'] });
       const { name } = await prove(bench, image);
-      const vbd = await stage.vbd(`dm-name=${name},verity-root=${image.root}`, { mode: 'r' });
-      await stage.attach(vbd);
-      const { status, stdout } = await stage.cli(['show', vbd.backendPath]);
+      const vbd = await fixture.vbd(`dm-name=${name},verity-root=${image.root}`, { mode: 'r' });
+      await fixture.attach(vbd);
+      const { status, stdout } = await fixture.cli(['show', vbd.backendPath]);
       assert.equal(status, 0);
       assert.match(stdout, /restart_on_corruption/);
     }),

@@ -1,4 +1,4 @@
-import type { Scene } from './scene.js';
+import type { SharingFixture } from './fixture.js';
 
 export type Mode = 'r' | 'w' | 'r!' | 'w!';
 export type Verdict = 'free' | 'busy';
@@ -15,7 +15,7 @@ export interface Wanted {
 export interface SharingCase {
   readonly what: string;
   /** Brings about what is there; says what is asked for then. */
-  readonly arrange: (scene: Scene) => Promise<Wanted>;
+  readonly arrange: (fixture: SharingFixture) => Promise<Wanted>;
   /** By the rules that Xen's own script documents, for the bytes and not for the names. */
   readonly expected: Verdict;
   /** Which rule, for the document. */

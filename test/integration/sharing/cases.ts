@@ -1,68 +1,68 @@
 import type { Kin, Mode, Rule, SharingCase, Verdict } from './case.js';
-import type { Scene } from './scene.js';
+import type { SharingFixture } from './fixture.js';
 
 /** Two ways to the same bytes: the first guest's, and the second one's. */
 interface Overlap {
   readonly what: string;
-  readonly make: (scene: Scene) => Promise<readonly [first: string, second: string]>;
+  readonly make: (fixture: SharingFixture) => Promise<readonly [first: string, second: string]>;
   readonly plain?: boolean;
 }
 
 const OVERLAPS: readonly Overlap[] = [
   {
     what: 'the same file',
-    make: async (scene) => twice(scene.file()),
+    make: async (fixture) => twice(fixture.file()),
   },
   {
     what: 'a file, and a hard link to it',
-    make: async (scene) => {
-      const file = scene.file();
-      return [file, scene.link(file)];
+    make: async (fixture) => {
+      const file = fixture.file();
+      return [file, fixture.link(file)];
     },
   },
   {
     what: 'the same disk',
-    make: async (scene) => twice((await scene.loop(scene.file())).path),
+    make: async (fixture) => twice((await fixture.loop(fixture.file())).path),
   },
   {
     what: 'a file, and a loop device over it',
-    make: async (scene) => {
-      const file = scene.file();
-      return [file, (await scene.loop(file)).path];
+    make: async (fixture) => {
+      const file = fixture.file();
+      return [file, (await fixture.loop(file)).path];
     },
   },
   {
     what: 'a loop device, and its file',
-    make: async (scene) => {
-      const file = scene.file();
-      return [(await scene.loop(file)).path, file];
+    make: async (fixture) => {
+      const file = fixture.file();
+      return [(await fixture.loop(file)).path, file];
     },
   },
   {
     what: 'a disk, and a loop device over it',
-    make: async (scene) => {
-      const disk = (await scene.loop(scene.file())).path;
-      return [disk, (await scene.loop(disk)).path];
+    make: async (fixture) => {
+      const disk = (await fixture.loop(fixture.file())).path;
+      return [disk, (await fixture.loop(disk)).path];
     },
   },
   {
     what: 'a whole disk, and a partition of it',
-    make: async (scene) => {
-      const { disk, parts } = await scene.partitioned();
+    make: async (fixture) => {
+      const { disk, parts } = await fixture.partitioned();
       return [disk, parts[0]];
     },
   },
   {
     what: 'a partition, and its whole disk',
-    make: async (scene) => {
-      const { disk, parts } = await scene.partitioned();
+    make: async (fixture) => {
+      const { disk, parts } = await fixture.partitioned();
       return [parts[1], disk];
     },
   },
   {
     what: 'overlapping parts of a file',
-    make: async (scene) => {
-      const file = scene.file();
+    make: async (fixture) => {
+      const file = fixture.file();
       return [`path=${file},offset=0,size=524288`, `path=${file},offset=262144,size=524288`];
     },
     plain: false,
@@ -93,9 +93,9 @@ function guests(overlap: Overlap, row: (typeof GUESTS)[number]): SharingCase {
   const [first, second, kin, expected, rule] = row;
   return {
     what: `${overlap.what}: ${KINS[kin]}, ${MODES[first]}, then ${MODES[second]}`,
-    arrange: async (scene) => {
-      const [there, wanted] = await overlap.make(scene);
-      await scene.guest(there, first, kin);
+    arrange: async (fixture) => {
+      const [there, wanted] = await overlap.make(fixture);
+      await fixture.guest(there, first, kin);
       return { params: wanted, mode: second };
     },
     expected,
@@ -136,12 +136,12 @@ function local(
   }[use];
   return rows.map(([mode, expected, rule]) => ({
     what: `${what}, ${words} here; wanted ${MODES[mode as 'r' | 'w']}`,
-    arrange: async (scene) => {
-      await scene.kin('other');
-      const [there, params] = await make(scene);
-      if (use === 'swap') await scene.swap(there);
-      else if (use === 'claim') scene.claim(there);
-      else if (use !== 'nothing') await scene.mount(there, use === 'mount r' ? 'r' : 'w');
+    arrange: async (fixture) => {
+      await fixture.kin('other');
+      const [there, params] = await make(fixture);
+      if (use === 'swap') await fixture.swap(there);
+      else if (use === 'claim') fixture.claim(there);
+      else if (use !== 'nothing') await fixture.mount(there, use === 'mount r' ? 'r' : 'w');
       return { params, mode };
     },
     expected,
@@ -151,13 +151,13 @@ function local(
 }
 
 const loopOfFile = OVERLAPS[4] as Overlap;
-const loopOverDisk: Overlap['make'] = async (scene) => {
-  const disk = (await scene.loop(scene.file())).path;
-  return [(await scene.loop(disk)).path, disk];
+const loopOverDisk: Overlap['make'] = async (fixture) => {
+  const disk = (await fixture.loop(fixture.file())).path;
+  return [(await fixture.loop(disk)).path, disk];
 };
 const diskOfPartition = OVERLAPS[6] as Overlap;
 const partitionOfDisk = OVERLAPS[7] as Overlap;
-const otherPartition: Overlap['make'] = async (scene) => (await scene.partitioned()).parts;
+const otherPartition: Overlap['make'] = async (fixture) => (await fixture.partitioned()).parts;
 
 const MOUNTED: readonly (readonly [string, Overlap['make']])[] = [
   ['a disk', sameDisk.make],
@@ -188,17 +188,17 @@ const APART: readonly Overlap[] = [
   },
   {
     what: 'parts of a file that do not overlap',
-    make: async (scene) => {
-      const file = scene.file();
+    make: async (fixture) => {
+      const file = fixture.file();
       return [`path=${file},size=524288`, `path=${file},offset=524288`];
     },
     plain: false,
   },
   {
     what: 'a part of a file, and a loop device over the rest',
-    make: async (scene) => {
-      const file = scene.file();
-      const loop = await scene.loop(file, { offset: 524288 });
+    make: async (fixture) => {
+      const file = fixture.file();
+      const loop = await fixture.loop(file, { offset: 524288 });
       return [`path=${file},size=524288`, loop.path];
     },
     plain: false,
@@ -208,9 +208,9 @@ const APART: readonly Overlap[] = [
 const STALE: readonly SharingCase[] = [
   {
     what: 'an entry whose disk is another by now, as its diskseq tells; wanted read-write',
-    arrange: async (scene) => {
-      const loop = await scene.loop(scene.file());
-      await scene.entry({ 'physical-device': loop.devnum, diskseq: '1' });
+    arrange: async (fixture) => {
+      const loop = await fixture.loop(fixture.file());
+      await fixture.entry({ 'physical-device': loop.devnum, diskseq: '1' });
       return { params: loop.path, mode: 'w' };
     },
     expected: 'free',
@@ -219,9 +219,9 @@ const STALE: readonly SharingCase[] = [
   },
   {
     what: 'the same without a diskseq, so that it may be this disk; wanted read-write',
-    arrange: async (scene) => {
-      const loop = await scene.loop(scene.file());
-      await scene.entry({ 'physical-device': loop.devnum });
+    arrange: async (fixture) => {
+      const loop = await fixture.loop(fixture.file());
+      await fixture.entry({ 'physical-device': loop.devnum });
       return { params: loop.path, mode: 'w' };
     },
     expected: 'busy',
@@ -230,9 +230,9 @@ const STALE: readonly SharingCase[] = [
   },
   {
     what: 'an entry whose device is gone; wanted read-write',
-    arrange: async (scene) => {
-      await scene.entry({ 'physical-device': '7:fffff' });
-      return { params: scene.file(), mode: 'w' };
+    arrange: async (fixture) => {
+      await fixture.entry({ 'physical-device': '7:fffff' });
+      return { params: fixture.file(), mode: 'w' };
     },
     expected: 'free',
     rule: 'stale',
@@ -243,15 +243,15 @@ const STALE: readonly SharingCase[] = [
 /** What programs that serve disks do to an image. */
 function image(
   what: string,
-  use: (scene: Scene, file: string) => Promise<void> | void,
+  use: (fixture: SharingFixture, file: string) => Promise<void> | void,
   ...rows: readonly (readonly [Mode, Verdict, Rule])[]
 ): SharingCase[] {
   return rows.map(([mode, expected, rule]) => ({
     what: `a file that ${what}; wanted ${MODES[mode]}`,
-    arrange: async (scene) => {
-      await scene.kin('other');
-      const file = scene.file();
-      await use(scene, file);
+    arrange: async (fixture) => {
+      await fixture.kin('other');
+      const file = fixture.file();
+      await use(fixture, file);
       return { params: file, mode };
     },
     expected,
@@ -263,30 +263,30 @@ function image(
 const IMAGE_CASES = [
   ...image(
     'QEMU has locked as it does to write it',
-    (scene, file) => scene.locked(file, [100, 101, 103, 201, 203], false),
+    (fixture, file) => fixture.locked(file, [100, 101, 103, 201, 203], false),
     ['r', 'busy', 'writer'],
     ['w', 'busy', 'alone'],
   ),
   ...image(
     'QEMU has locked as it does to read it',
-    (scene, file) => scene.locked(file, [100, 201, 203], false),
+    (fixture, file) => fixture.locked(file, [100, 201, 203], false),
     ['r', 'free', 'readers'],
     ['w', 'busy', 'alone'],
   ),
-  ...image('cloud-hypervisor has locked', (scene, file) => scene.locked(file, [0], true), [
+  ...image('cloud-hypervisor has locked', (fixture, file) => fixture.locked(file, [0], true), [
     'w',
     'busy',
     'alone',
   ]),
   ...image(
     'QEMU serves to another guest (qdisk), read-write',
-    (scene, file) => scene.qdisk(file, 'w'),
+    (fixture, file) => fixture.qdisk(file, 'w'),
     ['r', 'busy', 'writer'],
     ['w', 'busy', 'alone'],
   ),
   ...image(
     'QEMU serves to another guest (qdisk), read-only',
-    (scene, file) => scene.qdisk(file, 'r'),
+    (fixture, file) => fixture.qdisk(file, 'r'),
     ['r', 'free', 'readers'],
     ['w', 'busy', 'alone'],
   ),
@@ -296,9 +296,9 @@ const IMAGE_CASES = [
 function asked(first: Mode, words: string, mode: Mode, expected: Verdict): SharingCase {
   return {
     what: `the same file: two guests, ${MODES[first]}, then ${MODES[mode]} with ${words}`,
-    arrange: async (scene) => {
-      const file = scene.file();
-      await scene.guest(file, first);
+    arrange: async (fixture) => {
+      const file = fixture.file();
+      await fixture.guest(file, first);
       return { params: `path=${file},${words}`, mode };
     },
     expected,

@@ -6,7 +6,7 @@ import { openStore } from '../../bed/store.js';
 import { RULES, type Verdict } from './case.js';
 import { CASES } from './cases.js';
 import { ours, xenBlock } from './contenders.js';
-import { type Contender, play } from './scene.js';
+import { type Contender, play } from './fixture.js';
 import { type Row, renderComparison, replaceGenerated } from './table.js';
 
 // Plays every case twice, with this project and with Xen's own script, and writes what came of it into

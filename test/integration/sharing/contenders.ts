@@ -2,7 +2,7 @@ import { attach } from '../../../src/hotplug/attach.js';
 import { parseVbdPath } from '../../../src/vbd/vbd-path.js';
 import { readText } from '../../../src/xenstore/text.js';
 import { runXenBlock } from '../../bed/xen-block.js';
-import type { Contender } from './scene.js';
+import type { Contender } from './fixture.js';
 
 const TIMEOUT_MS = 30_000;
 

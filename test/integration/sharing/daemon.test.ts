@@ -4,7 +4,7 @@ import { type Daemon, runClient, startDaemon } from '../../bed/daemon.js';
 import { needs } from '../../bed/needs.js';
 import { openStore } from '../../bed/store.js';
 import type { Vbd } from '../../bed/toolstack.js';
-import { Stage } from '../hotplug/stage.js';
+import { HotplugFixture } from '../hotplug/fixture.js';
 
 /** By a script that the daemon does not prepare unasked. */
 const UNASKED = { script: '/etc/xen/scripts/another' };
@@ -20,13 +20,13 @@ describe('Sharing, by the daemon', function () {
     runClient({ ...daemon.env, PATH: '/nonexistent' }, vbd, action);
 
   /** The guest that comes second, and is refused for the sake of the first. */
-  async function refused(stage: Stage, daemon: Daemon, image: string): Promise<Vbd> {
-    const vbd = await stage.vbd(image, { ...UNASKED, frontend: 9 });
+  async function refused(fixture: HotplugFixture, daemon: Daemon, image: string): Promise<Vbd> {
+    const vbd = await fixture.vbd(image, { ...UNASKED, frontend: 9 });
     const { status, stderr } = await ask(daemon, vbd);
     const reason = `${image} is attached read-write to domain 7 as xvda; so domain 9 cannot have it`;
     assert.equal(status, 1);
     assert.ok(stderr.includes(reason), stderr);
-    const [told, why] = await stage.nodes(vbd, 'hotplug-status', 'hotplug-error');
+    const [told, why] = await fixture.nodes(vbd, 'hotplug-status', 'hotplug-error');
     assert.equal(told, 'busy');
     // The guest can read it, and learns of nobody else.
     assert.match(
@@ -36,51 +36,53 @@ describe('Sharing, by the daemon', function () {
     return vbd;
   }
 
-  async function onStage(body: (stage: Stage, daemon: Daemon, bed: Bed) => Promise<void>) {
+  async function onStage(
+    body: (fixture: HotplugFixture, daemon: Daemon, bed: Bed) => Promise<void>,
+  ) {
     await using bed = await startBed({});
     await using store = await openStore(bed);
     await using daemon = await startDaemon(bed);
-    await body(new Stage(bed, store), daemon, bed);
+    await body(new HotplugFixture(bed, store), daemon, bed);
   }
 
   it('knows at once what others have attached, and what is gone again', () =>
-    onStage(async (stage, daemon) => {
+    onStage(async (fixture, daemon) => {
       for (let round = 0; round < 5; round++) {
-        const image = stage.image();
-        const first = await stage.vbd(image, UNASKED);
-        await stage.attach(first);
-        const second = await refused(stage, daemon, image);
-        await stage.delete(first);
+        const image = fixture.image();
+        const first = await fixture.vbd(image, UNASKED);
+        await fixture.attach(first);
+        const second = await refused(fixture, daemon, image);
+        await fixture.delete(first);
         const { status, stderr } = await ask(daemon, second);
         assert.equal(status, 0, stderr);
-        assert.deepEqual(await stage.nodes(second, 'hotplug-status', 'hotplug-error'), [
+        assert.deepEqual(await fixture.nodes(second, 'hotplug-status', 'hotplug-error'), [
           'connected',
           undefined,
         ]);
-        await stage.delete(second);
+        await fixture.delete(second);
       }
     }));
 
   it('tells the toolstack of a vbd that it has prepared unasked, too', () =>
-    onStage(async (stage, daemon) => {
-      const image = stage.image();
-      await stage.attach(await stage.vbd(image, UNASKED));
-      const vbd = await stage.vbd(image, { frontend: 9 });
+    onStage(async (fixture, daemon) => {
+      const image = fixture.image();
+      await fixture.attach(await fixture.vbd(image, UNASKED));
+      const vbd = await fixture.vbd(image, { frontend: 9 });
       const { status, stderr } = await ask(daemon, vbd);
       assert.equal(status, 1);
       assert.match(stderr, /attached read-write to domain 7/);
-      assert.equal(await stage.node(vbd, 'hotplug-status'), 'busy');
+      assert.equal(await fixture.node(vbd, 'hotplug-status'), 'busy');
     }));
 
   it('knows it all again after xenstored was restarted', () =>
-    onStage(async (stage, daemon, bed) => {
-      await stage.attach(await stage.vbd(stage.image(), UNASKED));
-      await using _dead = stage.store;
+    onStage(async (fixture, daemon, bed) => {
+      await fixture.attach(await fixture.vbd(fixture.image(), UNASKED));
+      await using _dead = fixture.store;
       bed.xenstored.kill('SIGKILL');
       await bed.xenstored.restart();
       await bed.restartBlkback();
       await using store = await openStore(bed);
-      const later = new Stage(bed, store);
+      const later = new HotplugFixture(bed, store);
       const [early, late] = [later.image(), later.image()];
       await later.attach(await later.vbd(early, UNASKED));
       await daemon.says(/: ready/, 2);

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { projectRoot } from '../../bed/paths.js';
-import { failure, on } from '../hotplug/stage.js';
+import { failure, on } from '../hotplug/fixture.js';
 
 /** As QEMU locks an image: the bytes of what it may do, and of what others may not (file-posix.c). */
 const QEMU = { w: [100, 101, 103, 201, 203], r: [100, 201, 203] } as const;
@@ -46,14 +46,14 @@ describe('A disk image that another program has open', function () {
 
   it(
     'is busy as QEMU has locked it, also below a loop device',
-    on({}, async (stage) => {
-      const image = stage.image();
+    on({}, async (fixture) => {
+      const image = fixture.image();
       await using loop = await attachLoop(image);
       const targets = [image, loop.path];
       await using writer = await openImage(image, QEMU.w);
       for (const [index, target] of targets.entries()) {
-        const vbd = await stage.vbd(target, { devid: 51712 + 16 * index, mode: 'r' });
-        const { message } = await failure('EBUSY', stage.attach(vbd));
+        const vbd = await fixture.vbd(target, { devid: 51712 + 16 * index, mode: 'r' });
+        const { message } = await failure('EBUSY', fixture.attach(vbd));
         assert.match(
           message,
           /is open read-write here in process \d+ \(\S+\), which has locked it as a disk image; so domain 7/,
@@ -61,26 +61,26 @@ describe('A disk image that another program has open', function () {
       }
       await writer[Symbol.asyncDispose]();
       await using _reader = await openImage(image, QEMU.r);
-      const reader = await stage.vbd(image, { devid: 51744, mode: 'r' });
-      await stage.attach(reader);
-      await stage.delete(reader);
-      const wanted = await stage.vbd(image, { devid: 51760 });
-      assert.match((await failure('EBUSY', stage.attach(wanted))).message, /open read-only here/);
+      const reader = await fixture.vbd(image, { devid: 51744, mode: 'r' });
+      await fixture.attach(reader);
+      await fixture.delete(reader);
+      const wanted = await fixture.vbd(image, { devid: 51760 });
+      assert.match((await failure('EBUSY', fixture.attach(wanted))).message, /open read-only here/);
     }),
   );
 
   it(
     'is busy as cloud-hypervisor has locked it, and free for the guest whose device model has it',
-    on({}, async (stage) => {
-      const image = stage.image();
+    on({}, async (fixture) => {
+      const image = fixture.image();
       await using hypervisor = await openImage(image, [0], true);
-      const vbd = await stage.vbd(image);
-      assert.match((await failure('EBUSY', stage.attach(vbd))).message, /open read-write here/);
+      const vbd = await fixture.vbd(image);
+      assert.match((await failure('EBUSY', fixture.attach(vbd))).message, /open read-write here/);
       await hypervisor[Symbol.asyncDispose]();
       await using _qemu = await openImage(image, QEMU.w, false, '-xen-domid', '7', '-nographic');
-      const own = await stage.vbd(image, { devid: 51728 });
-      await stage.attach(own);
-      await stage.delete(own);
+      const own = await fixture.vbd(image, { devid: 51728 });
+      await fixture.attach(own);
+      await fixture.delete(own);
     }),
   );
 });

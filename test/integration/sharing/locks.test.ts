@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
-import { lockBases } from '../../../src/sharing/base-locks.js';
-import { baseKey } from '../../../src/topology/extent.js';
+import { lockStorage } from '../../../src/sharing/storage-locks.js';
+import { storageKey } from '../../../src/topology/extent.js';
 import { needs } from '../../bed/needs.js';
 import { built, projectRoot, temporaryDirectory } from '../../bed/paths.js';
-import { failure, on, type Stage } from '../hotplug/stage.js';
+import { failure, type HotplugFixture, on } from '../hotplug/fixture.js';
 
 /** How fast it is, is no matter here. */
 const PATIENT = { timeoutMs: 30_000 };
@@ -18,40 +18,40 @@ describe('The lock of the bases', function () {
 
   const keyOf = (file: string): string => {
     const { dev, ino } = statSync(file, { bigint: true });
-    return baseKey({ kind: 'file', device: dev, inode: ino });
+    return storageKey({ kind: 'file', device: dev, inode: ino });
   };
-  const lock = (stage: Stage, exclusive: boolean, ...files: string[]) =>
-    lockBases(
-      stage.bed.runDirectory,
+  const lock = (fixture: HotplugFixture, exclusive: boolean, ...files: string[]) =>
+    lockStorage(
+      fixture.bed.runDirectory,
       files.map((file) => ({ key: keyOf(file), exclusive })),
       AbortSignal.timeout(5000),
     );
 
   it(
     'makes an add of the same bytes wait, and says so at the deadline; one of others does not wait',
-    on({}, async (stage) => {
-      const [image, other] = [stage.image(), stage.image()];
-      await using _held = await lock(stage, false, image);
-      const free = await stage.vbd(other);
-      await stage.attach(free, PATIENT);
-      const vbd = await stage.vbd(image);
-      const error = await failure('ETIMEDOUT', stage.attach(vbd, { timeoutMs: 700 }));
+    on({}, async (fixture) => {
+      const [image, other] = [fixture.image(), fixture.image()];
+      await using _held = await lock(fixture, false, image);
+      const free = await fixture.vbd(other);
+      await fixture.attach(free, PATIENT);
+      const vbd = await fixture.vbd(image);
+      const error = await failure('ETIMEDOUT', fixture.attach(vbd, { timeoutMs: 700 }));
       assert.match(error.message, /waiting for other adds of the same bytes$/);
-      await stage.delete(free);
-      await stage.assertTakenBack(vbd, error);
+      await fixture.delete(free);
+      await fixture.assertTakenBack(vbd, error);
     }),
   );
 
   it(
     'lets readers go beside each other, and an add go on as soon as it is free',
-    on({}, async (stage) => {
-      const image = stage.image();
-      const held = await lock(stage, false, image);
-      const reader = await stage.vbd(image, { mode: 'r' });
-      await stage.attach(reader, PATIENT);
-      await stage.delete(reader);
-      const writer = await stage.vbd(image);
-      const attached = stage.attach(writer, PATIENT);
+    on({}, async (fixture) => {
+      const image = fixture.image();
+      const held = await lock(fixture, false, image);
+      const reader = await fixture.vbd(image, { mode: 'r' });
+      await fixture.attach(reader, PATIENT);
+      await fixture.delete(reader);
+      const writer = await fixture.vbd(image);
+      const attached = fixture.attach(writer, PATIENT);
       await held[Symbol.asyncDispose]();
       await attached;
     }),
@@ -59,11 +59,11 @@ describe('The lock of the bases', function () {
 
   it(
     'is not asked for by a vbd that tolerates everything',
-    on({}, async (stage) => {
-      const image = stage.image();
-      await using _held = await lock(stage, true, image);
-      const vbd = await stage.vbd(image, { mode: 'w!' });
-      await stage.attach(vbd, PATIENT);
+    on({}, async (fixture) => {
+      const image = fixture.image();
+      await using _held = await lock(fixture, true, image);
+      const vbd = await fixture.vbd(image, { mode: 'w!' });
+      await fixture.attach(vbd, PATIENT);
     }),
   );
 
@@ -72,18 +72,18 @@ describe('The lock of the bases', function () {
     const holder = spawn(process.execPath, [
       '--input-type=module',
       '--eval',
-      `const { lockBases } = await import('${projectRoot}dist/src/sharing/base-locks.js');
-       await lockBases('${directory}', [{ key: 'a base', exclusive: true }], AbortSignal.timeout(5000));
+      `const { lockStorage } = await import('${projectRoot}dist/src/sharing/storage-locks.js');
+       await lockStorage('${directory}', [{ key: 'a base', exclusive: true }], AbortSignal.timeout(5000));
        console.log('locked');
        setInterval(() => {}, 1000);`,
     ]);
     await new Promise((resolve) => holder.stdout.once('data', resolve));
     const signal = AbortSignal.timeout(200);
-    await assert.rejects(lockBases(directory, [{ key: 'a base', exclusive: false }], signal), {
+    await assert.rejects(lockStorage(directory, [{ key: 'a base', exclusive: false }], signal), {
       name: 'TimeoutError',
     });
     holder.kill('SIGKILL');
-    await using _lock = await lockBases(
+    await using _lock = await lockStorage(
       directory,
       [{ key: 'a base', exclusive: true }],
       AbortSignal.timeout(5000),
@@ -94,7 +94,7 @@ describe('The lock of the bases', function () {
     const directory = temporaryDirectory();
     const take = async (...keys: string[]) => {
       const locks = keys.map((key) => ({ key, exclusive: true }));
-      await using _lock = await lockBases(directory, locks, AbortSignal.timeout(5000));
+      await using _lock = await lockStorage(directory, locks, AbortSignal.timeout(5000));
     };
     const rounds = Array.from({ length: 50 }, (_, round) =>
       round % 2 === 0 ? take('a', 'b', 'c') : take('c', 'b', 'a'),
@@ -105,7 +105,7 @@ describe('The lock of the bases', function () {
   it('names the file where there is none to lock', async () => {
     const directory = built('blkback');
     const signal = AbortSignal.timeout(5000);
-    await assert.rejects(lockBases(directory, [{ key: 'a', exclusive: true }], signal), {
+    await assert.rejects(lockStorage(directory, [{ key: 'a', exclusive: true }], signal), {
       code: 'ELOCK',
       message: /blkback\/sharing\.lock: .*not a directory/,
     });

@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { attach } from '../../../src/hotplug/attach.js';
-import { rememberStorage } from '../../../src/topology/remember-storage.js';
+import { openStorageLookup } from '../../../src/topology/open-storage-lookup.js';
 import { parseVbdPath } from '../../../src/vbd/vbd-path.js';
 import { assembleArray } from '../../bed/array.js';
 import { startBed } from '../../bed/bed.js';
@@ -50,7 +50,7 @@ describe('A volume group on an array, with the root of this domain on it', funct
       await run('umount', [directory]);
     });
 
-    const surroundings = rememberStorage();
+    const surroundings = openStorageLookup();
     const { runDirectory, blkback } = bed;
     const options = { timeoutMs: PATIENCE_MS, uapi: 'key', sysfs: blkback.sysfs } as const;
     const milliseconds: number[] = [];

@@ -1,7 +1,7 @@
 import type { Kin, Mode, Rule, SharingCase, Verdict } from './case.js';
-import type { Scene } from './scene.js';
+import type { SharingFixture } from './fixture.js';
 
-/** Sectors of the scene's disks, and half of them. */
+/** Sectors of the fixture's disks, and half of them. */
 const ALL = 2048;
 const HALF = 1024;
 
@@ -10,14 +10,14 @@ type Pair = readonly [first: string, second: string];
 /** Two guests, each with its own way to the bytes. */
 export function pair(
   what: string,
-  make: (scene: Scene) => Promise<Pair>,
+  make: (fixture: SharingFixture) => Promise<Pair>,
   ...rows: readonly (readonly [Mode, Mode, Verdict, Rule, Kin?])[]
 ): SharingCase[] {
   return rows.map(([first, mode, expected, rule, kin = 'other']) => ({
     what: `${what}: ${first}, then ${mode}${kin === 'same' ? ', of one machine' : ''}`,
-    arrange: async (scene) => {
-      const [there, params] = await make(scene);
-      await scene.guest(there, first, kin);
+    arrange: async (fixture) => {
+      const [there, params] = await make(fixture);
+      await fixture.guest(there, first, kin);
       return { params, mode };
     },
     expected,
@@ -29,14 +29,14 @@ export function pair(
 /** A mapper device that no guest has; it has claimed what it stands on all the same. */
 export function idle(
   what: string,
-  make: (scene: Scene) => Promise<string>,
+  make: (fixture: SharingFixture) => Promise<string>,
   ...rows: readonly (readonly [Mode, Verdict, Rule])[]
 ): SharingCase[] {
   return rows.map(([mode, expected, rule]) => ({
     what: `${what}; wanted ${mode}`,
-    arrange: async (scene) => {
-      await scene.kin('other');
-      return { params: await make(scene), mode };
+    arrange: async (fixture) => {
+      await fixture.kin('other');
+      return { params: await make(fixture), mode };
     },
     expected,
     rule,
@@ -44,21 +44,24 @@ export function idle(
   }));
 }
 
-export const disk = async (scene: Scene, content?: string): Promise<string> =>
-  (await scene.loop(scene.file(content))).path;
+export const disk = async (fixture: SharingFixture, content?: string): Promise<string> =>
+  (await fixture.loop(fixture.file(content))).path;
 export const linear = (device: string, start = 0, sectors = ALL): string =>
   `0 ${sectors} linear ${device} ${start}`;
 
-async function overDisk(scene: Scene, readOnly = false): Promise<{ disk: string; mapper: string }> {
-  const below = await disk(scene);
-  return { disk: below, mapper: await scene.mapped(linear(below), { readOnly }) };
+async function overDisk(
+  fixture: SharingFixture,
+  readOnly = false,
+): Promise<{ disk: string; mapper: string }> {
+  const below = await disk(fixture);
+  return { disk: below, mapper: await fixture.mapped(linear(below), { readOnly }) };
 }
 
 export const MAPPER_CASES: readonly SharingCase[] = [
   ...pair(
     'a linear mapper device, and its disk',
-    async (scene) => {
-      const { disk: below, mapper } = await overDisk(scene);
+    async (fixture) => {
+      const { disk: below, mapper } = await overDisk(fixture);
       return [mapper, below];
     },
     ['w', 'w', 'busy', 'alone'],
@@ -67,8 +70,8 @@ export const MAPPER_CASES: readonly SharingCase[] = [
   ),
   ...pair(
     'a read-only linear mapper device, and its disk',
-    async (scene) => {
-      const { disk: below, mapper } = await overDisk(scene, true);
+    async (fixture) => {
+      const { disk: below, mapper } = await overDisk(fixture, true);
       return [mapper, below];
     },
     ['r', 'r', 'free', 'readers'],
@@ -76,8 +79,8 @@ export const MAPPER_CASES: readonly SharingCase[] = [
   ),
   ...pair(
     'a disk, and a linear mapper device over it',
-    async (scene) => {
-      const { disk: below, mapper } = await overDisk(scene);
+    async (fixture) => {
+      const { disk: below, mapper } = await overDisk(fixture);
       // The first guest would not get it while it is claimed.
       return [`path=${below},sharing=allow`, mapper];
     },
@@ -86,118 +89,122 @@ export const MAPPER_CASES: readonly SharingCase[] = [
   ),
   ...pair(
     'two mapper devices over the same half of a disk',
-    async (scene) => {
-      const below = await disk(scene);
-      const one = await scene.mapped(linear(below, 0, HALF));
-      return [one, await scene.mapped(linear(below, 0, HALF))];
+    async (fixture) => {
+      const below = await disk(fixture);
+      const one = await fixture.mapped(linear(below, 0, HALF));
+      return [one, await fixture.mapped(linear(below, 0, HALF))];
     },
     ['r', 'r', 'free', 'readers'],
     ['w', 'r', 'busy', 'writer'],
   ),
   ...pair(
     'two mapper devices over two halves of a disk',
-    async (scene) => {
-      const below = await disk(scene);
-      const one = await scene.mapped(linear(below, 0, HALF));
-      return [one, await scene.mapped(linear(below, HALF, HALF))];
+    async (fixture) => {
+      const below = await disk(fixture);
+      const one = await fixture.mapped(linear(below, 0, HALF));
+      return [one, await fixture.mapped(linear(below, HALF, HALF))];
     },
     ['w', 'w', 'free', 'apart'],
   ),
   ...pair(
     'two mapper devices that overlap on a disk by one sector',
-    async (scene) => {
-      const below = await disk(scene);
-      const one = await scene.mapped(linear(below, 0, HALF + 1));
-      return [one, await scene.mapped(linear(below, HALF, HALF))];
+    async (fixture) => {
+      const below = await disk(fixture);
+      const one = await fixture.mapped(linear(below, 0, HALF + 1));
+      return [one, await fixture.mapped(linear(below, HALF, HALF))];
     },
     ['w', 'w', 'busy', 'alone'],
   ),
   ...pair(
     'a mapper device over the first half of a disk, and a partition in the second half',
-    async (scene) => {
-      const { disk: below, parts } = await scene.partitioned();
-      return [await scene.mapped(linear(below, 0, 512)), parts[1]];
+    async (fixture) => {
+      const { disk: below, parts } = await fixture.partitioned();
+      return [await fixture.mapped(linear(below, 0, 512)), parts[1]];
     },
     ['w', 'w', 'free', 'apart'],
   ),
   ...pair(
     'an encrypted mapper device, and a linear one over the same disk',
-    async (scene) => {
-      const below = await disk(scene);
+    async (fixture) => {
+      const below = await disk(fixture);
       const key = '0123456789abcdef'.repeat(4);
-      const crypt = await scene.mapped(`0 ${HALF} crypt aes-cbc-essiv:sha256 ${key} 0 ${below} 8`);
-      return [crypt, await scene.mapped(linear(below, HALF, HALF))];
+      const crypt = await fixture.mapped(
+        `0 ${HALF} crypt aes-cbc-essiv:sha256 ${key} 0 ${below} 8`,
+      );
+      return [crypt, await fixture.mapped(linear(below, HALF, HALF))];
     },
     ['w', 'w', 'busy', 'alone'],
   ),
   ...pair(
     'an encrypted mapper device, and a linear one over the rest of the disk',
-    async (scene) => {
-      const below = await disk(scene);
+    async (fixture) => {
+      const below = await disk(fixture);
       const key = '0123456789abcdef'.repeat(4);
-      const crypt = await scene.mapped(`0 ${HALF} crypt aes-cbc-essiv:sha256 ${key} 0 ${below} 0`);
-      return [crypt, await scene.mapped(linear(below, HALF, HALF))];
+      const crypt = await fixture.mapped(
+        `0 ${HALF} crypt aes-cbc-essiv:sha256 ${key} 0 ${below} 0`,
+      );
+      return [crypt, await fixture.mapped(linear(below, HALF, HALF))];
     },
     ['w', 'w', 'free', 'apart'],
   ),
   ...pair(
     'a striped mapper device, and a linear one over a part of a stripe',
-    async (scene) => {
-      const [one, two] = [await disk(scene), await disk(scene)];
-      const striped = await scene.mapped(`0 ${ALL} striped 2 128 ${one} 0 ${two} 0`);
-      return [striped, await scene.mapped(linear(two, 0, 8))];
+    async (fixture) => {
+      const [one, two] = [await disk(fixture), await disk(fixture)];
+      const striped = await fixture.mapped(`0 ${ALL} striped 2 128 ${one} 0 ${two} 0`);
+      return [striped, await fixture.mapped(linear(two, 0, 8))];
     },
     ['w', 'w', 'busy', 'alone'],
   ),
   ...pair(
     'a striped mapper device, and a linear one beyond its stripes',
-    async (scene) => {
-      const [one, two] = [await disk(scene), await disk(scene)];
-      const striped = await scene.mapped(`0 ${ALL} striped 2 128 ${one} 0 ${two} 0`);
-      return [striped, await scene.mapped(linear(two, HALF, HALF))];
+    async (fixture) => {
+      const [one, two] = [await disk(fixture), await disk(fixture)];
+      const striped = await fixture.mapped(`0 ${ALL} striped 2 128 ${one} 0 ${two} 0`);
+      return [striped, await fixture.mapped(linear(two, HALF, HALF))];
     },
     ['w', 'w', 'free', 'apart'],
   ),
   ...pair(
     'a mapper device over a mapper device over a loop device, and the file',
-    async (scene) => {
-      const file = scene.file();
-      const below = await scene.mapped(linear((await scene.loop(file)).path));
-      return [await scene.mapped(linear(below)), file];
+    async (fixture) => {
+      const file = fixture.file();
+      const below = await fixture.mapped(linear((await fixture.loop(file)).path));
+      return [await fixture.mapped(linear(below)), file];
     },
     ['w', 'w', 'busy', 'alone'],
   ),
   ...pair(
     'a file, and a mapper device over a mapper device over a loop device over it',
-    async (scene) => {
-      const file = scene.file();
-      const below = await scene.mapped(linear((await scene.loop(file)).path));
-      return [`path=${file},sharing=allow`, await scene.mapped(linear(below))];
+    async (fixture) => {
+      const file = fixture.file();
+      const below = await fixture.mapped(linear((await fixture.loop(file)).path));
+      return [`path=${file},sharing=allow`, await fixture.mapped(linear(below))];
     },
     ['w', 'w', 'busy', 'alone'],
   ),
   ...pair(
     'a snapshot, and another mapper device over its exceptions',
-    async (scene) => {
-      const [origin, exceptions] = [await disk(scene), await disk(scene)];
-      const snapshot = await scene.mapped(`0 ${ALL} snapshot ${origin} ${exceptions} N 8`);
-      return [snapshot, await scene.mapped(linear(exceptions, ALL - 8, 8))];
+    async (fixture) => {
+      const [origin, exceptions] = [await disk(fixture), await disk(fixture)];
+      const snapshot = await fixture.mapped(`0 ${ALL} snapshot ${origin} ${exceptions} N 8`);
+      return [snapshot, await fixture.mapped(linear(exceptions, ALL - 8, 8))];
     },
     ['w', 'w', 'busy', 'alone'],
   ),
   ...pair(
     'two snapshots of one origin, each with exceptions of its own',
-    async (scene) => {
-      const [origin, one, two] = [await disk(scene), await disk(scene), await disk(scene)];
-      const first = await scene.mapped(`0 ${ALL} snapshot ${origin} ${one} N 8`);
-      return [first, await scene.mapped(`0 ${ALL} snapshot ${origin} ${two} N 8`)];
+    async (fixture) => {
+      const [origin, one, two] = [await disk(fixture), await disk(fixture), await disk(fixture)];
+      const first = await fixture.mapped(`0 ${ALL} snapshot ${origin} ${one} N 8`);
+      return [first, await fixture.mapped(`0 ${ALL} snapshot ${origin} ${two} N 8`)];
     },
     ['w', 'w', 'free', 'apart'],
   ),
   ...pair(
     'two guests with a layer each over one disk',
-    async (scene) => {
-      const params = `path=${await disk(scene)},layer=linear`;
+    async (fixture) => {
+      const params = `path=${await disk(fixture)},layer=linear`;
       return [params, params];
     },
     ['r', 'r', 'free', 'readers'],
@@ -205,8 +212,8 @@ export const MAPPER_CASES: readonly SharingCase[] = [
   ),
   ...pair(
     'a guest with a layer over a file, and one with the file',
-    async (scene) => {
-      const file = scene.file();
+    async (fixture) => {
+      const file = fixture.file();
       return [`path=${file},layer=linear`, file];
     },
     ['r', 'r', 'free', 'readers'],
@@ -215,41 +222,41 @@ export const MAPPER_CASES: readonly SharingCase[] = [
   ),
   ...idle(
     'a disk under a mapper device that nobody uses',
-    async (scene) => (await overDisk(scene)).disk,
+    async (fixture) => (await overDisk(fixture)).disk,
     ['w', 'free', 'unused'],
   ),
   ...idle(
     'the origin of a snapshot that nobody uses',
-    async (scene) => {
-      const [origin, exceptions] = [await disk(scene), await disk(scene)];
-      await scene.mapped(`0 ${ALL} snapshot ${origin} ${exceptions} N 8`);
+    async (fixture) => {
+      const [origin, exceptions] = [await disk(fixture), await disk(fixture)];
+      await fixture.mapped(`0 ${ALL} snapshot ${origin} ${exceptions} N 8`);
       return origin;
     },
     ['w', 'busy', 'alone'],
   ),
   ...idle(
     'a mapper device beside one over the same disk that a program has opened exclusively',
-    async (scene) => {
-      const { disk: below, mapper } = await overDisk(scene);
-      scene.claim(await scene.mapped(linear(below, HALF, HALF)));
+    async (fixture) => {
+      const { disk: below, mapper } = await overDisk(fixture);
+      fixture.claim(await fixture.mapped(linear(below, HALF, HALF)));
       return mapper;
     },
     ['w', 'busy', 'alone'],
   ),
   ...idle(
     'a mapper device beside one over the other half of the disk that a program has opened so',
-    async (scene) => {
-      const below = await disk(scene);
-      scene.claim(await scene.mapped(linear(below, HALF, HALF)));
-      return await scene.mapped(linear(below, 0, HALF));
+    async (fixture) => {
+      const below = await disk(fixture);
+      fixture.claim(await fixture.mapped(linear(below, HALF, HALF)));
+      return await fixture.mapped(linear(below, 0, HALF));
     },
     ['w', 'free', 'apart'],
   ),
   ...idle(
     'a disk under a read-only mapper device that a program has opened exclusively',
-    async (scene) => {
-      const { disk: below, mapper } = await overDisk(scene, true);
-      scene.claim(mapper);
+    async (fixture) => {
+      const { disk: below, mapper } = await overDisk(fixture, true);
+      fixture.claim(mapper);
       return below;
     },
     ['r', 'free', 'readers'],
@@ -257,9 +264,9 @@ export const MAPPER_CASES: readonly SharingCase[] = [
   ),
   ...idle(
     'a file under a loop device under a mapper device that nobody uses',
-    async (scene) => {
-      const file = scene.file();
-      await scene.mapped(linear((await scene.loop(file)).path));
+    async (fixture) => {
+      const file = fixture.file();
+      await fixture.mapped(linear((await fixture.loop(file)).path));
       return file;
     },
     ['w', 'free', 'unused'],

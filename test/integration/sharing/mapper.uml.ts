@@ -6,8 +6,8 @@ import { needs } from '../../bed/needs.js';
 import { openStore } from '../../bed/store.js';
 import type { SharingCase } from './case.js';
 import { ours } from './contenders.js';
+import { play } from './fixture.js';
 import { MAPPER_CASES } from './mapper-cases.js';
-import { play } from './scene.js';
 import { STACKED_CASES } from './stacked-cases.js';
 
 function playAll(this: Mocha.Suite, cases: readonly SharingCase[]): void {

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { FuseFiles } from '../../bed/fuse-files.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { failure, on, type Stage } from '../hotplug/stage.js';
+import { failure, type HotplugFixture, on } from '../hotplug/fixture.js';
 import { devnumOfNode } from '../topology/changing-storage.js';
 import { ComparedIndex } from '../topology/compared-index.js';
 
@@ -19,16 +19,16 @@ interface Overlay extends AsyncDisposable {
 }
 
 /** An overlay with a file `low.img` in its lower layer and `up.img` in the upper one. */
-async function mountOverlay(stage: Stage): Promise<Overlay> {
+async function mountOverlay(fixture: HotplugFixture): Promise<Overlay> {
   const directory = (name: string): string => {
-    const path = join(stage.bed.images, name);
+    const path = join(fixture.bed.images, name);
     mkdirSync(path);
     return path;
   };
   const [lower, upper, work, merged] = ['lower', 'upper', 'work', 'merged'].map(directory);
   assert.ok(lower && upper && work && merged);
-  copyFileSync(stage.image('low'), join(lower, 'low.img'));
-  copyFileSync(stage.image('up'), join(upper, 'up.img'));
+  copyFileSync(fixture.image('low'), join(lower, 'low.img'));
+  copyFileSync(fixture.image('up'), join(upper, 'up.img'));
   const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`;
   await run('mount', ['-t', 'overlay', 'none', '-o', options, merged]);
   const dispose = async (): Promise<void> => {
@@ -45,48 +45,48 @@ describe('A file on an overlay', function () {
 
   it(
     'is the file of the layer that it lies in',
-    on({}, async (stage) => {
-      await using overlay = await mountOverlay(stage);
+    on({}, async (fixture) => {
+      await using overlay = await mountOverlay(fixture);
       const [through, direct] = [join(overlay.merged, 'up.img'), join(overlay.upper, 'up.img')];
       for (const [one, other] of [
         [through, direct],
         [direct, through],
       ] as const) {
-        const first = await stage.vbd(one);
-        await stage.attach(first);
-        const second = await stage.vbd(other, { frontend: 9 });
-        const error = await failure('EBUSY', stage.attach(second));
+        const first = await fixture.vbd(one);
+        await fixture.attach(first);
+        const second = await fixture.vbd(other, { frontend: 9 });
+        const error = await failure('EBUSY', fixture.attach(second));
         assert.match(error.message, /attached read-write to domain 7/);
-        await stage.delete(first);
-        await stage.delete(second);
+        await fixture.delete(first);
+        await fixture.delete(second);
       }
     }),
   );
 
   it(
     'is read from a lower layer, and written to a copy',
-    on({}, async (stage) => {
-      await using overlay = await mountOverlay(stage);
+    on({}, async (fixture) => {
+      await using overlay = await mountOverlay(fixture);
       const [through, direct] = [join(overlay.merged, 'low.img'), join(overlay.lower, 'low.img')];
-      const reader = await stage.vbd(through, { mode: 'r' });
-      await stage.attach(reader);
-      const writer = await stage.vbd(direct, { frontend: 9 });
-      await failure('EBUSY', stage.attach(writer));
-      await stage.delete(reader);
-      await stage.delete(writer);
-      const copied = await stage.vbd(through, { devid: 51728 });
-      await stage.attach(copied);
-      const beside = await stage.vbd(direct, { frontend: 9, devid: 51728 });
-      await stage.attach(beside);
-      await stage.delete(beside);
-      await stage.delete(copied);
+      const reader = await fixture.vbd(through, { mode: 'r' });
+      await fixture.attach(reader);
+      const writer = await fixture.vbd(direct, { frontend: 9 });
+      await failure('EBUSY', fixture.attach(writer));
+      await fixture.delete(reader);
+      await fixture.delete(writer);
+      const copied = await fixture.vbd(through, { devid: 51728 });
+      await fixture.attach(copied);
+      const beside = await fixture.vbd(direct, { frontend: 9, devid: 51728 });
+      await fixture.attach(beside);
+      await fixture.delete(beside);
+      await fixture.delete(copied);
     }),
   );
 
   it(
     'is known to the index as to a fresh look',
-    on({}, async (stage) => {
-      await using overlay = await mountOverlay(stage);
+    on({}, async (fixture) => {
+      await using overlay = await mountOverlay(fixture);
       await using loop = await attachLoop(join(overlay.merged, 'up.img'));
       const devnum = devnumOfNode(loop.path);
       assert.ok(devnum);
@@ -101,9 +101,9 @@ describe('A file on an overlay', function () {
 
   it(
     'is warned of by check where its layers cannot be seen, and a file on FUSE too',
-    on({}, async (stage) => {
+    on({}, async (fixture) => {
       await using fuse = await FuseFiles.mount({ 'a.img': 4096 });
-      const { status, stderr, stdout } = await stage.cli([
+      const { status, stderr, stdout } = await fixture.cli([
         'check',
         fuse.path('a.img'),
         '--mode',
@@ -112,10 +112,10 @@ describe('A file on an overlay', function () {
       assert.equal(status, 0, stderr);
       assert.match(stdout, /can be attached read-write/);
       assert.match(stderr, /a\.img lies on a FUSE file system .*cannot be told/);
-      await using overlay = await mountOverlay(stage);
+      await using overlay = await mountOverlay(fixture);
       await run('mount', ['-t', 'tmpfs', 'none', overlay.upper]);
       const through = join(overlay.merged, 'up.img');
-      const hidden = await stage.cli(['check', through, '--mode', 'w', '--json']);
+      const hidden = await fixture.cli(['check', through, '--mode', 'w', '--json']);
       await run('umount', [overlay.upper]);
       const { warnings } = JSON.parse(hidden.stdout);
       assert.match(warnings[0], /up\.img lies on an overlay .*cannot be told/);

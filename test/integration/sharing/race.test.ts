@@ -53,7 +53,7 @@ describe('two guests race for one device', function () {
   });
 });
 
-interface Arena {
+interface Fixture {
   readonly bed: Bed;
   readonly store: Xenstore;
   readonly daemon: Daemon;
@@ -74,8 +74,8 @@ async function timeOneShot(bed: Bed, store: Xenstore): Promise<number> {
 }
 
 /** Runs one pair; says who has won, in which way. */
-async function race(arena: Arena, pair: number): Promise<string> {
-  const { bed, store } = arena;
+async function race(fixture: Fixture, pair: number): Promise<string> {
+  const { bed, store } = fixture;
   const ways = COMBINATIONS[pair % COMBINATIONS.length] ?? ['one-shot', 'one-shot'];
   const image = makeImage(bed.images, { marker: `pair ${pair}` });
   // Every other four pairs race for a disk, the others for a file.
@@ -91,7 +91,7 @@ async function race(arena: Arena, pair: number): Promise<string> {
   await Promise.all(vbds.map((vbd) => waitInitWait(store, vbd, PATIENCE_MS)));
   const mixed = ways[0] !== ways[1];
   const runs = await Promise.all(
-    vbds.map((vbd, which) => add(arena, vbd, ways[which] ?? 'daemon', mixed)),
+    vbds.map((vbd, which) => add(fixture, vbd, ways[which] ?? 'daemon', mixed)),
   );
   const winner = runs.findIndex(({ status }) => status === 0);
   const loser = 1 - winner;
@@ -119,7 +119,7 @@ async function race(arena: Arena, pair: number): Promise<string> {
 }
 
 async function add(
-  { bed, daemon, headStartMs }: Arena,
+  { bed, daemon, headStartMs }: Fixture,
   vbd: Vbd,
   way: Way,
   mixed: boolean,

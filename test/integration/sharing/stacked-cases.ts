@@ -1,8 +1,8 @@
 import type { SharingCase } from './case.js';
+import type { SharingFixture } from './fixture.js';
 import { disk, idle, linear, pair } from './mapper-cases.js';
-import type { Scene } from './scene.js';
 
-/** Sectors of a scene's disk, and half of them. */
+/** Sectors of a fixture's disk, and half of them. */
 const ALL = 2048;
 const HALF = 1024;
 
@@ -14,47 +14,47 @@ interface Below {
 }
 
 /** What people have under a volume group. */
-const GROUNDS: Readonly<Record<string, (scene: Scene) => Promise<Below>>> = {
-  'an md array': async (scene) => {
-    const members = [await disk(scene), await disk(scene)];
-    return { device: await scene.mirrored(...members), member: members[1] ?? '' };
+const GROUNDS: Readonly<Record<string, (fixture: SharingFixture) => Promise<Below>>> = {
+  'an md array': async (fixture) => {
+    const members = [await disk(fixture), await disk(fixture)];
+    return { device: await fixture.mirrored(...members), member: members[1] ?? '' };
   },
-  'a multipath device': async (scene) => {
-    const path = await disk(scene);
+  'a multipath device': async (fixture) => {
+    const path = await disk(fixture);
     const table = `0 ${ALL} multipath 0 0 1 1 round-robin 0 1 1 ${path} 1000`;
-    return { device: await scene.mapped(table), member: path };
+    return { device: await fixture.mapped(table), member: path };
   },
-  'a device with a cache': async (scene) => {
+  'a device with a cache': async (fixture) => {
     const [metadata, cache, origin] = [
-      await disk(scene, '\0'),
-      await disk(scene),
-      await disk(scene),
+      await disk(fixture, '\0'),
+      await disk(fixture),
+      await disk(fixture),
     ];
     const table = `0 ${ALL} cache ${metadata} ${cache} ${origin} 64 1 writethrough default 0`;
-    return { device: await scene.mapped(table), member: cache };
+    return { device: await fixture.mapped(table), member: cache };
   },
-  'a mirror': async (scene) => {
-    const legs = [await disk(scene), await disk(scene)];
+  'a mirror': async (fixture) => {
+    const legs = [await disk(fixture), await disk(fixture)];
     const table = `0 ${ALL} mirror core 2 64 nosync 2 ${legs[0]} 0 ${legs[1]} 0`;
-    return { device: await scene.mapped(table), member: legs[1] ?? '' };
+    return { device: await fixture.mapped(table), member: legs[1] ?? '' };
   },
 };
 
 const onGround = Object.entries(GROUNDS).flatMap(([ground, make]) => [
   ...pair(
     `two volumes on ${ground}`,
-    async (scene) => {
-      const { device } = await make(scene);
-      const one = await scene.mapped(linear(device, 0, HALF));
-      return [one, await scene.mapped(linear(device, HALF, HALF))];
+    async (fixture) => {
+      const { device } = await make(fixture);
+      const one = await fixture.mapped(linear(device, 0, HALF));
+      return [one, await fixture.mapped(linear(device, HALF, HALF))];
     },
     ['w', 'w', 'free', 'apart'],
   ),
   ...pair(
     `a volume on ${ground}, and a disk below it`,
-    async (scene) => {
-      const { device, member } = await make(scene);
-      return [await scene.mapped(linear(device, 0, HALF)), member];
+    async (fixture) => {
+      const { device, member } = await make(fixture);
+      return [await fixture.mapped(linear(device, 0, HALF)), member];
     },
     ['w', 'w', 'busy', 'alone'],
   ),
@@ -67,21 +67,21 @@ function saying(says: RegExp, cases: readonly SharingCase[]): SharingCase[] {
 
 /** A disk with a device over its first half, of which a name tells what people take it for. */
 async function mapOver(
-  scene: Scene,
+  fixture: SharingFixture,
   name: string,
   uuid: string,
 ): Promise<{ lun: string; part: string }> {
-  const lun = await disk(scene);
-  return { lun, part: await scene.mapped(linear(lun, 0, HALF), { name, uuid }) };
+  const lun = await disk(fixture);
+  return { lun, part: await fixture.mapped(linear(lun, 0, HALF), { name, uuid }) };
 }
 
 /** A thin pool, and how its volumes are made. */
-async function pool(scene: Scene) {
-  const [metadata, data] = [await disk(scene, '\0'), await disk(scene)];
-  const path = await scene.mapped(`0 ${ALL} thin-pool ${metadata} ${data} 128 0`);
+async function pool(fixture: SharingFixture) {
+  const [metadata, data] = [await disk(fixture, '\0'), await disk(fixture)];
+  const path = await fixture.mapped(`0 ${ALL} thin-pool ${metadata} ${data} 128 0`);
   const volume = async (id: number, origin = ''): Promise<string> => {
-    await scene.message(path, `create_thin ${id}`);
-    return await scene.mapped(`0 ${HALF} thin ${path} ${id} ${origin}`.trimEnd());
+    await fixture.message(path, `create_thin ${id}`);
+    return await fixture.mapped(`0 ${HALF} thin ${path} ${id} ${origin}`.trimEnd());
   };
   return { data, volume };
 }
@@ -90,39 +90,39 @@ export const STACKED_CASES: readonly SharingCase[] = [
   ...onGround,
   ...pair(
     'two partitions of an md array',
-    async (scene) => {
-      const array = await scene.mirrored(await disk(scene), await disk(scene));
-      return await scene.partitionsOf(array);
+    async (fixture) => {
+      const array = await fixture.mirrored(await disk(fixture), await disk(fixture));
+      return await fixture.partitionsOf(array);
     },
     ['w', 'w', 'free', 'apart'],
   ),
   ...pair(
     'two kpartx partitions of one LUN',
-    async (scene) => {
-      const { device: lun } = await (GROUNDS['a multipath device'] ?? missing)(scene);
-      const one = await scene.mapped(linear(lun, 0, 512));
-      return [one, await scene.mapped(linear(lun, 512, 512))];
+    async (fixture) => {
+      const { device: lun } = await (GROUNDS['a multipath device'] ?? missing)(fixture);
+      const one = await fixture.mapped(linear(lun, 0, 512));
+      return [one, await fixture.mapped(linear(lun, 512, 512))];
     },
     ['w', 'w', 'free', 'apart'],
   ),
   ...pair(
     'a volume that is being moved to another disk, and one beside it',
-    async (scene) => {
-      const [from, to] = [await disk(scene), await disk(scene)];
-      const moving = await scene.mapped(`0 512 mirror core 2 64 nosync 2 ${from} 0 ${to} 1024`);
+    async (fixture) => {
+      const [from, to] = [await disk(fixture), await disk(fixture)];
+      const moving = await fixture.mapped(`0 512 mirror core 2 64 nosync 2 ${from} 0 ${to} 1024`);
       return [
-        await scene.mapped(linear(moving, 0, 512)),
-        await scene.mapped(linear(from, 512, 512)),
+        await fixture.mapped(linear(moving, 0, 512)),
+        await fixture.mapped(linear(from, 512, 512)),
       ];
     },
     ['w', 'w', 'free', 'apart'],
   ),
   ...idle(
     'a volume of a group on an md array whose root volume is mounted here',
-    async (scene) => {
-      const array = await scene.mirrored(await disk(scene), await disk(scene));
-      await scene.mount(await scene.mapped(linear(array, 0, HALF)), 'w');
-      return await scene.mapped(linear(array, HALF, HALF));
+    async (fixture) => {
+      const array = await fixture.mirrored(await disk(fixture), await disk(fixture));
+      await fixture.mount(await fixture.mapped(linear(array, 0, HALF)), 'w');
+      return await fixture.mapped(linear(array, HALF, HALF));
     },
     ['w', 'free', 'apart'],
   ),
@@ -130,9 +130,9 @@ export const STACKED_CASES: readonly SharingCase[] = [
     /in use here: \/dev\/md_\d+ stands on \/dev\/loop\d+; .*\(mdadm --stop \/dev\/md_\d+ ends that; /,
     idle(
       'a member of an md array that nobody has open',
-      async (scene) => {
-        const member = await disk(scene);
-        await scene.mirrored(member, await disk(scene));
+      async (fixture) => {
+        const member = await disk(fixture);
+        await fixture.mirrored(member, await disk(fixture));
         return member;
       },
       ['r', 'busy', 'writer'],
@@ -140,16 +140,16 @@ export const STACKED_CASES: readonly SharingCase[] = [
   ),
   ...idle(
     'a LUN with partitions of kpartx that nobody uses',
-    async (scene) => (await mapOver(scene, 'mpathz1', 'part1-mpath-3600z')).lun,
+    async (fixture) => (await mapOver(fixture, 'mpathz1', 'part1-mpath-3600z')).lun,
     ['w', 'free', 'unused'],
   ),
   ...saying(
     /mounted read-write here, mpathz1 \(\/dev\/dm-\d+\) on \S+; .*\(umount \S+ ends that; /,
     idle(
       'a LUN of whose partitions by kpartx one is mounted',
-      async (scene) => {
-        const { lun, part } = await mapOver(scene, 'mpathz1', 'part1-mpath-3600z');
-        await scene.mount(part, 'w');
+      async (fixture) => {
+        const { lun, part } = await mapOver(fixture, 'mpathz1', 'part1-mpath-3600z');
+        await fixture.mount(part, 'w');
         return lun;
       },
       ['w', 'busy', 'alone'],
@@ -157,9 +157,9 @@ export const STACKED_CASES: readonly SharingCase[] = [
   ),
   ...idle(
     'a LUN with a volume group that is activated here and not mounted',
-    async (scene) => {
-      const { lun, part } = await mapOver(scene, 'mpathz1', 'part1-mpath-3600z');
-      await scene.mapped(linear(part, 0, 512), { name: 'guest-root', uuid: 'LVM-abc' });
+    async (fixture) => {
+      const { lun, part } = await mapOver(fixture, 'mpathz1', 'part1-mpath-3600z');
+      await fixture.mapped(linear(part, 0, 512), { name: 'guest-root', uuid: 'LVM-abc' });
       return lun;
     },
     ['w', 'free', 'unused'],
@@ -168,10 +168,10 @@ export const STACKED_CASES: readonly SharingCase[] = [
     /still held open here by process \d+ \(sleep\), through guest\/root \(\/dev\/dm-\d+\)/,
     idle(
       'a LUN with a volume group of which a program has a volume open',
-      async (scene) => {
-        const { lun, part } = await mapOver(scene, 'mpathz1', 'part1-mpath-3600z');
-        await scene.opened(
-          await scene.mapped(linear(part, 0, 512), {
+      async (fixture) => {
+        const { lun, part } = await mapOver(fixture, 'mpathz1', 'part1-mpath-3600z');
+        await fixture.opened(
+          await fixture.mapped(linear(part, 0, 512), {
             name: 'guest-root',
             uuid: 'LVM-abc',
           }),
@@ -182,12 +182,12 @@ export const STACKED_CASES: readonly SharingCase[] = [
     ),
   ),
   ...saying(
-    /in use here: scene-\S+ \(\/dev\/dm-\d+\) stands on \/dev\/loop\d+; .*\(dmsetup remove scene-\S+ ends that; /,
+    /in use here: fixture-\S+ \(\/dev\/dm-\d+\) stands on \/dev\/loop\d+; .*\(dmsetup remove fixture-\S+ ends that; /,
     idle(
       'a disk below a mirror that nobody has open, which copies by itself',
-      async (scene) => {
-        const [from, to] = [await disk(scene), await disk(scene)];
-        await scene.mapped(`0 ${ALL} mirror core 1 64 2 ${from} 0 ${to} 0`);
+      async (fixture) => {
+        const [from, to] = [await disk(fixture), await disk(fixture)];
+        await fixture.mapped(`0 ${ALL} mirror core 1 64 2 ${from} 0 ${to} 0`);
         return from;
       },
       ['w', 'busy', 'alone'],
@@ -195,26 +195,26 @@ export const STACKED_CASES: readonly SharingCase[] = [
   ),
   ...pair(
     'two volumes of a thin pool',
-    async (scene) => {
-      const { volume } = await pool(scene);
+    async (fixture) => {
+      const { volume } = await pool(fixture);
       return [await volume(1), await volume(2)];
     },
     ['w', 'w', 'free', 'apart'],
   ),
   ...pair(
     'a volume of a thin pool, and the disk of its data',
-    async (scene) => {
-      const { data, volume } = await pool(scene);
+    async (fixture) => {
+      const { data, volume } = await pool(fixture);
       return [await volume(1), data];
     },
     ['w', 'w', 'busy', 'alone'],
   ),
   {
     what: 'a thin volume over an external origin that a guest has got before, read-write; wanted r',
-    arrange: async (scene) => {
-      const origin = await disk(scene);
-      await scene.guest(origin, 'w');
-      return { params: await (await pool(scene)).volume(1, origin), mode: 'r' };
+    arrange: async (fixture) => {
+      const origin = await disk(fixture);
+      await fixture.guest(origin, 'w');
+      return { params: await (await pool(fixture)).volume(1, origin), mode: 'r' };
     },
     expected: 'busy',
     rule: 'writer',
@@ -222,50 +222,50 @@ export const STACKED_CASES: readonly SharingCase[] = [
   },
   ...pair(
     'an external origin, and a thin volume over it',
-    async (scene) => {
-      const origin = await disk(scene);
-      return [origin, await (await pool(scene)).volume(1, origin)];
+    async (fixture) => {
+      const origin = await disk(fixture);
+      return [origin, await (await pool(fixture)).volume(1, origin)];
     },
     ['r', 'w', 'free', 'readers'],
   ),
   ...pair(
     'a thin volume over an external origin, and that origin',
-    async (scene) => {
-      const origin = await disk(scene);
-      return [await (await pool(scene)).volume(1, origin), origin];
+    async (fixture) => {
+      const origin = await disk(fixture);
+      return [await (await pool(fixture)).volume(1, origin), origin];
     },
     ['w', 'r', 'free', 'readers'],
     ['r', 'w', 'busy', 'alone'],
   ),
   ...pair(
     'two thin volumes over one external origin',
-    async (scene) => {
-      const origin = await disk(scene);
-      const { volume } = await pool(scene);
+    async (fixture) => {
+      const origin = await disk(fixture);
+      const { volume } = await pool(fixture);
       return [await volume(1, origin), await volume(2, origin)];
     },
     ['w', 'w', 'free', 'readers'],
   ),
   ...pair(
     'one LUN under two names that nobody has joined',
-    (scene) => scene.lunTwice(),
+    (fixture) => fixture.lunTwice(),
     ['w', 'w', 'busy', 'alone'],
     ['r', 'r', 'free', 'readers'],
   ),
   ...pair(
     'a volume with a snapshot, and the snapshot',
-    async (scene) => {
-      const [real, exceptions] = [await disk(scene), await disk(scene)];
-      const origin = await scene.mapped(`0 ${ALL} snapshot-origin ${real}`);
-      return [origin, await scene.mapped(`0 ${ALL} snapshot ${real} ${exceptions} N 8`)];
+    async (fixture) => {
+      const [real, exceptions] = [await disk(fixture), await disk(fixture)];
+      const origin = await fixture.mapped(`0 ${ALL} snapshot-origin ${real}`);
+      return [origin, await fixture.mapped(`0 ${ALL} snapshot ${real} ${exceptions} N 8`)];
     },
     ['w', 'w', 'free', 'apart'],
   ),
   ...pair(
     'a snapshot, and the device below its origin',
-    async (scene) => {
-      const [real, exceptions] = [await disk(scene), await disk(scene)];
-      return [await scene.mapped(`0 ${ALL} snapshot ${real} ${exceptions} N 8`), real];
+    async (fixture) => {
+      const [real, exceptions] = [await disk(fixture), await disk(fixture)];
+      return [await fixture.mapped(`0 ${ALL} snapshot ${real} ${exceptions} N 8`), real];
     },
     ['w', 'w', 'busy', 'alone'],
     ['w', 'r', 'free', 'readers'],

@@ -8,7 +8,7 @@ import { openStore } from '../../bed/store.js';
 import type { Verdict } from './case.js';
 import { CASES } from './cases.js';
 import { xenBlock } from './contenders.js';
-import { play } from './scene.js';
+import { play } from './fixture.js';
 import { readGenerated } from './table.js';
 
 /** What Xen's script decides otherwise, with what it says. */

@@ -2,10 +2,14 @@ import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { type Devnum, devnumKey, formatDevnum } from '../../../src/linux/devnum.js';
 import { type Uevent, UeventSocket, type UeventSource } from '../../../src/linux/uevents.js';
-import { DeviceMap, fileExtent } from '../../../src/topology/device-map.js';
-import { TELLS_OF_LOOPS } from '../../../src/topology/loop-backing.js';
-import { type Nearby, type NearbyQuery, unremembered } from '../../../src/topology/nearby.js';
+import { SENDS_LOOP_EVENTS } from '../../../src/topology/loop-backing.js';
 import { StorageIndex } from '../../../src/topology/storage-index.js';
+import {
+  directLookup,
+  type NearbyDevices,
+  type NearbyQuery,
+} from '../../../src/topology/storage-lookup.js';
+import { fileExtent, StorageSnapshot } from '../../../src/topology/storage-snapshot.js';
 import { devnumOfNode } from './changing-storage.js';
 
 /** The kernel's events, of which a test can keep some from the index. */
@@ -62,7 +66,7 @@ export class ComparedIndex {
   readonly events = new EditedEvents();
   readonly index: StorageIndex;
 
-  constructor(loopsAreTold = TELLS_OF_LOOPS) {
+  constructor(loopsAreTold = SENDS_LOOP_EVENTS) {
     this.index = new StorageIndex(this.events, loopsAreTold);
   }
 
@@ -71,18 +75,18 @@ export class ComparedIndex {
    * only the devices given count. Returns how many of them the index names, right or wrong.
    */
   async compare(wanted: string, devices: readonly Devnum[], title: string): Promise<number> {
-    const map = new DeviceMap();
-    const { extents, stack } = await reachOf(map, wanted);
-    const query = { map, extents, stack, devices, readers: true };
-    const fresh = await this.#answer(await unremembered.near(query), query);
-    const indexed = await this.#answer(await this.index.near(query), query);
+    const snapshot = new StorageSnapshot();
+    const { extents, stack } = await reachOf(snapshot, wanted);
+    const query = { snapshot, extents, stack, devices, readers: true };
+    const fresh = await this.#answer(await directLookup.findNearby(query), query);
+    const indexed = await this.#answer(await this.index.findNearby(query), query);
     assert.deepEqual(indexed.exact, fresh.exact, `${title}: what meets ${wanted}`);
     return indexed.named;
   }
 
   async #answer(
-    { loops, above, mayHave }: Nearby,
-    { map, extents, devices }: NearbyQuery,
+    { loops, above, mayHave }: NearbyDevices,
+    { snapshot, extents, devices }: NearbyQuery,
   ): Promise<{ exact: Record<string, string[]>; named: number }> {
     const own = new Set(devices.map(devnumKey));
     const isOwn = (devnum: Devnum): boolean => own.has(devnumKey(devnum));
@@ -95,7 +99,7 @@ export class ComparedIndex {
     for (const [kind, list] of Object.entries(lists)) {
       const met: string[] = [];
       for (const devnum of list) {
-        const meets = await map.reachWithin(devnum, extents);
+        const meets = await snapshot.reachWithin(devnum, extents);
         if (meets !== undefined) met.push(formatDevnum(devnum));
       }
       exact[kind] = met.sort();
@@ -105,11 +109,11 @@ export class ComparedIndex {
 }
 
 async function reachOf(
-  map: DeviceMap,
+  snapshot: StorageSnapshot,
   path: string,
 ): Promise<Pick<NearbyQuery, 'extents' | 'stack'>> {
   const devnum = devnumOfNode(path);
-  if (devnum !== undefined) return await map.reach(devnum);
+  if (devnum !== undefined) return await snapshot.reach(devnum);
   const extents = [fileExtent(statSync(path, { bigint: true }), 0n, undefined)];
   return { extents, stack: new Set() };
 }

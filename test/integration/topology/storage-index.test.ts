@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import { UeventSocket } from '../../../src/linux/uevents.js';
-import { TELLS_OF_LOOPS } from '../../../src/topology/loop-backing.js';
+import { SENDS_LOOP_EVENTS } from '../../../src/topology/loop-backing.js';
 import { makeImage } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { temporaryDirectory } from '../../bed/paths.js';
@@ -60,7 +60,7 @@ describe('StorageIndex over loop devices', function () {
         if (!tells) compared.events.suppress(loop.devnum);
       };
       before(function () {
-        if (tells && !TELLS_OF_LOOPS) this.skip();
+        if (tells && !SENDS_LOOP_EVENTS) this.skip();
       });
 
       it('names the devices over a file, and no others', async () => {
@@ -152,7 +152,7 @@ describe('StorageIndex over loop devices', function () {
   it('names the same devices as a fresh look after any changes', async () => {
     const seed = Number(process.env.XEN_BLKBACK_SEED || Date.now() % 1e6);
     const dice = new Dice(seed);
-    const tells = TELLS_OF_LOOPS && dice.once(2);
+    const tells = SENDS_LOOP_EVENTS && dice.once(2);
     const compared = new ComparedIndex(tells);
     for (let slot = 0; slot < 5; slot++) await bind(dice.choose(files));
     const parts = new Set<string>();

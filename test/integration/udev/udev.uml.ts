@@ -23,7 +23,7 @@ import { needs } from '../../bed/needs.js';
 import { projectRoot } from '../../bed/paths.js';
 import { openStore } from '../../bed/store.js';
 import { Udev } from '../../bed/uml/udev.js';
-import { failure, Stage } from '../hotplug/stage.js';
+import { failure, HotplugFixture } from '../hotplug/fixture.js';
 
 const run = promisify(execFile);
 const MIB = 1024 * 1024;
@@ -51,7 +51,7 @@ function bytesOf(file: string, length: number): Buffer {
 
 describe('A real udevd, with the rules of md, kpartx and LVM', () => {
   let udev: Udev;
-  let stage: Stage;
+  let fixture: HotplugFixture;
   let lun: Loop;
   let disk: Loop;
   /** The start of a member of a guest's RAID. */
@@ -67,7 +67,7 @@ describe('A real udevd, with the rules of md, kpartx and LVM', () => {
     needsFullEffort(this);
     needs(this, 'root', 'loop', 'xenstored', 'mapper', 'udev');
     const bed = keep(await startBed({}));
-    stage = new Stage(bed, keep(await openStore(bed)));
+    fixture = new HotplugFixture(bed, keep(await openStore(bed)));
     const directory = join(bed.directory, 'disks');
     mkdirSync(directory);
 
@@ -139,10 +139,10 @@ describe('A real udevd, with the rules of md, kpartx and LVM', () => {
     it(`is told nothing while guests' disks are attached and detached with mode ${mode}`, async () => {
       const events = await consequences(async () => {
         for (const target of mode === 'w' ? targets() : [volume]) {
-          const vbd = await stage.vbd(target, { mode });
-          await stage.attach(vbd);
-          await stage.delete(vbd);
-          await stage.detach(vbd);
+          const vbd = await fixture.vbd(target, { mode });
+          await fixture.attach(vbd);
+          await fixture.delete(vbd);
+          await fixture.detach(vbd);
         }
       });
       assert.deepEqual(events, []);
@@ -150,8 +150,8 @@ describe('A real udevd, with the rules of md, kpartx and LVM', () => {
   }
 
   it('is told nothing while they are inspected and checked', async () => {
-    const { store } = stage;
-    const settings = loadSettings({ XEN_BLKBACK_SYSFS: stage.blkback.sysfs });
+    const { store } = fixture;
+    const settings = loadSettings({ XEN_BLKBACK_SYSFS: fixture.blkback.sysfs });
     const signal = AbortSignal.timeout(20_000);
     const invocation = { settings: () => settings };
     const context = { store, settings, signal, invocation, onStep: () => undefined };
@@ -167,42 +167,42 @@ describe('A real udevd, with the rules of md, kpartx and LVM', () => {
   });
 
   it('keeps from a guest’s image what the rule in docs/targets.md keeps from it', async () => {
-    const image = makeImage(stage.bed.images, { marker: '', size: 8 * MIB });
+    const image = makeImage(fixture.bed.images, { marker: '', size: 8 * MIB });
     writeAsGuest(image, head, 0);
-    writeFileSync('/run/udev/rules.d/10-guests.rules', ruleFor(stage.bed.images));
+    writeFileSync('/run/udev/rules.d/10-guests.rules', ruleFor(fixture.bed.images));
     await run('udevadm', ['control', '--reload']);
     await consequences(async () => {
-      const vbd = await stage.vbd(image);
-      await stage.attach(vbd);
+      const vbd = await fixture.vbd(image);
+      await fixture.attach(vbd);
       await udev.settle();
       assert.equal(arrays().includes('loop'), false);
-      await stage.delete(vbd);
-      await stage.detach(vbd);
+      await fixture.delete(vbd);
+      await fixture.detach(vbd);
     });
     rmSync('/run/udev/rules.d/10-guests.rules');
     await run('udevadm', ['control', '--reload']);
     // Without it the kernel's own event, as for losetup, has the array assembled.
-    const vbd = await stage.vbd(image);
-    await stage.attach(vbd);
+    const vbd = await fixture.vbd(image);
+    await fixture.attach(vbd);
     await udev.settle();
     assert.match(arrays(), /active raid1 loop/);
     Udev.tool('mdadm', '--stop', '--scan');
-    await stage.delete(vbd);
-    await stage.detach(vbd);
+    await fixture.delete(vbd);
+    await fixture.detach(vbd);
   });
 
   it('is told nothing of a file that blkback has open already', async () => {
-    const vbd = await stage.vbd(stage.image());
-    await stage.blkback.hold('open', vbd.key);
-    const attached = stage.attach(vbd, { timeoutMs: 20_000 });
-    await stage.logged(vbd, 'physical-device');
+    const vbd = await fixture.vbd(fixture.image());
+    await fixture.blkback.hold('open', vbd.key);
+    const attached = fixture.attach(vbd, { timeoutMs: 20_000 });
+    await fixture.logged(vbd, 'physical-device');
     // The kernel has told of the loop device, and udev watches it by now.
     await udev.events();
-    await stage.blkback.release('open', vbd.key);
+    await fixture.blkback.release('open', vbd.key);
     await attached;
     assert.deepEqual(await udev.events(), []);
-    await stage.delete(vbd);
-    await stage.detach(vbd);
+    await fixture.delete(vbd);
+    await fixture.detach(vbd);
   });
 
   it("makes an administrator's link that a guest can have, though it looks like LVM's", async () => {
@@ -211,20 +211,20 @@ describe('A real udevd, with the rules of md, kpartx and LVM', () => {
     await run('udevadm', ['control', '--reload']);
     Udev.tool('lvm', ...['lvcreate', '--yes', '--name', 'plain', '--size', '4M', 'vg0']);
     await udev.settle();
-    const vbd = await stage.vbd('/dev/guests/web1', { mode: 'r' });
-    await stage.attach(vbd);
-    const opened = await stage.logged(vbd, 'opened');
+    const vbd = await fixture.vbd('/dev/guests/web1', { mode: 'r' });
+    await fixture.attach(vbd);
+    const opened = await fixture.logged(vbd, 'opened');
     assert.equal(opened.dev, devnumOf('/dev/vg0/plain'));
-    await stage.delete(vbd);
-    await stage.detach(vbd);
+    await fixture.delete(vbd);
+    await fixture.detach(vbd);
     // udev stands still, and the number has become another volume's.
     udev.pause();
     try {
       const options = { env: { ...process.env, DM_DISABLE_UDEV: '1' } };
       execFileSync('dmsetup', ['rename', 'vg0-plain', 'vg0-other'], options);
-      const stale = await stage.vbd('/dev/guests/web1', { mode: 'r' });
-      await failure('EIDENTITY', stage.attach(stale));
-      await stage.delete(stale);
+      const stale = await fixture.vbd('/dev/guests/web1', { mode: 'r' });
+      await failure('EIDENTITY', fixture.attach(stale));
+      await fixture.delete(stale);
       execFileSync('dmsetup', ['rename', 'vg0-other', 'vg0-plain'], options);
     } finally {
       udev.resume();

@@ -5,8 +5,8 @@ import {
   describeOpened,
   toJson,
 } from '../../../src/cli/vbd-text.js';
+import type { VbdSummary } from '../../../src/vbd/summarize-vbd.js';
 import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
-import type { VbdSummary } from '../../../src/vbd/vbd-summary.js';
 import { describeXenbusState } from '../../../src/vbd/xenbus-state.js';
 
 const vbd = parseVbdPath('backend/vbd/7/51712') as VbdPath;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { findXapiNode, tellingXapi } from '../../../src/hotplug/xapi.js';
+import { findXapiNode, withXapiReport } from '../../../src/hotplug/xapi.js';
 import { vbdPath } from '../../../src/vbd/vbd-path.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { XenstoreError } from '../../../src/xenstore/xenstore-error.js';
@@ -30,9 +30,9 @@ describe('the node of a disk for xapi', () => {
       await assert.rejects(store.read(node), { code: 'ENOENT' });
       return 'done';
     };
-    assert.equal(await tellingXapi(store, VBD, true, TOLD, done), 'done');
+    assert.equal(await withXapiReport(store, VBD, true, TOLD, done), 'done');
     assert.equal((await store.read(node)).toString(), 'online');
-    await tellingXapi(store, VBD, false, TOLD, async () => {});
+    await withXapiReport(store, VBD, false, TOLD, async () => {});
     await assert.rejects(store.read(node), { code: 'ENOENT' });
   });
 
@@ -40,7 +40,7 @@ describe('the node of a disk for xapi', () => {
     const store = await guest(made);
     const node = `/xapi/${UUID}/hotplug/7/vbd/51712/hotplug`;
     const failing = (): Promise<void> => Promise.reject(new Error('no disk'));
-    await assert.rejects(tellingXapi(store, VBD, true, TOLD, failing), { message: 'no disk' });
+    await assert.rejects(withXapiReport(store, VBD, true, TOLD, failing), { message: 'no disk' });
     await assert.rejects(store.read(node), { code: 'ENOENT' });
   });
 
@@ -54,7 +54,7 @@ describe('the node of a disk for xapi', () => {
       Object.assign(store, { [fail]: refuse });
       const told: string[] = [];
       const options = { onUntold: (sentence: string) => told.push(sentence) };
-      assert.equal(await tellingXapi(store, VBD, true, options, async () => 'done'), 'done');
+      assert.equal(await withXapiReport(store, VBD, true, options, async () => 'done'), 'done');
       assert.deepEqual(told, [
         'backend/vbd/7/51712 is attached, but xapi could not be told: no reply',
       ]);
@@ -64,7 +64,7 @@ describe('the node of a disk for xapi', () => {
       const store = await guest(made);
       const refuse = () => Promise.reject(new XenstoreError('no reply', { code: 'ETIMEDOUT' }));
       Object.assign(store, { [fail]: refuse });
-      const work = tellingXapi(store, VBD, false, TOLD, async () => 'done');
+      const work = withXapiReport(store, VBD, false, TOLD, async () => 'done');
       await assert.rejects(work, { code: 'ETIMEDOUT' });
     });
   }

@@ -3,7 +3,6 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { O_RDWR, OwnedFd } from '../../../src/linux/fd.js';
 import { tryLockByte } from '../../../src/linux/range-lock.js';
-import { positionOf } from '../../../src/sharing/base-locks.js';
 import {
   isOpenFor,
   listPendingOpens,
@@ -12,6 +11,7 @@ import {
   positionOfOpen,
   unexplainedOpens,
 } from '../../../src/sharing/pending-opens.js';
+import { positionOf } from '../../../src/sharing/storage-locks.js';
 import { vbdPath } from '../../../src/vbd/vbd-path.js';
 import { temporaryDirectory } from '../../bed/paths.js';
 

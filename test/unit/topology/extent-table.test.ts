@@ -5,8 +5,8 @@ import { ExtentTable } from '../../../src/topology/extent-table.js';
 const DISK = { kind: 'disk', devnum: { major: 8, minor: 0 } } as const;
 const FILE = { kind: 'file', device: 1n, inode: 2n } as const;
 const device = (minor: number) => ({ major: 254, minor });
-const on = (base: Extent['base'], start: bigint, end: bigint | undefined): Extent => ({
-  base,
+const on = (base: Extent['storage'], start: bigint, end: bigint | undefined): Extent => ({
+  storage: base,
   start,
   end,
 });

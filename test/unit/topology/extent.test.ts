@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict';
-import { type Base, baseKey, type Extent, overlap, project } from '../../../src/topology/extent.js';
+import {
+  type Extent,
+  overlap,
+  project,
+  type Storage,
+  storageKey,
+} from '../../../src/topology/extent.js';
 
-const file: Base = { kind: 'file', device: 0xfe00n, inode: 7n };
-const disk: Base = { kind: 'disk', devnum: { major: 8, minor: 0 } };
-const on = (base: Base, start: bigint, end?: bigint): Extent => ({ base, start, end });
+const file: Storage = { kind: 'file', device: 0xfe00n, inode: 7n };
+const disk: Storage = { kind: 'disk', devnum: { major: 8, minor: 0 } };
+const on = (base: Storage, start: bigint, end?: bigint): Extent => ({ storage: base, start, end });
 
 describe('Extents', () => {
   for (const [what, a, b, met] of [
@@ -39,16 +45,16 @@ describe('Extents', () => {
   });
 
   it('have keys that tell bases apart, and are one for a disk that shows under two names', () => {
-    assert.notEqual(baseKey(file), baseKey(disk));
+    assert.notEqual(storageKey(file), storageKey(disk));
     const [sda, sdb] = [0, 16].map((minor) => ({
       kind: 'disk' as const,
       devnum: { major: 8, minor },
     }));
     assert.ok(sda && sdb);
-    assert.notEqual(baseKey(sda), baseKey(sdb));
+    assert.notEqual(storageKey(sda), storageKey(sdb));
     const wwid = 'naa.6001405';
-    assert.equal(baseKey({ ...sda, wwid }), baseKey({ ...sdb, wwid }));
-    assert.notEqual(baseKey({ ...sda, wwid }), baseKey(sda));
+    assert.equal(storageKey({ ...sda, wwid }), storageKey({ ...sdb, wwid }));
+    assert.notEqual(storageKey({ ...sda, wwid }), storageKey(sda));
   });
 
   it('do not meet beneath a device on which they have been compared', () => {

@@ -40,12 +40,12 @@ describe('mountOf', () => {
 describe('A file of a loop device', () => {
   const facts = { path: '/mnt/disk', size: 4096n * 1024n, offset: 0n, sizeLimit: 0n };
   const file = (minor: bigint): Extent => ({
-    base: { kind: 'file', device: minor, inode: 5n },
+    storage: { kind: 'file', device: minor, inode: 5n },
     start: 0n,
     end: undefined,
   });
   const disk: Extent = {
-    base: { kind: 'disk', devnum: { major: 8, minor: 0 } },
+    storage: { kind: 'disk', devnum: { major: 8, minor: 0 } },
     start: 0n,
     end: undefined,
   };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { kernelVersion, tellsLoopsApart } from '../../../src/linux/kernel-version.js';
-import { tellsOfLoops } from '../../../src/topology/loop-backing.js';
+import { hasLoopDiskseq, kernelVersion } from '../../../src/linux/kernel-version.js';
+import { sendsLoopEvents } from '../../../src/topology/loop-backing.js';
 
-describe('tellsLoopsApart', () => {
+describe('hasLoopDiskseq', () => {
   for (const [version, tells] of [
     ['6.18.44-fc-v595', true],
     ['6.12.117+deb13-amd64', true],
@@ -17,12 +17,12 @@ describe('tellsLoopsApart', () => {
     ['rubbish', false],
   ] as const) {
     it(`${tells ? 'holds' : 'is not relied on'} for Linux ${version}`, () => {
-      assert.equal(tellsLoopsApart(version), tells);
+      assert.equal(hasLoopDiskseq(version), tells);
     });
   }
 });
 
-describe('tellsOfLoops', () => {
+describe('sendsLoopEvents', () => {
   for (const [version, tells] of [
     ['6.18.44-fc-v595', true],
     ['7.3.4', true],
@@ -33,7 +33,7 @@ describe('tellsOfLoops', () => {
     ['rubbish', false],
   ] as const) {
     it(`${tells ? 'holds' : 'is not relied on'} for Linux ${version}`, () => {
-      assert.equal(tellsOfLoops(version), tells);
+      assert.equal(sendsLoopEvents(version), tells);
     });
   }
 });

@@ -16,7 +16,7 @@ function device(major: number, minor: number): Devnum {
   return { major, minor };
 }
 
-const disk = (devnum: Devnum): Segment[] => [{ ...ALL, base: { kind: 'disk', devnum } }];
+const disk = (devnum: Devnum): Segment[] => [{ ...ALL, storage: { kind: 'disk', devnum } }];
 type Line = readonly [length: number, type: string, params: string];
 
 const table = (devnum: Devnum, lines: readonly Line[]): readonly Segment[] => {
@@ -124,7 +124,7 @@ describe('Two uses meet at the highest device that both stand on', () => {
     const thin = await devices.reach(devices.mapped(1, [64, 'thin', '253:0 1 8:0']));
     const read = thin.filter(({ readOnly }) => readOnly);
     assert.deepEqual(read, [
-      { base: { kind: 'disk', devnum: sda }, start: 0n, end: 32768n, readOnly: true },
+      { storage: { kind: 'disk', devnum: sda }, start: 0n, end: 32768n, readOnly: true },
     ]);
   });
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { setImmediate } from 'node:timers/promises';
 import { devnumKey } from '../../../src/linux/devnum.js';
-import { DeviceMap } from '../../../src/topology/device-map.js';
-import { baseKey } from '../../../src/topology/extent.js';
+import { storageKey } from '../../../src/topology/extent.js';
 import type { StorageNode } from '../../../src/topology/storage-node.js';
 import { StorageNodes } from '../../../src/topology/storage-nodes.js';
+import { StorageSnapshot } from '../../../src/topology/storage-snapshot.js';
 
 const DEVNUM = { major: 7, minor: 3 };
 const KEY = devnumKey(DEVNUM);
@@ -43,7 +43,7 @@ describe('The memory of devices', () => {
   beforeEach(async () => {
     [present, readings, changes] = ['old', 0, []];
     nodes = new StorageNodes(true, () => changes.push(known() ?? 'nothing'), read);
-    const end = await begin(() => nodes.read(new DeviceMap(), DEVNUM));
+    const end = await begin(() => nodes.read(new StorageSnapshot(), DEVNUM));
     await end();
   });
 
@@ -61,7 +61,7 @@ describe('The memory of devices', () => {
 
   it('reads a device again that has changed while it was read for the first time', async () => {
     nodes.forget(KEY);
-    const end = await begin(() => nodes.read(new DeviceMap(), DEVNUM));
+    const end = await begin(() => nodes.read(new StorageSnapshot(), DEVNUM));
     present = 'new';
     nodes.doubt(KEY);
     await end();
@@ -73,9 +73,9 @@ describe('The memory of devices', () => {
   it('names a loop device over a file also while it is read again', async () => {
     nodes.doubt(KEY);
     const end = await begin(() => nodes.refresh());
-    assert.deepEqual(nodes.loopsOver(baseKey(FILE)), [DEVNUM]);
+    assert.deepEqual(nodes.loopsOver(storageKey(FILE)), [DEVNUM]);
     await end();
-    assert.deepEqual(nodes.loopsOver(baseKey(FILE)), [DEVNUM]);
+    assert.deepEqual(nodes.loopsOver(storageKey(FILE)), [DEVNUM]);
   });
 
   it('tells of a change in the moment in which the new reading can be seen', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
+import { listPublications } from '../../../src/vbd/list-publications.js';
 import { listVbds } from '../../../src/vbd/list-vbds.js';
 import { PublicationIndex } from '../../../src/vbd/publication-index.js';
-import { readPublications } from '../../../src/vbd/publications.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { MemoryXenstored } from '../../store/memory.js';
 
@@ -80,7 +80,7 @@ describe('The index of publications', () => {
       if (Math.random() < 0.5) continue;
       const sorted = (list: readonly { vbd: { backend: string } }[]) =>
         [...list].sort((a, b) => (a.vbd.backend < b.vbd.backend ? -1 : 1));
-      const [mine, all] = [await index.list(), await readPublications(own, await listVbds(own))];
+      const [mine, all] = [await index.list(), await listPublications(own, await listVbds(own))];
       assert.deepEqual(sorted(mine), sorted(all));
     }
     await end();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readPublished } from '../../../src/vbd/published-device.js';
+import { readPublishedDevice } from '../../../src/vbd/published-device.js';
 import { VbdBackend, type VbdNode } from '../../../src/vbd/vbd-backend.js';
 import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
 
@@ -9,10 +9,10 @@ function read(nodes: Partial<Record<VbdNode, string>>) {
   const values = Object.entries(nodes).map(
     ([node, text]) => [node as VbdNode, Buffer.from(text)] as const,
   );
-  return readPublished(vbd, new VbdBackend(new Map(values), undefined));
+  return readPublishedDevice(vbd, new VbdBackend(new Map(values), undefined));
 }
 
-describe('readPublished', () => {
+describe('readPublishedDevice', () => {
   it('finds nothing where physical-device is not set, whatever else is', () => {
     assert.equal(read({}), undefined);
     assert.equal(read({ diskseq: '1f', 'physical-device-path': '/dev/loop3' }), undefined);

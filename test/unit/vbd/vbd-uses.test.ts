@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import type { VbdPublication } from '../../../src/vbd/list-publications.js';
 import type { OpenVbd } from '../../../src/vbd/open-vbds.js';
-import type { VbdPublication } from '../../../src/vbd/publications.js';
 import { vbdPath } from '../../../src/vbd/vbd-path.js';
 import { joinUses, type VbdUse } from '../../../src/vbd/vbd-uses.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import {
-  endingFailure,
+  closeFailure,
   openFailure,
   requestFailure,
   timeoutFailure,
@@ -72,13 +72,13 @@ describe('XenStore failures', () => {
   });
 
   it('tell loss, end and deadline apart', () => {
-    const lost = endingFailure('read', 'a', { lost: 'xenstored closed it' });
+    const lost = closeFailure('read', 'a', { lost: 'xenstored closed it' });
     assert.equal(lost.code, 'ECONNRESET');
     assert.equal(
       lost.message,
       'XenStore read of a failed: the connection to xenstored was lost: xenstored closed it',
     );
-    assert.equal(endingFailure('read', 'a', 'closed').code, 'ECLOSED');
+    assert.equal(closeFailure('read', 'a', 'closed').code, 'ECLOSED');
     assert.equal(timeoutFailure('read', 'a', 100).code, 'ETIMEDOUT');
   });
 });

@@ -10,7 +10,7 @@ export interface Pair {
 }
 
 /** What there is to be raced for, and who takes it away. */
-export interface Arena {
+export interface Fixture {
   /** Makes the right device. The target says which one it is; a path alone would not. */
   prepare(): { readonly path: string; readonly target: string };
   /** Begins to put the wrong one in its place. */
@@ -22,7 +22,7 @@ export interface Arena {
 }
 
 /** A loop device, cleared and set up again over another file by test/bed/churn.c. */
-export class LoopArena implements Arena {
+export class LoopArena implements Fixture {
   readonly right: string;
   readonly #pair: Pair;
   #churn: ChildProcess | undefined;
@@ -57,7 +57,7 @@ export class LoopArena implements Arena {
 }
 
 /** A mapper device, removed and made anew under another name, with the same number. */
-export class MapperArena implements Arena {
+export class MapperArena implements Fixture {
   readonly right = 'race-right';
   readonly #tables: Pair;
   #striker: ChildProcess | undefined;

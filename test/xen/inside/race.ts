@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { VbdPath, Xenstore } from '../../../src/index.js';
-import { type Arena, LoopArena, MapperArena } from './bystander.js';
+import { type Fixture, LoopArena, MapperArena } from './bystander.js';
 import { ATTACH, deleteVbd, library, makeVbd, opened } from './driver.js';
 
 // `race ours|xen loop|mapper COUNT RIGHT WRONG`: somebody puts another device in the place of the one
@@ -47,19 +47,19 @@ async function attachXen(_: Xenstore, vbd: VbdPath): Promise<boolean> {
   return status === 0;
 }
 
-const arena: Arena =
+const fixture: Fixture =
   kind === 'loop' ? new LoopArena({ right, wrong }) : new MapperArena({ right, wrong });
 const attach = who === 'ours' ? attachOurs : attachXen;
 const found = { right: 0, wrong: 0, refused: 0 };
 
 await using store = await library.openXenstore();
 for (let round = 0; round < Number(count); round++) {
-  const { path, target } = arena.prepare();
+  const { path, target } = fixture.prepare();
   // Xen's script knows paths only.
   const vbd = await makeVbd(store, who === 'ours' ? target : path);
   const strike = new Promise<void>((resolve) => {
     setTimeout(() => {
-      arena.strike(path);
+      fixture.strike(path);
       resolve();
     }, Math.random() * PATIENCE_MS);
   });
@@ -67,15 +67,15 @@ for (let round = 0; round < Number(count); round++) {
   await strike;
   const now = opened();
   if (now === undefined) found.refused++;
-  else if (now.content === arena.right) found.right++;
+  else if (now.content === fixture.right) found.right++;
   else found.wrong++;
   if (who === 'ours') {
-    assert.ok(now === undefined || now.content === arena.right, `it opened ${now?.content}`);
+    assert.ok(now === undefined || now.content === fixture.right, `it opened ${now?.content}`);
     assert.ok(!attached || now !== undefined, 'it says attached, but nothing is open');
   }
   await deleteVbd(store);
   if (who === 'ours') await library.detach(store, vbd, ATTACH);
-  await arena.cleanUp();
+  await fixture.cleanUp();
 }
 console.log(
   `${who === 'ours' ? 'block-diskseq' : "Xen's block"}, ${kind}: ${count} rounds, ` +

@@ -13,12 +13,12 @@ import { FuseFiles } from '../../../bed/fuse-files.js';
 import { loopsOf, makeImage } from '../../../bed/images.js';
 import { needs } from '../../../bed/needs.js';
 import { projectRoot } from '../../../bed/paths.js';
-import { loopsLeft, request, run, workshop } from '../workshop.js';
+import { fixture, loopsLeft, request, run } from '../fixture.js';
 
 const OPEN = join(projectRoot, 'dist/test/integration/block/loop/open-once.js');
 
 describe('A free loop device', () => {
-  const shop = workshop();
+  const shop = fixture();
 
   it('is claimed by one only of a hundred that ask at once', async () => {
     const images = Array.from({ length: 100 }, (_, i) =>

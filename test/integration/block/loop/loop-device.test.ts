@@ -7,10 +7,10 @@ import { getBlockSize, getSize, isReadOnly } from '../../../../src/linux/block-i
 import { fcntlWordSync } from '../../../../src/linux/calls.js';
 import { O_RDONLY, O_RDWR, OwnedFd } from '../../../../src/linux/fd.js';
 import { devnumOf, loopsOf, makeImage } from '../../../bed/images.js';
-import { attribute, loopsLeft, mountNew, request, run, textAt, workshop } from '../workshop.js';
+import { attribute, fixture, loopsLeft, mountNew, request, run, textAt } from '../fixture.js';
 
 describe('A file that is exported', () => {
-  const shop = workshop();
+  const shop = fixture();
 
   it('becomes a loop device that is gone with the last close', async () => {
     const image = makeImage(shop.directory, { marker: 'first bytes' });
@@ -185,7 +185,7 @@ describe('A file that is exported', () => {
 });
 
 describe('Direct I/O of a file that is exported', () => {
-  const shop = workshop();
+  const shop = fixture();
 
   it('is off by default', async () => {
     await using device = await openExport(request(makeImage(shop.directory, { marker: 'x' })));

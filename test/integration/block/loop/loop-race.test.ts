@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { openExport } from '../../../../src/block/open-export.js';
 import { loopsOf, makeImage } from '../../../bed/images.js';
-import { loopsLeft, request, textAt, workshop } from '../workshop.js';
+import { fixture, loopsLeft, request, textAt } from '../fixture.js';
 
 const RACER = fileURLToPath(new URL('./loop-racer.js', import.meta.url));
 
@@ -40,7 +40,7 @@ function check(held: readonly Held[], count: number): void {
 }
 
 describe('Many loop devices at once', () => {
-  const shop = workshop();
+  const shop = fixture();
 
   it('are all made, each over its own file, by one process', async () => {
     const markers = Array.from({ length: 50 }, (_, index) => `image ${index} `.padEnd(12, '.'));

@@ -2,7 +2,7 @@
 // tells of them in one line, and holds them until its input ends or it is killed.
 import { openExport } from '../../../../src/block/open-export.js';
 import { makeImage } from '../../../bed/images.js';
-import { request, textAt } from '../workshop.js';
+import { request, textAt } from '../fixture.js';
 
 const [directory = '', name = '', count = '1'] = process.argv.slice(2);
 

@@ -1,7 +1,7 @@
 import { readSync } from 'node:fs';
 import { openExport } from '../../../../src/block/open-export.js';
 import { errorCode, errorMessage } from '../../../../src/errors.js';
-import { request } from '../workshop.js';
+import { request } from '../fixture.js';
 
 // Exports the file that it is given, and says what came of it: a process of its own, as the test has
 // another /dev for it.

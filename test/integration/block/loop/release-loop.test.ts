@@ -11,7 +11,7 @@ import {
 import { openExport } from '../../../../src/block/open-export.js';
 import { setAutoclear } from '../../../../src/linux/loop-ioctl.js';
 import { loopsOf, makeImage } from '../../../bed/images.js';
-import { loopsLeft, mountNew, request, run, workshop } from '../workshop.js';
+import { fixture, loopsLeft, mountNew, request, run } from '../fixture.js';
 
 const never = new AbortController().signal;
 
@@ -28,7 +28,7 @@ async function end(holder: ChildProcess): Promise<void> {
 }
 
 describe('Giving back a loop device', () => {
-  const shop = workshop();
+  const shop = fixture();
   const open = () => openExport(request(makeImage(shop.directory, { marker: 'x' })));
 
   it('isLoopBound knows the very device, not its number', async () => {
@@ -95,7 +95,7 @@ describe('Giving back a loop device', () => {
 });
 
 describe('listHolders', () => {
-  const shop = workshop();
+  const shop = fixture();
 
   it('names processes and mounts, but not this process', async () => {
     const image = makeImage(shop.directory, { marker: '', size: 4 * 1024 * 1024 });

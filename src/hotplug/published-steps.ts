@@ -1,0 +1,121 @@
+import type { BlockDevice } from '../block/block-device.js';
+import { errorMessage } from '../errors.js';
+import { removeMapper } from '../linux/device-mapper.js';
+import { formatDevnum } from '../linux/devnum.js';
+import { setAutoclear } from '../linux/loop-ioctl.js';
+import type { Step } from '../util/steps.js';
+import { awaitDeviceOpened } from '../vbd/await-device-opened.js';
+import type { AttachStep } from './attach-options.js';
+import type { Attachment } from './attachment.js';
+import { explainRefusal } from './explain-refusal.js';
+import { reportConnected } from './report-to-toolstack.js';
+
+/** Returns the steps from the publication to the moment at which blkback alone has the device. */
+export function publishedSteps(attachment: Attachment): Step<AttachStep>[] {
+  return [
+    awaitBlkback(attachment),
+    keepLoopBound(attachment),
+    report(attachment),
+    markForRemoval(attachment),
+    release(attachment),
+  ];
+}
+
+function awaitBlkback(attachment: Attachment): Step<AttachStep> {
+  const { store, signal } = attachment;
+  return {
+    name: 'connected',
+    get waitsFor() {
+      return `blkback to open ${attachment.device.path}`;
+    },
+    run: async () => {
+      const { instance, device } = attachment;
+      const { writable } = attachment.plan.request;
+      const by = await awaitDeviceOpened(store, instance, device.identity.devnum, signal).catch(
+        async (error: unknown) => {
+          throw writable ? await explainRefusal(error, device) : error;
+        },
+      );
+      attachment.openedBy = by;
+      await device.verify(signal);
+      return `blkback has it open, as ${by} tells`;
+    },
+  };
+}
+
+/**
+ * Lets a loop device of ours stay bound if the target says so, because blkback's own reference
+ * keeps it bound now. Until this step, the loop device clears itself, whatever happens.
+ */
+function keepLoopBound(attachment: Attachment): Step<AttachStep> {
+  const applies = (): boolean =>
+    attachment.device.bottom.ownLoop && !attachment.plan.target.autoclear && !attachment.isServed;
+  return {
+    name: 'kept',
+    waitsFor: 'the loop driver',
+    run: async () => {
+      if (applies()) await setAutoclear(attachment.device.bottom.fd, false);
+      return '';
+    },
+    undo: async () => {
+      if (applies()) await setAutoclear(attachment.device.bottom.fd, true).catch(() => undefined);
+    },
+  };
+}
+
+function report(attachment: Attachment): Step<AttachStep> {
+  const { store, vbd, signal } = attachment;
+  return {
+    name: 'reported',
+    waitsFor: 'XenStore to take hotplug-status',
+    run: async () => {
+      await reportConnected(store, vbd, attachment.publication, { signal });
+      return '';
+    },
+  };
+}
+
+/**
+ * Marks a device for removal. This comes last, because the device is not ours to remove if the
+ * attach fails. A failure to mark it is only told as a warning: the vbd is served, as the guest has
+ * its disk by now.
+ */
+function markForRemoval(attachment: Attachment): Step<AttachStep> {
+  const { vbd, plan, warnings } = attachment;
+  return {
+    name: 'marked',
+    waitsFor: 'device-mapper',
+    run: async () => {
+      if (!plan.target.deferredRemove) return '';
+      const { identity, path } = attachment.device.bottom;
+      try {
+        await removeMapper({ devnum: identity.devnum }, true);
+        return `${path} goes with its last close`;
+      } catch (error) {
+        warnings.push(
+          `${vbd.backend}: ${path} is attached, but could not be marked for deferred removal: ${errorMessage(error)}`,
+        );
+        return '';
+      }
+    },
+  };
+}
+
+function release(attachment: Attachment): Step<AttachStep> {
+  return {
+    name: 'released',
+    waitsFor: 'the device to close',
+    run: async () => {
+      const { device, instance } = attachment;
+      await device.close();
+      await attachment.mark?.close();
+      await instance[Symbol.asyncDispose]();
+      return device.path;
+    },
+  };
+}
+
+/** Describes a device for people: its path, number and sequence number. */
+export function describeDevice({ identity, path }: BlockDevice): string {
+  return `${path}, device ${formatDevnum(identity.devnum)}, diskseq ${identity.diskseq}`;
+}

@@ -1,0 +1,85 @@
+import { BlkbackError, errorCode, errorMessage } from '../errors.js';
+import { SystemError } from '../linux/errno.js';
+import { shorten, toOneLine } from '../util/one-line.js';
+import type { Publication } from '../vbd/publish-device.js';
+import { VbdDirectory } from '../vbd/vbd-directory.js';
+import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
+import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+import { HotplugError } from './hotplug-error.js';
+
+/**
+ * Tells the toolstack that blkback has the device. Throws `EGONE` where the backend is gone or
+ * names another device.
+ */
+export async function reportConnected(
+  store: Xenstore,
+  vbd: VbdPath,
+  publication: Publication,
+  options: RequestOptions,
+): Promise<void> {
+  const outcome = await store.transact(
+    [
+      { op: 'exists', path: backendNode(vbd, 'frontend') },
+      {
+        op: 'expect',
+        path: backendNode(vbd, 'physical-device'),
+        value: publication['physical-device'],
+      },
+      { op: 'remove', path: backendNode(vbd, 'hotplug-error') },
+      { op: 'write', path: backendNode(vbd, 'hotplug-status'), value: 'connected' },
+    ],
+    options,
+  );
+  if (outcome.committed) return;
+  throw new HotplugError(`${vbd.backend} was removed, or changed hands, during the attach`, {
+    code: 'EGONE',
+  });
+}
+
+/**
+ * Tells the toolstack why an attach failed, unless the vbd is served. An add that fails for a guest
+ * that has its disk changes nothing for that guest.
+ */
+export async function reportAttachFailure(
+  store: Xenstore,
+  vbd: VbdPath,
+  error: unknown,
+  options: RequestOptions & { readonly sysfs: string },
+): Promise<void> {
+  const nodes = ['hotplug-status', 'physical-device'].map((node) => backendNode(vbd, node));
+  const [status, device] = await store.readMany(nodes, options);
+  if (status?.toString('utf8') === 'connected' && device !== undefined) {
+    await using directory = await VbdDirectory.pin(options.sysfs, vbd.sysfsName);
+    if (directory?.readOpenDevice() !== undefined) return;
+  }
+  await reportFailure(store, vbd, error, options);
+}
+
+/**
+ * Tells the toolstack, and the guest, which can read its backend directory, why an attach or detach
+ * failed. Never writes below a backend that is gone, because a write would bring the backend back.
+ */
+export async function reportFailure(
+  store: Xenstore,
+  vbd: VbdPath,
+  error: unknown,
+  options: RequestOptions,
+): Promise<void> {
+  const message = shorten(toOneLine(messageForGuest(vbd, error)));
+  // `EBUSY` from a system call is another matter: it does not tell who uses the device.
+  const busy = errorCode(error) === 'EBUSY' && !(error instanceof SystemError);
+  await store.transact(
+    [
+      { op: 'exists', path: vbd.backend },
+      { op: 'write', path: backendNode(vbd, 'hotplug-error'), value: message },
+      { op: 'write', path: backendNode(vbd, 'hotplug-status'), value: busy ? 'busy' : 'error' },
+    ],
+    options,
+  );
+}
+
+/** Returns what a guest may know of an error of its vbd. */
+function messageForGuest(vbd: VbdPath, error: unknown): string {
+  const message = error instanceof BlkbackError ? error.guestMessage : undefined;
+  return message === undefined ? errorMessage(error) : `vbd ${vbd.devid}: ${message}`;
+}

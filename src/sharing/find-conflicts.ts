@@ -1,0 +1,168 @@
+import { type Devnum, sameDevnum } from '../linux/devnum.js';
+import { type Extent, overlap } from '../topology/extent.js';
+import { findImageUses } from '../topology/image-uses.js';
+import type { Access, LocalUse, UnexplainedUse } from '../topology/local-use.js';
+import { findLocalUses } from '../topology/local-uses.js';
+import type { Reach } from '../topology/reach.js';
+import type { StorageLookup } from '../topology/storage-lookup.js';
+import type { StorageSnapshot } from '../topology/storage-snapshot.js';
+import { findUnexplainedLoops, findUnexplainedOpener } from '../topology/unexplained-openers.js';
+import { yieldToLoop } from '../util/yield-to-loop.js';
+import { sameVbd, type VbdPath } from '../vbd/vbd-path.js';
+import type { VbdUse, VbdUses } from '../vbd/vbd-uses.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
+import { findGuestUses, type GuestUse, isStale } from './find-guest-uses.js';
+import {
+  findPendingUses,
+  isOpenFor,
+  isPending,
+  listPendingOpens,
+  type PendingOpen,
+  unexplainedOpens,
+} from './pending-opens.js';
+import { compareVms, readDomains, type SameVmRule } from './same-vm.js';
+import type { SharingRequest } from './sharing-request.js';
+import { mayShare } from './sharing-rules.js';
+
+/** A use that forbids the export. */
+export type Conflict = GuestUse | LocalUse | UnexplainedUse;
+
+/** What an export is compared with. */
+export interface SharingContext {
+  readonly store: Xenstore;
+  readonly uses: VbdUses;
+  readonly surroundings: StorageLookup;
+  /** The directory of the lock file, which names the devices that blkback may still open. */
+  readonly runDirectory: string;
+  /** The vbd that is being attached. Whatever this vbd has already is no conflict. */
+  readonly own: VbdPath | undefined;
+  readonly sameVm: SameVmRule;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Returns whether a use is about to end, as far as can be told: the nodes of its vbd are gone, or
+ * nothing explains the use. Such a use may end at any moment, when blkback closes the device.
+ */
+export function mayEndSoon(conflict: Conflict): boolean {
+  return conflict.kind === 'unexplained' || (conflict.kind === 'guest' && conflict.nodesGone);
+}
+
+/**
+/**
+ * Lists what vbds have. While an add waits until blkback opens the device that it has published, the
+ * add holds this device. The number then still means this device, even if its diskseq has changed.
+ */
+async function listUses(
+  pending: readonly PendingOpen[],
+  { uses, signal }: SharingContext,
+): Promise<readonly VbdUse[]> {
+  const all = await uses.list({ signal });
+  if (pending.length === 0) return all;
+  return all.map((use) => (isPending(pending, use) ? { ...use, diskseq: undefined } : use));
+}
+
+/**
+ * Finds the uses that forbid an export, and yields those of guests first. Throws as the store and
+ * the kernel do.
+ */
+export async function* findConflicts(
+  wanted: SharingRequest,
+  { snapshot, reach }: { readonly snapshot: StorageSnapshot; readonly reach: Reach },
+  context: SharingContext,
+): AsyncGenerator<Conflict> {
+  const readers = !mayShare(wanted.sharing, wanted.access, 'read-only');
+  if (!readers && mayShare(wanted.sharing, wanted.access, 'read-write')) return;
+  const clashes = clashesWith(wanted, reach.extents);
+  const known = new Set(reach.stack);
+  // The pending opens are read before the uses: a device that blkback opens in between is then
+  // found among the uses.
+  const pending = await listPendingOpens(context.runDirectory);
+  const uses = await listUses(pending, context);
+  // The comparison takes a moment for each vbd.
+  await yieldToLoop();
+  const isOwn = ({ vbd }: VbdUse): boolean =>
+    context.own !== undefined && sameVbd(vbd, context.own);
+  const own = uses.filter(isOwn);
+  const others = uses.filter((use) => (readers || use.writable) && !isOwn(use));
+  for (const { devnum } of own) {
+    for (const device of (await snapshot.reach(devnum)).stack) known.add(device);
+  }
+  const devices = others.map(({ devnum }) => devnum);
+  const nearby = await context.surroundings.findNearby({ ...reach, snapshot, devices, readers });
+  const close = others.filter(({ devnum }) => nearby.mayHave(devnum));
+  const look = { snapshot, reach, clashes };
+  for await (const { theirs, ...guest } of findGuestUses(wanted, close, look, context)) {
+    // The guest itself accounts for all claims within its stack.
+    for (const device of theirs.stack) known.add(device);
+    if (!guest.tolerated) yield guest;
+  }
+  const isGuests = (devnum: Devnum): boolean =>
+    uses.some((use) => sameDevnum(use.devnum, devnum) && !isStale(snapshot, use));
+  const isOpenForGuest = (devnum: Devnum): boolean =>
+    uses.some((use) => use.open && isDiskOf(snapshot, devnum, use.devnum));
+  const query = {
+    ...reach,
+    known,
+    nearby,
+    clashes,
+    isGuests,
+    isOpenForGuest,
+    signal: context.signal,
+  };
+  yield* findLocalUses(snapshot, query);
+  for (const image of await findImageUses(query)) {
+    if (!(await isOwnDeviceModel(image, wanted, context))) yield image;
+  }
+  yield* await findUnexplainedLoops(snapshot, query);
+  const isOurs = (open: PendingOpen): boolean =>
+    (context.own !== undefined && isOpenFor(open, context.own)) ||
+    (open.domid === wanted.domid && !wanted.encrypted);
+  const unexplained = unexplainedOpens(pending, uses).filter((open) => !isOurs(open));
+  yield* await findPendingUses(snapshot, unexplained, query);
+  if (wanted.mapper === undefined) return;
+  const guests = uses.filter(({ open }) => open).map(({ devnum }) => devnum);
+  const opener = await findUnexplainedOpener(snapshot, wanted.mapper, guests);
+  if (opener !== undefined) yield opener;
+}
+
+/** Returns whether a device is `devnum` itself or a partition of it. */
+function isDiskOf(snapshot: StorageSnapshot, devnum: Devnum, device: Devnum): boolean {
+  const disk = snapshot.block(device)?.partition?.disk;
+  return sameDevnum(device, devnum) || (disk !== undefined && sameDevnum(disk, devnum));
+}
+
+/**
+ * Returns whether the program that has an image open is the QEMU of the same virtual machine that
+ * is to get the image. That QEMU serves the image as an emulated disk.
+ */
+async function isOwnDeviceModel(
+  { domid }: LocalUse,
+  wanted: SharingRequest,
+  { store, sameVm, signal }: SharingContext,
+): Promise<boolean> {
+  if (domid === undefined || wanted.domid === undefined) return false;
+  if (domid === wanted.domid) return true;
+  const [theirs, ours] = await readDomains(store, [domid, wanted.domid], { signal });
+  return theirs !== undefined && ours !== undefined && compareVms(ours, theirs, sameVm) === 'same';
+}
+
+/**
+ * Returns a predicate that tells whether a use of some bytes forbids the export of these extents.
+ */
+function clashesWith(
+  { sharing, access }: SharingRequest,
+  extents: readonly Extent[],
+): (theirAccess: Access, theirs: readonly Extent[]) => boolean {
+  return (theirAccess, theirs) =>
+    overlap(
+      extents,
+      theirs,
+      (a, b) => !mayShare(sharing, accessThrough(access, a), accessThrough(theirAccess, b)),
+    );
+}
+
+/** Returns how an extent is used. Some bytes are only read, even by a user that may write. */
+function accessThrough(access: Access, { readOnly }: Extent): Access {
+  return readOnly ? 'read-only' : access;
+}

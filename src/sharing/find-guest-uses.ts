@@ -1,0 +1,167 @@
+import { readMapper } from '../linux/device-mapper.js';
+import { type Devnum, devnumFromStat, parseDevnum } from '../linux/devnum.js';
+import { type FileStat, isBlockDevice, statPath } from '../linux/file-stat.js';
+import type { Extent } from '../topology/extent.js';
+import type { Access } from '../topology/local-use.js';
+import { knownFileOfLoop } from '../topology/loop-backing.js';
+import type { Reach } from '../topology/reach.js';
+import { fileExtent, hasBase, type StorageSnapshot } from '../topology/storage-snapshot.js';
+import { type OtherDisk, readOtherDisks } from '../vbd/other-disks.js';
+import { backendNode, sameVbd, type VbdPath } from '../vbd/vbd-path.js';
+import type { VbdUse } from '../vbd/vbd-uses.js';
+import type { SharingContext } from './find-conflicts.js';
+import { compareVms, type DomainIdentity, readDomains } from './same-vm.js';
+import type { SharingRequest } from './sharing-request.js';
+
+/** A use by another vbd that has some of the bytes. */
+export interface GuestUse {
+  readonly kind: 'guest';
+  readonly access: Access;
+  readonly vbd: VbdPath;
+  readonly domain: DomainIdentity;
+  /**
+   * The kernel's name of the vbd's device, or the path of the file that QEMU serves to the guest.
+   */
+  readonly path: string;
+  /** The number of that device; `undefined` for a file. */
+  readonly devnum: Devnum | undefined;
+  /** Whether blkback has the device open, according to the kernel. */
+  readonly open: boolean;
+  /** Whether XenStore no longer knows the vbd, although blkback has the device open. */
+  readonly nodesGone: boolean;
+  /** Whether the vbd belongs to the same virtual machine, which may share bytes with itself. */
+  readonly tolerated: boolean;
+  /** Why the use is not tolerated, where one would expect that it is. */
+  readonly despite: 'encrypted-layer' | 'unreadable-vm' | undefined;
+}
+
+interface Candidate extends Pick<GuestUse, 'vbd' | 'access' | 'path' | 'devnum' | 'open'> {
+  readonly theirs: Reach;
+}
+
+interface Look {
+  readonly snapshot: StorageSnapshot;
+  readonly reach: Reach;
+  /** Returns whether a use with this access to these bytes forbids the export. */
+  readonly clashes: (access: Access, extents: readonly Extent[]) => boolean;
+}
+
+/**
+ * Finds the uses by other guests that have bytes of an export: those among the given vbds, and the
+ * disks that QEMU or tapdisk serves. Throws as the store and the kernel do.
+ */
+export async function* findGuestUses(
+  wanted: SharingRequest,
+  uses: readonly VbdUse[],
+  look: Look,
+  context: SharingContext,
+): AsyncGenerator<GuestUse & { readonly theirs: Reach }> {
+  const { store, signal, own } = context;
+  const others = (await readOtherDisks(store, { signal })).filter(
+    ({ vbd }) => own === undefined || !sameVbd(vbd, own),
+  );
+  const looks = [
+    ...uses.map((use) => compare(use, look)),
+    ...others.map((disk) => compareOther(disk, look)),
+  ];
+  const candidates = (await Promise.all(looks)).filter((candidate) => candidate !== undefined);
+  if (candidates.length === 0) return;
+  const domids = new Set(candidates.map(({ vbd }) => vbd.domid));
+  if (wanted.domid !== undefined) domids.add(wanted.domid);
+  const [domains, frontends] = await Promise.all([
+    readDomains(store, [...domids], { signal }),
+    store.readMany(
+      candidates.map(({ vbd }) => backendNode(vbd, 'frontend')),
+      { signal },
+    ),
+  ]);
+  const self = domains.find(({ domid }) => domid === wanted.domid);
+  for (const [index, candidate] of candidates.entries()) {
+    const domain = domains.find(({ domid }) => domid === candidate.vbd.domid);
+    if (domain === undefined) continue;
+    const nodesGone = frontends[index] === undefined;
+    const kinship = self === undefined ? 'other' : compareVms(self, domain, context.sameVm);
+    // A disk that the toolstack has already taken away from its guest is not shared with that
+    // guest: the disk is about to be closed.
+    const isKin = kinship === 'same' && !nodesGone;
+    const encrypted = isKin && (await isEncryptedApart(wanted, candidate.theirs, look));
+    const unreadable = kinship === 'unreadable' ? 'unreadable-vm' : undefined;
+    yield {
+      kind: 'guest',
+      ...candidate,
+      domain,
+      nodesGone,
+      tolerated: isKin && !encrypted,
+      despite: encrypted ? 'encrypted-layer' : unreadable,
+    };
+  }
+}
+
+async function compare(
+  use: VbdUse,
+  { snapshot, reach, clashes }: Look,
+): Promise<Candidate | undefined> {
+  const { vbd, devnum, open, writable } = use;
+  // Only a device that blkback does not have open can be stale: another device may have its number
+  // now.
+  if (!open) {
+    // The loop device still stands on this other file, or the vbd's entry is stale. It has none of
+    // the bytes in both cases, so there is no need to find out which case it is.
+    const file = await knownFileOfLoop(devnum, use.diskseq);
+    if (file !== undefined && !hasBase(reach.extents, file)) return undefined;
+    if (isStale(snapshot, use)) return undefined;
+  }
+  const theirs = await snapshot.reachWithin(devnum, reach.extents);
+  const path = theirs && snapshot.block(devnum)?.path;
+  if (theirs === undefined || path === undefined) return undefined;
+  const access = writable ? 'read-write' : 'read-only';
+  return clashes(access, theirs.extents) ? { vbd, access, path, devnum, open, theirs } : undefined;
+}
+
+/** How long to wait for the file of another guest's disk; milliseconds. */
+const LOOK_MS = 1000;
+
+/**
+ * Compares a disk that QEMU or tapdisk serves. Its bytes are those of the device or file that its
+ * toolstack names.
+ */
+async function compareOther(
+  { vbd, devnum, path, writable }: OtherDisk,
+  { snapshot, reach, clashes }: Look,
+): Promise<Candidate | undefined> {
+  const found = devnum === undefined && path !== undefined ? await look(path) : undefined;
+  const device = devnum ?? (found && isBlockDevice(found) ? devnumFromStat(found.rdev) : undefined);
+  const extents = device === undefined && found ? [fileExtent(found, 0n, undefined)] : [];
+  const theirs = device
+    ? await snapshot.reachWithin(device, reach.extents)
+    : { extents, stack: new Set<string>(), unclaimed: [] };
+  const access = writable ? 'read-write' : 'read-only';
+  if (theirs === undefined || !clashes(access, theirs.extents)) return undefined;
+  const name = (device && snapshot.block(device)?.path) ?? path ?? '';
+  return { vbd, access, path: name, devnum: device, open: false, theirs };
+}
+
+async function look(path: string): Promise<FileStat | undefined> {
+  return await statPath(path, AbortSignal.timeout(LOOK_MS)).catch(() => undefined);
+}
+
+/** Returns whether the number that a vbd names belongs to another device by now. */
+export function isStale(snapshot: StorageSnapshot, { devnum, diskseq, open }: VbdUse): boolean {
+  return !open && diskseq !== undefined && diskseq !== snapshot.diskseq(devnum);
+}
+
+/**
+ * Returns whether only one of the two uses sees the bytes through a layer with a key of its own.
+ * Each use then destroys what the other one writes, even if both belong to one virtual machine.
+ */
+async function isEncryptedApart(wanted: SharingRequest, theirs: Reach, { snapshot, reach }: Look) {
+  if (wanted.encrypted) return true;
+  for (const key of theirs.stack) {
+    const devnum = reach.stack.has(key) ? undefined : parseDevnum(key);
+    if (devnum === undefined || snapshot.block(devnum)?.kind !== 'mapper') continue;
+    const state = await readMapper({ devnum });
+    const isOurs = state?.uuid.startsWith('XENVBD-') ?? false;
+    if (isOurs && state?.targets.some(({ type }) => type === 'crypt')) return true;
+  }
+  return false;
+}

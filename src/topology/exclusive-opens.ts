@@ -1,0 +1,75 @@
+import { type Devnum, formatDevnum } from '../linux/devnum.js';
+import { isDeviceAbsent, isSystemError } from '../linux/errno.js';
+import { O_EXCL, O_NONBLOCK, O_RDONLY, OwnedFd } from '../linux/fd.js';
+import { pause } from '../util/retry.js';
+import type { StorageSnapshot } from './storage-snapshot.js';
+
+/**
+ * How often a claim must be seen before it counts as lasting. Tools that look at a device, this
+ * program included, hold the device exclusively for a moment.
+ */
+const TRIES = 10;
+const PAUSE_MS = 25;
+
+/**
+ * Probes under way, by device number. Two probes of one device would mistake each other for a
+ * claim.
+ */
+const probes = new Map<string, Promise<boolean>>();
+
+/**
+ * Returns whether somebody in this domain has claimed a device exclusively: a mount, device-mapper,
+ * md, swap or a program.
+ *
+ * Asks the kernel by an exclusive open for reading (O_EXCL), which is closed at once. On a
+ * partition this open also meets claims of the whole disk, and on a disk also claims of its
+ * partitions (block/bdev.c, bd_may_claim). Throws `SystemError`, or the signal's reason.
+ */
+export async function isExclusivelyOpen(
+  snapshot: StorageSnapshot,
+  devnum: Devnum,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const path = snapshot.block(devnum)?.path;
+  if (path === undefined) return false;
+  const key = formatDevnum(devnum);
+  for (let other = probes.get(key); other !== undefined; other = probes.get(key)) {
+    try {
+      return await other;
+    } catch {
+      // The other add has given up this probe, or the probe has failed. A failure will come again
+      // here.
+      signal.throwIfAborted();
+    }
+  }
+  const started = probe(path, signal).finally(() => probes.delete(key));
+  probes.set(key, started);
+  return await started;
+}
+
+/**
+ * Returns whether a device stays claimed for a while. This is for a claim that has no other sign:
+ * it may be that of a tool which only takes a look. Throws as `isExclusivelyOpen` does.
+ */
+export async function staysExclusivelyOpen(
+  snapshot: StorageSnapshot,
+  devnum: Devnum,
+  signal: AbortSignal,
+): Promise<boolean> {
+  for (let left = TRIES; left > 0; left--) {
+    if (!(await isExclusivelyOpen(snapshot, devnum, signal))) return false;
+    if (left > 1) await pause(PAUSE_MS * Math.random(), signal);
+  }
+  return true;
+}
+
+async function probe(path: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    await using _ = await OwnedFd.open(path, O_RDONLY | O_EXCL | O_NONBLOCK, { signal });
+    return false;
+  } catch (error) {
+    if (isSystemError(error, 'EBUSY')) return true;
+    if (isDeviceAbsent(error) || isSystemError(error, 'ENOMEDIUM')) return false;
+    throw error;
+  }
+}
