@@ -22,8 +22,10 @@ export function isPathOnly(pid: string, fd: string): boolean {
 
 /**
  * Reads the command line of a process, with a NUL after each word. Returns `undefined` if it cannot
- * be read within a second. The kernel reads this text from the memory of the process, and waits if
- * that memory has to come from a file server first.
+ * be read within a second. The kernel reads this text from the anonymous memory of the process, and
+ * takes the lock of that memory for it (fs/proc/base.c, get_mm_cmdline; mm/memory.c,
+ * access_remote_vm). Another thread may hold the lock while it waits for a file server, or the
+ * memory may have to come from swap space on one.
  */
 export async function readCommand(pid: string): Promise<string | undefined> {
   const path = `/proc/${pid}/cmdline`;
