@@ -118,9 +118,9 @@ function judgeOpen({ vbd, nodesGone, guestGone, open }: HostVbd): Finding | unde
 }
 
 /**
- * Returns the finding about a disk that dom0 itself has and does not use, if there is one. libxl gives
- * a disk to dom0 while a boot loader reads it, and never takes it back by a time-out. When libxl gives
- * up waiting for dom0's frontend, the vbd stays, and the guest's own disk is refused.
+ * Returns the finding about a disk that dom0 itself has and does not use, if there is one. libxl
+ * gives a disk to dom0 while a boot loader reads it, and never takes it back by a time-out. When
+ * libxl gives up waiting for dom0's frontend, the vbd stays, and the guest's own disk is refused.
  */
 function judgeWaiting({ vbd, nodesGone, guestGone, open, state }: HostVbd): Finding | undefined {
   if (open === undefined || nodesGone || guestGone || vbd.domid !== 0 || state !== '2') return;

@@ -39,8 +39,8 @@ export interface ExportRequest {
   /** Settings that only a mapper device can have; anything else with one of them is refused. */
   readonly mapperOnly: readonly string[];
   /**
-   * Set for a device that may be marked for deferred removal. While a guest moves, the same vbd at the
-   * other end has marked it. Our descriptor, and then blkback's, keeps the device.
+   * Set for a device that may be marked for deferred removal. While a guest moves, the same vbd at
+   * the other end has marked it. Our descriptor, and then blkback's, keeps the device.
    */
   readonly mayBeGoing?: boolean | undefined;
   /** The root digest that the dm-verity table of the device must have; lower-case hex. */

@@ -10,8 +10,8 @@ import { alignColumns, clipLines, toJson } from './vbd-text.js';
 
 /**
  * Runs `list`: lists the vbds of this domain's backends, no matter which program attached them.
- * Options limit the list to one guest, to vbds with an error, or to vbds that use the bytes of a file
- * or device, or extend it to other backend domains.
+ * Options limit the list to one guest, to vbds with an error, or to vbds that use the bytes of a
+ * file or device, or extend it to other backend domains.
  */
 export async function list(context: StoreContext): Promise<Outcome> {
   const { store, settings, signal, invocation } = context;

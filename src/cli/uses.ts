@@ -7,8 +7,9 @@ import type { VbdSummary } from '../vbd/summarize-vbd.js';
 const WHOLE = { offset: 0n, size: undefined };
 
 /**
- * Those vbds that have bytes of a file or device, by whatever devices they come to them, or whose target names
- * it. Of another backend domain it cannot be told what its devices stand on. Throws where the path leads nowhere.
+ * Those vbds that have bytes of a file or device, by whatever devices they come to them, or whose
+ * target names it. Of another backend domain it cannot be told what its devices stand on. Throws
+ * where the path leads nowhere.
  */
 export async function selectUsers(
   path: string,

@@ -4,9 +4,9 @@ import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
 
 /**
- * Says that blkback may open the device, before it can read of it, and for as long as XenStore may cease
- * to name it before the kernel says that it is open. Whoever looks at a loop device that was made for the
- * vbd sees that somebody has it open.
+ * Says that blkback may open the device, before it can read of it, and for as long as XenStore may
+ * cease to name it before the kernel says that it is open. Whoever looks at a loop device that was
+ * made for the vbd sees that somebody has it open.
  */
 export function announceOpen(attachment: Attachment): Step<AttachStep> {
   const { vbd, plan, options } = attachment;

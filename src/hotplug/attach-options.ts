@@ -32,8 +32,8 @@ export interface AttachOptions {
    */
   readonly seen?: VbdBackend | undefined;
   /**
-   * Called with each step when the step is done, and with the device as soon as the device is open or
-   * found to be published. `detail` is for people.
+   * Called with each step when the step is done, and with the device as soon as the device is open
+   * or found to be published. `detail` is for people.
    */
   readonly onStep?: ((step: AttachStep, detail: string, device?: StepDevice) => void) | undefined;
 }

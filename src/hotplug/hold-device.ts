@@ -7,9 +7,9 @@ import type { VbdPath } from '../vbd/vbd-path.js';
 
 /**
  * The script of the process that holds a device. Descriptor 4 is the pinned directory of the vbd in
- * sysfs. Descriptors 3 and 5 are what is held: the device, or the lock that says that blkback may open
- * the device. The script waits until blkback has opened a device for the vbd, or until the kernel has
- * no such vbd any more.
+ * sysfs. Descriptors 3 and 5 are what is held: the device, or the lock that says that blkback may
+ * open the device. The script waits until blkback has opened a device for the vbd, or until the
+ * kernel has no such vbd any more.
  */
 const HOLD = `
 while [ "$1" -ef /proc/self/fd/4 ] && [ ! -e /proc/self/fd/4/physical_device ]; do

@@ -40,9 +40,10 @@ export interface FileResize {
 const MOST_CUTS = 5;
 
 /**
- * Gives the file of an attached vbd another size, and its loop device with it. Nobody else may use any byte of
- * the file, and no add of it can begin meanwhile. Throws `EBUSY` with who uses it, `EWINDOW` for a size that
- * the disk cannot have, `EIDENTITY` where the path leads to another file by now.
+ * Gives the file of an attached vbd another size, and its loop device with it. Nobody else may use
+ * any byte of the file, and no add of it can begin meanwhile. Throws `EBUSY` with who uses it,
+ * `EWINDOW` for a size that the disk cannot have, `EIDENTITY` where the path leads to another file
+ * by now.
  */
 export async function resizeFile(resize: FileResize, { bytes, shrink }: NewSize): Promise<void> {
   const { store, detachment, place, signal } = resize;

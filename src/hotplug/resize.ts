@@ -35,11 +35,12 @@ export interface ResizeResult {
 const SECTOR = 512n;
 
 /**
- * Makes the disk of an attached vbd as large as what it stands on is by now. With `size`, first gives
- * the file of the disk that size. Resizes the loop device that was made for the vbd to the size of
- * its file, and then the vbd's layer. The kernel does neither by itself. blkback notices the new size
- * within 100 ms and tells the guest (xen_vbd_resize). Throws `ENOTOPEN` where blkback has no device
- * open for the vbd, `EWINDOW` where a layer cannot have the new size, and as `resizeFile` does.
+ * Makes the disk of an attached vbd as large as what it stands on is by now. With `size`, first
+ * gives the file of the disk that size. Resizes the loop device that was made for the vbd to the
+ * size of its file, and then the vbd's layer. The kernel does neither by itself. blkback notices
+ * the new size within 100 ms and tells the guest (xen_vbd_resize). Throws `ENOTOPEN` where blkback
+ * has no device open for the vbd, `EWINDOW` where a layer cannot have the new size, and as
+ * `resizeFile` does.
  */
 export async function resize(
   store: Xenstore,

@@ -29,8 +29,9 @@ export function tryLockByte(file: OwnedFd, position: bigint, exclusive: boolean)
 }
 
 /**
- * The bytes from `first` to `last` that other open file descriptions have locked, of which each locks one
- * byte at a time. The kernel tells of one lock at a time, and in no order (fs/locks.c, posix_test_lock).
+ * The bytes from `first` to `last` that other open file descriptions have locked, of which each
+ * locks one byte at a time. The kernel tells of one lock at a time, and in no order (fs/locks.c,
+ * posix_test_lock).
  */
 export function listLockedBytes(file: OwnedFd, first: bigint, last: bigint): bigint[] {
   const found: bigint[] = [];

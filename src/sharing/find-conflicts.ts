@@ -49,9 +49,9 @@ export function mayEndSoon(conflict: Conflict): boolean {
 }
 
 /**
-/**
- * Lists what vbds have. While an add waits until blkback opens the device that it has published, the
- * add holds this device. The number then still means this device, even if its diskseq has changed.
+ * /** Lists what vbds have. While an add waits until blkback opens the device that it has
+ * published, the add holds this device. The number then still means this device, even if its
+ * diskseq has changed.
  */
 async function listUses(
   pending: readonly PendingOpen[],

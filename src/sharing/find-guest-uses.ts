@@ -5,7 +5,7 @@ import type { Extent } from '../topology/extent.js';
 import type { Access } from '../topology/local-use.js';
 import { knownFileOfLoop } from '../topology/loop-backing.js';
 import type { Reach } from '../topology/reach.js';
-import { fileExtent, hasBase, type StorageSnapshot } from '../topology/storage-snapshot.js';
+import { fileExtent, hasStorage, type StorageSnapshot } from '../topology/storage-snapshot.js';
 import { type OtherDisk, readOtherDisks } from '../vbd/other-disks.js';
 import { backendNode, sameVbd, type VbdPath } from '../vbd/vbd-path.js';
 import type { VbdUse } from '../vbd/vbd-uses.js';
@@ -108,7 +108,7 @@ async function compare(
     // The loop device still stands on this other file, or the vbd's entry is stale. It has none of
     // the bytes in both cases, so there is no need to find out which case it is.
     const file = await knownFileOfLoop(devnum, use.diskseq);
-    if (file !== undefined && !hasBase(reach.extents, file)) return undefined;
+    if (file !== undefined && !hasStorage(reach.extents, file)) return undefined;
     if (isStale(snapshot, use)) return undefined;
   }
   const theirs = await snapshot.reachWithin(devnum, reach.extents);

@@ -12,9 +12,9 @@ import { SharingError } from './sharing-error.js';
 import { LOCK_FILE, openLockFile } from './storage-locks.js';
 
 /**
- * An open that blkback may still make. blkback reads the number of a device in one step and opens the
- * device in another one. If the nodes are deleted in between, neither XenStore nor sysfs tells of it, and
- * who has a disk open no driver but the loop driver and device-mapper tells either.
+ * An open that blkback may still make. blkback reads the number of a device in one step and opens
+ * the device in another one. If the nodes are deleted in between, neither XenStore nor sysfs tells
+ * of it, and who has a disk open no driver but the loop driver and device-mapper tells either.
  */
 export interface PendingOpen {
   readonly devnum: Devnum;
@@ -31,8 +31,8 @@ const LAST = (1n << 63n) - 1n;
 const DEVIDS = 16381;
 
 /**
- * Says that blkback may open a device from now on, until the descriptor is closed: by this process, or by
- * a child that has inherited it. Two adds of one vbd may say the same. Throws `ELOCK`.
+ * Says that blkback may open a device from now on, until the descriptor is closed: by this process,
+ * or by a child that has inherited it. Two adds of one vbd may say the same. Throws `ELOCK`.
  */
 export async function markPendingOpen(
   runDirectory: string,

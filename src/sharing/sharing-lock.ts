@@ -22,7 +22,7 @@ const LONGEST_PAUSE_MS = 100;
 
 /**
  * The locks of one export. Until it is disposed, no other export opens, checks or publishes the
- * same bases.
+ * same storage.
  *
  * An add takes it before it opens the device. Otherwise another add would mistake the loop device
  * that this add makes for itself for a conflicting use. The add keeps it until the publication is
@@ -41,7 +41,7 @@ export class SharingLock implements AsyncDisposable {
   }
 
   /**
-   * Locks the bases that a path leads to. Throws `ELOCK`, or the signal's reason.
+   * Locks the storage that a path leads to. Throws `ELOCK`, or the signal's reason.
    *
    * @param place `exclusive` is for an export that writes. Without `checked` nothing is locked,
    *   because nothing will be compared.

@@ -10,25 +10,25 @@ import { poll } from '../util/poll.js';
 import { withOwnership } from '../util/with-ownership.js';
 import { SharingError } from './sharing-error.js';
 
-/** The lock that an export takes on one base. The key names the base. */
+/** The lock that an export takes on one piece of storage. The key names the storage. */
 export interface StorageLock {
   readonly key: string;
   readonly exclusive: boolean;
 }
 
 /**
- * All exports share this one file. One byte in it stands for each base, and one for each open that
- * blkback may still make (`markPendingOpen`).
+ * All exports share this one file. One byte in it stands for each piece of storage, and one for
+ * each open that blkback may still make (`markPendingOpen`).
  */
 export const LOCK_FILE = 'sharing.lock';
 
 /**
- * Locks bases, so that no other export of the same bases is checked and published meanwhile. The
- * locks last until the result is disposed, or until this process ends in any way.
+ * Locks storage, so that no other export of the same storage is checked and published meanwhile.
+ * The locks last until the result is disposed, or until this process ends in any way.
  *
- * A lock that is not `exclusive` keeps out exclusive locks only. Exports that have no base in
- * common do not wait for each other. The only exception is two bases whose keys have the same hash:
- * one export then waits needlessly, which does no harm.
+ * A lock that is not `exclusive` keeps out exclusive locks only. Exports that have no storage in
+ * common do not wait for each other. The only exception is two pieces of storage whose keys have
+ * the same hash: one export then waits needlessly, which does no harm.
  *
  * Everybody takes the locks in the same order, so that no two exports wait for each other. Rejects
  * with the signal's reason, with `ELOCK` if the lock file cannot be opened, and with `SystemError`
@@ -53,15 +53,15 @@ export async function lockStorage(
 }
 
 /**
- * Returns the locks that an export needs. The lock on a base is exclusive if the export writes to
- * the base for itself alone. Volumes of one thin pool share what lies beneath the pool, so their
- * locks on those bases are not exclusive: they keep out only exports that reach such a base in
- * another way. Pure.
+ * Returns the locks that an export needs. The lock on a piece of storage is exclusive if the export
+ * writes to the storage for itself alone. Volumes of one thin pool share what lies beneath the
+ * pool, so their locks on those pieces of storage are not exclusive: they keep out only exports
+ * that reach such storage in another way. Pure.
  */
 export function locksOf(extents: readonly Extent[], writes: boolean): StorageLock[] {
   const locks = new Map<string, boolean>();
-  for (const { storage: base, beneath = [], readOnly } of extents) {
-    const key = storageKey(base);
+  for (const { storage, beneath = [], readOnly } of extents) {
+    const key = storageKey(storage);
     const isApart = beneath.some((device) => device.startsWith(POOL));
     locks.set(key, locks.get(key) || (writes && !readOnly && !isApart));
   }
@@ -83,8 +83,8 @@ export function openLockFile(runDirectory: string): OwnedFd {
 }
 
 /**
- * Returns the position of the byte that stands for a base: the FNV-1a hash of its key, shortened to
- * half of what an off_t holds.
+ * Returns the position of the byte that stands for a piece of storage: the FNV-1a hash of its key,
+ * shortened to half of what an off_t holds.
  */
 export function positionOf(key: string): bigint {
   let hash = 0xcbf29ce484222325n;

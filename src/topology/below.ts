@@ -51,15 +51,15 @@ export function belowDisk(block: StackedBlock, mapped: readonly Segment[] | unde
   // A table that is only loaded claims its devices too, but says nothing about the bytes.
   const segments = mapped ?? (slaves.length > 0 ? hiddenSegments(devnum, ALL, slaves) : []);
   if (segments.length > 0) return { segments, unclaimed: [] };
-  const base = { kind: 'disk', devnum, wwid: block.wwid } as const;
-  return { segments: [{ ...ALL, base }], unclaimed: [] };
+  const storage = { kind: 'disk', devnum, wwid: block.wwid } as const;
+  return { segments: [{ ...ALL, storage }], unclaimed: [] };
 }
 
 /** Adds the real file, if the loop driver has opened its file through an overlay. */
 export async function withRealFile(block: StackedBlock, below: Below): Promise<Below> {
   const [file] = below.segments;
-  if (file === undefined || !('base' in file) || file.base.kind !== 'file') return below;
-  if (!mayBeOverlay(file.base.device)) return below;
+  if (file === undefined || !('storage' in file) || file.storage.kind !== 'file') return below;
+  if (!mayBeOverlay(file.storage.device)) return below;
   const real = await realFileOf(block.backingFile);
   return real === undefined ? below : { ...below, segments: [file, { ...file, ...real }] };
 }
@@ -70,7 +70,7 @@ export function belowLoop(status: LoopStatus | undefined): Below {
   const { device, inode, rdevice, offset: start, sizeLimit } = status;
   const place = sizeLimit === 0n ? { ...ALL, start } : { at: 0n, length: sizeLimit, start };
   if (rdevice === 0n) {
-    return { segments: [{ ...place, base: { kind: 'file', device, inode } }], unclaimed: [] };
+    return { segments: [{ ...place, storage: { kind: 'file', device, inode } }], unclaimed: [] };
   }
   // The loop driver does not claim the device that it stands on.
   const lower = devnumFromStat(rdevice);

@@ -17,9 +17,9 @@ interface Row {
   readonly windows: ReadonlyMap<string, Group> | undefined;
 }
 
-/** The windows of one place. A place is a base beneath certain devices. */
+/** The windows of one place. A place is some storage beneath certain devices. */
 interface Group {
-  readonly base: string;
+  readonly storageKey: string;
   readonly beneath: readonly string[];
   readonly windows: Window[];
 }
@@ -34,10 +34,10 @@ interface Place {
 export class ExtentTable {
   readonly #rows = new Map<number, Row>();
   /**
-   * The places of each base. A place whose uses are compared on a device above is left out as a
-   * whole, however many devices it has.
+   * The places of each piece of storage. A place whose uses are compared on a device above is left
+   * out as a whole, however many devices it has.
    */
-  readonly #byBase = new Map<string, Map<string, Place>>();
+  readonly #byStorage = new Map<string, Map<string, Place>>();
   readonly #unknown = new Map<number, Devnum>();
 
   has(key: number): boolean {
@@ -53,7 +53,7 @@ export class ExtentTable {
   }
 
   clear(): void {
-    for (const map of [this.#rows, this.#byBase, this.#unknown]) map.clear();
+    for (const map of [this.#rows, this.#byStorage, this.#unknown]) map.clear();
   }
 
   /** Enters a device with its bytes, or without them where they are unknown. */
@@ -63,21 +63,21 @@ export class ExtentTable {
     const row = { devnum, windows: extents && groupByPlace(extents) };
     this.#rows.set(key, row);
     if (row.windows === undefined) this.#unknown.set(key, devnum);
-    for (const [name, { base, beneath }] of row.windows ?? []) {
-      const places = this.#byBase.get(base) ?? new Map<string, Place>();
+    for (const [name, { storageKey: storage, beneath }] of row.windows ?? []) {
+      const places = this.#byStorage.get(storage) ?? new Map<string, Place>();
       const place = places.get(name) ?? { beneath, rows: new Map<number, Row>() };
       place.rows.set(key, row);
-      this.#byBase.set(base, places.set(name, place));
+      this.#byStorage.set(storage, places.set(name, place));
     }
   }
 
   delete(key: number): void {
-    for (const [name, { base }] of this.#rows.get(key)?.windows ?? []) {
-      const places = this.#byBase.get(base);
+    for (const [name, { storageKey: storage }] of this.#rows.get(key)?.windows ?? []) {
+      const places = this.#byStorage.get(storage);
       const rows = places?.get(name)?.rows;
       rows?.delete(key);
       if (rows?.size === 0) places?.delete(name);
-      if (places?.size === 0) this.#byBase.delete(base);
+      if (places?.size === 0) this.#byStorage.delete(storage);
     }
     this.#rows.delete(key);
     this.#unknown.delete(key);
@@ -90,8 +90,8 @@ export class ExtentTable {
   /** Returns the devices that have some of these bytes, and the devices whose bytes are unknown. */
   meeting(extents: readonly Extent[]): Map<number, Devnum> {
     const found = new Map(this.#unknown);
-    for (const { base, beneath, windows } of groupByPlace(extents).values()) {
-      for (const [name, place] of this.#byBase.get(base) ?? []) {
+    for (const { storageKey: storage, beneath, windows } of groupByPlace(extents).values()) {
+      for (const [name, place] of this.#byStorage.get(storage) ?? []) {
         if (!isComparable(beneath, place.beneath)) continue;
         for (const [key, row] of place.rows) {
           if (meets(windows, row.windows?.get(name)?.windows)) found.set(key, row.devnum);
@@ -108,10 +108,10 @@ function meets(some: readonly Window[], others: readonly Window[] = []): boolean
 
 function groupByPlace(extents: readonly Extent[]): Map<string, Group> {
   const groups = new Map<string, Group>();
-  for (const { storage: base, start, end, beneath = [] } of extents) {
-    const key = storageKey(base);
+  for (const { storage, start, end, beneath = [] } of extents) {
+    const key = storageKey(storage);
     const name = [key, ...beneath].join(' beneath ');
-    const group = groups.get(name) ?? { base: key, beneath, windows: [] };
+    const group = groups.get(name) ?? { storageKey: key, beneath, windows: [] };
     group.windows.push({ start, end });
     groups.set(name, group);
   }

@@ -10,14 +10,14 @@ export type Storage =
   | { readonly kind: 'thin'; readonly pool: Devnum; readonly id: string }
   | { readonly kind: 'origin'; readonly devnum: Devnum };
 
-/** A run of bytes on a base, from `start` up to `end`, or without an end. */
+/** A run of bytes in some storage, from `start` up to `end`, or without an end. */
 export interface Extent {
   readonly storage: Storage;
   readonly start: bigint;
   readonly end: bigint | undefined;
   /**
-   * The keys of the devices above the base that do not tell where their bytes lie. Two uses that
-   * stand on the same one of these devices are compared on that device and not on the base.
+   * The keys of the devices above the storage that do not tell where their bytes lie. Two uses that
+   * stand on the same one of these devices are compared on that device and not on the storage.
    */
   readonly beneath?: readonly string[] | undefined;
   /** Set where the user of the device only reads these bytes, even if it writes other bytes. */
@@ -32,18 +32,18 @@ export interface Window {
 
 export const WHOLE: Window = { start: 0n, end: undefined };
 
-/** Returns a text that is the same for the same base, and different for every other base. */
-export function storageKey(base: Storage): string {
-  switch (base.kind) {
+/** Returns a text that is the same for the same storage, and different for all other storage. */
+export function storageKey(storage: Storage): string {
+  switch (storage.kind) {
     case 'file':
-      return `file ${base.device}:${base.inode}`;
+      return `file ${storage.device}:${storage.inode}`;
     case 'disk':
       // One disk may appear under several device numbers.
-      return `disk ${base.wwid ?? formatDevnum(base.devnum)}`;
+      return `disk ${storage.wwid ?? formatDevnum(storage.devnum)}`;
     case 'thin':
-      return `thin ${formatDevnum(base.pool)}:${base.id}`;
+      return `thin ${formatDevnum(storage.pool)}:${storage.id}`;
     case 'origin':
-      return `origin ${formatDevnum(base.devnum)}`;
+      return `origin ${formatDevnum(storage.devnum)}`;
   }
 }
 
@@ -68,8 +68,8 @@ function meet(a: Extent, b: Extent): boolean {
 }
 
 /**
- * Returns whether two extents of one base are to be compared on that base. They are not if they
- * have met on a device above it. Pure.
+ * Returns whether two extents of one piece of storage are to be compared on that storage. They are
+ * not if they have met on a device above it. Pure.
  */
 export function isComparable(a: Extent['beneath'] = [], b: Extent['beneath'] = []): boolean {
   return !a.some((key) => b.includes(key));

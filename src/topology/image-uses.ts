@@ -12,12 +12,12 @@ type File = Extract<Storage, { kind: 'file' }>;
  * cloud-hypervisor and libvirt lock a disk image that they have open. Throws `SystemError`.
  */
 export async function findImageUses({ extents, clashes }: ConflictQuery): Promise<LocalUse[]> {
-  const bases = extents.flatMap(({ storage: base }) => (base.kind === 'file' ? [base] : []));
-  if (bases.length === 0) return [];
+  const storages = extents.flatMap(({ storage }) => (storage.kind === 'file' ? [storage] : []));
+  if (storages.length === 0) return [];
   const locks = readFileLocks();
   if (locks.length === 0) return [];
   const mounts = readMountTable();
-  const files = new Map(bases.map((file) => [`${file.device}:${file.inode}`, file]));
+  const files = new Map(storages.map((file) => [`${file.device}:${file.inode}`, file]));
   const uses = [...files.values()].map(async (file) => {
     const own = locks.filter((lock) => isLockOf(lock, file, mounts));
     const access = lockedAccess(own);

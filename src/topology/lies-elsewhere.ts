@@ -95,9 +95,9 @@ export function isBeside(
   extents: readonly Extent[],
   sizes: () => readonly bigint[],
 ): boolean {
-  return extents.every(({ storage: base }) =>
-    base.kind === 'file'
-      ? !sameDevnum(devnumFromStat(base.device), mount.devnum)
+  return extents.every(({ storage }) =>
+    storage.kind === 'file'
+      ? !sameDevnum(devnumFromStat(storage.device), mount.devnum)
       : mount.noDevices || !mayBeDevice(facts, sizes()),
   );
 }

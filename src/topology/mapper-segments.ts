@@ -2,8 +2,8 @@ import { type MapperTarget, readMapper } from '../linux/device-mapper.js';
 import { type Devnum, formatDevnum, parseDevnum } from '../linux/devnum.js';
 import type { Storage } from './extent.js';
 
-/** Where some bytes of a device lie: on a device below, or on a base, where others meet them. */
-export type Segment = Place & ({ readonly lower: Devnum } | { readonly base: Storage });
+/** Where some bytes of a device lie: on a device below, or on storage that others may reach as well. */
+export type Segment = Place & ({ readonly lower: Devnum } | { readonly storage: Storage });
 
 interface Place {
   /** Offset of the first byte in the device; in bytes, like all numbers here. */
@@ -12,7 +12,7 @@ interface Place {
   readonly length: bigint | undefined;
   /** Set for all bytes from `at` on, in their order; `length` then says nothing. */
   readonly endless?: true;
-  /** Where the first byte lies on the device below, or on the base. */
+  /** Where the first byte lies on the device below, or in the storage. */
   readonly start: bigint;
   /** The bytes are spread over so many bytes from `start` on; nothing tells which byte is where. */
   readonly spread?: bigint | 'all' | undefined;
@@ -65,7 +65,7 @@ export function hiddenSegments(
   lower: readonly Devnum[],
 ): Segment[] {
   const beneath = `device ${formatDevnum(devnum)}`;
-  const own: Segment = { ...place, start: place.at, base: { kind: 'disk', devnum } };
+  const own: Segment = { ...place, start: place.at, storage: { kind: 'disk', devnum } };
   return [own, ...lower.map((device) => ({ ...place, ...ANYWHERE, lower: device, beneath }))];
 }
 
@@ -136,10 +136,10 @@ function mirrorSegments(place: Line, words: readonly string[]): Segment[] | unde
  */
 function originSegments(place: Line, origin: Devnum | undefined): Segment[] | undefined {
   if (origin === undefined) return undefined;
-  const base = { kind: 'origin', devnum: origin } as const;
+  const storage = { kind: 'origin', devnum: origin } as const;
   return [
     { ...place, start: place.at, lower: origin, beneath: originKey(origin) },
-    { ...place, start: place.at, base },
+    { ...place, start: place.at, storage },
   ];
 }
 
@@ -181,7 +181,7 @@ function thinSegments(place: Line, words: readonly string[]): Segment[] | undefi
   const [pool, id, origin] = [parseDevnum(words[0] ?? ''), words[1], parseDevnum(words[2] ?? '')];
   if (pool === undefined || id === undefined) return undefined;
   return [
-    { ...place, start: place.at, base: { kind: 'thin', pool, id } },
+    { ...place, start: place.at, storage: { kind: 'thin', pool, id } },
     { ...place, ...ANYWHERE, lower: pool, beneath: `${POOL}${formatDevnum(pool)}` },
     ...(origin ? [{ ...place, start: place.at, lower: origin, readOnly: true } as const] : []),
   ];

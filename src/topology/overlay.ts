@@ -6,7 +6,7 @@ import type { Storage } from './extent.js';
 
 /** The file in a layer of an overlay that stands behind a file on the overlay. */
 export interface RealFile {
-  readonly base: Extract<Storage, { kind: 'file' }>;
+  readonly storage: Extract<Storage, { kind: 'file' }>;
   /** Set where the overlay only reads the layer. Writes then go to a copy of the file. */
   readonly readOnly?: true;
 }
@@ -49,8 +49,8 @@ export async function realFileOf(
       () => undefined,
     );
     if (found === undefined || (found.mode & S_IFMT) !== S_IFREG) continue;
-    const base = { kind: 'file', device: found.dev, inode: found.ino } as const;
-    return candidate.isUpper ? { base } : { base, readOnly: true };
+    const storage = { kind: 'file', device: found.dev, inode: found.ino } as const;
+    return candidate.isUpper ? { storage } : { storage, readOnly: true };
   }
   return undefined;
 }

@@ -59,7 +59,7 @@ export async function followDown(
     for (const segment of found.segments) {
       const part = follow(way, segment);
       if ('lower' in segment) await descend(segment.lower, part, depth + 1);
-      else extents.push({ storage: segment.base, ...part });
+      else extents.push({ storage: segment.storage, ...part });
     }
   };
   await descend(devnum, WHOLE, 0);

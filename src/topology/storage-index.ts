@@ -67,7 +67,7 @@ export class StorageIndex implements StorageLookup {
    * remembered. Does not look up again what the asker has looked up already.
    */
   async #doubtWindows(snapshot: StorageSnapshot, extents: readonly Extent[]): Promise<boolean> {
-    const files = new Set(extents.filter(({ storage: base }) => base.kind === 'file').map(fileKey));
+    const files = new Set(extents.filter(({ storage }) => storage.kind === 'file').map(fileKey));
     const loops = [...files].flatMap((file) => this.#table.nodes.loopsOver(file));
     const looks = loops.map(async (devnum) => {
       const isSame = await snapshot.loop(devnum).then(
@@ -128,6 +128,6 @@ export class StorageIndex implements StorageLookup {
   }
 }
 
-function fileKey({ storage: base }: Extent): string {
-  return storageKey(base);
+function fileKey({ storage }: Extent): string {
+  return storageKey(storage);
 }

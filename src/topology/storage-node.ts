@@ -131,6 +131,6 @@ function textOf({ segments }: Below): string {
 
 function segmentText(segment: Segment): string {
   const { at, length, endless, start, spread, beneath, readOnly } = segment;
-  const target = 'base' in segment ? storageKey(segment.base) : formatDevnum(segment.lower);
+  const target = 'storage' in segment ? storageKey(segment.storage) : formatDevnum(segment.lower);
   return `${at}+${length}${endless ? '…' : ''}>${target}@${start}/${spread}/${beneath}/${readOnly}`;
 }

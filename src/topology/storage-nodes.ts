@@ -150,7 +150,7 @@ export class StorageNodes {
 
 /** Returns the keys of the files directly below. Only a loop device over a file has any. */
 function filesOf({ below }: StorageNode): string[] {
-  const bases =
-    below?.segments.flatMap((segment) => ('base' in segment ? [segment.base] : [])) ?? [];
-  return bases.filter(({ kind }) => kind === 'file').map(storageKey);
+  const storages =
+    below?.segments.flatMap((segment) => ('storage' in segment ? [segment.storage] : [])) ?? [];
+  return storages.filter(({ kind }) => kind === 'file').map(storageKey);
 }

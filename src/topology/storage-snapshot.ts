@@ -83,7 +83,7 @@ export class StorageSnapshot {
     const read = (): Promise<LoopStatus | undefined> => this.#readLoop(devnum);
     const ask = (): Promise<string | undefined> => fileOfLoop(devnum, this.diskseq(devnum), read);
     const file = await this.#askBeside(extents, ask);
-    if (file === ELSEWHERE || (file !== undefined && !hasBase(extents, file))) return undefined;
+    if (file === ELSEWHERE || (file !== undefined && !hasStorage(extents, file))) return undefined;
     const reach = await followDown(devnum, (device) => this.#below(device, extents));
     return overlap(reach.extents, extents) ? reach : undefined;
   }
@@ -176,9 +176,9 @@ export class StorageSnapshot {
   }
 }
 
-/** Returns whether some of the extents lie on the base with this key. */
-export function hasBase(extents: readonly Extent[], key: string): boolean {
-  return extents.some(({ storage: base }) => storageKey(base) === key);
+/** Returns whether some of the extents lie in the storage with this key. */
+export function hasStorage(extents: readonly Extent[], key: string): boolean {
+  return extents.some(({ storage }) => storageKey(storage) === key);
 }
 
 /** Returns the bytes of a file that lie in a window: `size` bytes from `offset` on. */
@@ -187,6 +187,6 @@ export function fileExtent(
   offset: bigint,
   size: bigint | undefined,
 ): Extent {
-  const base = { kind: 'file', device: file.dev, inode: file.ino } as const;
-  return { storage: base, ...windowOf(offset, size) };
+  const storage = { kind: 'file', device: file.dev, inode: file.ino } as const;
+  return { storage, ...windowOf(offset, size) };
 }

@@ -9,9 +9,9 @@ import type { VbdPath } from './vbd-path.js';
 export type RemoteOpenedBy = 'key' | 'hotplug-status';
 
 /**
- * Waits until a vbd of another backend domain has its device, as that domain writes it: `opened`, or where its
- * blkback keeps none `hotplug-status`. Throws `EATTACH` or `EBUSY` with that domain's own sentence where its
- * add has failed, `EGONE`, `EBLKBACK`, `ETIMEDOUT`.
+ * Waits until a vbd of another backend domain has its device, as that domain writes it: `opened`,
+ * or where its blkback keeps none `hotplug-status`. Throws `EATTACH` or `EBUSY` with that domain's
+ * own sentence where its add has failed, `EGONE`, `EBLKBACK`, `ETIMEDOUT`.
  */
 export function awaitRemoteOpened(
   store: Xenstore,

@@ -74,8 +74,8 @@ export function vbdPath(domid: number, devid: number, kind: BackendKind = 'vbd')
 }
 
 /**
- * Returns the vbd of the same numbers in another backend domain. Its nodes have absolute paths. This
- * domain can read and watch them, but the devices that they name belong to the other domain.
+ * Returns the vbd of the same numbers in another backend domain. Its nodes have absolute paths.
+ * This domain can read and watch them, but the devices that they name belong to the other domain.
  */
 export function inBackendDomain(vbd: VbdPath, backendDomid: number): VbdPath {
   const home = `/local/domain/${backendDomid}`;

@@ -63,8 +63,8 @@ export async function openBackingFile(
 
 /**
  * Opens the file once more through its pin. Another add may have a lease on the file for a moment
- * (`isSoleOpener`), or a file server may have one. The open makes the kernel ask for the lease back,
- * but must not hang until the lease is given back.
+ * (`isSoleOpener`), or a file server may have one. The open makes the kernel ask for the lease
+ * back, but must not hang until the lease is given back.
  */
 async function reopen(node: OwnedFd, writable: boolean, signal?: AbortSignal): Promise<OwnedFd> {
   const flags = (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK;

@@ -10,7 +10,7 @@ import { failure, type HotplugFixture, on } from '../hotplug/fixture.js';
 /** How fast it is, is no matter here. */
 const PATIENT = { timeoutMs: 30_000 };
 
-describe('The lock of the bases', function () {
+describe('The lock of the storages', function () {
   this.timeout(60_000);
   before(function () {
     needs(this, 'root', 'loop', 'xenstored');
@@ -90,7 +90,7 @@ describe('The lock of the bases', function () {
     );
   });
 
-  it('does not deadlock when two want the same bases in two orders', async () => {
+  it('does not deadlock when two want the same storages in two orders', async () => {
     const directory = temporaryDirectory();
     const take = async (...keys: string[]) => {
       const locks = keys.map((key) => ({ key, exclusive: true }));

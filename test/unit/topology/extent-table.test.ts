@@ -5,8 +5,8 @@ import { ExtentTable } from '../../../src/topology/extent-table.js';
 const DISK = { kind: 'disk', devnum: { major: 8, minor: 0 } } as const;
 const FILE = { kind: 'file', device: 1n, inode: 2n } as const;
 const device = (minor: number) => ({ major: 254, minor });
-const on = (base: Extent['storage'], start: bigint, end: bigint | undefined): Extent => ({
-  storage: base,
+const on = (storage: Extent['storage'], start: bigint, end: bigint | undefined): Extent => ({
+  storage,
   start,
   end,
 });
@@ -16,7 +16,7 @@ function meeting(table: ExtentTable, ...extents: Extent[]): number[] {
 }
 
 describe('ExtentTable', () => {
-  it('finds the devices that have some of the bytes, by base and window', () => {
+  it('finds the devices that have some of the bytes, by storage and window', () => {
     const table = new ExtentTable();
     table.set(device(1), [on(DISK, 0n, 100n)]);
     table.set(device(2), [on(DISK, 100n, 200n), on(FILE, 0n, undefined)]);

@@ -9,7 +9,7 @@ import {
 
 const file: Storage = { kind: 'file', device: 0xfe00n, inode: 7n };
 const disk: Storage = { kind: 'disk', devnum: { major: 8, minor: 0 } };
-const on = (base: Storage, start: bigint, end?: bigint): Extent => ({ storage: base, start, end });
+const on = (storage: Storage, start: bigint, end?: bigint): Extent => ({ storage, start, end });
 
 describe('Extents', () => {
   for (const [what, a, b, met] of [
@@ -44,7 +44,7 @@ describe('Extents', () => {
     assert.ok(!overlap(some, []));
   });
 
-  it('have keys that tell bases apart, and are one for a disk that shows under two names', () => {
+  it('have keys that tell storages apart, and are one for a disk that shows under two names', () => {
     assert.notEqual(storageKey(file), storageKey(disk));
     const [sda, sdb] = [0, 16].map((minor) => ({
       kind: 'disk' as const,

@@ -58,7 +58,7 @@ describe('The segments of a mapper table', () => {
     const pool = { major: 253, minor: 2 };
     const own = { at: 0n, length: 8192n, start: 0n };
     const expected = [
-      { ...own, base: { kind: 'thin', pool, id: '7' } },
+      { ...own, storage: { kind: 'thin', pool, id: '7' } },
       { ...anywhere(pool), beneath: 'pool 253:2' },
     ];
     assert.deepEqual(segmentsOf(line('thin', '253:2 7')), expected);
@@ -83,7 +83,7 @@ describe('The segments of a mapper table', () => {
     ]);
     assert.deepEqual(segmentsOf(line('snapshot-origin', '8:0')), [
       origin,
-      { at: 0n, length: 8192n, start: 0n, base: { kind: 'origin', devnum: sda } },
+      { at: 0n, length: 8192n, start: 0n, storage: { kind: 'origin', devnum: sda } },
     ]);
   });
 
@@ -102,7 +102,7 @@ describe('The segments of a mapper table', () => {
     it(`are its own, and anywhere below, for a line of ${type} ${params}; the others are known`, () => {
       const named = [...params.matchAll(/8:(\d+)/g)].map(([, minor]) => Number(minor));
       const found = segmentsOf(line('linear', '8:0 0'), line(type, params, 16n));
-      const own = { at: 8192n, length: 8192n, start: 8192n, base: { kind: 'disk', devnum: dm } };
+      const own = { at: 8192n, length: 8192n, start: 8192n, storage: { kind: 'disk', devnum: dm } };
       assert.deepEqual(found, [
         { at: 0n, length: 8192n, lower: sda, start: 0n },
         own,

@@ -25,7 +25,7 @@ describe('The memory of devices', () => {
     await new Promise<void>((resolve) => {
       answer = resolve;
     });
-    const segments = [{ at: 0n, start: 0n, length: undefined, base: FILE }];
+    const segments = [{ at: 0n, start: 0n, length: undefined, storage: FILE }];
     const below = { segments, unclaimed: [] };
     return { devnum: DEVNUM, below, failed: false, claims: false, text, holds: undefined };
   };
