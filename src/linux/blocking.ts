@@ -149,16 +149,7 @@ function openCalls(): BlockingCalls {
 }
 
 function startCall(request: BlockingCall): Started {
-  const {
-    call,
-    args,
-    object,
-    place,
-    locate,
-    onAbandonedSuccess: late,
-    onAbandoned,
-    uses,
-  } = request;
+  const { call, args, object, place, locate, onAbandonedSuccess, onAbandoned, uses } = request;
   const name = request.name ?? call;
   const since = monotonicMs();
   let entry: HungEntry | undefined;
@@ -182,7 +173,7 @@ function startCall(request: BlockingCall): Started {
         return;
       }
       entry.end();
-      if (errno === 0) late?.(value);
+      if (errno === 0) onAbandonedSuccess?.(value);
       cameBack();
     });
   });

@@ -19,7 +19,7 @@ function timespec(ms: number): Buffer {
 
 function sleep(
   ms: number,
-  options: { signal?: AbortSignal; key?: string; late?: () => void } = {},
+  options: { signal?: AbortSignal; key?: string; onAbandonedSuccess?: () => void } = {},
 ) {
   const { key = 'the bed', ...rest } = options;
   const place = { key, description: key };
@@ -100,7 +100,7 @@ describe('blockingCall', () => {
     const reason = new Error('the deadline passed');
     let late = 0;
     const started = performance.now();
-    const call = sleep(300, { signal: controller.signal, late: () => late++ });
+    const call = sleep(300, { signal: controller.signal, onAbandonedSuccess: () => late++ });
     setTimeout(() => controller.abort(reason), 20);
     await assert.rejects(call, reason);
     assert.ok(performance.now() - started < 200);
