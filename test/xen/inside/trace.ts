@@ -15,13 +15,21 @@ export interface DriverEvent {
  */
 export function startTrace(): void {
   writeFileSync(`${TRACING}/trace_clock`, 'mono');
-  writeFileSync(`${TRACING}/kprobe_events`, 'r:bed/opened blkdev_get_by_dev result=$retval\n');
+  writeFileSync(`${TRACING}/kprobe_events`, `r:bed/opened ${openFunction()} result=$retval\n`);
   writeFileSync(
     `${TRACING}/kprobe_events`,
     'p:bed/attribute device_create_file name=+0(+0($arg2)):string\n',
     { flag: 'a' },
   );
   writeFileSync(`${TRACING}/events/bed/enable`, '1');
+}
+
+/** Returns the function by which xen-blkback opens a device. Since Linux 6.9 it gets a file. */
+function openFunction(): string {
+  const since6_9 = 'bdev_file_open_by_dev';
+  return new RegExp(`\\b${since6_9}$`, 'm').test(readFileSync('/proc/kallsyms', 'utf8'))
+    ? since6_9
+    : 'blkdev_get_by_dev';
 }
 
 export function stopTrace(): DriverEvent[] {
