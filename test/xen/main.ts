@@ -24,6 +24,7 @@ const { values } = parseArgs({
     generation: { type: 'string', multiple: true, default: [] },
     driver: { type: 'string', multiple: true, default: [] },
     scenario: { type: 'string', multiple: true, default: [] },
+    sample: { type: 'boolean', default: false },
     shell: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -35,6 +36,7 @@ const USAGE = `usage: npm run test:xen -- [OPTION]…
                      (trixie with a newer Linux); without this, trixie
   --driver NAME      only this xen-blkback: Debian's (stock), or the one with the diskseq patch
   --scenario NAME    only this scenario
+  --sample           a sample on all generations, with both drivers on trixie
   --shell            no scenarios, but a shell in dom0; leave it with exit, or with Ctrl-A X
 
 The first three may be given several times. Without any of them: all scenarios on trixie with both

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { DRIVERS, planRuns, SAMPLE } from './plan.js';
 
-const NOTHING = { generation: [], driver: [], scenario: [] };
+const NOTHING = { generation: [], driver: [], scenario: [], sample: false };
 
 describe('what the Xen bed boots', () => {
   it('is everything on the first generation, and a sample on the others', () => {
@@ -11,6 +11,12 @@ describe('what the Xen bed boots', () => {
       { generation: 'bookworm', driver: 'stock', scenarios: SAMPLE },
       { generation: 'backports', driver: 'stock', scenarios: SAMPLE },
     ]);
+  });
+
+  it('is a sample everywhere if that is enough', () => {
+    const planned = planRuns({ ...NOTHING, sample: true });
+    assert.equal(planned.length, 4);
+    for (const { scenarios } of planned) assert.equal(scenarios, SAMPLE);
   });
 
   it('is everything on a generation that is named', () => {

@@ -16,6 +16,8 @@ export interface Choice {
   readonly generation: readonly string[];
   readonly driver: readonly string[];
   readonly scenario: readonly string[];
+  /** Whether the sample is enough on every generation. */
+  readonly sample: boolean;
 }
 
 /** The first is the one that everything is run on. */
@@ -40,7 +42,8 @@ export const SAMPLE: readonly string[] = [
 
 /**
  * The boots that a command line asks for. Without a word: everything on the first generation with both
- * drivers, and the sample on the others with Debian's own.
+ * drivers, and the sample on the others with Debian's own. With `sample`, only the sample on the first,
+ * too.
  */
 export function planRuns(choice: Choice): Run[] {
   const generations = chosen('--generation', choice.generation, GENERATIONS);
@@ -51,9 +54,10 @@ export function planRuns(choice: Choice): Run[] {
       drivers.map((driver) => ({ generation, driver, scenarios: choice.scenario })),
     );
   }
+  const most = choice.sample ? SAMPLE : [];
   return generations.flatMap((generation, index): Run[] =>
     index === 0
-      ? drivers.map((driver) => ({ generation, driver, scenarios: [] }))
+      ? drivers.map((driver) => ({ generation, driver, scenarios: most }))
       : [{ generation, driver: 'stock', scenarios: SAMPLE }],
   );
 }
