@@ -1,7 +1,7 @@
 export { BlockError, isBlockError } from './block/block-error.js';
 export type { DirectIo } from './block/loop/loop-device.js';
 export { DaemonError } from './daemon/daemon-error.js';
-export type { VbdEvent } from './daemon/vbd-event.js';
+export type { FeedEvent, VbdEvent } from './daemon/vbd-event.js';
 export { BlkbackError, type ErrorDetails } from './errors.js';
 export type { AttachResult, AttachStep, StepDevice } from './hotplug/attach.js';
 export type { DetachStep } from './hotplug/detach.js';

@@ -32,7 +32,7 @@ function argumentOf({
   operand = '',
 }: Command): 'vbds' | 'targets' | 'domains' | 'scripts' | undefined {
   const kinds = { VBD: 'vbds', TARGET: 'targets', DOMAIN: 'domains', SCRIPT: 'scripts' } as const;
-  const word = operand.replace(/[^A-Z]/g, '');
+  const [word] = operand.match(/[A-Z]+/) ?? [];
   return Object.entries(kinds).find(([name]) => name === word)?.[1];
 }
 

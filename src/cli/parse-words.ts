@@ -55,7 +55,7 @@ export function parseWords(words: readonly string[], accepted: Accepted): Parsed
   const surplus = operands[accepted.operands];
   if (surplus !== undefined) {
     throw new UsageError(
-      `${accepted.name} takes ${accepted.operands === 0 ? 'no argument' : 'one argument'}: ${quote(String(surplus))} is one too many`,
+      `${accepted.name} takes ${['no argument', 'one argument'][accepted.operands] ?? `${accepted.operands} arguments`}: ${quote(String(surplus))} is one too many`,
     );
   }
   return { options, operands: operands.map(String) };

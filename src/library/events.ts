@@ -1,5 +1,5 @@
 import { followEvents as follow } from '../daemon/follow-events.js';
-import type { VbdEvent } from '../daemon/vbd-event.js';
+import type { FeedEvent } from '../daemon/vbd-event.js';
 import { parseVbdPath } from '../vbd/vbd-path.js';
 import { ABSOLUTE_PATH, CALLBACK, checkOptions, SIGNAL, withDefaults } from './check-arguments.js';
 import { DEFAULT_SOCKET } from './defaults.js';
@@ -15,12 +15,13 @@ export interface FollowOptions {
 }
 
 /**
- * Yields each step of each vbd as the daemon does it, until the signal is aborted. Throws
+ * Yields a snapshot of each vbd first, and then each step of each vbd as the daemon does it, and what
+ * guests do on their own, until the signal is aborted. Throws
  * `DaemonError` if no daemon answers (`ENODAEMON`) or the daemon ends (`EENDED`).
  */
 export async function* followEvents(
   options: FollowOptions = {},
-): AsyncGenerator<VbdEvent, void, undefined> {
+): AsyncGenerator<FeedEvent, void, undefined> {
   checkOptions('followEvents', options, {
     socket: ABSOLUTE_PATH,
     signal: SIGNAL,
@@ -38,21 +39,28 @@ export async function* followEvents(
   }
 }
 
-/** Returns the event in a line of JSON (docs/json.md), or `undefined` if the line names no vbd. */
-export function parseEvent(text: string): VbdEvent | undefined {
+const ACTIONS = ['add', 'remove', 'guest', 'snapshot'] as const;
+
+/**
+ * Returns the event in a line of JSON (docs/json.md). Returns `undefined` if the line names no vbd of
+ * this domain, or an action of a later daemon that this library does not know.
+ */
+export function parseEvent(text: string): FeedEvent | undefined {
   const json = JSON.parse(text) as Record<string, unknown>;
   const vbd = parseVbdPath(String(json.backend));
-  if (vbd === undefined) return undefined;
-  const { device, diskseq, code, errno } = json;
+  const action = ACTIONS.find((name) => name === json.action);
+  if (vbd === undefined || action === undefined) return undefined;
+  const { target, device, diskseq, state, code, errno } = json;
   return {
     time: new Date(String(json.time)),
     vbd,
-    action: json.action === 'remove' ? 'remove' : 'add',
-    // A step of a later daemon that this library does not know is passed on as it is.
-    step: String(json.step) as VbdEvent['step'],
+    action,
+    step: String(json.step),
     detail: String(json.detail),
+    target: typeof target === 'string' ? target : undefined,
     device: typeof device === 'string' ? device : undefined,
     diskseq: typeof diskseq === 'string' ? BigInt(diskseq) : undefined,
+    state: typeof state === 'string' ? state : undefined,
     code: typeof code === 'string' ? code : undefined,
     errno: typeof errno === 'number' ? errno : undefined,
   };

@@ -178,7 +178,7 @@ async function once({ process: { stdout } }: Running, pattern: RegExp): Promise<
 const TYPES = `
 import {
   type AttachOptions, attach, type BlkbackError, check, followEvents, isBlkbackError, list, openXenstore,
-  type VbdEvent, type VbdSummary,
+  type FeedEvent, type VbdSummary,
 } from 'xen-blkback-hotplug';
 
 const store = await openXenstore();
@@ -195,7 +195,7 @@ const text: string | undefined = publication?.['physical-device'];
 const all: VbdSummary[] = await list(store, { domid: 7 });
 const { free }: { readonly free: boolean } = await check(store, '/srv/a.img');
 for await (const event of followEvents()) {
-  const { step, vbd }: VbdEvent = event;
+  const { step, vbd }: FeedEvent = event;
   console.log(step, vbd.domid, text, all.length, free, warnings.length);
 }
 try {
