@@ -140,7 +140,8 @@ describe('an add whose xenstored is in trouble', function () {
     // The stand-in, unlike the driver, dies with xenstored.
     await bed.blkback.stop();
     assert.deepEqual(await loopsLeft(bed.images), []);
-    assert.deepEqual(fixture.records(), []);
+    // Another add may have adopted the device: the next remove, or the daemon, takes the record away.
+    assert.deepEqual(fixture.records(), ['vbd-7-51712.json']);
   });
 
   it(
@@ -154,6 +155,7 @@ describe('an add whose xenstored is in trouble', function () {
       xenstored.kill('SIGCONT');
       assert.equal((await fixture.logged(vbd, 'opened')).bytes, MARKER);
       await fixture.delete(vbd);
+      await fixture.detach(vbd);
       fixture.assertNothingLeft();
     }),
   );
