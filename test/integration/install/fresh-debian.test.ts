@@ -47,7 +47,7 @@ describe('the Debian package on a fresh Debian 13', function () {
       await root.shell('dpkg --status xen-blkback nodejs'),
       /^Status: install ok installed$/m,
     );
-    assert.match(await root.shell('xen-blkback --version'), /^\d+\.\d+\.\d+\n$/);
+    assert.match(await root.shell('xen-blkback --version'), /^xen-blkback \d+\.\d+\.\d+/);
     const { status, stdout } = await root.run('xen-blkback doctor');
     assert.equal(status, 1);
     assert.match(stdout, /^ok +script +block-diskseq in \/etc\/xen\/scripts$/m);
@@ -104,7 +104,7 @@ describe('the Debian package on a fresh Debian 13', function () {
       await older.build('deb', '--version', '0.1.9');
       const old = root.take(older.file('.deb'), 'old.deb');
       await root.shell(`${INSTALL} ${old}; ${INSTALL} ${deb}`);
-      assert.doesNotMatch(await root.shell('xen-blkback --version'), /^0\.1\.9$/);
+      assert.doesNotMatch(await root.shell('xen-blkback --version'), /^xen-blkback 0\.1\.9/);
       await root.shell(PURGE);
       assert.equal(await root.shell(EVERYTHING), initially);
     } finally {
@@ -125,7 +125,7 @@ describe('the Debian package with its own Node.js', function () {
     const deb = root.take(packages.file('.deb'), 'xen-blkback.deb');
     await root.shell(`apt-get update --quiet; ${INSTALL} ${deb}`);
     assert.equal((await root.run('command -v node')).status, 1);
-    assert.match(await root.shell('xen-blkback --version'), /^\d+\.\d+\.\d+\n$/);
+    assert.match(await root.shell('xen-blkback --version'), /^xen-blkback \d+\.\d+\.\d+/);
     assert.match((await root.run('xen-blkback doctor')).stdout, /^ok +script /m);
     await root.shell(PURGE);
   });
