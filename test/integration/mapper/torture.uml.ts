@@ -56,7 +56,7 @@ const SCRIPT_WAYS: readonly ((name: string) => string)[] = [
 
 describe('mapper devices are destroyed and made anew all the time', function () {
   // It may be one of many that want the machine.
-  this.timeout(600_000);
+  this.timeout(1_500_000);
   before(function () {
     needs(this, 'root', 'loop', 'xenstored', 'mapper');
   });

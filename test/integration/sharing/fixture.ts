@@ -91,7 +91,7 @@ export class SharingFixture implements AsyncDisposable {
 
   /** A mapper device with this table; its path. */
   async mapped(table: string, options: MappedOptions & { name?: string } = {}): Promise<string> {
-    const name = options.name ?? `setup-${this.first}-${this.#serial++}`;
+    const name = options.name ?? `fixture-${this.first}-${this.#serial++}`;
     const mapped = await createMapped(name, table, options);
     this.#undo.push(() => mapped.remove());
     return mapped.path;
