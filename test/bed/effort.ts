@@ -1,3 +1,5 @@
+import { skipByName } from './skip.js';
+
 /** Whether long tests make all of their tries, as in `.ci/run`. By hand, they make a sample. */
 const FULL = process.env.XEN_BLKBACK_EFFORT === 'full';
 
@@ -17,9 +19,5 @@ export function sample<T>(list: readonly T[], every: number): T[] {
  */
 export function needsFullEffort(context: Mocha.Context): void {
   if (FULL) return;
-  const runnable = context.runnable();
-  const isHook = runnable.title.startsWith('"before');
-  const title = isHook ? runnable.parent?.fullTitle() : runnable.fullTitle();
-  console.log(`SKIPPED: ${title}: it takes long; XEN_BLKBACK_EFFORT=full runs it`);
-  context.skip();
+  skipByName(context, 'it takes long; XEN_BLKBACK_EFFORT=full runs it');
 }

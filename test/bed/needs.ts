@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { built, findXenstored } from './paths.js';
+import { skipByName } from './skip.js';
 
 /** The program User-Mode Linux. */
 export const LINUX = '/usr/bin/linux.uml';
@@ -36,16 +37,11 @@ export function needs(context: Mocha.Context, ...list: readonly Need[]): void {
   for (const need of list) {
     const reason = missing(need);
     if (reason === undefined) continue;
-    const runnable = context.runnable();
-    // For a hook, the title of the suite is shown, because the title of the hook says nothing.
-    const isHook = runnable.title.startsWith('"before');
-    const title = isHook ? runnable.parent?.fullTitle() : runnable.fullTitle();
     const bed = BEDS[need];
     if (process.env.XEN_BLKBACK_BEDS?.split(/[\s,]+/).includes(bed)) {
       throw new Error(`XEN_BLKBACK_BEDS asks for the ${bed} bed, but ${reason}`);
     }
-    console.log(`SKIPPED: ${title}: ${reason}`);
-    context.skip();
+    skipByName(context, reason);
   }
 }
 

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { skipByName } from '../bed/skip.js';
 import { Cpio } from './cpio.js';
 import { partsOf } from './image.js';
 
@@ -20,8 +21,7 @@ describe('an archive for the kernel', () => {
   it('is unpacked by somebody else as it was meant', function () {
     const busybox = join(partsOf('trixie'), 'root/usr/bin/busybox');
     if (!existsSync(busybox)) {
-      console.log(`SKIPPED: ${this.test?.fullTitle()}: test/xen/setup has not been run`);
-      this.skip();
+      skipByName(this, 'test/xen/setup has not been run');
     }
     const archive = new Cpio();
     archive.file('/d/file', Buffer.from('content'), 0o750);

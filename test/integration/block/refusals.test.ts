@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { ExportRequest } from '../../../src/block/open-export.js';
 import { openExport } from '../../../src/block/open-export.js';
 import { makeImage } from '../../bed/images.js';
+import { skipByName } from '../../bed/skip.js';
 import { fixture, mountNew, request, run } from './fixture.js';
 
 describe('What cannot be exported', () => {
@@ -124,8 +125,7 @@ describe('A file that cannot be written', () => {
     try {
       await run('chattr', ['+i', image]);
     } catch (error) {
-      console.log(`SKIPPED: ${this.test?.fullTitle()}: chattr +i does not work: ${String(error)}`);
-      this.skip();
+      skipByName(this, `chattr +i does not work: ${String(error)}`);
     }
     try {
       // It is not the file that is read-only, and the kernel's own reason is told.

@@ -8,7 +8,7 @@ import { assertSchema } from '../../bed/json-schema.js';
 import { needs } from '../../bed/needs.js';
 import { deleteVbd } from '../../bed/toolstack.js';
 import type { HotplugFixture } from '../hotplug/fixture.js';
-import { onStage } from './cli-bed.js';
+import { withFixture } from './cli-bed.js';
 
 interface Found {
   readonly kind: string;
@@ -47,7 +47,7 @@ describe('xen-blkback audit and gc', function () {
   });
 
   it('find nothing where everything fits together', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const guests = effort(200, 20);
       for (let guest = 1; guest <= guests; guest++) {
         const image = fixture.image(undefined, { size: 65_536 });
@@ -62,7 +62,7 @@ describe('xen-blkback audit and gc', function () {
     }));
 
   it('a loop device that does not clear itself, of a vbd whose nodes are gone: gc clears it', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const vbd = await fixture.vbd(`path=${fixture.image()},autoclear=no`);
       await fixture.attach(vbd);
       await fixture.delete(vbd);
@@ -81,7 +81,7 @@ describe('xen-blkback audit and gc', function () {
     }));
 
   it('what an add has left that was killed after its publication: gc clears it', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const vbd = await fixture.vbd(`path=${fixture.image()},autoclear=no`);
       await fixture.blkback.hold('events', vbd.key);
       const adding = fixture.startScript(vbd, 'add', { XEN_BLKBACK_VERBOSE: 'yes' });
@@ -104,7 +104,7 @@ describe('xen-blkback audit and gc', function () {
     }));
 
   it('what a guest has left whose script was uninstalled before it ended: gc ends all of it', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const [kept, usual] = [`path=${fixture.image()},autoclear=no`, fixture.image()];
       const vbds = [await fixture.vbd(kept), await fixture.vbd(usual)];
       for (const vbd of vbds) await fixture.attach(vbd);
@@ -126,7 +126,7 @@ describe('xen-blkback audit and gc', function () {
     }));
 
   it('what a full /run has left, which is nothing but the sentence', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const { runDirectory } = fixture.bed;
       const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'none', runDirectory]);
       assert.equal(mounted.status, 0);
@@ -147,7 +147,7 @@ describe('xen-blkback audit and gc', function () {
     }));
 
   it('a device that blkback has open without nodes: told, and left alone', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const vbd = await fixture.vbd(fixture.image());
       await fixture.attach(vbd);
       await fixture.blkback.hold('events', vbd.key);
@@ -158,7 +158,7 @@ describe('xen-blkback audit and gc', function () {
     }));
 
   it('a guest that is gone with its backend left: gc removes the backend, not one that is open', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const idle = await fixture.vbd(fixture.image());
       const open = await fixture.vbd(fixture.image());
       await fixture.attach(open);
@@ -175,7 +175,7 @@ describe('xen-blkback audit and gc', function () {
     }));
 
   it('a sequence number that is another by now, and a device that is not there', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const other = await fixture.vbd(fixture.image());
       await fixture.attach(other);
       await fixture.store.write(`${other.backendPath}/diskseq`, '1');
@@ -187,7 +187,7 @@ describe('xen-blkback audit and gc', function () {
     }));
 
   it('two guests that write the same bytes, not two vbds of one', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const target = `path=${fixture.image()},sharing=allow`;
       for (const frontend of [7, 8]) await fixture.attach(await fixture.vbd(target, { frontend }));
       const [found, ...more] = await audit(fixture);
@@ -198,7 +198,7 @@ describe('xen-blkback audit and gc', function () {
     }));
 
   it('an error of the kernel about a vbd that is gone: gc removes it', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await fixture.store.write('error/backend/vbd/9/51712/error', '2 creating vbd structure');
       const alive = await fixture.vbd(fixture.image());
       await fixture.store.write(`error/${alive.backendPath}/error`, '19 of its predecessor');
@@ -209,7 +209,7 @@ describe('xen-blkback audit and gc', function () {
     }));
 
   it('a record that says nothing, and one that was not written to its end: gc removes them', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const files = ['vbd-9-1.json', 'vbd-9-2.json.new'].map((name) =>
         join(fixture.bed.runDirectory, name),
       );
@@ -224,7 +224,7 @@ describe('xen-blkback audit and gc', function () {
     }));
 
   it('a vbd that blkback is done with and nobody has removed: gc removes what is ours', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const vbd = await fixture.vbd(`path=${fixture.image()},autoclear=no`);
       await fixture.attach(vbd);
       await fixture.close(vbd);
@@ -236,7 +236,7 @@ describe('xen-blkback audit and gc', function () {
     }));
 
   it("another script's device that was not taken away: told with the command that does", () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const image = fixture.image();
       await using loop = await attachLoop(image);
       const vbd = await fixture.vbd(image, {
@@ -255,7 +255,7 @@ describe('xen-blkback audit and gc', function () {
     }));
 
   it('a loop device that neither guest nor host uses: told, and left to its owner', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await using loop = await attachLoop(fixture.image());
       assert.deepEqual(await kinds(fixture), [`loop-unexplained ${loop.path}`]);
       assert.deepEqual(await collect(fixture), []);
@@ -270,7 +270,7 @@ describe('xen-blkback audit and gc', function () {
     }));
 
   it('an add that has failed, with its sentence', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const vbd = await fixture.vbd('/nonexistent/image');
       await fixture.attach(vbd).catch(() => undefined);
       const { status, stdout } = await fixture.cli(['audit']);

@@ -9,7 +9,7 @@ import { needs } from '../../bed/needs.js';
 import { CLI, type Run, startProgram } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
 import { HotplugFixture } from '../hotplug/fixture.js';
-import { onStage } from './cli-bed.js';
+import { withFixture } from './cli-bed.js';
 
 const ROOT = '/local/domain/5/backend/vbd';
 const SENTENCE = 'open /srv/missing.img: no such file or directory';
@@ -68,7 +68,7 @@ async function meanwhile(
 }
 
 /** A fixture whose xenstored tells what it is asked. */
-async function onTracedStage(body: (fixture: HotplugFixture) => Promise<void>): Promise<void> {
+async function withTracedFixture(body: (fixture: HotplugFixture) => Promise<void>): Promise<void> {
   await using bed = await startBed({}, { trace: true });
   await using store = await openStore(bed);
   await body(new HotplugFixture(bed, store));
@@ -81,7 +81,7 @@ describe('The vbds of a driver domain, seen from here', function () {
   });
 
   it('are listed beside those of this domain, or alone, with what that domain has written', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await fixture.attach(await fixture.vbd(fixture.image()));
       await create(fixture, '8/51712', ATTACHED);
       await create(fixture, '9/51712', { ...FAILED, params: '/srv/missing.img' });
@@ -131,7 +131,7 @@ describe('The vbds of a driver domain, seen from here', function () {
     }));
 
   it('are shown one by one, by number, by name in the guest, and by their whole path', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await create(fixture, '9/51712', FAILED);
       const there = ['--backend-domain', '5'];
       for (const words of [
@@ -163,7 +163,7 @@ describe('The vbds of a driver domain, seen from here', function () {
     }));
 
   it('are waited for, and the wait ends with the sentence of that domain within a second', () =>
-    onTracedStage(async (fixture) => {
+    withTracedFixture(async (fixture) => {
       const wait = (key: string, ...words: string[]) =>
         fixture.cli(['wait', key, '--backend-domain', '5', '--json', ...words]);
       await create(fixture, '8/51712');
@@ -195,7 +195,7 @@ describe('The vbds of a driver domain, seen from here', function () {
     }));
 
   it('are waited for in vain where that blkback refuses, they go away, or nobody serves them', () =>
-    onTracedStage(async (fixture) => {
+    withTracedFixture(async (fixture) => {
       const wait = (key: string, ...words: string[]) =>
         fixture.cli(['wait', key, '--backend-domain', '5', ...words]);
       await create(fixture, '8/51712');
@@ -220,7 +220,7 @@ describe('The vbds of a driver domain, seen from here', function () {
     }));
 
   it('are waited for with --closed until they are closed, or gone', () =>
-    onTracedStage(async (fixture) => {
+    withTracedFixture(async (fixture) => {
       await create(fixture, '8/51712', ATTACHED);
       const words = ['wait', '8/51712', '--backend-domain', '5', '--closed'];
       const late = await fixture.cli([...words, '--timeout', '1.5']);
@@ -234,7 +234,7 @@ describe('The vbds of a driver domain, seen from here', function () {
     }));
 
   it('are followed by events, with a snapshot first, and no daemon here', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await fixture.store.write('/local/domain/9/name', 'work');
       await create(fixture, '8/51712', ATTACHED);
       const program = [CLI, 'events', '--backend-domain', '5', '--json'];
@@ -287,7 +287,7 @@ describe('The vbds of a driver domain, seen from here', function () {
     }));
 
   it('are followed by events --all, beside those of this domain', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await fixture.store.write('/local/domain/5/name', 'disks');
       await using daemon = await startDaemon(fixture.bed);
       const running = startProgram(process.execPath, [CLI, 'events', '--all', '-v'], daemon.env);
@@ -313,7 +313,7 @@ describe('The vbds of a driver domain, seen from here', function () {
     }));
 
   it('are left to their own domain by all else', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await create(fixture, '8/51712', ATTACHED);
       for (const command of ['add', 'remove', 'resize']) {
         const { status, stderr } = await fixture.cli([command, `${ROOT}/8/51712`]);

@@ -4,7 +4,7 @@ import { openStore } from '../../bed/store.js';
 import { HotplugFixture } from '../hotplug/fixture.js';
 
 /** A bed with a client of its own on it. */
-export async function onStage(
+export async function withFixture(
   body: (fixture: HotplugFixture) => Promise<void>,
   behaviour: BlkbackBehaviour = {},
 ): Promise<void> {

@@ -5,7 +5,7 @@ import { runClient, startDaemon } from '../../bed/daemon.js';
 import { needs } from '../../bed/needs.js';
 import { projectRoot } from '../../bed/paths.js';
 import { startProgram } from '../../bed/script.js';
-import { onStage } from './cli-bed.js';
+import { withFixture } from './cli-bed.js';
 
 describe('Debugging', function () {
   this.timeout(60_000);
@@ -14,7 +14,7 @@ describe('Debugging', function () {
   });
 
   it('XEN_BLKBACK_VERBOSE has what a toolstack runs print its steps, and log them', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const vbd = await fixture.vbd(fixture.image());
       const { status, stderr } = await fixture.script(vbd, 'add', { XEN_BLKBACK_VERBOSE: 'yes' });
       assert.equal(status, 0, stderr);
@@ -28,7 +28,7 @@ describe('Debugging', function () {
     }));
 
   it('XEN_BLKBACK_TRACE tells each packet and each system call that may wait', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const vbd = await fixture.vbd(fixture.image());
       const trace = join(fixture.bed.directory, 'trace');
       const { status, stderr } = await fixture.script(vbd, 'add', { XEN_BLKBACK_TRACE: trace });
@@ -51,13 +51,13 @@ describe('Debugging', function () {
     }));
 
   it('the daemon says when it says something, where no journal does', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await using daemon = await startDaemon(fixture.bed);
       assert.match(daemon.said(), /^\d{4}-\d\d-\d\dT[\d:.]+Z xen-blkback daemon: ready/);
     }));
 
   it('metrics go whole into a file that node-exporter reads', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await using daemon = await startDaemon(fixture.bed);
       const file = join(fixture.bed.directory, 'xen-blkback.prom');
       for (let times = 0; times < 2; times++) {
@@ -72,7 +72,7 @@ describe('Debugging', function () {
     }));
 
   it('the client in the documentation follows events', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await using daemon = await startDaemon(fixture.bed);
       const page = readFileSync(join(projectRoot, 'docs/control-socket.md'), 'utf8');
       const [, program = ''] = /```python\n(.*?)```/s.exec(page) ?? [];

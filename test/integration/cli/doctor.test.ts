@@ -7,7 +7,7 @@ import { startDaemon } from '../../bed/daemon.js';
 import { assertSchema } from '../../bed/json-schema.js';
 import { needs } from '../../bed/needs.js';
 import type { HotplugFixture } from '../hotplug/fixture.js';
-import { onStage } from './cli-bed.js';
+import { withFixture } from './cli-bed.js';
 
 async function examine(
   fixture: HotplugFixture,
@@ -40,7 +40,7 @@ describe('xen-blkback doctor', function () {
   });
 
   it('tells of each thing whether it is well, a line each', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await using daemon = await startDaemon(fixture.bed);
       const checks = await examine(fixture, daemon.env);
       for (const name of ['root', 'kernel', 'blkback', 'loop', 'xenstored', 'daemon', 'timeout']) {
@@ -57,7 +57,7 @@ describe('xen-blkback doctor', function () {
     }));
 
   it('says what to do where something is missing, with its exit status too', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const env = {
         ...{ XENSTORED_PATH: '/nonexistent', XENSTORED_RUNDIR: '', XEN_BLKBACK_TIMEOUT: '60' },
         ...{ XEN_BLKBACK_SOCKET: '/nonexistent/socket', XEN_BLKBACK_SYSFS: '/nonexistent' },
@@ -77,7 +77,7 @@ describe('xen-blkback doctor', function () {
     }));
 
   it('looks at scripts, the run directory, and udev rules', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const place = placeOf(fixture);
       const look = async (name: string, change: Partial<Place> = {}) =>
         await CHECKS[name]?.({ ...place, ...change });

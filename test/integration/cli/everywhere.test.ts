@@ -6,7 +6,7 @@ import { sample } from '../../bed/effort.js';
 import { needs } from '../../bed/needs.js';
 import { CLI, type Run, startProgram } from '../../bed/script.js';
 import type { HotplugFixture } from '../hotplug/fixture.js';
-import { onStage } from './cli-bed.js';
+import { withFixture } from './cli-bed.js';
 
 /** Where there is one attached vbd, 7/51712, and one whose attach has failed, 7/51728. */
 interface Setup {
@@ -61,7 +61,7 @@ function settle(text: string): string {
 }
 
 async function withSetup(body: (setup: Setup) => Promise<void>): Promise<void> {
-  await onStage(async (fixture) => {
+  await withFixture(async (fixture) => {
     chmodSync(fixture.bed.directory, 0o755);
     const image = fixture.image();
     await fixture.attach(await fixture.vbd(image));

@@ -6,7 +6,7 @@ import { attachLoop } from '../../bed/images.js';
 import { assertSchema, mistakes } from '../../bed/json-schema.js';
 import { needs } from '../../bed/needs.js';
 import { CLI, startProgram } from '../../bed/script.js';
-import { onStage } from './cli-bed.js';
+import { withFixture } from './cli-bed.js';
 
 describe('JSON of the commands', function () {
   this.timeout(60_000);
@@ -30,7 +30,7 @@ describe('JSON of the commands', function () {
 
   for (const guise of sample(['diskseq', 'stock'] as const, 2)) {
     it(`fits it through the life of a vbd, ${guise} blkback`, () =>
-      onStage(
+      withFixture(
         async (fixture) => {
           const json = async (name: string, status: number, ...words: string[]) => {
             const run = await fixture.cli([...words, '--json']);
@@ -81,7 +81,7 @@ describe('JSON of the commands', function () {
   }
 
   it('fits it in each event', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await using daemon = await startDaemon(fixture.bed);
       const events = startProgram(process.execPath, [CLI, 'events', '--json', '-v'], daemon.env);
       await new Promise((resolve) => events.process.stderr?.once('data', resolve));

@@ -4,7 +4,7 @@ import { symlinkSync } from 'node:fs';
 import { needs } from '../../bed/needs.js';
 import { CLI } from '../../bed/script.js';
 import type { HotplugFixture } from '../hotplug/fixture.js';
-import { onStage } from './cli-bed.js';
+import { withFixture } from './cli-bed.js';
 
 async function lines(fixture: HotplugFixture, ...words: string[]): Promise<string[]> {
   const { status, stdout, stderr } = await fixture.cli(['list', ...words]);
@@ -19,7 +19,7 @@ describe('xen-blkback list', function () {
   });
 
   it('shows what is asked for: of one guest, by number or name, with these columns', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await fixture.store.write('/local/domain/8/name', 'work');
       const image = fixture.image(undefined, { size: 1024 * 1024 });
       await fixture.attach(await fixture.vbd(image));
@@ -39,7 +39,7 @@ describe('xen-blkback list', function () {
     }));
 
   it('shows those with an error only, and the error in its row', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await fixture.attach(await fixture.vbd(fixture.image()));
       const bad = await fixture.vbd('/nonexistent');
       await fixture.attach(bad).catch(() => undefined);
@@ -54,7 +54,7 @@ describe('xen-blkback list', function () {
     }));
 
   it('shows those that have bytes of a file or device, whatever is between', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const [image, other] = [fixture.image(), fixture.image()];
       const vbd = await fixture.vbd(image);
       await fixture.attach(vbd);
@@ -73,7 +73,7 @@ describe('xen-blkback list', function () {
     }));
 
   it('is as wide as the terminal, and whole in a pipe', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const target = `/nowhere/${'x'.repeat(300)}`;
       await fixture.create(target);
       assert.ok((await lines(fixture))[1]?.endsWith(target));
@@ -92,7 +92,7 @@ describe('xen-blkback list', function () {
     }));
 
   it('shows a thousand vbds, and their JSON of more than 1 MiB whole through a pipe', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const target = `/nowhere/${'x'.repeat(900)}`;
       const all = Array.from({ length: 1000 }, (_, index) =>
         fixture.create(target, { frontend: 1 + Math.floor(index / 10) }),

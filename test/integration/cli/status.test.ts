@@ -6,7 +6,7 @@ import { within } from '../../bed/deadline.js';
 import { assertSchema } from '../../bed/json-schema.js';
 import { needs } from '../../bed/needs.js';
 import { CLI, startProgram } from '../../bed/script.js';
-import { onStage } from './cli-bed.js';
+import { withFixture } from './cli-bed.js';
 
 const cli = (env: Readonly<Record<string, string>>, ...words: string[]) =>
   startProgram(process.execPath, [CLI, ...words], env).ended;
@@ -18,7 +18,7 @@ describe('The daemon, asked about itself', function () {
   });
 
   it('tells what it has done, what has failed last, and what is open', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await using daemon = await startDaemon(fixture.bed);
       const good = await fixture.vbd(fixture.image());
       assert.equal((await runClient(daemon.env, good, 'add')).status, 0);
@@ -43,7 +43,7 @@ describe('The daemon, asked about itself', function () {
     }));
 
   it('tells that xenstored is gone, with its exit status too, and that it has connected again', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await using daemon = await startDaemon(fixture.bed);
       fixture.bed.xenstored.kill('SIGKILL');
       await daemon.says(/connecting again/);
@@ -59,7 +59,7 @@ describe('The daemon, asked about itself', function () {
     }));
 
   it('gives OpenMetrics text that counts attaches, detaches and failures by code', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await using daemon = await startDaemon(fixture.bed);
       const vbd = await fixture.vbd(fixture.image());
       assert.equal((await runClient(daemon.env, vbd, 'add')).status, 0);
@@ -83,7 +83,7 @@ describe('The daemon, asked about itself', function () {
     }));
 
   it('is missed with a sentence where there is none, or one that does not know the question', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const socket = join(fixture.bed.directory, 'none.sock');
       const env = { ...fixture.bed.env, XEN_BLKBACK_SOCKET: socket };
       for (const command of ['status', 'metrics']) {

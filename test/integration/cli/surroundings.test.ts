@@ -4,7 +4,7 @@ import { chmodSync } from 'node:fs';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { CLI, startProgram } from '../../bed/script.js';
-import { onStage } from './cli-bed.js';
+import { withFixture } from './cli-bed.js';
 
 const NOBODY = ['--reuid=65534', '--regid=65534', '--clear-groups'];
 
@@ -15,7 +15,7 @@ describe('The command where something is missing', function () {
   });
 
   it('says without root that root is needed', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       chmodSync(fixture.bed.directory, 0o755);
       const image = fixture.image();
       for (const words of [['list'], ['show', '7/1'], ['add', '7/1'], ['check', image]]) {
@@ -27,7 +27,7 @@ describe('The command where something is missing', function () {
     }));
 
   it('checks and inspects without xenstored what the kernel knows, and says what is not known', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await using free = await attachLoop(fixture.image());
       const used = fixture.image();
       const vbd = await fixture.vbd(used);
@@ -57,7 +57,7 @@ describe('The command where something is missing', function () {
     }));
 
   it('tells by its status what check has found out', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const used = fixture.image();
       await fixture.attach(await fixture.vbd(used));
       const absent = { XENSTORED_PATH: '/nonexistent/socket', XENSTORED_RUNDIR: '' };
@@ -74,7 +74,7 @@ describe('The command where something is missing', function () {
     }));
 
   it('is quiet where its reader has seen enough, and fails where its output is lost', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const long = `/nowhere/${'x'.repeat(900)}`;
       await Promise.all(Array.from({ length: 100 }, () => fixture.create(long)));
       const shell = (command: string) => {
@@ -93,7 +93,7 @@ describe('The command where something is missing', function () {
     }));
 
   it('speaks English whatever the locale', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const german = { LC_ALL: 'de_DE.UTF-8', LANG: 'de_DE.UTF-8', LANGUAGE: 'de' };
       for (const words of [['help'], ['help', 'add'], ['lsit'], ['show', '9/1'], ['list']]) {
         const [usual, other] = [await fixture.cli(words), await fixture.cli(words, german)];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { needs } from '../../bed/needs.js';
-import { onStage } from './cli-bed.js';
+import { withFixture } from './cli-bed.js';
 
 describe('A vbd on the command line', function () {
   this.timeout(60_000);
@@ -9,7 +9,7 @@ describe('A vbd on the command line', function () {
   });
 
   it('is a backend path, its end, the name in the guest, or the guest where it has one disk', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const vbd = await fixture.vbd(fixture.image());
       for (const name of [
         vbd.backendPath,
@@ -25,7 +25,7 @@ describe('A vbd on the command line', function () {
     }));
 
   it('is found by the guest also where its nodes are gone', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const vbd = await fixture.vbd(fixture.image());
       await fixture.attach(vbd);
       await fixture.blkback.hold('events', vbd.key);
@@ -39,7 +39,7 @@ describe('A vbd on the command line', function () {
     }));
 
   it('is refused with what there is where it names none, or more than one', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await fixture.create('/a');
       await fixture.create('/b', { devid: 51728, dev: 'xvdb' });
       for (const [name, says] of [

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { pause } from '../../../src/util/retry.js';
 import { needs } from '../../bed/needs.js';
-import { onStage } from './cli-bed.js';
+import { withFixture } from './cli-bed.js';
 
 /** Far from the end of its time, which is 30 s. */
 const AT_ONCE_MS = 5000;
@@ -13,7 +13,7 @@ describe('xen-blkback wait', function () {
   });
 
   it('ends at once with the sentence of an add that has failed', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const vbd = await fixture.vbd('/nonexistent/image');
       await fixture.attach(vbd).catch(() => undefined);
       const { status, stderr, milliseconds } = await fixture.cli(['wait', vbd.key]);
@@ -23,7 +23,7 @@ describe('xen-blkback wait', function () {
     }));
 
   it('ends with it when the add fails while it waits, and tells a disk in use by its status', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const image = fixture.image();
       await fixture.attach(await fixture.vbd(image));
       const second = await fixture.vbd(image, { frontend: 8 });
@@ -37,7 +37,7 @@ describe('xen-blkback wait', function () {
     }));
 
   it('waits with --closed until blkback has closed the device', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const vbd = await fixture.vbd(fixture.image());
       const never = await fixture.cli(['wait', vbd.key, '--closed', '--json']);
       assert.deepEqual([never.status, JSON.parse(never.stdout).opened], [0, false]);
@@ -52,7 +52,7 @@ describe('xen-blkback wait', function () {
     }));
 
   it('refuses both at once', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const vbd = await fixture.vbd(fixture.image());
       const { status, stderr } = await fixture.cli(['wait', vbd.key, '--closed', '--opened']);
       assert.equal(status, 2);

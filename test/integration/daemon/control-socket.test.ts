@@ -12,6 +12,7 @@ import { GuestNames } from '../../../src/daemon/guest-names.js';
 import type { ControlRequest } from '../../../src/daemon/protocol.js';
 import { parseVbdPath } from '../../../src/vbd/vbd-path.js';
 import { within } from '../../bed/deadline.js';
+import { skipByName } from '../../bed/skip.js';
 
 const MOST_UNREAD = 64 * 1024;
 
@@ -27,8 +28,7 @@ describe('the control socket', function () {
 
   before(function () {
     if (process.getuid?.() !== 0) {
-      console.log('SKIPPED: the control socket: it answers root only');
-      this.skip();
+      skipByName(this, 'it answers root only');
     }
   });
   beforeEach(async () => {

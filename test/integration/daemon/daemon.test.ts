@@ -21,7 +21,7 @@ describe('the daemon', function () {
     needs(this, 'root', 'loop', 'xenstored');
   });
 
-  async function onStage(
+  async function withFixture(
     behaviour: BlkbackBehaviour,
     body: (fixture: HotplugFixture, daemon: Daemon, bed: Bed) => Promise<void>,
     ...options: string[]
@@ -34,7 +34,7 @@ describe('the daemon', function () {
 
   for (const guise of ['stock', 'diskseq'] as const) {
     it(`attaches and detaches for the compiled client, ${guise} blkback`, () =>
-      onStage({ guise }, async (fixture, daemon, bed) => {
+      withFixture({ guise }, async (fixture, daemon, bed) => {
         const vbd = await fixture.vbd(fixture.image());
         const env = { ...daemon.env, ...WITHOUT_NODE };
         const added = await runClient(env, vbd, 'add');
@@ -50,7 +50,7 @@ describe('the daemon', function () {
   }
 
   it('prepares a vbd unasked if its script is ours, and no other', () =>
-    onStage({}, async (fixture) => {
+    withFixture({}, async (fixture) => {
       const other = await fixture.vbd(fixture.image(), { script: '/etc/xen/scripts/block' });
       const ours = await fixture.vbd(fixture.image());
       await waitNode(fixture.store, `${ours.backendPath}/hotplug-status`, 'connected');
@@ -58,7 +58,7 @@ describe('the daemon', function () {
     }));
 
   it('prepares every vbd with --all', () =>
-    onStage(
+    withFixture(
       {},
       async (fixture) => {
         const vbd = await fixture.vbd(fixture.image(), { omit: ['script'] });
@@ -68,7 +68,7 @@ describe('the daemon', function () {
     ));
 
   it('prints the failure through the client, and tries again when it is asked again', () =>
-    onStage({}, async (fixture, daemon) => {
+    withFixture({}, async (fixture, daemon) => {
       const path = join(fixture.bed.images, 'late.img');
       const vbd = await fixture.vbd(path);
       const env = { ...daemon.env, ...WITHOUT_NODE };
@@ -81,7 +81,7 @@ describe('the daemon', function () {
     }));
 
   it('attaches fifty at once, each exactly once', () =>
-    onStage({}, async (fixture, daemon, bed) => {
+    withFixture({}, async (fixture, daemon, bed) => {
       const env = { ...daemon.env, ...WITHOUT_NODE };
       const images = Array.from({ length: 50 }, (_, index) => fixture.image(`disk ${index}`));
       const vbds = await Promise.all(images.map((image) => fixture.create(image)));
@@ -106,7 +106,7 @@ describe('the daemon', function () {
     }));
 
   it('rolls back when the vbd goes away in the middle', () =>
-    onStage({ noOpen: true }, async (fixture, _daemon, bed) => {
+    withFixture({ noOpen: true }, async (fixture, _daemon, bed) => {
       const vbd = await fixture.vbd(fixture.image());
       await fixture.published(vbd);
       await fixture.delete(vbd);
@@ -115,7 +115,7 @@ describe('the daemon', function () {
     }));
 
   it('ends in time at SIGTERM, and holds for blkback what was published until that is decided', () =>
-    onStage({ noOpen: true }, async (fixture, daemon, bed) => {
+    withFixture({ noOpen: true }, async (fixture, daemon, bed) => {
       const vbd = await fixture.vbd(fixture.image());
       await fixture.published(vbd);
       const start = performance.now();
@@ -153,7 +153,7 @@ describe('the daemon', function () {
   });
 
   it('is not needed: stopped, hanging or of another version, the client does it itself', () =>
-    onStage({}, async (fixture, daemon) => {
+    withFixture({}, async (fixture, daemon) => {
       const attach = async (env: Readonly<Record<string, string>>) => {
         // Of no script that the daemon looks for: it must not prepare it.
         const vbd = await fixture.vbd(fixture.image(), { script: '/etc/xen/scripts/other' });
@@ -170,7 +170,7 @@ describe('the daemon', function () {
     }));
 
   it('connects again after xenstored was killed, and serves on', () =>
-    onStage({}, async (fixture, daemon, bed) => {
+    withFixture({}, async (fixture, daemon, bed) => {
       await using _first = fixture.store;
       bed.xenstored.kill('SIGKILL');
       await bed.xenstored.restart();
@@ -186,7 +186,7 @@ describe('the daemon', function () {
     }));
 
   it('refuses to start beside another one, which goes on', () =>
-    onStage({}, async (fixture, daemon, bed) => {
+    withFixture({}, async (fixture, daemon, bed) => {
       await assert.rejects(startDaemon(bed), /another daemon listens/);
       const vbd = await fixture.vbd(fixture.image());
       assert.equal((await runClient({ ...daemon.env, ...WITHOUT_NODE }, vbd, 'add')).status, 0);

@@ -18,7 +18,7 @@ describe('xen-blkback events', function () {
     needs(this, 'root', 'loop', 'xenstored');
   });
 
-  async function onStage(
+  async function withFixture(
     body: (fixture: HotplugFixture, daemon: Daemon, bed: Bed) => Promise<void>,
   ): Promise<void> {
     await using bed = await startBed();
@@ -48,7 +48,7 @@ describe('xen-blkback events', function () {
   }
 
   it('tells each step of an attach and a detach, in order and with times, until interrupted', () =>
-    onStage(async (fixture, daemon) => {
+    withFixture(async (fixture, daemon) => {
       await fixture.store.write('/local/domain/7/name', 'work');
       const running = await follow(daemon, '--json');
       const vbd = await attachAndDetach(fixture, daemon);
@@ -94,7 +94,7 @@ describe('xen-blkback events', function () {
     }));
 
   it('tells first how every vbd is, and what a guest does by itself', () =>
-    onStage(async (fixture, daemon) => {
+    withFixture(async (fixture, daemon) => {
       const vbd = await fixture.vbd(fixture.image());
       assert.equal((await runClient(daemon.env, vbd, 'add')).status, 0);
       const bad = await fixture.vbd('/nonexistent');
@@ -126,7 +126,7 @@ describe('xen-blkback events', function () {
     }));
 
   it('goes on with --reconnect when the daemon is back', () =>
-    onStage(async (fixture, daemon, bed) => {
+    withFixture(async (fixture, daemon, bed) => {
       const running = await follow(daemon, '--json', '--reconnect');
       let said = '';
       running.process.stdout?.on('data', (text: string) => {
@@ -147,7 +147,7 @@ describe('xen-blkback events', function () {
     }));
 
   it('tells of a failure, with its code', () =>
-    onStage(async (fixture, daemon) => {
+    withFixture(async (fixture, daemon) => {
       const running = await follow(daemon, '--json');
       const vbd = await fixture.vbd('/nonexistent/image');
       assert.equal((await runClient(daemon.env, vbd, 'add')).status, 1);
@@ -157,7 +157,7 @@ describe('xen-blkback events', function () {
     }));
 
   it('says it in words for people, and ends when the daemon does', () =>
-    onStage(async (fixture, daemon) => {
+    withFixture(async (fixture, daemon) => {
       const running = await follow(daemon);
       const vbd = await attachAndDetach(fixture, daemon);
       daemon.kill('SIGTERM');
@@ -169,7 +169,7 @@ describe('xen-blkback events', function () {
     }));
 
   it('ends when the daemon is killed', () =>
-    onStage(async (_stage, daemon) => {
+    withFixture(async (_fixture, daemon) => {
       const running = await follow(daemon);
       daemon.kill('SIGKILL');
       const { status, stderr } = await running.ended;
@@ -178,7 +178,7 @@ describe('xen-blkback events', function () {
     }));
 
   it('says that there is no daemon, or that it does not answer', () =>
-    onStage(async (_stage, daemon, bed) => {
+    withFixture(async (_fixture, daemon, bed) => {
       const events = (socket: string) =>
         startProgram(process.execPath, [CLI, 'events', '--socket', socket], bed.env).ended;
       const absent = await events(join(bed.directory, 'no.sock'));
@@ -194,7 +194,7 @@ describe('xen-blkback events', function () {
     }));
 
   it('ends quietly when nobody reads what it prints', () =>
-    onStage(async (fixture, daemon) => {
+    withFixture(async (fixture, daemon) => {
       const command = `"$1" "$2" events -v | head -n 1`;
       const env = { PATH: process.env.PATH, ...daemon.env };
       const child = spawn('sh', ['-c', command, 'sh', process.execPath, CLI], { env });

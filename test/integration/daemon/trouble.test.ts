@@ -21,7 +21,7 @@ describe('scripts while the daemon is in trouble', function () {
     needs(this, 'root', 'loop', 'xenstored');
   });
 
-  async function onStage(
+  async function withFixture(
     behaviour: BlkbackBehaviour,
     body: (fixture: HotplugFixture, bed: Bed) => Promise<void>,
   ): Promise<void> {
@@ -59,7 +59,7 @@ describe('scripts while the daemon is in trouble', function () {
   }
 
   it('do it themselves while it starts, and it leaves that alone', () =>
-    onStage({}, async (fixture, bed) => {
+    withFixture({}, async (fixture, bed) => {
       const vbds = await marked(fixture, 6);
       const daemon = startDaemon(bed);
       const env = { ...bed.env, XEN_BLKBACK_SOCKET: join(bed.directory, 'control.sock') };
@@ -74,7 +74,7 @@ describe('scripts while the daemon is in trouble', function () {
     }));
 
   it('get what was begun, or do it themselves, while it stops', () =>
-    onStage({ delayMs: 300 }, async (fixture, bed) => {
+    withFixture({ delayMs: 300 }, async (fixture, bed) => {
       await using daemon = await startDaemon(bed);
       const vbds = await marked(fixture, 12);
       const runs = vbds.map(async (vbd, index) => {
@@ -90,7 +90,7 @@ describe('scripts while the daemon is in trouble', function () {
     }));
 
   it('attach once although it hangs waiting for blkback, and goes on later', () =>
-    onStage({}, async (fixture, bed) => {
+    withFixture({}, async (fixture, bed) => {
       await using daemon = await startDaemon(bed, '--verbose');
       // blkback is not ready yet, and the daemon waits for it.
       bed.blkback.kill('SIGSTOP');
@@ -102,7 +102,7 @@ describe('scripts while the daemon is in trouble', function () {
     }));
 
   it('attach once although it hangs with the device published, and goes on later', () =>
-    onStage({ hold: true }, async (fixture, bed) => {
+    withFixture({ hold: true }, async (fixture, bed) => {
       await using daemon = await startDaemon(bed);
       const vbds = await marked(fixture, 1);
       await fixture.published(vbds[0] ?? assert.fail());
@@ -132,7 +132,7 @@ describe('scripts while the daemon is in trouble', function () {
   }
 
   it('are not undone by a request that it hears too late', () =>
-    onStage({}, async (fixture, bed) => {
+    withFixture({}, async (fixture, bed) => {
       await using daemon = await startDaemon(bed);
       const [vbd = assert.fail()] = await marked(fixture, 1);
       assert.equal((await runClient(daemon.env, vbd, 'add')).status, 0);
@@ -159,7 +159,7 @@ describe('scripts while the daemon is in trouble', function () {
     }));
 
   it('fail in time when it hangs after it has accepted', () =>
-    onStage({ noOpen: true }, async (fixture, bed) => {
+    withFixture({ noOpen: true }, async (fixture, bed) => {
       await using daemon = await startDaemon(bed, '--timeout', '2');
       // By a script that the daemon does not prepare unasked.
       const vbd = await fixture.vbd(fixture.image(), { script: 'another' });
@@ -181,7 +181,7 @@ describe('scripts while the daemon is in trouble', function () {
     ['hangs up', ''],
   ] as const) {
     it(`do it themselves when it ${what}`, () =>
-      onStage({}, async (fixture, bed) => {
+      withFixture({}, async (fixture, bed) => {
         const path = join(bed.directory, 'other.sock');
         const asked: string[] = [];
         const server = createServer((socket) => {
@@ -205,7 +205,7 @@ describe('scripts while the daemon is in trouble', function () {
   }
 
   it('are served again after xenstored was killed in the middle of the work', () =>
-    onStage({ delayMs: 150, randomDelay: true }, async (fixture, bed) => {
+    withFixture({ delayMs: 150, randomDelay: true }, async (fixture, bed) => {
       await using daemon = await startDaemon(bed);
       const env = { ...daemon.env, ...WITHOUT_NODE };
       const doomed = await marked(fixture, 20);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { sample } from '../../bed/effort.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
+import { skipByName } from '../../bed/skip.js';
 import { CASES, DISK_CASES, inImages } from './bad-targets.js';
 import { on } from './fixture.js';
 import { refused, refusedByScript } from './refusals.js';
@@ -81,8 +82,7 @@ describe('bad input', () => {
         try {
           execFileSync('chattr', ['+i', image], { stdio: 'ignore' });
         } catch {
-          console.log(`SKIPPED: ${context.runnable().fullTitle()}: no file can be made immutable`);
-          context.skip();
+          skipByName(context, 'no file can be made immutable');
         }
         try {
           const vbd = await fixture.vbd(image);

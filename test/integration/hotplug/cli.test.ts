@@ -19,6 +19,7 @@ import { loopsOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { projectRoot } from '../../bed/paths.js';
 import { CLI, HOTPLUG_SCRIPT, libxlEnvironment, type Run, startProgram } from '../../bed/script.js';
+import { skipByName } from '../../bed/skip.js';
 import { openStore } from '../../bed/store.js';
 import { HotplugFixture, MARKER, only } from './fixture.js';
 
@@ -112,7 +113,7 @@ describe('xen-blkback on a bed', function () {
     needs(this, 'root', 'loop', 'xenstored');
   });
 
-  async function onStage(body: (fixture: HotplugFixture) => Promise<void>): Promise<void> {
+  async function withFixture(body: (fixture: HotplugFixture) => Promise<void>): Promise<void> {
     await using bed = await startBed({ guise: 'diskseq' });
     await using store = await openStore(bed);
     await body(new HotplugFixture(bed, store));
@@ -120,7 +121,7 @@ describe('xen-blkback on a bed', function () {
   }
 
   it('prints one JSON object for a success and for a failure', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const vbd = await fixture.vbd(fixture.image());
       const good = await fixture.cli(['add', vbd.backendPath, '--json']);
       assert.equal(good.status, 0, good.stderr);
@@ -146,7 +147,7 @@ describe('xen-blkback on a bed', function () {
     }));
 
   it('tells all of what a pipe takes in many parts', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const long = `/nowhere/${'x'.repeat(900)}`;
       const vbds = await Promise.all(Array.from({ length: 100 }, () => fixture.create(long)));
       const { status, stdout } = await fixture.cli(['list', '--json']);
@@ -156,7 +157,7 @@ describe('xen-blkback on a bed', function () {
     }));
 
   it('says what it would do with --dry-run, and touches nothing', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const vbd = await fixture.vbd(`path=${fixture.image()},offset=4096,block-size=4096`);
       const before = listStore(fixture);
       const run = await fixture.cli(['add', vbd.backendPath, '--dry-run']);
@@ -179,7 +180,7 @@ describe('xen-blkback on a bed', function () {
     }));
 
   it('prints each step with its time with --verbose', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const vbd = await fixture.vbd(fixture.image());
       const run = await fixture.cli(['add', vbd.backendPath, '-v']);
       const steps = [...run.stderr.matchAll(/^ *[\d.]+ ms {2}(\w+)/gm)].map((match) => match[1]);
@@ -187,7 +188,7 @@ describe('xen-blkback on a bed', function () {
     }));
 
   it('takes settings from the environment, and options before them', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const vbd = await fixture.create('/nonexistent');
       const env = { XEN_BLKBACK_UAPI: 'nonsense', XEN_BLKBACK_TIMEOUT: '' };
       const fromEnvironment = await fixture.cli(['add', vbd.backendPath], env);
@@ -197,7 +198,7 @@ describe('xen-blkback on a bed', function () {
     }));
 
   it('runs the hotplug script through a link', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const link = join(fixture.bed.directory, 'block-diskseq');
       symlinkSync(HOTPLUG_SCRIPT, link);
       const vbd = await fixture.vbd(fixture.image());
@@ -207,7 +208,7 @@ describe('xen-blkback on a bed', function () {
     }));
 
   it('runs a copy of the hotplug script with the program in /usr/lib/xen-blkback', function () {
-    return onStage(async (fixture) => {
+    return withFixture(async (fixture) => {
       const copy = join(fixture.bed.directory, 'block-diskseq');
       copyFileSync(HOTPLUG_SCRIPT, copy);
       // In a mount namespace of its own, so that nothing is installed on this machine.
@@ -216,8 +217,7 @@ describe('xen-blkback on a bed', function () {
       symlinkSync(projectRoot, join(lower, 'xen-blkback'));
       const overlay = `mount -t overlay overlay -o 'lowerdir=${lower}:/usr/lib' /usr/lib`;
       if (spawnSync('unshare', ['-m', 'sh', '-c', overlay]).status !== 0) {
-        console.log(`SKIPPED: ${this.test?.fullTitle()}: no overlay can be mounted here`);
-        this.skip();
+        skipByName(this, 'no overlay can be mounted here');
       }
       const vbd = await fixture.vbd(fixture.image());
       const env = { ...fixture.bed.env, ...libxlEnvironment(vbd.backendPath) };
@@ -245,8 +245,7 @@ describe('the hotplug script', () => {
 
   it('says that the program is missing when it was copied without it', function () {
     if (existsSync('/usr/lib/xen-blkback')) {
-      console.log('SKIPPED: script without program: /usr/lib/xen-blkback is installed here');
-      this.skip();
+      skipByName(this, '/usr/lib/xen-blkback is installed here');
     }
     const directory = mkdtempSync(join(tmpdir(), 'xen-script-'));
     const copy = join(directory, 'block-diskseq');

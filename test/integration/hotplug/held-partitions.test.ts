@@ -30,7 +30,7 @@ const mounted: Keep = async (fixture, partition) => {
   };
 };
 
-const opened: Keep = async (_stage, partition) => {
+const opened: Keep = async (_fixture, partition) => {
   const fd = openSync(partition, 'r');
   const program = spawn('sleep', ['1000'], { stdio: [fd, 'ignore', 'ignore'] });
   await once(program, 'spawn');

@@ -51,7 +51,7 @@ describe('a bystander exchanges the device between add and open', function () {
       const count = { attached: 0, refused: 0, taken: 0 };
       await Promise.all(
         Array.from({ length: LANES }, (_, lane) =>
-          raceLane(makeArena(bed, store, lane), lane, count),
+          raceLane(makeFixture(bed, store, lane), lane, count),
         ),
       );
       assert.equal(count.attached + count.refused, TRIES);
@@ -66,7 +66,7 @@ describe('a bystander exchanges the device between add and open', function () {
   it("Xen's block script in our place lets blkback open the wrong content, and nothing", async () => {
     await using bed = await startBed({ guise: 'stock', ...DELAY });
     await using store = await openStore(bed);
-    const fixture = makeArena(bed, store, 0);
+    const fixture = makeFixture(bed, store, 0);
     await using churn = new Churn(fixture.wrong, fixture.right);
     const seen = { wrong: 0, empty: 0, right: 0, tries: 0 };
     while ((seen.wrong === 0 || seen.empty === 0) && seen.tries++ < MOST_XEN_BLOCK_TRIES) {
@@ -88,7 +88,7 @@ describe('a bystander exchanges the device between add and open', function () {
   });
 });
 
-function makeArena(bed: Bed, store: Xenstore, lane: number): Fixture {
+function makeFixture(bed: Bed, store: Xenstore, lane: number): Fixture {
   const directory = join(bed.images, `lane-${lane}`);
   mkdirSync(directory);
   const right = makeImage(directory, { marker: 'RIGHT' });

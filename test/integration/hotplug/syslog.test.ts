@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { within } from '../../bed/deadline.js';
 import { HOTPLUG_SCRIPT, startProgram } from '../../bed/script.js';
+import { skipByName } from '../../bed/skip.js';
 
 /** Node has no datagram sockets of the Unix kind. */
 const LISTENER = `
@@ -23,8 +24,7 @@ describe('a failure in syslog', function () {
 
   it('is one line of facility daemon, by xen-blkback', async function () {
     if (process.getuid?.() !== 0 || existsSync('/dev/log')) {
-      console.log(`SKIPPED: ${this.test?.fullTitle()}: not root, or a syslog daemon runs here`);
-      this.skip();
+      skipByName(this, 'not root, or a syslog daemon runs here');
     }
     const listener = spawn('python3', ['-c', LISTENER], { stdio: ['ignore', 'pipe', 'inherit'] });
     const closed = once(listener, 'close');

@@ -17,7 +17,7 @@ describe('what xapi asks of a hotplug script', function () {
     needs(this, 'root', 'loop', 'xenstored');
   });
 
-  async function onStage(body: (fixture: HotplugFixture) => Promise<void>): Promise<void> {
+  async function withFixture(body: (fixture: HotplugFixture) => Promise<void>): Promise<void> {
     await using bed = await startBed();
     await using store = await openStore(bed);
     await body(new HotplugFixture(bed, store));
@@ -55,16 +55,16 @@ describe('what xapi asks of a hotplug script', function () {
   }
 
   it('is told by a node of its own that a disk is attached, and that it is not', () =>
-    onStage((fixture) => cycle(fixture, (vbd, action) => fixture.script(vbd, action))));
+    withFixture((fixture) => cycle(fixture, (vbd, action) => fixture.script(vbd, action))));
 
   it('is told so by the daemon, too', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await using daemon = await startDaemon(fixture.bed);
       await cycle(fixture, (vbd, action) => runClient(daemon.env, vbd, action));
     }));
 
   it('fails no add of a disk that is served, because it cannot be told: the warning is logged', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await makeGuest(fixture, XAPI);
       const isUuid = (path: string): boolean => path === `/vm/${UUID}/uuid`;
       await using proxy = await startXenstoreProxy(fixture.bed, (path) =>
@@ -90,7 +90,7 @@ describe('what xapi asks of a hotplug script', function () {
     }));
 
   it('gets no node where it has not made the guest', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await makeGuest(fixture);
       const vbd = await fixture.vbd(fixture.image());
       assert.equal((await fixture.script(vbd, 'add')).status, 0);
@@ -99,7 +99,7 @@ describe('what xapi asks of a hotplug script', function () {
     }));
 
   it('finds only the status below XENBUS_PREFIX, with a daemon as well as without', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await using daemon = await startDaemon(fixture.bed, '--scripts', 'none');
       await makeGuest(fixture, XAPI);
       const vbd = await fixture.vbd('/nonexistent');
@@ -124,7 +124,7 @@ describe('what xapi asks of a hotplug script', function () {
     }));
 
   it('refuses a XENBUS_PREFIX that is no path of a node', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const vbd = await fixture.vbd(fixture.image());
       const { status, stderr } = await fixture.script(vbd, 'add', { XENBUS_PREFIX: 'a b' });
       assert.equal(status, 1);

@@ -4,6 +4,7 @@ import { needsFullEffort } from '../../bed/effort.js';
 import { needs } from '../../bed/needs.js';
 import { Packages } from '../../bed/packages.js';
 import { startProgram } from '../../bed/script.js';
+import { skipByName } from '../../bed/skip.js';
 
 /** All that is neither a cache, nor a log, nor the record of a package manager. */
 const EVERYTHING =
@@ -20,18 +21,10 @@ describe('the Debian package on a fresh Debian 13', function () {
   let initially: string;
   before(async function () {
     needs(this, 'root', 'debhelper');
-    const { status } = await startProgram('sh', ['-c', 'command -v mmdebstrap'], {}).ended;
-    const skip = (why: string): never => {
-      console.log(`SKIPPED: the Debian package on a fresh Debian 13: ${why}`);
-      return this.skip();
-    };
     needsFullEffort(this);
-    if (status !== 0) skip('mmdebstrap is not installed');
+    root = await makeRoot(this, 'trixie');
     packages = new Packages();
     await packages.build('deb');
-    root = await DebianRoot.make('trixie').catch((error: Error) =>
-      skip(`there is no mirror of Debian: ${error.message.slice(0, 300)}`),
-    );
     deb = root.take(packages.file('.deb'), 'xen-blkback.deb');
     await root.shell('apt-get update --quiet');
     initially = await root.shell(EVERYTHING);
@@ -121,7 +114,7 @@ describe('the Debian package with its own Node.js', function () {
     needsFullEffort(this);
     using packages = new Packages();
     await packages.build('deb', '--with-node');
-    using root = await DebianRoot.make('bookworm');
+    using root = await makeRoot(this, 'bookworm');
     const deb = root.take(packages.file('.deb'), 'xen-blkback.deb');
     await root.shell(`apt-get update --quiet; ${INSTALL} ${deb}`);
     assert.equal((await root.run('command -v node')).status, 1);
@@ -130,3 +123,12 @@ describe('the Debian package with its own Node.js', function () {
     await root.shell(PURGE);
   });
 });
+
+/** Makes a root of a suite. Skips by name on a machine that cannot make one. */
+async function makeRoot(context: Mocha.Context, suite: string): Promise<DebianRoot> {
+  const { status } = await startProgram('sh', ['-c', 'command -v mmdebstrap'], {}).ended;
+  if (status !== 0) skipByName(context, 'mmdebstrap is not installed');
+  return await DebianRoot.make(suite).catch((error: Error) =>
+    skipByName(context, `there is no mirror of Debian: ${error.message.slice(0, 300)}`),
+  );
+}

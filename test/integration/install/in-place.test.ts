@@ -26,7 +26,7 @@ describe('what is installed, in its place and without the checkout', function ()
   });
   after(() => destdir?.[Symbol.dispose]());
 
-  async function onStage(body: (fixture: HotplugFixture) => Promise<void>): Promise<void> {
+  async function withFixture(body: (fixture: HotplugFixture) => Promise<void>): Promise<void> {
     await using bed = await startBed();
     await using store = await openStore(bed);
     await body(new HotplugFixture(bed, store));
@@ -39,7 +39,7 @@ describe('what is installed, in its place and without the checkout', function ()
   });
 
   it('attaches and detaches through the script, without a daemon', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const { bed } = fixture;
       const vbd = await fixture.vbd(fixture.image());
       const added = await runInstalledScript(destdir, bed.env, vbd, 'add');
@@ -52,7 +52,7 @@ describe('what is installed, in its place and without the checkout', function ()
     }));
 
   it('attaches and detaches through the script and the daemon', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const { bed } = fixture;
       using own = new Destdir();
       await own.install();
@@ -70,7 +70,7 @@ describe('what is installed, in its place and without the checkout', function ()
     }));
 
   it('reads the settings file of an earlier version, and names it as deprecated once', () =>
-    onStage(async ({ bed }) => {
+    withFixture(async ({ bed }) => {
       using own = new Destdir();
       await own.install();
       mkdirSync(own.at('/etc/default'), { recursive: true });
@@ -89,7 +89,7 @@ describe('what is installed, in its place and without the checkout', function ()
     }));
 
   it('has a command that lists what is attached', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       const vbd = await fixture.vbd(fixture.image());
       assert.equal((await runInstalledScript(destdir, fixture.bed.env, vbd, 'add')).status, 0);
       const { status, stdout } = await runInstalledCommand(destdir, fixture.bed, 'list');
@@ -98,7 +98,7 @@ describe('what is installed, in its place and without the checkout', function ()
     }));
 
   it('fails with one sentence where its Node.js is not there', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       using other = new Destdir();
       await other.install('--node', '/opt/there-is/no/node');
       const vbd = await fixture.vbd(fixture.image());

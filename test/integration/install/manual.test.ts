@@ -8,6 +8,7 @@ import { DAEMON_SETTINGS, SETTINGS } from '../../../src/cli/settings.js';
 import { KEYS } from '../../../src/target/target.js';
 import { projectRoot } from '../../bed/paths.js';
 import { CLI, startProgram } from '../../bed/script.js';
+import { skipByName } from '../../bed/skip.js';
 
 const help = async (...words: string[]): Promise<string> =>
   (await startProgram(process.execPath, [CLI, ...words, '--help'], {}).ended).stdout;
@@ -107,8 +108,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"
 
   it('read without a complaint of the formatter, in 80 columns', async function () {
     if (!(await hasCommand('groff'))) {
-      console.log(`SKIPPED: ${this.test?.fullTitle()}: groff is not installed`);
-      return this.skip();
+      return skipByName(this, 'groff is not installed');
     }
     for (const { name, section, text } of pages) {
       const file = join(directory, `${name}.${section}`);
@@ -142,8 +142,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"
 
   it('work in zsh as well', async function () {
     if (!(await hasCommand('zsh'))) {
-      console.log(`SKIPPED: ${this.test?.fullTitle()}: zsh is not installed`);
-      return this.skip();
+      return skipByName(this, 'zsh is not installed');
     }
     writeFileSync(join(directory, '_xen-blkback'), readFileSync(join(directory, 'zsh')));
     mkdirSync(join(directory, 'bus/xen-backend/devices/vbd-7-51712'), { recursive: true });

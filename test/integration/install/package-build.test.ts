@@ -7,6 +7,7 @@ import { needs } from '../../bed/needs.js';
 import { type Packages, sharedPackages } from '../../bed/packages.js';
 import { projectRoot } from '../../bed/paths.js';
 import { type Run, startProgram } from '../../bed/script.js';
+import { skipByName } from '../../bed/skip.js';
 
 const run = (command: string, ...args: string[]): Promise<Run> =>
   startProgram(command, args, {}).ended;
@@ -46,8 +47,7 @@ describe('npm run package', function () {
   it('makes an rpm of which rpmlint says nothing but what is meant so', async function () {
     needsFullEffort(this);
     if ((await run('sh', '-c', 'command -v rpmlint && command -v rpmbuild')).status !== 0) {
-      console.log(`SKIPPED: ${this.test?.fullTitle()}: rpmlint or rpmbuild is not installed`);
-      return this.skip();
+      return skipByName(this, 'rpmlint or rpmbuild is not installed');
     }
     const config = join(projectRoot, 'install/rpm/rpmlint.toml');
     const { status, stdout } = await run('rpmlint', '--config', config, packages.file('.rpm'));

@@ -7,6 +7,7 @@ import { needsFullEffort } from '../../bed/effort.js';
 import { needs } from '../../bed/needs.js';
 import { PackageRoot } from '../../bed/package-root.js';
 import { type Packages, sharedPackages } from '../../bed/packages.js';
+import { skipByName } from '../../bed/skip.js';
 import { openStore } from '../../bed/store.js';
 import { closeVbd } from '../../bed/toolstack.js';
 import { HotplugFixture, MARKER } from '../hotplug/fixture.js';
@@ -67,7 +68,7 @@ describe('the Debian package', function () {
     }
   }
 
-  async function onStage(body: (fixture: HotplugFixture) => Promise<void>): Promise<void> {
+  async function withFixture(body: (fixture: HotplugFixture) => Promise<void>): Promise<void> {
     await using bed = await startBed();
     await using store = await openStore(bed);
     await body(new HotplugFixture(bed, store));
@@ -92,7 +93,7 @@ describe('the Debian package', function () {
   });
 
   it('attaches and detaches, without a daemon and with one', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await using root = await installed();
       const once = async (env: Readonly<Record<string, string>>): Promise<void> => {
         const vbd = await fixture.vbd(fixture.image());
@@ -110,7 +111,7 @@ describe('the Debian package', function () {
 
   it('loses no disk and fails no attach in an upgrade, and has the daemon started anew', function () {
     needsFullEffort(this);
-    return onStage(async (fixture) => {
+    return withFixture(async (fixture) => {
       await using root = await installed();
       const { bed } = fixture;
       let daemon = await root.startDaemon(bed);
@@ -155,7 +156,7 @@ describe('the Debian package', function () {
   });
 
   it('is not removed while a guest has a disk of it, unless that is asked for', () =>
-    onStage(async (fixture) => {
+    withFixture(async (fixture) => {
       await using root = await installed();
       const { env } = fixture.bed;
       const vbd = await fixture.vbd(fixture.image());
@@ -172,7 +173,7 @@ describe('the Debian package', function () {
 
   it('is removed where disks are attached by other scripts', function () {
     needsFullEffort(this);
-    return onStage(async (fixture) => {
+    return withFixture(async (fixture) => {
       await using root = await installed();
       const { env } = fixture.bed;
       const vbd = await fixture.vbd(fixture.image(), { script: '/etc/xen/scripts/block' });
@@ -236,10 +237,9 @@ describe('the Debian package', function () {
   it('as an rpm attaches disks, is not removed under them, and leaves nothing', function () {
     needsFullEffort(this);
     if (!hasRpm()) {
-      console.log(`SKIPPED: ${this.test?.fullTitle()}: rpmbuild is not installed`);
-      return this.skip();
+      return skipByName(this, 'rpmbuild is not installed');
     }
-    return onStage(async (fixture) => {
+    return withFixture(async (fixture) => {
       const { env } = fixture.bed;
       await using root = await PackageRoot.start();
       // Debian's rpm has made no database yet; the dependencies are dpkg's to know.

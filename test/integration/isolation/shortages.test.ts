@@ -11,6 +11,7 @@ import { attachLoop, loopsLeft } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { built } from '../../bed/paths.js';
 import { CLI, type Run } from '../../bed/script.js';
+import { skipByName } from '../../bed/skip.js';
 import { openStore } from '../../bed/store.js';
 import type { Vbd } from '../../bed/toolstack.js';
 import { HotplugFixture } from '../hotplug/fixture.js';
@@ -183,8 +184,7 @@ describe('Of what there is no more, or what hangs', function () {
 
   it('room at the socket of syslog: nobody waits for that', async function () {
     if (existsSync('/dev/log')) {
-      console.log(`SKIPPED: ${this.test?.fullTitle()}: a syslog daemon runs here`);
-      this.skip();
+      skipByName(this, 'a syslog daemon runs here');
     }
     const receiver = await DatagramReceiver.bind('/dev/log');
     try {

@@ -13,8 +13,8 @@ const KINDS = ['linear', 'crypt'] as const;
 /** What a layer is made over; a path. */
 const BASES: readonly [string, (fixture: HotplugFixture, bench: Bench) => Promise<string>][] = [
   ['a file', async (fixture) => fixture.image()],
-  ['a disk', async (_stage, bench) => (await bench.disk(MARKER)).path],
-  ['a mapper device', async (_stage, bench) => (await bench.linear(MARKER)).path],
+  ['a disk', async (_fixture, bench) => (await bench.disk(MARKER)).path],
+  ['a mapper device', async (_fixture, bench) => (await bench.linear(MARKER)).path],
 ];
 
 describe('layer', () => {

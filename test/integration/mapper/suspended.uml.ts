@@ -75,7 +75,7 @@ describe('A mapper device that is suspended for good', () => {
 
   it(
     'is refused a table that names it wrongly in a sentence that names the device',
-    withMapper({}, async (_stage, bench) => {
+    withMapper({}, async (_fixture, bench) => {
       const disk = await bench.linear('disk');
       const table = { type: 'linear', sectors: 8n, readOnly: false };
       const params = Buffer.from('nonsense\0');

@@ -36,7 +36,7 @@ describe('Sharing, by the daemon', function () {
     return vbd;
   }
 
-  async function onStage(
+  async function withFixture(
     body: (fixture: HotplugFixture, daemon: Daemon, bed: Bed) => Promise<void>,
   ) {
     await using bed = await startBed({});
@@ -46,7 +46,7 @@ describe('Sharing, by the daemon', function () {
   }
 
   it('knows at once what others have attached, and what is gone again', () =>
-    onStage(async (fixture, daemon) => {
+    withFixture(async (fixture, daemon) => {
       for (let round = 0; round < 5; round++) {
         const image = fixture.image();
         const first = await fixture.vbd(image, UNASKED);
@@ -64,7 +64,7 @@ describe('Sharing, by the daemon', function () {
     }));
 
   it('tells the toolstack of a vbd that it has prepared unasked, too', () =>
-    onStage(async (fixture, daemon) => {
+    withFixture(async (fixture, daemon) => {
       const image = fixture.image();
       await fixture.attach(await fixture.vbd(image, UNASKED));
       const vbd = await fixture.vbd(image, { frontend: 9 });
@@ -75,7 +75,7 @@ describe('Sharing, by the daemon', function () {
     }));
 
   it('knows it all again after xenstored was restarted', () =>
-    onStage(async (fixture, daemon, bed) => {
+    withFixture(async (fixture, daemon, bed) => {
       await fixture.attach(await fixture.vbd(fixture.image(), UNASKED));
       await using _dead = fixture.store;
       bed.xenstored.kill('SIGKILL');

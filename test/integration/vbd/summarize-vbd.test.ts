@@ -11,7 +11,7 @@ describe('list, show and wait', function () {
     needs(this, 'root', 'loop', 'xenstored');
   });
 
-  async function onStage(
+  async function withFixture(
     guise: 'stock' | 'diskseq',
     body: (fixture: HotplugFixture) => Promise<void>,
   ): Promise<void> {
@@ -28,7 +28,7 @@ describe('list, show and wait', function () {
     ['diskseq', 'key'],
   ] as const) {
     it(`tell an attached vbd from one that is not, by ${by}`, () =>
-      onStage(guise, async (fixture) => {
+      withFixture(guise, async (fixture) => {
         await fixture.store.write('/local/domain/7/name', 'work');
         const image = fixture.image();
         const vbd = await fixture.vbd(image);
@@ -73,7 +73,7 @@ describe('list, show and wait', function () {
   }
 
   it('show that the device is another by now', () =>
-    onStage('stock', async (fixture) => {
+    withFixture('stock', async (fixture) => {
       const vbd = await fixture.vbd(fixture.image());
       const { publication } = await fixture.attach(vbd);
       assert.ok(publication);
@@ -84,7 +84,7 @@ describe('list, show and wait', function () {
     }));
 
   it('list nothing where there is nothing, and show no vbd that does not exist', () =>
-    onStage('stock', async (fixture) => {
+    withFixture('stock', async (fixture) => {
       const { status, stdout } = await fixture.cli(['list']);
       assert.deepEqual([status, stdout.split('\n').length], [0, 2]);
       assert.equal((await fixture.cli(['list', '--json'])).stdout, '{"version":1,"vbds":[]}\n');
@@ -94,7 +94,7 @@ describe('list, show and wait', function () {
     }));
 
   it('wait for an attach that comes later, for its end, and not for ever', () =>
-    onStage('stock', async (fixture) => {
+    withFixture('stock', async (fixture) => {
       const vbd = await fixture.vbd(fixture.image(MARKER));
       const late = await fixture.cli(['wait', vbd.key, '--opened', '--timeout', '0.5']);
       assert.equal(late.status, 1);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { syslog, syslogLine } from '../../../src/linux/syslog.js';
+import { skipByName } from '../../bed/skip.js';
 
 describe('syslog', () => {
   it('writes priority, local time, name and process before the text, as syslog(3) does', () => {
@@ -13,8 +14,7 @@ describe('syslog', () => {
 
   it('does not wait for a daemon that does not read', function () {
     if (process.getuid?.() !== 0 || existsSync('/dev/log')) {
-      console.log(`SKIPPED: ${this.test?.fullTitle()}: not root, or a syslog daemon runs here`);
-      this.skip();
+      skipByName(this, 'not root, or a syslog daemon runs here');
     }
     // Bound, and never read from: its queue is full after a few lines.
     const script = `

@@ -22,7 +22,7 @@ export interface Fixture {
 }
 
 /** A loop device, cleared and set up again over another file by test/bed/churn.c. */
-export class LoopArena implements Fixture {
+export class LoopFixture implements Fixture {
   readonly right: string;
   readonly #pair: Pair;
   #churn: ChildProcess | undefined;
@@ -57,7 +57,7 @@ export class LoopArena implements Fixture {
 }
 
 /** A mapper device, removed and made anew under another name, with the same number. */
-export class MapperArena implements Fixture {
+export class MapperFixture implements Fixture {
   readonly right = 'race-right';
   readonly #tables: Pair;
   #striker: ChildProcess | undefined;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { VbdPath, Xenstore } from '../../../src/index.js';
-import { type Fixture, LoopArena, MapperArena } from './bystander.js';
+import { type Fixture, LoopFixture, MapperFixture } from './bystander.js';
 import { ATTACH, deleteVbd, library, makeVbd, opened } from './driver.js';
 
 // `race ours|xen loop|mapper COUNT RIGHT WRONG`: somebody puts another device in the place of the one
@@ -48,7 +48,7 @@ async function attachXen(_: Xenstore, vbd: VbdPath): Promise<boolean> {
 }
 
 const fixture: Fixture =
-  kind === 'loop' ? new LoopArena({ right, wrong }) : new MapperArena({ right, wrong });
+  kind === 'loop' ? new LoopFixture({ right, wrong }) : new MapperFixture({ right, wrong });
 const attach = who === 'ours' ? attachOurs : attachXen;
 const found = { right: 0, wrong: 0, refused: 0 };
 
