@@ -7,9 +7,9 @@ import type { VbdSummary } from '../vbd/summarize-vbd.js';
 const WHOLE = { offset: 0n, size: undefined };
 
 /**
- * Those vbds that have bytes of a file or device, by whatever devices they come to them, or whose
- * target names it. Of another backend domain it cannot be told what its devices stand on. Throws
- * where the path leads nowhere.
+ * Returns the vbds that have bytes of a file or device, through whatever devices, and the vbds
+ * whose target names it. For another backend domain only the target counts, because nobody here
+ * knows what its devices stand on. Throws if the path leads nowhere.
  */
 export async function selectUsers(
   path: string,

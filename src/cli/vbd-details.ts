@@ -5,14 +5,14 @@ import { describeXenbusState } from '../vbd/xenbus-state.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { cellOf } from './list-columns.js';
 
-/** What `show` tells of a vbd beyond its summary. */
+/** The facts that `show` prints about a vbd in addition to its summary. */
 export interface VbdDetails {
   readonly script: string | undefined;
   readonly frontendState: string | undefined;
-  /** Bytes of the device, and of its logical blocks; `undefined` where it is none of this machine. */
+  /** The sizes of the device and its logical blocks in bytes; `undefined` if it is not on this machine. */
   readonly size: string | undefined;
   readonly blockSize: string | undefined;
-  /** What the target says; `undefined` where it says nothing, or is none. */
+  /** The values in the target; `undefined` if the target has none, or cannot be parsed. */
   readonly layer: string | undefined;
   readonly sharing: string | undefined;
 }

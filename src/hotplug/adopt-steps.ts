@@ -22,7 +22,7 @@ export function adoptSteps(attachment: Attachment, published: PublishedDevice): 
   return [
     pinInstance(attachment, published),
     openAgain(attachment, published),
-    // Another add may have been killed with its record, or have written it for a device that is gone.
+    // Another add may have been killed before its record, or its record is about a device that is gone.
     recordUndoing(attachment),
     announceOpen(attachment),
     adoptPublication(attachment),

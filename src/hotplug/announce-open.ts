@@ -4,9 +4,10 @@ import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
 
 /**
- * Says that blkback may open the device, before it can read of it, and for as long as XenStore may
- * cease to name it before the kernel says that it is open. Whoever looks at a loop device that was
- * made for the vbd sees that somebody has it open.
+ * Returns the step that announces that blkback may open the device. The announcement comes before
+ * the publication. It lasts until the kernel shows that blkback has the device open, because a
+ * toolstack may delete the nodes before that. A loop device that was made for the vbd needs no
+ * announcement: it shows by itself that somebody has it open.
  */
 export function announceOpen(attachment: Attachment): Step<AttachStep> {
   const { vbd, plan, options } = attachment;

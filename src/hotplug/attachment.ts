@@ -99,7 +99,7 @@ export class Attachment {
     this.#device = device;
   }
 
-  /** For those who follow the attach; `undefined` before a device is open, or found to be published. */
+  /** The device for listeners. `undefined` before a device is open, or found to be published. */
   get stepDevice(): StepDevice | undefined {
     const target = this.backend.text('params');
     if (this.#device !== undefined) {

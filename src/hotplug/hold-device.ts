@@ -33,7 +33,7 @@ export function holdDevice(
   hold({ what: path, vbd, directory }, fd, mark);
 }
 
-/** Does the same for a device that is not open here. Only its lock is held, which keeps others away. */
+/** Does the same for a device that is not open here: only its lock is held. */
 export function holdMark(
   mark: OwnedFd,
   of: { readonly what: string; readonly vbd: VbdPath; readonly directory: VbdDirectory },

@@ -7,23 +7,23 @@ import type { Xenstore } from '../xenstore/xenstore.js';
 import { type CheckOptions, checkSharing, type SharingVerdict } from './check-target.js';
 import { toExportRequest } from './plan.js';
 
-/** What an add of a target would find. */
+/** The facts that an add of a target would find. */
 export interface TargetInspection {
   readonly target: Target;
   readonly kind: 'block' | 'file';
   /** The device and what it stands on; `undefined` for a file. */
   readonly stack: DeviceStack | undefined;
-  /** Who has the device open, as far as it can be seen. */
+  /** The users that have the device open, as far as they can be seen. */
   readonly holders: readonly string[];
-  /** Why it cannot be attached, whoever else uses it. */
+  /** The error that an add would end with, no matter who else uses the device. */
   readonly refusal: unknown;
   readonly conflicts: SharingVerdict['conflicts'];
 }
 
-/** Nothing is made, so no layer needs a name. */
+/** The name of a layer. An inspection makes none. */
 const INSPECTED = 'inspected';
 
-/** Looks at a target and at all that uses it. It makes, locks and writes nothing. */
+/** Looks at a target and at all of its users. Makes, locks and writes nothing. */
 export async function inspectTarget(
   store: Xenstore,
   options: CheckOptions,
@@ -43,7 +43,7 @@ async function refusalOf(checked: Promise<void>): Promise<unknown> {
   );
 }
 
-/** What a target leads to, whether or not it can be attached. */
+/** Finds out what a target leads to, whether or not it can be attached. */
 async function look({
   locator,
 }: ExportRequest): Promise<Pick<TargetInspection, 'kind' | 'stack' | 'holders'>> {

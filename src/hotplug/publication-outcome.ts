@@ -21,7 +21,7 @@ export type PublicationOutcome = 'open' | 'never' | 'pending';
 const ENDING_MS = 1000;
 
 /**
- * Finds out the fate of a publication for an instance. Never rejects: in doubt it returns
+ * Finds out what came of a publication for an instance. Never rejects: in doubt it returns
  * `pending`.
  */
 export async function readPublicationOutcome(

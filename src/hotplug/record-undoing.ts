@@ -4,7 +4,7 @@ import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
 import { unbindPredecessor } from './unbind-predecessor.js';
 
-/** What stays after a kill must be known from before the kill on. */
+/** Returns the step that records what a kill would leave behind, before anything can be killed. */
 export function recordUndoing(attachment: Attachment): Step<AttachStep> {
   const { vbd, plan, options } = attachment;
   const isNeeded = (): boolean => attachment.device.bottom.ownLoop && !plan.target.autoclear;
@@ -26,7 +26,7 @@ export function recordUndoing(attachment: Attachment): Step<AttachStep> {
       try {
         takeBack?.();
       } catch {
-        // There is an error to be told already, and `remove` takes the record away.
+        // The attach has an error to tell already, and `remove` takes the record away.
       }
     },
   };

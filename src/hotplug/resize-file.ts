@@ -19,10 +19,10 @@ import { HotplugError } from './hotplug-error.js';
 import type { OwnLoop } from './own-loop.js';
 import { planAttach } from './plan.js';
 
-/** A size that a disk is to get. */
+/** The size that a disk gets. */
 export interface NewSize {
   readonly bytes: bigint;
-  /** Whether what lies behind it may be cut off. */
+  /** Whether bytes beyond the new size may be cut off. */
   readonly shrink: boolean;
 }
 
@@ -32,18 +32,20 @@ export interface FileResize {
   readonly place: { readonly sysfs: string; readonly runDirectory: string };
   readonly sameVm: SameVmRule;
   readonly signal: AbortSignal;
-  /** Takes from the layers what is to be cut off. */
+  /** Makes the layers shorter, before the file is. */
   readonly shrinkLayers: (bytes: bigint) => Promise<void>;
 }
 
-/** A guest may write behind the new end until the loop device ends there, which makes the file longer again. */
+/**
+ * How often the file is cut. Until the loop device ends at the new size, a guest may write beyond
+ * it, and the file grows again.
+ */
 const MOST_CUTS = 5;
 
 /**
- * Gives the file of an attached vbd another size, and its loop device with it. Nobody else may use
- * any byte of the file, and no add of it can begin meanwhile. Throws `EBUSY` with who uses it,
- * `EWINDOW` for a size that the disk cannot have, `EIDENTITY` where the path leads to another file
- * by now.
+ * Gives the file of an attached vbd and its loop device another size. The sharing lock keeps other
+ * adds of the file away meanwhile. Throws `EBUSY` if anybody else uses the file, `EWINDOW` for a
+ * size that the disk cannot have, and `EIDENTITY` if the path now leads to another file.
  */
 export async function resizeFile(resize: FileResize, { bytes, shrink }: NewSize): Promise<void> {
   const { store, detachment, place, signal } = resize;
@@ -59,7 +61,7 @@ export async function resizeFile(resize: FileResize, { bytes, shrink }: NewSize)
   const pinned = await pinLocator(locator, signal);
   await using node = pinned.fd;
   if (pinned.kind !== 'file') throw noFile(vbd.backend);
-  // It is found by what it stands on.
+  // The loop device was looked for by its file: without one, the path leads to another file now.
   if (loop === undefined) throw otherFile(node.name, 'the disk');
   const whole = { offset: window.offset, size: undefined, blockSize: 1, mayBeEmpty: true };
   const lock = { runDirectory: place.runDirectory, exclusive: true, checked: true };
@@ -88,7 +90,10 @@ export async function resizeFile(resize: FileResize, { bytes, shrink }: NewSize)
   });
 }
 
-/** The file is the one that the loop device has, whatever its path led to when it was attached. */
+/**
+ * Throws `EIDENTITY` unless the loop device stands on this very file, and `EWINDOW` if it shows another
+ * part of the file than the target says.
+ */
 async function requireBacking(
   file: OwnedFd,
   loop: OwnLoop,
@@ -107,7 +112,7 @@ async function requireBacking(
   );
 }
 
-/** Its own loop device has it open, so that it is never alone with it. */
+/** Describes the use for the sharing check. The vbd's own loop device always has the file open. */
 function useOf(
   pinned: PinnedPath,
   window: { readonly offset: bigint; readonly size: undefined },

@@ -12,12 +12,12 @@ import { readPublicationOutcome, requestEnd } from './publication-outcome.js';
 export async function withdrawPublication(attachment: Attachment): Promise<void> {
   const { store, vbd, instance, publication, deadline, device, mark } = attachment;
   const signal = deadline.rollback();
-  const fate = await readPublicationOutcome(store, instance, signal);
-  if (fate === 'never') {
+  const outcome = await readPublicationOutcome(store, instance, signal);
+  if (outcome === 'never') {
     await unpublish(store, vbd, publication, { signal });
     return;
   }
   attachment.isStillNamed = true;
-  if (fate === 'pending') holdDevice(device, instance, mark);
+  if (outcome === 'pending') holdDevice(device, instance, mark);
   await requestEnd(store, vbd, publication, { signal });
 }

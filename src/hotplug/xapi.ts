@@ -47,7 +47,7 @@ async function readReadable(
 }
 
 /** The options of work of which xapi is told. */
-export interface TellingOptions extends RequestOptions {
+export interface XapiReportOptions extends RequestOptions {
   /**
    * Called with a sentence when the disk is attached but xapi could not be told. The guest has its
    * disk then: an error would have the toolstack take the disk away.
@@ -65,7 +65,7 @@ export async function withXapiReport<T>(
   store: Xenstore,
   vbd: VbdPath,
   isAttached: boolean,
-  options: TellingOptions,
+  options: XapiReportOptions,
   work: () => Promise<T>,
 ): Promise<T> {
   const looking = findXapiNode(store, vbd, options);

@@ -29,9 +29,10 @@ export function tryLockByte(file: OwnedFd, position: bigint, exclusive: boolean)
 }
 
 /**
- * The bytes from `first` to `last` that other open file descriptions have locked, of which each
- * locks one byte at a time. The kernel tells of one lock at a time, and in no order (fs/locks.c,
- * posix_test_lock).
+ * Lists the bytes from `first` to `last` that other open file descriptions have locked. Each lock
+ * must cover one byte. The kernel tells of one lock per call, in no order (fs/locks.c,
+ * posix_test_lock), so the ranges on both sides of a lock are asked for again. Throws
+ * `SystemError`.
  */
 export function listLockedBytes(file: OwnedFd, first: bigint, last: bigint): bigint[] {
   const found: bigint[] = [];

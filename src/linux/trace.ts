@@ -1,16 +1,16 @@
-// What is said to the kernel and to xenstored, for those who look for a fault of this program or of theirs.
+// Writes down the calls to the kernel and the packets of xenstored, for people who look for a fault.
 
 import { appendFileSync, writeSync } from 'node:fs';
 import { monotonicMs } from '../util/clock.js';
 import { errnoName } from './errno.js';
 
-/** A file to which lines are added, or `stderr`. */
+/** The variable that names a file to which lines are added, or `stderr`. */
 const VARIABLE = 'XEN_BLKBACK_TRACE';
 
-/** Takes a line; `undefined` where nothing is traced, which costs nothing then. */
+/** The function that writes a line; `undefined` if nothing is traced, so that tracing costs nothing. */
 export const traceLine: ((text: string) => void) | undefined = openTrace(process.env[VARIABLE]);
 
-/** It is written at once, so that what comes last is there whatever happens next. */
+/** Writes each line at once, so that the last line is there even if the process is killed next. */
 function openTrace(place: string | undefined): typeof traceLine {
   if (!place) return undefined;
   return (text) => {
@@ -19,17 +19,17 @@ function openTrace(place: string | undefined): typeof traceLine {
       if (place === 'stderr') writeSync(2, line);
       else appendFileSync(place, line, { mode: 0o600 });
     } catch {
-      // There is nobody who could be told, and what is traced is to go on.
+      // Nobody could be told about it, and the traced work goes on.
     }
   };
 }
 
-/** A system call that was made at once, by its result or negative errno. */
+/** Traces a system call that was made at once. `result` may be a negative errno. */
 export function traceResult(name: string, object: string, result: number): void {
   traceLine?.(`${name} ${object}: ${result < 0 ? errnoName(-result) : result}`);
 }
 
-/** One that may wait: when it begins, and how it ends. */
+/** Traces a system call that may wait: its begin and its end. */
 export function traceCall(name: string, object: string, result: Promise<number>): void {
   if (traceLine === undefined) return;
   const since = monotonicMs();

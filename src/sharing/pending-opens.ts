@@ -13,26 +13,28 @@ import { LOCK_FILE, openLockFile } from './storage-locks.js';
 
 /**
  * An open that blkback may still make. blkback reads the number of a device in one step and opens
- * the device in another one. If the nodes are deleted in between, neither XenStore nor sysfs tells
- * of it, and who has a disk open no driver but the loop driver and device-mapper tells either.
+ * the device in another step. If a toolstack deletes the nodes in between, neither XenStore nor
+ * sysfs shows the vbd. The kernel does not show who has a disk open either, except for loop and
+ * mapper devices.
  */
 export interface PendingOpen {
   readonly devnum: Devnum;
   readonly domid: number;
   readonly writable: boolean;
-  /** A number made of the vbd's own, which has more bits than there is room for. */
+  /** The remainder of the vbd's number, which has more bits than the position has room for. */
   readonly devid: number;
 }
 
-/** All bytes of the lock file above those that are locked for the storage (`positionOf`). */
+/** The bytes of the lock file above those that stand for storage (`positionOf`). */
 const FIRST = 1n << 62n;
 const LAST = (1n << 63n) - 1n;
-/** A prime number below 2^14: the vbds of one guest, whose numbers are multiples of 16, differ. */
+/** A prime below 2^14: the numbers of a guest's vbds are multiples of 16, and must differ after it. */
 const DEVIDS = 16381;
 
 /**
- * Says that blkback may open a device from now on, until the descriptor is closed: by this process,
- * or by a child that has inherited it. Two adds of one vbd may say the same. Throws `ELOCK`.
+ * Locks the byte that says that blkback may open a device. The lock lasts until this process, and
+ * any child that has inherited the descriptor, has closed it. Two adds of one vbd may both have the
+ * lock. Throws `ELOCK`.
  */
 export async function markPendingOpen(
   runDirectory: string,
@@ -50,7 +52,7 @@ export async function markPendingOpen(
   }
 }
 
-/** What blkback may still open. Throws `SystemError`. */
+/** Lists the opens that blkback may still make. Throws `SystemError`. */
 export async function listPendingOpens(runDirectory: string): Promise<PendingOpen[]> {
   const path = join(runDirectory, LOCK_FILE);
   if (!existsSync(path)) return [];
@@ -58,7 +60,7 @@ export async function listPendingOpens(runDirectory: string): Promise<PendingOpe
   return listLockedBytes(file, FIRST, LAST).map(openOfPosition);
 }
 
-/** The byte that stands for an open. Pure. */
+/** Returns the position of the byte that stands for an open. Pure. */
 export function positionOfOpen({ devnum, domid, writable, devid }: PendingOpen): bigint {
   const fields: readonly (readonly [number, number])[] = [
     [devnum.major, 12],
@@ -85,7 +87,7 @@ function openOfPosition(position: bigint): PendingOpen {
   };
 }
 
-/** The pending opens that no known use of a vbd explains. Pure. */
+/** Returns the pending opens that no known use of a vbd explains. Pure. */
 export function unexplainedOpens(
   pending: readonly PendingOpen[],
   uses: readonly VbdUse[],
@@ -95,7 +97,7 @@ export function unexplainedOpens(
   return pending.filter((open) => !explained.has(positionOfOpen(open)));
 }
 
-/** Whether blkback may still open what a vbd names. Pure. */
+/** Returns whether blkback may still open the device that a vbd names. Pure. */
 export function isPending(pending: readonly PendingOpen[], use: VbdUse): boolean {
   const position = positionOfUse(use);
   return pending.some((open) => positionOfOpen(open) === position);
@@ -105,12 +107,15 @@ function positionOfUse({ vbd: { domid, devid }, devnum, writable }: VbdUse): big
   return positionOfOpen({ devnum, domid, writable, devid });
 }
 
-/** Whether it is an open for this very vbd: by another add of it, or for one that was there before. */
+/**
+ * Returns whether the open is for this vbd: another add of the vbd may have announced it, or an add
+ * of an earlier vbd with the same numbers.
+ */
 export function isOpenFor({ domid, devid }: PendingOpen, vbd: VbdPath): boolean {
   return domid === vbd.domid && devid === vbd.devid % DEVIDS;
 }
 
-/** Finds the pending opens that forbid an export which has these bytes. */
+/** Finds the pending opens that forbid an export of these bytes. */
 export async function findPendingUses(
   snapshot: StorageSnapshot,
   pending: readonly PendingOpen[],

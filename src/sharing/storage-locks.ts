@@ -68,7 +68,7 @@ export function locksOf(extents: readonly Extent[], writes: boolean): StorageLoc
   return [...locks].map(([key, exclusive]) => ({ key, exclusive }));
 }
 
-/** Makes it where it is missing. Throws `ELOCK`. */
+/** Opens the lock file, and makes it if it does not exist. Throws `ELOCK`. */
 export function openLockFile(runDirectory: string): OwnedFd {
   const path = join(runDirectory, LOCK_FILE);
   try {

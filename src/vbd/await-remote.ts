@@ -5,13 +5,13 @@ import { readVbdBackend, type VbdBackend, XenbusState } from './vbd-backend.js';
 import { VbdError } from './vbd-error.js';
 import type { VbdPath } from './vbd-path.js';
 
-/** How it is known that a vbd of another backend domain is served. */
+/** The node that proves that a vbd of another backend domain is served. */
 export type RemoteOpenedBy = 'key' | 'hotplug-status';
 
 /**
- * Waits until a vbd of another backend domain has its device, as that domain writes it: `opened`,
- * or where its blkback keeps none `hotplug-status`. Throws `EATTACH` or `EBUSY` with that domain's
- * own sentence where its add has failed, `EGONE`, `EBLKBACK`, `ETIMEDOUT`.
+ * Waits until the nodes of a vbd of another backend domain say that it has its device: `opened`, or
+ * `hotplug-status` if the blkback of that domain has no such node. Throws `EATTACH` or `EBUSY` with
+ * the sentence of that domain if its add has failed, and `EGONE`, `EBLKBACK` and `ETIMEDOUT`.
  */
 export function awaitRemoteOpened(
   store: Xenstore,
@@ -30,7 +30,7 @@ export function awaitRemoteOpened(
   });
 }
 
-/** Waits until XenStore says that a vbd of another backend domain is closed, or has it no more. */
+/** Waits until a vbd of another backend domain is closed in XenStore, or does not exist there. */
 export async function awaitRemoteClosed(
   store: Xenstore,
   vbd: VbdPath,

@@ -9,7 +9,7 @@ import { readDomainNames, SUMMARY_NODES, type VbdSummary } from './summarize-vbd
 import { readVbdBackend } from './vbd-backend.js';
 import { inBackendDomain, type VbdPath, vbdPath } from './vbd-path.js';
 
-/** The other domains that have vbd backends, by number. */
+/** Lists the other domains that have vbd backends, in the order of their numbers. */
 export async function listBackendDomains(
   store: Xenstore,
   options?: RequestOptions,
@@ -25,7 +25,7 @@ export async function listBackendDomains(
   return others.filter((_, index) => vbds[index]?.length !== 0);
 }
 
-/** The vbds of one other backend domain, by guest and device number. */
+/** Lists the vbds of one other backend domain, in the order of guest and device numbers. */
 export async function listRemoteVbds(
   store: Xenstore,
   backendDomid: number,
@@ -42,7 +42,7 @@ export async function listRemoteVbds(
   return (await Promise.all(groups)).flat();
 }
 
-/** What XenStore tells of all vbds of one other backend domain. */
+/** Summarizes all vbds of one other backend domain from XenStore. */
 export async function surveyRemoteVbds(
   store: Xenstore,
   backendDomid: number,
@@ -53,7 +53,7 @@ export async function surveyRemoteVbds(
   return summaries.filter((summary) => summary !== undefined);
 }
 
-/** What XenStore tells of a vbd of another backend domain; `undefined` where it has none. */
+/** Summarizes a vbd of another backend domain from XenStore; `undefined` if it does not exist. */
 export async function surveyRemoteVbd(
   store: Xenstore,
   vbd: VbdPath,

@@ -81,8 +81,8 @@ export const MUTANTS: readonly KnownMutant[] = [
   {
     name: 'the roll-back erases the publication whatever has come of it',
     file: 'hotplug/withdraw-publication.ts',
-    find: "if (fate === 'never') {",
-    replace: "if (fate !== ('' as string)) {",
+    find: "if (outcome === 'never') {",
+    replace: "if (outcome !== ('' as string)) {",
     seed: 8,
   },
   {
@@ -95,7 +95,7 @@ export const MUTANTS: readonly KnownMutant[] = [
   {
     name: 'nobody holds the device for a blkback that may open it yet',
     file: 'hotplug/withdraw-publication.ts',
-    find: "if (fate === 'pending') holdDevice(device, instance, mark);",
+    find: "if (outcome === 'pending') holdDevice(device, instance, mark);",
     replace: '',
     seed: 103,
   },
