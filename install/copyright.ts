@@ -12,7 +12,7 @@ License: Apache-2.0
  WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 
 It is shipped together with parts of the packages below. Those of yargs and of what yargs needs are in
-/usr/lib/xen-blkback/dist/*.cjs, those of node-addon-api in native/build/Release/blkback.node, and those
+/usr/lib/xen-blkback/dist/code/*.cjs, those of node-addon-api in native/build/Release/blkback.node, and those
 of koffi in node_modules.
 `;
 

@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import { readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { errorCode } from '../src/errors.js';
 import { compileClient } from './client.js';
 import { type SettledConffile, settleConffile } from './conffile.js';
@@ -16,7 +18,7 @@ import {
 import { checkNode } from './node.js';
 import { refusePackaged } from './packaged.js';
 import { exists, isInPlace, makeParents, place } from './place.js';
-import { ADDON, type Conffile, type Entry, planTree } from './tree.js';
+import { ADDON, CODE_CACHES, CODE_COMPILER, type Conffile, type Entry, planTree } from './tree.js';
 
 /** Options of `install`. */
 export interface InstallOptions {
@@ -59,7 +61,7 @@ export async function install({
     directories.push(...(await makeParents(root, path)));
   }
   const files = new Map<string, string | undefined>([
-    [MANIFEST, undefined],
+    ...[MANIFEST, ...CODE_CACHES].map((path): [string, undefined] => [path, undefined]),
     ...plain.map((entry): [string, string] => [entry.path, hashOfEntry(entry)]),
     ...conffiles.flatMap(({ offered, hash }): [string, string][] =>
       offered === undefined ? [] : [[offered, hash]],
@@ -83,6 +85,7 @@ export async function install({
   const kept = await dropEmpty(root, directories, [...files.keys(), ...shipped.keys()]);
   await writeManifest(root, { files, conffiles: shipped, directories: kept });
 
+  if (root === '/') await promisify(execFile)(node, [CODE_COMPILER]);
   if (scripts.length > 0) await divert(root, 'add', scripts);
   say(`${entries.length} files below ${root}, to be run by ${node}`);
   for (const { offered, path } of conffiles) {

@@ -53,7 +53,7 @@ const isKoffi = (path: string): boolean => /\/node_modules\/(@koromix\/)?koffi/.
 
 /** Lists the packages in a bundle, which esbuild has recorded. */
 function listBundled(project: string, bundle: string): string[] {
-  const record = join(project, `dist/${bundle}.meta.json`);
+  const record = join(project, `dist/code/${bundle}.meta.json`);
   const { inputs } = JSON.parse(readFileSync(record, 'utf8')) as {
     inputs: Record<string, unknown>;
   };

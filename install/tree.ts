@@ -2,6 +2,7 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import { cacheName } from '../src/cli/code-cache.js';
 import { CONFIG_FILE } from '../src/cli/setting-sources.js';
 import { writeCopyright } from './copyright.js';
 import { planCompletion } from './manual/completion.js';
@@ -30,6 +31,13 @@ export const DOCUMENTS = '/usr/share/doc/xen-blkback';
 /** The path of the addon in the checkout, and below LIBRARY. */
 export const ADDON = 'native/build/Release/blkback.node';
 const COMMAND = 'dist/xen-blkback.cjs';
+/** The program that writes the code caches of the other programs. */
+const COMPILE_CODE = 'dist/compile-code.cjs';
+export const CODE_COMPILER: string = `${LIBRARY}/${COMPILE_CODE}`;
+/** What ONE_SHOT and COMMAND start. */
+const CODE = ['block-diskseq', 'version', 'xen-blkback'].map((name) => `dist/code/${name}.cjs`);
+/** The files that CODE_COMPILER writes. */
+export const CODE_CACHES: readonly string[] = CODE.map((name) => `${LIBRARY}/${cacheName(name)}`);
 
 interface Content {
   /** The absolute path, without the destdir. */
@@ -74,11 +82,11 @@ export async function planTree(
     documents.push(...names.map((name) => `${directory}/${name}`));
   }
   return [
-    ...(await Promise.all(listLoadedFiles(project).map(library))),
+    ...(await Promise.all([...listLoadedFiles(project), ...CODE].map(library))),
     file(`${LIBRARY}/package.json`, Buffer.from(packageJson(await read('package.json')))),
     file(`${LIBRARY}/${ADDON}`, addon),
     ...(await Promise.all(
-      [ONE_SHOT, COMMAND].map(async (name) =>
+      [ONE_SHOT, COMMAND, COMPILE_CODE].map(async (name) =>
         file(`${LIBRARY}/${name}`, withInterpreter(await read(name), node), 0o755),
       ),
     )),

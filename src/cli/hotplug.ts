@@ -1,5 +1,4 @@
-#!/usr/bin/env node
-// The program that hotplug-scripts/block-diskseq runs. A toolstack waits for this process once for
+// The program that hotplug-scripts/block-diskseq runs (start.ts). A toolstack waits for this process once for
 // every disk. So the program loads only the modules that its one action needs, and no command line
 // parser. .ci/build bundles it into one file.
 import { complain, endProcess } from './output.js';

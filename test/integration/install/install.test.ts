@@ -49,6 +49,7 @@ describe('the installer', function () {
       lines.filter((line) => line.startsWith('-rwx')),
       [
         '-rwxr-xr-x usr/lib/xen-blkback/dist/block-diskseq.cjs',
+        '-rwxr-xr-x usr/lib/xen-blkback/dist/compile-code.cjs',
         '-rwxr-xr-x usr/lib/xen-blkback/dist/xen-blkback.cjs',
         '-rwxr-xr-x usr/libexec/xen-blkback/attached-vbds',
         '-rwxr-xr-x usr/libexec/xen-blkback/block-diskseq',
@@ -100,7 +101,7 @@ describe('the installer', function () {
       );
     }
     // What esbuild marks in a bundle with the name of its file.
-    const bundle = readFileSync(join(projectRoot, 'dist/xen-blkback.cjs'), 'utf8');
+    const bundle = readFileSync(join(projectRoot, 'dist/code/xen-blkback.cjs'), 'utf8');
     const bundled = [...bundle.matchAll(/"node_modules\/((?:@[^/"]+\/)?[^/"]+)\//g)];
     assert.ok(bundled.length > 0);
     for (const [, name = ''] of bundled) {

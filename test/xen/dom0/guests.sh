@@ -120,6 +120,6 @@ new_since() { grep -vxF -e "$1" <<<"$(belongings)"; } # BELONGINGS
 
 # What scenarios have put in the place of installed files.
 unbind_mounts() {
-  while umount /usr/lib/xen-blkback/dist/block-diskseq.cjs; do :; done
+  while umount /usr/lib/xen-blkback/dist/code/block-diskseq.cjs; do :; done
   [ ! -e /etc/xen/scripts/block.xen ] || mv -f /etc/xen/scripts/block.xen /etc/xen/scripts/block
 }

@@ -15,7 +15,7 @@ fails() { # NAME PATTERN
 # The program as it is installed, with the comparison after the open taken out, in place of it.
 scenario control-diskseq-unchecked
 control_diskseq_unchecked() {
-  local program=/usr/lib/xen-blkback/dist/block-diskseq.cjs patched=$RUN/unchecked.cjs
+  local program=/usr/lib/xen-blkback/dist/code/block-diskseq.cjs patched=$RUN/unchecked.cjs
   sed 's/expected *=== *void 0 *|| *expected *=== *found/true/' "$program" >"$patched"
   if cmp -s "$program" "$patched"; then exit_with_reason 'the comparison was not found'; fi
   mount --bind "$patched" "$program"
