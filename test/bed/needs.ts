@@ -1,10 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { built, findXenstored } from './paths.js';
+import { CLI } from './script.js';
 import { skipByName } from './skip.js';
 
 /** The program User-Mode Linux. */
 export const LINUX = '/usr/bin/linux.uml';
+
+/** The options with which setpriv runs a program as a user without any rights. */
+export const ANOTHER_USER = ['--reuid=65534', '--regid=65534', '--clear-groups'] as const;
 
 /** A thing of the machine that a test may need. */
 export type Need = keyof typeof BEDS;
@@ -20,6 +24,8 @@ const BEDS = {
   fuse: 'host',
   debhelper: 'host',
   lintian: 'host',
+  /** That another user can run the programs of this checkout. */
+  'another user': 'host',
   /** User-Mode Linux. */
   uml: 'uml',
   /** Device-mapper in the running kernel, which here is the kernel of User-Mode Linux. */
@@ -67,6 +73,10 @@ export function missing(need: Need): string | undefined {
       return existsSync('/usr/bin/dh') ? undefined : 'debhelper is not installed';
     case 'lintian':
       return existsSync('/usr/bin/lintian') ? undefined : 'lintian is not installed';
+    case 'another user':
+      return spawnSync('setpriv', [...ANOTHER_USER, 'test', '-r', CLI]).status === 0
+        ? undefined
+        : `another user cannot read ${CLI}`;
     case 'fuse':
       return existsSync('/dev/fuse') ? undefined : 'there is no /dev/fuse';
     case 'overlay':

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { chmodSync } from 'node:fs';
 import { startDaemon } from '../../bed/daemon.js';
 import { sample } from '../../bed/effort.js';
-import { needs } from '../../bed/needs.js';
+import { ANOTHER_USER, needs } from '../../bed/needs.js';
 import { CLI, type Run, startProgram } from '../../bed/script.js';
 import type { HotplugFixture } from '../hotplug/fixture.js';
 import { withFixture } from './cli-bed.js';
@@ -163,8 +163,9 @@ describe('Every command', function () {
       }),
     ));
 
-  it('says what it needs where there is no xenstored, and where it is not root', () =>
-    withSetup((setup) =>
+  it('says what it needs where there is no xenstored, and where it is not root', async function () {
+    needs(this, 'another user');
+    await withSetup((setup) =>
       each(setup, async (one) => {
         const absent = { XENSTORED_PATH: '/nonexistent/socket', XENSTORED_RUNDIR: '' };
         const alone = await run(one, setup, absent);
@@ -172,7 +173,7 @@ describe('Every command', function () {
         if (one.status === 0 && one.alone === 1) {
           assert.match(alone.stderr, /cannot reach xenstored at \/nonexistent\/socket/, one.words);
         }
-        const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, CLI];
+        const nobody = [...ANOTHER_USER, process.execPath, CLI];
         const words = [...nobody, ...wordsOf(one, setup)];
         const other = await startProgram('setpriv', words, setup.env).ended;
         assert.equal(other.status, one.other, `${one.words}: ${other.stderr}`);
@@ -180,5 +181,6 @@ describe('Every command', function () {
           assert.match(other.stderr, /run as root|only root may ask/, one.words);
         }
       }),
-    ));
+    );
+  });
 });

@@ -2,11 +2,9 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync } from 'node:fs';
 import { attachLoop } from '../../bed/images.js';
-import { needs } from '../../bed/needs.js';
+import { ANOTHER_USER, needs } from '../../bed/needs.js';
 import { CLI, startProgram } from '../../bed/script.js';
 import { withFixture } from './cli-bed.js';
-
-const NOBODY = ['--reuid=65534', '--regid=65534', '--clear-groups'];
 
 describe('The command where something is missing', function () {
   this.timeout(60_000);
@@ -14,17 +12,19 @@ describe('The command where something is missing', function () {
     needs(this, 'root', 'loop', 'xenstored');
   });
 
-  it('says without root that root is needed', () =>
-    withFixture(async (fixture) => {
+  it('says without root that root is needed', async function () {
+    needs(this, 'another user');
+    await withFixture(async (fixture) => {
       chmodSync(fixture.bed.directory, 0o755);
       const image = fixture.image();
       for (const words of [['list'], ['show', '7/1'], ['add', '7/1'], ['check', image]]) {
-        const args = [...NOBODY, process.execPath, CLI, ...words];
+        const args = [...ANOTHER_USER, process.execPath, CLI, ...words];
         const { status, stderr } = await startProgram('setpriv', args, fixture.bed.env).ended;
         assert.ok(status !== 0, words.join(' '));
         assert.match(stderr, /; xen-blkback has to be run as root \(sudo xen-blkback …\)/);
       }
-    }));
+    });
+  });
 
   it('checks and inspects without xenstored what the kernel knows, and says what is not known', () =>
     withFixture(async (fixture) => {
