@@ -3,7 +3,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { cacheName } from '../src/cli/code-cache.js';
-import { CONFIG_FILE } from '../src/cli/setting-sources.js';
+import { CONFIG_FILE } from '../src/cli/read-config.js';
 import { writeCopyright } from './copyright.js';
 import { planCompletion } from './manual/completion.js';
 import { planManual } from './manual/pages.js';

@@ -42,9 +42,9 @@ export {
   waitClosed,
   waitOpened,
 } from './library/vbds.js';
-export type { MapperState, MapperTarget } from './linux/device-mapper.js';
 export { type Devnum, formatDevnum } from './linux/devnum.js';
 export { isSystemError, SystemError } from './linux/errno.js';
+export type { MapperState, MapperTarget } from './linux/mapper-state.js';
 export type { SameVmRule } from './sharing/same-vm.js';
 export type { Sharing } from './sharing/sharing-rules.js';
 export type { Locator, Target } from './target/target.js';

@@ -1,5 +1,5 @@
-import type { MapperState } from '../linux/device-mapper.js';
 import type { Devnum } from '../linux/devnum.js';
+import type { MapperState } from '../linux/mapper-state.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 
 // The state of a host, as one look of an audit sees it. Each part is read once.

@@ -1,9 +1,10 @@
 import { getDiskseq } from '../linux/block-ioctl.js';
-import { type MapperState, readMapper } from '../linux/device-mapper.js';
+import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, LOOP_MAJOR } from '../linux/devnum.js';
 import { isSystemError } from '../linux/errno.js';
 import type { OwnedFd } from '../linux/fd.js';
 import { getLoopStatus, type LoopStatus } from '../linux/loop-ioctl.js';
+import type { MapperState } from '../linux/mapper-state.js';
 import { findBlock, readAttribute, readDevnum, type SysfsBlock } from '../linux/sysfs.js';
 import { BlockError } from './block-error.js';
 import { isUnknownToDevice, oldKernel } from './old-kernel.js';

@@ -2,6 +2,7 @@
 
 import type { OptionName } from './options.js';
 import type { ParsedWords } from './parse-words.js';
+import { NAMES } from './read-config.js';
 import {
   type Context,
   type Invocation,
@@ -12,7 +13,7 @@ import {
   runQuestion,
   type StoreContext,
 } from './run.js';
-import { type GivenOptions, loadSettings, NAMES } from './setting-sources.js';
+import { type GivenOptions, loadSettings } from './setting-sources.js';
 
 /** A command of `xen-blkback`. */
 export interface Command {

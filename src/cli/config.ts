@@ -1,15 +1,9 @@
 import { statusOf } from './exit-status.js';
 import { complain, print } from './output.js';
 import type { ParsedWords } from './parse-words.js';
+import { describeOldFile, readConfigFiles, type SourcedText } from './read-config.js';
 import { printFailure, printJson } from './result.js';
-import {
-  describeOldFile,
-  listSettings,
-  loadDaemonSettings,
-  loadSettings,
-  readConfigFiles,
-  type SourcedText,
-} from './setting-sources.js';
+import { listSettings, loadDaemonSettings, loadSettings } from './setting-sources.js';
 import { alignColumns } from './vbd-text.js';
 
 /**

@@ -18,14 +18,9 @@ import { reporter } from './daemon-report.js';
 import { exitAtOnce } from './exit.js';
 import { statusOf } from './exit-status.js';
 import { appendFailure, logFailure } from './log.js';
+import { describeOldFile, readConfigFiles } from './read-config.js';
 import { listScriptNames } from './script-names.js';
-import {
-  describeOldFile,
-  type GivenOptions,
-  loadDaemonSettings,
-  loadSettings,
-  readConfigFiles,
-} from './setting-sources.js';
+import { type GivenOptions, loadDaemonSettings, loadSettings } from './setting-sources.js';
 import { DAEMON_SETTINGS, type DaemonSettings, type Settings } from './settings.js';
 
 interface DaemonOptions extends DaemonSettings {

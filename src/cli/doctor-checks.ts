@@ -8,7 +8,7 @@ import { isInMemory } from '../linux/memory-file.js';
 import { readMounts } from '../linux/mounts.js';
 import { XEN_BACKEND_DEVICES } from '../vbd/vbd-directory.js';
 import { openXenstore } from '../xenstore/open.js';
-import { describeOldFile, readConfigFiles } from './setting-sources.js';
+import { describeOldFile, readConfigFiles } from './read-config.js';
 import type { DaemonSettings, Settings } from './settings.js';
 import { readDaemonStatus } from './status.js';
 import { readVersion } from './version.js';

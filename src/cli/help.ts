@@ -2,7 +2,7 @@
 
 import { COMMANDS, type Command, OPERANDS } from './commands.js';
 import { type OptionName, optionOf } from './options.js';
-import { CONFIG_FILE } from './setting-sources.js';
+import { CONFIG_FILE } from './read-config.js';
 
 const NARROWEST = 40;
 const WIDEST = 100;

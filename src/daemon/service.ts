@@ -4,6 +4,7 @@ import { otherDiskError } from '../hotplug/other-disk.js';
 import { reportFailure } from '../hotplug/report-to-toolstack.js';
 import { withXapiReport } from '../hotplug/xapi.js';
 import { openStorageLookup } from '../topology/open-storage-lookup.js';
+import { atMost } from '../util/at-most.js';
 import { monotonicMs } from '../util/clock.js';
 import { quote, toOneLine } from '../util/one-line.js';
 import { pause } from '../util/retry.js';
@@ -192,12 +193,4 @@ async function drain(jobs: VbdJobs): Promise<void> {
 async function abandon(jobs: VbdJobs): Promise<void> {
   const reason = new HotplugError('the connection to xenstored is lost', { code: 'ECANCELED' });
   await atMost(ABANDON_MS, jobs.abort(reason));
-}
-
-/** Waits until `work` settles, but for `ms` milliseconds at most. Ignores an error of `work`. */
-async function atMost(ms: number, work: Promise<void>): Promise<void> {
-  const patience = new AbortController();
-  const late = pause(ms, patience.signal).catch(() => undefined);
-  await Promise.race([work.catch(() => undefined), late]);
-  patience.abort();
 }

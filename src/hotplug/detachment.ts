@@ -1,6 +1,6 @@
 import { layerBase, listLayers } from '../block/mapper/release-layer.js';
-import type { MapperState } from '../linux/device-mapper.js';
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
+import type { MapperState } from '../linux/mapper-state.js';
 import { type PublishedDevice, tryReadPublishedDevice } from '../vbd/published-device.js';
 import { readRecordLeniently, type VbdRecord } from '../vbd/record.js';
 import { readVbdBackend, type VbdBackend, XenbusState } from '../vbd/vbd-backend.js';

@@ -1,7 +1,8 @@
 import { resizeLoop } from '../block/loop/resize-loop.js';
 import { layerBase } from '../block/mapper/release-layer.js';
-import { type MapperState, resizeMapper } from '../linux/device-mapper.js';
+import { resizeMapper } from '../linux/device-mapper.js';
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
+import type { MapperState } from '../linux/mapper-state.js';
 import { readAttribute } from '../linux/sysfs.js';
 import type { SameVmRule } from '../sharing/same-vm.js';
 import { requireOwnDomain } from '../vbd/own-domain.js';

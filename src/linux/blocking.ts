@@ -2,6 +2,7 @@ import { monotonicMs } from '../util/clock.js';
 import { allowListeners } from '../util/listeners.js';
 import { type BlockingCalls, loadAddon, type Syscall, type SyscallArgument } from './addon.js';
 import { SystemError } from './errno.js';
+import { heldBackUntil, holdBack } from './held-descriptors.js';
 import { type HungEntry, isAnyPlaceClosed, noteHungCall, refuseWhereHung } from './hung-calls.js';
 import type { Place } from './place.js';
 import { traceCall } from './trace.js';
@@ -75,7 +76,7 @@ export async function closeDescriptor(
   object: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  const held = heldBack.get(fd);
+  const held = heldBackUntil(fd);
   if (held !== undefined) {
     void held.then(() => closeDescriptor(fd, object));
     return;
@@ -107,22 +108,6 @@ export async function closeDescriptor(
         setTimeout(() => void closeDescriptor(fd, object), RETRY_MS).unref();
       }
     });
-  });
-}
-
-/** The descriptors that calls still work on after they were given up. */
-const heldBack = new Map<number, Promise<unknown>>();
-
-/** Tells whether a close of this descriptor waits for a call that was given up. */
-export function isHeldBack(fd: number): boolean {
-  return heldBack.has(fd);
-}
-
-function holdBack(fd: number, cameBack: Promise<void>): void {
-  const all = Promise.all([heldBack.get(fd), cameBack]);
-  heldBack.set(fd, all);
-  void all.then(() => {
-    if (heldBack.get(fd) === all) heldBack.delete(fd);
   });
 }
 

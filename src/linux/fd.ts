@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { ERRNO } from '../util/errno.js';
-import { closeDescriptor, isHeldBack } from './blocking.js';
+import { closeDescriptor } from './blocking.js';
 import { SystemError } from './errno.js';
 import {
   type FileStat,
@@ -10,6 +10,7 @@ import {
   statDescriptor,
   statFileSystem,
 } from './file-stat.js';
+import { isHeldBack } from './held-descriptors.js';
 import { openDescriptorAgain, openPath } from './path-walk.js';
 
 /** `O_PATH` of asm-generic/fcntl.h, which Node does not export. */

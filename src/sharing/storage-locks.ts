@@ -5,7 +5,7 @@ import { O_RDWR, OwnedFd } from '../linux/fd.js';
 import { isInMemory } from '../linux/memory-file.js';
 import { tryLockByte } from '../linux/range-lock.js';
 import { type Extent, storageKey } from '../topology/extent.js';
-import { POOL } from '../topology/mapper-segments.js';
+import { POOL } from '../topology/mapper-targets.js';
 import { poll } from '../util/poll.js';
 import { withOwnership } from '../util/with-ownership.js';
 import { SharingError } from './sharing-error.js';

@@ -1,6 +1,7 @@
 import { type Devnum, devnumFromStat } from '../linux/devnum.js';
 import type { LoopStatus } from '../linux/loop-ioctl.js';
-import { hiddenSegments, readMapperSegments, type Segment } from './mapper-segments.js';
+import { hiddenSegments, readMapperSegments } from './mapper-segments.js';
+import type { Segment } from './mapper-targets.js';
 import { mayBeOverlay, realFileOf } from './overlay.js';
 import type { Below } from './reach.js';
 import type { StackedBlock } from './stacked-block.js';

@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import type { MapperState } from '../linux/device-mapper.js';
+import type { MapperState } from '../linux/mapper-state.js';
 import type { StackedBlock } from './stacked-block.js';
 
 /** A device that stands on other devices, under the name that people know. */

@@ -1,5 +1,6 @@
-import { type MapperState, readMapper } from '../linux/device-mapper.js';
+import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, formatDevnum, sameDevnum } from '../linux/devnum.js';
+import type { MapperState } from '../linux/mapper-state.js';
 import { staysExclusivelyOpen } from './exclusive-opens.js';
 import { familiarDevice } from './familiar-name.js';
 import type { Access, ConflictQuery, LocalUse, UnexplainedUse } from './local-use.js';

@@ -8,7 +8,7 @@ import {
   type Window,
   windowOf,
 } from './extent.js';
-import type { Segment } from './mapper-segments.js';
+import type { Segment } from './mapper-targets.js';
 
 /** The bytes and devices that lie under a device. */
 export interface Reach {

@@ -1,7 +1,8 @@
 import { formatTable } from '../block/identity.js';
 import { parseVerity, type VerityTable } from '../block/mapper/verity.js';
-import { type MapperState, readMapper } from '../linux/device-mapper.js';
+import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
+import type { MapperState } from '../linux/mapper-state.js';
 import { readAttribute } from '../linux/sysfs.js';
 import { readStackedBlock } from './stacked-block.js';
 

@@ -3,7 +3,7 @@ import { HAS_LOOP_DISKSEQ } from '../linux/kernel-version.js';
 import { LO_FLAGS_READ_ONLY, type LoopStatus } from '../linux/loop-ioctl.js';
 import { belowDisk, belowLoop, mappedSegments, withRealFile } from './below.js';
 import { storageKey } from './extent.js';
-import type { Segment } from './mapper-segments.js';
+import type { Segment } from './mapper-targets.js';
 import type { Below } from './reach.js';
 import { isBoundLoop, isPresent, readPresentDiskseq, type StackedBlock } from './stacked-block.js';
 import type { StorageSnapshot } from './storage-snapshot.js';

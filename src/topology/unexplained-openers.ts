@@ -1,6 +1,7 @@
 import { countOwnOpens, type Holder, listDiskHolders, listHolders } from '../block/holders.js';
-import { type MapperState, readMapper } from '../linux/device-mapper.js';
+import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
+import type { MapperState } from '../linux/mapper-state.js';
 import { familiarMapper } from './familiar-name.js';
 import type { ConflictQuery, UnexplainedUse } from './local-use.js';
 import { scanLoops } from './scan-loops.js';

@@ -1,8 +1,9 @@
 import { errorCode } from '../../errors.js';
-import { type MapperAddress, type MapperState, readMapper } from '../../linux/device-mapper.js';
+import { type MapperAddress, readMapper } from '../../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../../linux/devnum.js';
 import type { OwnedFd } from '../../linux/fd.js';
 import { isBlockDevice, statPath } from '../../linux/file-stat.js';
+import type { MapperState } from '../../linux/mapper-state.js';
 import { lookUpBlock } from '../../linux/sysfs.js';
 import { poll } from '../../util/poll.js';
 import { BlockError } from '../block-error.js';

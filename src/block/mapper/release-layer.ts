@@ -1,12 +1,8 @@
 import { errorCode } from '../../errors.js';
-import {
-  listMappers,
-  type MapperState,
-  readMapper,
-  removeMapper,
-} from '../../linux/device-mapper.js';
+import { listMappers, readMapper, removeMapper } from '../../linux/device-mapper.js';
 import { type Devnum, parseDevnum } from '../../linux/devnum.js';
 import { isSystemError } from '../../linux/errno.js';
+import type { MapperState } from '../../linux/mapper-state.js';
 import { isInMemory } from '../../linux/memory-file.js';
 import { poll } from '../../util/poll.js';
 import { BlockError, STILL_OPEN } from '../block-error.js';

@@ -1,5 +1,5 @@
 import { getSize } from '../../linux/block-ioctl.js';
-import type { MapperState } from '../../linux/device-mapper.js';
+import type { MapperState } from '../../linux/mapper-state.js';
 import type { BlockDevice } from '../block-device.js';
 import { BlockError } from '../block-error.js';
 

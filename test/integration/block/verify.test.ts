@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type DeviceIdentity, identityDifference } from '../../../src/block/identity.js';
 import { openExport } from '../../../src/block/open-export.js';
-import type { MapperTarget } from '../../../src/linux/device-mapper.js';
 import { setAutoclear } from '../../../src/linux/loop-ioctl.js';
+import type { MapperTarget } from '../../../src/linux/mapper-state.js';
 import { attachLoop, makeImage } from '../../bed/images.js';
 import { attribute, fixture, request, run, textAt } from './fixture.js';
 import { changeLoopFile, setLoopWindow } from './loop/loop-changes.js';

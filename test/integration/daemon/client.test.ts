@@ -6,7 +6,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
-import { interpretFiles } from '../../../src/cli/setting-sources.js';
+import { interpretFiles } from '../../../src/cli/read-config.js';
 import { projectRoot, temporaryDirectory } from '../../bed/paths.js';
 
 const run = promisify(execFile);

@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import {
   describeOldFile,
   interpretFiles,
+  NAMES,
+  readConfigFiles,
+} from '../../../src/cli/read-config.js';
+import {
   listSettings,
   loadDaemonSettings,
   loadSettings,
-  NAMES,
-  readConfigFiles,
 } from '../../../src/cli/setting-sources.js';
 import { temporaryDirectory } from '../../bed/paths.js';
 

@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
 import { type Devnum, formatDevnum } from '../../../src/linux/devnum.js';
 import { type Extent, overlap } from '../../../src/topology/extent.js';
-import {
-  hiddenSegments,
-  type Segment,
-  tableSegments,
-} from '../../../src/topology/mapper-segments.js';
+import { hiddenSegments, tableSegments } from '../../../src/topology/mapper-segments.js';
+import type { Segment } from '../../../src/topology/mapper-targets.js';
 import { followDown } from '../../../src/topology/reach.js';
 
 const ALL = { at: 0n, length: undefined, endless: true, start: 0n } as const;

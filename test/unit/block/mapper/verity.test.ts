@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { parseVerity } from '../../../../src/block/mapper/verity.js';
-import type { MapperState, MapperTarget } from '../../../../src/linux/device-mapper.js';
+import type { MapperState, MapperTarget } from '../../../../src/linux/mapper-state.js';
 
 const ROOT = 'AB'.repeat(32);
 const PARAMS = `1 7:0 7:1 4096 4096 256 1 sha256 ${ROOT} -`;
