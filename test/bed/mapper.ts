@@ -58,14 +58,18 @@ export async function createMapped(
   const kernelPath = found?.kernelPath ?? '';
   const diskseq = diskseqOf(kernelPath) ?? '';
   const remove = async () => {
-    if (!options.notable && diskseqOf(kernelPath) !== diskseq) return;
+    const isGone = (): boolean => !options.notable && diskseqOf(kernelPath) !== diskseq;
+    if (isGone()) return;
     const address = options.notable ? [name] : [kernelPath];
     try {
       await dmsetup('remove', ...address);
     } catch {
       // The device may be suspended, or another program may have it open for a moment.
       await dmsetup('resume', ...address).catch(() => {});
-      await dmsetup('remove', '--retry', ...address);
+      await dmsetup('remove', '--retry', ...address).catch((error: unknown) => {
+        // The last close has removed a device that was marked for deferred removal.
+        if (!isGone()) throw error;
+      });
     }
     rmSync(path, { force: true });
   };

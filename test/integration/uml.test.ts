@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { effort } from '../bed/effort.js';
 import { missing, needs } from '../bed/needs.js';
 import { defineInnerTests, InnerTests, innerFiles } from '../bed/uml/inner-tests.js';
 import { outlineOf } from '../bed/uml/outline.js';
@@ -10,15 +11,19 @@ import { outlineOf } from '../bed/uml/outline.js';
  */
 const isApart = (file: string): boolean => /^(absent|torture)\./.test(basename(file));
 
-/** A machine has one CPU only: two of them side by side take half of the time. */
-const SIDE_BY_SIDE = 2;
+/**
+ * A machine has one CPU only. In CI, two of them run side by side when their turn has come, and take
+ * half of the time. By hand, one runs from the first test of all on, beside the tests of the host.
+ */
+const SIDE_BY_SIDE = effort(2, 1);
+const FROM_THE_START = effort(0, 1) === 1;
 
 const files = innerFiles();
 const short = files.filter((file) => !isApart(file));
 const groups = [
   ...Array.from({ length: SIDE_BY_SIDE }, (_, nth) => ({
     files: short.filter((_, index) => index % SIDE_BY_SIDE === nth),
-    background: false,
+    background: FROM_THE_START,
   })),
   { files: files.filter(isApart), background: true },
 ].map((group) => ({ ...group, tests: new InnerTests(group.files, group.background) }));

@@ -16,7 +16,7 @@ import { openStore } from '../../bed/store.js';
 import { createVbd, deleteVbd, type Vbd, waitInitWait } from '../../bed/toolstack.js';
 import { runXenBlock } from '../../bed/xen-block.js';
 
-const TRIES = effort(500, 30);
+const TRIES = effort(500, 10);
 const LANES = 2;
 /** By when Xen's script has certainly gone wrong in both ways. */
 const MOST_XEN_BLOCK_TRIES = 300;

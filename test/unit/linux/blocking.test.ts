@@ -270,6 +270,9 @@ describe('blockingCall', () => {
   it('reports that no thread is to be had as the error of the call', () => {
     const { status, stderr } = inProcess(`
       import { execFileSync } from 'node:child_process';
+      import { loadAddon } from ${JSON.stringify(BLOCKING.replace('blocking.js', 'addon.js'))};
+      // Another user may not be able to enter the directory of the checkout.
+      loadAddon();
       execFileSync('prlimit', ['--pid', String(process.pid), '--nproc=1:1']);
       process.setuid(65534);
       const error = await hang().catch((failure) => failure);
