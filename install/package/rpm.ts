@@ -2,7 +2,15 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { COMPLETION, DOCUMENTS, type Entry, LIBRARY, PROGRAMS, UNITS } from '../tree.js';
+import {
+  CODE_CACHES,
+  COMPLETION,
+  DOCUMENTS,
+  type Entry,
+  LIBRARY,
+  PROGRAMS,
+  UNITS,
+} from '../tree.js';
 import { run } from './run.js';
 import { type PackageSource, stageTree, writeFilled } from './stage.js';
 
@@ -17,10 +25,13 @@ const OWN = [
   `${UNITS}/xen-blkback-driverdomain.service.d`,
 ];
 
+const EMPTY = { mode: 0o644, bytes: Buffer.alloc(0) } as const;
+
 /** Builds the rpm package, and returns its path. */
 export async function buildRpm(source: PackageSource): Promise<string> {
   const { project, version, date, output } = source;
-  const tree = source.tree.map(toRpmPlace);
+  const caches = CODE_CACHES.map((path): Entry => ({ kind: 'file', path, ...EMPTY }));
+  const tree = [...source.tree.map(toRpmPlace), ...caches];
   const directory = await mkdtemp(join(tmpdir(), 'xen-blkback-rpm-'));
   try {
     const at = (name: string): string => join(directory, name);
@@ -95,6 +106,8 @@ function listFiles(tree: readonly Entry[]): string[] {
     const mode = entry.mode.toString(8).padStart(4, '0');
     const attributes = `%attr(${mode}, root, root)`;
     if (entry.kind === 'conffile') return `${attributes} %config(noreplace) "${path}"`;
+    // The scriptlets write these files. As ghosts, rpm removes them with the package.
+    if (CODE_CACHES.includes(path)) return `%ghost ${attributes} "${path}"`;
     if (/\/(copyright|LICENSE)$/.test(path)) return `${attributes} %license "${path}"`;
     if (path.startsWith(DOCUMENTS)) return `${attributes} %doc "${path}"`;
     return `${attributes} "${path}"`;
