@@ -1,6 +1,9 @@
 import type { SharingFixture } from './fixture.js';
 
 export type Mode = 'r' | 'w' | 'r!' | 'w!';
+/** The modes as the titles say them. */
+export const MODES = { r: 'read-only', w: 'read-write', 'r!': 'r!', 'w!': 'w!' } as const;
+
 export type Verdict = 'free' | 'busy';
 /** How the second guest is related to the first one. */
 export type Kin = 'other' | 'same' | 'stub' | 'stub-of' | 'gone';
