@@ -4,11 +4,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Bed, startBed } from '../bed/bed.js';
 import type { BlkbackBehaviour, BlkbackEvent } from '../bed/blkback.js';
-import { attachLoop, type Loop, makeImage } from '../bed/images.js';
+import { attachLoop, diskseqOf, type Loop, makeImage } from '../bed/images.js';
 import { needs } from '../bed/needs.js';
 import { closeVbd, createVbd, deleteVbd, type Vbd, waitInitWait } from '../bed/toolstack.js';
 import { changeLoopFile } from './block/loop/loop-changes.js';
-import { diskseqOf } from './hotplug/fixture.js';
 
 describe('what the stand-in for blkback can put off', () => {
   let bed: Bed;

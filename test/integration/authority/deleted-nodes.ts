@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { failure } from '../../bed/assertions.js';
 import type { Held } from '../../bed/blkback.js';
 import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
-import { failure, type HotplugFixture } from '../hotplug/fixture.js';
+import type { HotplugFixture } from '../hotplug/fixture.js';
 import { GUISES, type Kind, withGround } from './ground.js';
 import { assertBusy, assertWaitsFor, secondVbd } from './guests.js';
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { HotplugError } from '../../../src/hotplug/hotplug-error.js';
 import { pause } from '../../../src/util/retry.js';
 import type { Vbd } from '../../bed/toolstack.js';
-import { beforeWriting, type HotplugFixture } from '../hotplug/fixture.js';
+import { beforeWriting } from '../hotplug/before-writing.js';
+import type { HotplugFixture } from '../hotplug/fixture.js';
 import { type Ground, GUISES, type Kind, withGround } from './ground.js';
 import { assertBusy, assertTruthStays } from './guests.js';
 

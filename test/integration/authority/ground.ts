@@ -1,13 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { only } from '../../bed/assertions.js';
 import type { BlkbackBehaviour } from '../../bed/blkback.js';
 import { sample } from '../../bed/effort.js';
 import { attachLoop, devnumOf, makeImage } from '../../bed/images.js';
 import { linear } from '../../bed/mapper.js';
 import { assertNeverBeside } from '../../bed/open-devices.js';
 import { setLoopWindow } from '../block/loop/loop-changes.js';
-import { type HotplugFixture, MARKER, on, only } from '../hotplug/fixture.js';
+import { type HotplugFixture, MARKER, on } from '../hotplug/fixture.js';
 import { swapTable, withMapper } from '../mapper/bench.js';
 
 export type Kind = 'file' | 'disk' | 'mapper';

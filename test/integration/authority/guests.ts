@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { errorCode } from '../../../src/errors.js';
 import { pause } from '../../../src/util/retry.js';
+import { failure } from '../../bed/assertions.js';
 import type { Run } from '../../bed/script.js';
 import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
-import { failure, type HotplugFixture, type VbdChange } from '../hotplug/fixture.js';
+import type { HotplugFixture, VbdChange } from '../hotplug/fixture.js';
 import type { Ground } from './ground.js';
 
 /** The other guest. */

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { HOLDS_FOR_BLKBACK } from '../../../src/block/holders.js';
+import { only } from '../../bed/assertions.js';
 import { devnumOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { deleteVbd } from '../../bed/toolstack.js';
-import { type HotplugFixture, only } from '../hotplug/fixture.js';
+import type { HotplugFixture } from '../hotplug/fixture.js';
 import { layers, settled, withMapper } from '../mapper/bench.js';
 import { GUISES } from './ground.js';
 import { assertBusy } from './guests.js';

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { HotplugError } from '../../../src/hotplug/hotplug-error.js';
+import { failure } from '../../bed/assertions.js';
 import type { Held } from '../../bed/blkback.js';
 import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
-import { failure, type HotplugFixture, MARKER } from '../hotplug/fixture.js';
+import { type HotplugFixture, MARKER } from '../hotplug/fixture.js';
 import { GUISES, type Kind, withGround } from './ground.js';
 import { assertBusy, assertTruthStays, assertWaitsFor, secondVbd } from './guests.js';
 

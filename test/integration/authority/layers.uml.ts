@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { pause } from '../../../src/util/retry.js';
+import { only } from '../../bed/assertions.js';
 import { dmsetup, linear, mappedNames } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import type { Vbd } from '../../bed/toolstack.js';
-import { beforeWriting, type HotplugFixture, MARKER, only } from '../hotplug/fixture.js';
+import { beforeWriting } from '../hotplug/before-writing.js';
+import { type HotplugFixture, MARKER } from '../hotplug/fixture.js';
 import { Uevents } from '../hotplug/uevents.js';
 import { type Bench, layers, withMapper } from '../mapper/bench.js';
 import { GUISES } from './ground.js';

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { only } from '../../bed/assertions.js';
 import { startBed } from '../../bed/bed.js';
 import { runClient, startDaemon } from '../../bed/daemon.js';
 import { needs } from '../../bed/needs.js';
 import { openStore } from '../../bed/store.js';
-import { HotplugFixture, only } from '../hotplug/fixture.js';
+import { HotplugFixture } from '../hotplug/fixture.js';
 import { GUISES, withGround } from './ground.js';
 
 const OURS = '/local/domain/0/';

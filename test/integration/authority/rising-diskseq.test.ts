@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { attachLoop } from '../../bed/images.js';
+import { only } from '../../bed/assertions.js';
+import { attachLoop, diskseqOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { changeLoopFile } from '../block/loop/loop-changes.js';
-import { diskseqOf, only } from '../hotplug/fixture.js';
 import { GUISES, withGround } from './ground.js';
 import { assertBusy } from './guests.js';
 

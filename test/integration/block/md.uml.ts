@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { failure, MARKER, on } from '../hotplug/fixture.js';
+import { MARKER, on } from '../hotplug/fixture.js';
 
 const ARRAY = 'md_guest';
 const PATH = `/dev/${ARRAY}`;

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { basename } from 'node:path';
-import { attachLoop } from '../../bed/images.js';
+import { only } from '../../bed/assertions.js';
+import { attachLoop, diskseqOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { setFrontendState, waitState } from '../../bed/toolstack.js';
 import { addPartition } from './altered-disks.js';
-import { diskseqOf, MARKER, on, only } from './fixture.js';
+import { MARKER, on } from './fixture.js';
 import { Uevents } from './uevents.js';
 
 const MIB = 1024 * 1024;

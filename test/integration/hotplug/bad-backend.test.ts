@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { failure, only } from '../../bed/assertions.js';
 import { needs } from '../../bed/needs.js';
 import { deleteVbd } from '../../bed/toolstack.js';
-import { beforeWriting, failure, MARKER, on, only } from './fixture.js';
+import { beforeWriting } from './before-writing.js';
+import { MARKER, on } from './fixture.js';
 import { assertSpent, logLines, onlyLine, refusedByScript, release, SHORT_MS } from './refusals.js';
 
 describe('bad input', () => {

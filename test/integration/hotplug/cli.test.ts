@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { COMMANDS } from '../../../src/cli/commands.js';
+import { only } from '../../bed/assertions.js';
 import { startBed } from '../../bed/bed.js';
 import { loopsOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
@@ -21,7 +22,7 @@ import { projectRoot } from '../../bed/paths.js';
 import { CLI, HOTPLUG_SCRIPT, libxlEnvironment, type Run, startProgram } from '../../bed/script.js';
 import { skipByName } from '../../bed/skip.js';
 import { openStore } from '../../bed/store.js';
-import { HotplugFixture, MARKER, only } from './fixture.js';
+import { HotplugFixture, MARKER } from './fixture.js';
 
 const COMMAND_NAMES = ['', ...Object.keys(COMMANDS)];
 

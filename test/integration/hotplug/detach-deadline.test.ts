@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { closeSync, openSync } from 'node:fs';
+import { failure, only } from '../../bed/assertions.js';
+import { sysfsAttribute } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { failure, on, only, sysfsAttribute } from './fixture.js';
+import { on } from './fixture.js';
 import { assertWithin, hold } from './holder.js';
 
 describe('detach', () => {

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { failure, only } from '../../bed/assertions.js';
 import { runClient, startDaemon } from '../../bed/daemon.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { waitNode } from '../../bed/toolstack.js';
-import { failure, type HotplugFixture, MARKER, on, only, type VbdChange } from './fixture.js';
+import { type HotplugFixture, MARKER, on, type VbdChange } from './fixture.js';
 
 const CDROM: VbdChange = { mode: 'r', extra: { 'device-type': 'cdrom' } };
 const NODES = ['physical-device', 'physical-device-path', 'diskseq', 'hotplug-status'] as const;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { type AttachOptions, type AttachResult, attach } from '../../../src/hotplug/attach.js';
 import { type DetachOptions, detach } from '../../../src/hotplug/detach.js';
@@ -12,7 +12,7 @@ import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { type Bed, startBed } from '../../bed/bed.js';
 import type { Blkback, BlkbackBehaviour, BlkbackEvent } from '../../bed/blkback.js';
 import { onDirectoryEvent, within } from '../../bed/deadline.js';
-import { devnumOf, type Loop, loopsOf, makeImage } from '../../bed/images.js';
+import { devnumOf, diskseqOf, type Loop, loopsOf, makeImage } from '../../bed/images.js';
 import {
   CLI,
   HOTPLUG_SCRIPT,
@@ -35,6 +35,15 @@ export const MARKER = 'the right disk';
 const FRONTEND = 7;
 const FIRST_DEVID = 51712;
 const TIMEOUT_MS = 8000;
+
+/** The nodes of a backend that an attach writes. */
+export const HOTPLUG_NODES = [
+  'physical-device',
+  'physical-device-path',
+  'diskseq',
+  'hotplug-status',
+  'hotplug-error',
+] as const;
 
 export type VbdChange = Partial<VbdOptions>;
 
@@ -210,17 +219,13 @@ export class HotplugFixture {
   /** The nodes are as they must be while blkback has the loop device or disk at `path` open. */
   async assertConnected(vbd: Vbd, path: string, diskseq = diskseqOf(path)): Promise<void> {
     const hex = BigInt(diskseq).toString(16);
-    assert.deepEqual(
-      await this.nodes(
-        vbd,
-        'physical-device',
-        'diskseq',
-        'physical-device-path',
-        'hotplug-status',
-        'hotplug-error',
-      ),
-      [devnumOf(path), hex, path, 'connected', undefined],
-    );
+    assert.deepEqual(await this.nodes(vbd, ...HOTPLUG_NODES), [
+      devnumOf(path),
+      path,
+      hex,
+      'connected',
+      undefined,
+    ]);
     const opened = await this.logged(vbd, 'opened');
     assert.equal(opened.dev, devnumOf(path));
     assert.equal(opened.diskseq, diskseq);
@@ -231,15 +236,9 @@ export class HotplugFixture {
    * device that was made for it is gone, while the test's own is not.
    */
   async assertTakenBack(vbd: Vbd, error: { message: string }, ...own: Loop[]): Promise<void> {
-    const nodes = [
-      'physical-device',
-      'physical-device-path',
-      'diskseq',
-      'hotplug-status',
-      'hotplug-error',
-    ];
     const none = [undefined, undefined, undefined];
-    assert.deepEqual(await this.nodes(vbd, ...nodes), [...none, 'error', error.message]);
+    const expected = [...none, 'error', error.message];
+    assert.deepEqual(await this.nodes(vbd, ...HOTPLUG_NODES), expected);
     this.assertNothingLeft(...own);
   }
 
@@ -292,60 +291,8 @@ function detachAll(loops: readonly string[]): void {
   for (const loop of loops) spawnSync('losetup', ['--detach', loop]);
 }
 
-/** `store`, with something that happens just before a transaction that writes, or removes, a node so called. */
-export function beforeWriting(
-  store: Xenstore,
-  node: string,
-  happen: () => Promise<unknown>,
-  wanted: 'write' | 'remove' = 'write',
-): Xenstore {
-  let happened = false;
-  return new Proxy(store, {
-    get(target, name) {
-      const value: unknown = Reflect.get(target, name);
-      if (typeof value !== 'function') return value;
-      if (name !== 'transact') return value.bind(target);
-      const transact: Xenstore['transact'] = async (steps, options) => {
-        if (!happened && steps.some(({ op, path }) => op === wanted && path.endsWith(`/${node}`))) {
-          happened = true;
-          await happen();
-        }
-        return target.transact(steps, options);
-      };
-      return transact;
-    },
-  });
-}
-
 export function parse(vbd: Vbd | string): VbdPath {
   const path = parseVbdPath(typeof vbd === 'string' ? vbd : vbd.backendPath);
   assert.ok(path);
   return path;
-}
-
-/** The only one of a list. */
-export function only<T>(list: readonly T[]): T {
-  assert.equal(list.length, 1, JSON.stringify(list));
-  return list[0] as T;
-}
-
-/** Decimal, as sysfs has it. */
-export function diskseqOf(path: string): string {
-  return sysfsAttribute(path, 'diskseq');
-}
-
-export function sysfsAttribute(path: string, name: string): string {
-  return readFileSync(`/sys/class/block/${basename(path)}/${name}`, 'utf8').trim();
-}
-
-/** The error with which it fails: one of the project's own, with this code. */
-export async function failure(code: string, attempt: Promise<unknown>): Promise<Error> {
-  const error = await attempt.then(
-    () => assert.fail(`it should have failed with ${code}`),
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof Error);
-  assert.equal('code' in error ? error.code : undefined, code, error.stack ?? '');
-  assert.doesNotMatch(error.message, /\n/);
-  return error;
 }

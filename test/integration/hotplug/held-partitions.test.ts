@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { failure } from '../../bed/assertions.js';
 import { needs } from '../../bed/needs.js';
-import { failure, type HotplugFixture, on } from './fixture.js';
+import { type HotplugFixture, on } from './fixture.js';
 
 const run = promisify(execFile);
 /** Of a remove that is held up. */

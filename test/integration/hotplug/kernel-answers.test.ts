@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { built } from '../../bed/paths.js';
 import { changeLoopFile } from '../block/loop/loop-changes.js';
-import { failure, type HotplugFixture, MARKER, on } from './fixture.js';
+import { type HotplugFixture, MARKER, on } from './fixture.js';
 
 interface Answer {
   readonly FAIL_ERRNO: string;

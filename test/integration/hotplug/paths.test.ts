@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { renameSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { failure, only } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { failure, type HotplugFixture, MARKER, on, only } from './fixture.js';
+import { type HotplugFixture, MARKER, on } from './fixture.js';
 
 /** A vbd whose `params` is these bytes. */
 async function vbdFor(fixture: HotplugFixture, params: Buffer) {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
+import { failure, only } from '../../bed/assertions.js';
 import type { Loop } from '../../bed/images.js';
 import type { Vbd } from '../../bed/toolstack.js';
-import { failure, type HotplugFixture, only } from './fixture.js';
+import type { HotplugFixture } from './fixture.js';
 
 export const TIMEOUT_MS = 4000;
 /** For those that only the deadline ends. */

@@ -9,9 +9,10 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { only } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { type HotplugFixture, on, only } from './fixture.js';
+import { type HotplugFixture, on } from './fixture.js';
 
 const MIB = 1024 * 1024;
 

@@ -3,9 +3,10 @@ import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { failure, type HotplugFixture, on } from './fixture.js';
+import { type HotplugFixture, on } from './fixture.js';
 
 const run = promisify(execFile);
 const EBUSY = 16;

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { failure } from '../../bed/assertions.js';
 import { linear } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import { built } from '../../bed/paths.js';
 import { HOTPLUG_SCRIPT, libxlEnvironment, startProgram } from '../../bed/script.js';
-import { failure, type HotplugFixture, type VbdChange } from '../hotplug/fixture.js';
+import type { HotplugFixture, VbdChange } from '../hotplug/fixture.js';
 import { type Bench, dmsetupNow, withMapper } from './bench.js';
 
 interface Case {

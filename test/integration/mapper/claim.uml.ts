@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { closeSync, constants, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { failure, only } from '../../bed/assertions.js';
 import { linear } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
-import { failure, type HotplugFixture, MARKER, only } from '../hotplug/fixture.js';
+import { type HotplugFixture, MARKER } from '../hotplug/fixture.js';
 import { layers, withMapper } from './bench.js';
 
 const MIB = 1024 * 1024;

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { closeSync, mkdirSync, openSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { AttachOptions, AttachStep } from '../../../src/hotplug/attach.js';
+import { failure } from '../../bed/assertions.js';
 import { sample } from '../../bed/effort.js';
 import { linear, type Mapped } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
-import { failure, MARKER } from '../hotplug/fixture.js';
+import { MARKER } from '../hotplug/fixture.js';
 import { type Bench, dmsetupNow, swapTable, withMapper } from './bench.js';
 
 const OTHER = 'another disk';

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { closeSync, fsyncSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { failure, only } from '../../bed/assertions.js';
 import { devnumOf } from '../../bed/images.js';
 import { dmsetup, linear } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
-import { failure, type HotplugFixture, MARKER, only } from '../hotplug/fixture.js';
+import { type HotplugFixture, MARKER } from '../hotplug/fixture.js';
 import { type Bench, layers, settled, withMapper } from './bench.js';
 
 const PLAIN = 'what the guest writes, in plain text. ';

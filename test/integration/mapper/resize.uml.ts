@@ -12,9 +12,10 @@ import {
 } from 'node:fs';
 import { resize } from '../../../src/hotplug/resize.js';
 import type { NewSize } from '../../../src/hotplug/resize-file.js';
+import { failure, only } from '../../bed/assertions.js';
 import { needs } from '../../bed/needs.js';
 import type { Vbd } from '../../bed/toolstack.js';
-import { failure, type HotplugFixture, only, parse } from '../hotplug/fixture.js';
+import { type HotplugFixture, parse } from '../hotplug/fixture.js';
 import { layers, withMapper } from './bench.js';
 
 const MIB = 1024 * 1024;

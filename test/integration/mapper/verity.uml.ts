@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { failure } from '../../bed/assertions.js';
 import { linear, type Mapped } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import { hashTree, type VerityImage, verityTable } from '../../bed/verity.js';
-import { failure, MARKER } from '../hotplug/fixture.js';
+import { MARKER } from '../hotplug/fixture.js';
 import { type Bench, swapTable, withMapper } from './bench.js';
 
 const BLOCKS = 256;

@@ -1,6 +1,7 @@
+import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { failure, on } from '../hotplug/fixture.js';
+import { on } from '../hotplug/fixture.js';
 
 describe('A loop device that clears itself while a guest reads it', function () {
   this.timeout(60_000);

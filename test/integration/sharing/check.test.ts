@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
+import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { failure, on } from '../hotplug/fixture.js';
+import { on } from '../hotplug/fixture.js';
 
 describe('xen-blkback check', function () {
   this.timeout(60_000);

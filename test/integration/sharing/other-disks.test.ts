@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { closeSync, openSync } from 'node:fs';
+import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { failure, type HotplugFixture, on } from '../hotplug/fixture.js';
+import { type HotplugFixture, on } from '../hotplug/fixture.js';
 
 /** Writes what libxl writes for a disk that QEMU or tapdisk is to serve. */
 async function createOther(

@@ -15,6 +15,7 @@ import { promisify } from 'node:util';
 import { check } from '../../../src/cli/check.js';
 import { inspect } from '../../../src/cli/inspect.js';
 import { loadSettings } from '../../../src/cli/setting-sources.js';
+import { failure } from '../../bed/assertions.js';
 import { startBed } from '../../bed/bed.js';
 import { needsFullEffort } from '../../bed/effort.js';
 import { attachLoop, devnumOf, type Loop, makeImage } from '../../bed/images.js';
@@ -23,7 +24,7 @@ import { needs } from '../../bed/needs.js';
 import { projectRoot } from '../../bed/paths.js';
 import { openStore } from '../../bed/store.js';
 import { Udev } from '../../bed/uml/udev.js';
-import { failure, HotplugFixture } from '../hotplug/fixture.js';
+import { HotplugFixture } from '../hotplug/fixture.js';
 
 const run = promisify(execFile);
 const MIB = 1024 * 1024;
