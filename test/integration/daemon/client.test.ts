@@ -6,6 +6,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
+import { CLIENT_SOURCES } from '../../../install/client.js';
 import { interpretFiles } from '../../../src/cli/setting-sources.js';
 import { projectRoot, temporaryDirectory } from '../../bed/paths.js';
 
@@ -31,7 +32,8 @@ describe('The compiled hotplug client', function () {
       ...['-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
       ...[`-DPROGRAM="${program}"`, '-DNODE="/bin/sh"'],
       ...[`-DCONFIG="${join(directory, 'conf')}"`, `-DOLD_CONFIG="${join(directory, 'old')}"`],
-      ...['-o', join(directory, 'client'), join(projectRoot, 'native/hotplug-client.c')],
+      ...['-o', join(directory, 'client')],
+      ...CLIENT_SOURCES.map((source) => join(projectRoot, source)),
     ]);
   });
   afterEach(async () => {
