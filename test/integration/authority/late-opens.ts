@@ -8,8 +8,8 @@ import { GUISES, type Kind, withGround } from './ground.js';
 import { assertBusy, assertTruthStays, assertWaitsFor, secondVbd } from './guests.js';
 
 /**
- * An add that gives up while blkback is about to open the device (`open`), or has heard nothing of it yet
- * (`events`), and is held up until that is released.
+ * Runs an add that gives up while blkback is held up: blkback is about to open the device (`open`),
+ * or it has heard nothing of the device yet (`events`). The test has to release blkback.
  */
 export async function addInVain(
   fixture: HotplugFixture,
@@ -27,6 +27,7 @@ export async function addInVain(
   return vbd;
 }
 
+/** Defines the tests of late opens for one kind of target. */
 export function defineLateOpens(kind: Kind): void {
   for (const guise of GUISES) {
     it(

@@ -9,7 +9,7 @@ import type { HotplugFixture } from '../hotplug/fixture.js';
 import { GUISES, withGround } from './ground.js';
 import { assertRemoved } from './guests.js';
 
-/** What befalls a vbd that is attached, before it is removed. */
+/** Events that a vbd meets between its attach and its removal. */
 const EVENTS: readonly (readonly [string, (fixture: HotplugFixture, vbd: Vbd) => Promise<void>])[] =
   [
     [

@@ -81,7 +81,7 @@ describe('The vbds of a driver domain, seen from here', function () {
       await within(10_000, 'it to follow both', async () => {
         while (said.stderr.split('following').length < 3) await pause(20);
       });
-      // Its first disk makes its backend directory.
+      // The first disk of domain 5 makes the backend directory of that domain.
       await create(fixture, '8/51712', FAILED);
       await fixture.vbd(fixture.image());
       await within(10_000, 'both to be told', async () => {

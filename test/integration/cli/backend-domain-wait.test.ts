@@ -12,7 +12,7 @@ import {
   write,
 } from './driver-domain.js';
 
-/** What a toolstack may lose after a failure in a driver domain. */
+/** The longest time in milliseconds from a failure in a driver domain to the end of the command. */
 const A_SECOND = 1000;
 
 describe('The vbds of a driver domain, seen from here', function () {
@@ -33,7 +33,7 @@ describe('The vbds of a driver domain, seen from here', function () {
       assert.match(failed.stderr, new RegExp(`domain 5 could not attach 8/51712: ${SENTENCE}`));
       assert.equal(JSON.parse(failed.stdout).error.code, 'EATTACH');
       assert.ok(failed.after < A_SECOND, `${failed.after} ms`);
-      // A failure that is there already.
+      // This wait begins after the failure.
       assert.equal((await wait('8/xvda')).status, 1);
 
       await create(fixture, '9/51712');
@@ -46,7 +46,7 @@ describe('The vbds of a driver domain, seen from here', function () {
         ['hotplug-status'],
       );
       assert.ok(attached.after < A_SECOND, `${attached.after} ms`);
-      // That its script is done is not that its blkback has the device.
+      // The script of domain 5 is done, but its blkback does not have the device yet.
       await write(fixture, '9/51712', { opened: '0' });
       assert.equal((await wait('9/51712', '--timeout', '1.5')).status, 1);
       await write(fixture, '9/51712', { opened: '1' });

@@ -33,7 +33,7 @@ describe('The vbds of a driver domain, seen from here', function () {
           [`${ROOT}/9/51712`, 5, 'error', SENTENCE],
         ],
       );
-      // Its device numbers are no devices of this machine.
+      // The device numbers of domain 5 name no devices of this machine.
       const [, attached] = all;
       assert.deepEqual(
         [attached?.device, attached?.devnum, attached?.diskseq, attached?.['present-diskseq']],
