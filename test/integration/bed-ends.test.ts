@@ -93,7 +93,7 @@ describe('host bed', () => {
       await fixture.logged(vbd, 'physical-device');
       await deleteVbd(fixture.bed.tools, vbd);
       fixture.bed.blkback.kill('SIGUSR1');
-      // The driver was not told in time: it opens, and closes at once.
+      // The driver did not hear of the end in time, so it opens the device and closes it at once.
       await fixture.logged(vbd, 'opened');
       await fixture.logged(vbd, 'closed');
       assert.equal(await fixture.bed.tools.exists(vbd.backendPath), false);

@@ -4,6 +4,7 @@ import type { BlkbackBehaviour, BlkbackEvent } from '../bed/blkback.js';
 import { attachLoop, type Loop, makeImage } from '../bed/images.js';
 import { createVbd, type Vbd, type VbdOptions, waitInitWait } from '../bed/toolstack.js';
 
+/** The first bytes of the image. */
 export const MARKER = 'the right disk';
 
 /** A bed and a loop device of its own, and vbds that wait for that device. */

@@ -4,13 +4,16 @@ import { defineInnerTests, InnerTests, innerFiles } from '../bed/uml/inner-tests
 import { outlineOf } from '../bed/uml/outline.js';
 
 /**
- * What takes minutes has a machine of its own, which runs in the background from the first test of all
- * on. What unloads device-mapper goes first there: no other test may have asked the mapper before, as a
- * process that has done so keeps the module in use.
+ * Tells whether a file runs in a machine of its own. This machine has the tests that take minutes,
+ * and runs in the background from the very first test. The test that unloads device-mapper goes
+ * first there: a process that has asked the mapper for something keeps the module in use.
  */
 const isApart = (file: string): boolean => /^(absent|torture)\./.test(basename(file));
 
-/** A machine has one CPU only: two of them side by side take half of the time. */
+/**
+ * The number of machines at a time. A machine has only one CPU, so two machines take half of the
+ * time.
+ */
 const SIDE_BY_SIDE = 2;
 
 const files = innerFiles();

@@ -23,7 +23,10 @@ describe('the control socket', function () {
     const publish = (detail: string): void =>
       fixture.feed.publish({ time: new Date(), vbd, action: 'add', step: 'opened', detail });
 
-    /** Resolves when the daemon has taken it on, with what it says from then on. */
+    /**
+     * Connects a reader. Resolves when the daemon has accepted it; `said` returns what the daemon
+     * has sent since.
+     */
     async function follow(): Promise<{ client: Socket; said: () => string }> {
       const client = connect(fixture.path);
       client.on('error', () => {});
@@ -53,7 +56,7 @@ describe('the control socket', function () {
       }
     });
 
-    /** Objects of what comes after a request, up to a detail. */
+    /** Returns the events that the daemon sends after a request, up to the one with this detail. */
     async function listen(request: string, last: string): Promise<Record<string, unknown>[]> {
       const client = connect(fixture.path);
       client.on('error', () => {});
@@ -114,7 +117,7 @@ describe('the control socket', function () {
         const [begin] = await since(run, seq, '0 vbds');
         assert.equal(begin?.step, 'complete');
       }
-      // More has happened than is remembered.
+      // The daemon remembers fewer events than these.
       for (let more = 0; more < 1100; more++) publish('more');
       assert.equal((await since(fixture.feed.run, 1, '0 vbds')).length, 1);
     });

@@ -92,7 +92,7 @@ s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[1])
 s.sendall(b'xen-blkback 1 remove backend/vbd/7/51712\\n')
 `;
-    // This process hangs meanwhile, as a daemon might.
+    // This process does nothing until the client has ended, as a daemon that hangs.
     execFileSync('/usr/bin/python3', ['-c', program, fixture.path]);
     assert.equal(await fixture.exchange(REQUEST), 'accepted 30000\nok\n');
     assert.deepEqual(fixture.asked, [{ action: 'add', path: 'backend/vbd/7/51712' }]);
@@ -104,7 +104,7 @@ s.sendall(b'xen-blkback 1 remove backend/vbd/7/51712\\n')
       const client = connect(fixture.path);
       client.on('error', () => {});
       idle.push(client);
-      // This process accepts them, too.
+      // This process has to accept the connections too.
       if (i % 100 === 99) await once(client, 'connect');
     }
     assert.equal(await fixture.exchange(REQUEST), 'accepted 30000\nok\n');
@@ -129,7 +129,7 @@ print(s.recv(4096).decode(), end='')
       program,
       fixture.path,
     ];
-    // Not execFileSync: this process has to answer.
+    // execFileSync would stop this process, which has to answer.
     const { stdout } = await promisify(execFile)('setpriv', args);
     assert.match(stdout, /^failed EACCES only root may ask, not user 65534/);
     assert.deepEqual(fixture.asked, []);

@@ -212,7 +212,7 @@ describe('xen-blkback on a bed', function () {
     return withFixture(async (fixture) => {
       const copy = join(fixture.bed.directory, 'block-diskseq');
       copyFileSync(HOTPLUG_SCRIPT, copy);
-      // In a mount namespace of its own, so that nothing is installed on this machine.
+      // The mount namespace is the test's own, so nothing is installed on this machine.
       const lower = join(fixture.bed.directory, 'lower');
       mkdirSync(lower);
       symlinkSync(projectRoot, join(lower, 'xen-blkback'));

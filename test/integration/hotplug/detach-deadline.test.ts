@@ -90,7 +90,7 @@ describe('detach', () => {
       on({}, async (fixture) => {
         const vbd = await fixture.vbd(fixture.image());
         await fixture.attach(vbd);
-        // The toolstack has asked for the end, and the guest does not answer.
+        // The toolstack has asked for the end of the vbd, and the guest does not answer.
         await fixture.store.write(`${vbd.backendPath}/online`, '0');
         await fixture.store.write(`${vbd.backendPath}/state`, '5');
         const start = performance.now();

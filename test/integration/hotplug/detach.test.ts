@@ -150,7 +150,7 @@ describe('detach', () => {
         await fixture.close(vbd);
         await fixture.detach(vbd);
         fixture.assertNothingLeft();
-        // The next one has the same name, and the same log.
+        // The next vbd has the same name, and its events would be in the same log.
         await fixture.delete(vbd);
         await fixture.bed.restartBlkback();
       }

@@ -12,7 +12,9 @@ const CDROM: VbdChange = { mode: 'r', extra: { 'device-type': 'cdrom' } };
 const NODES = ['physical-device', 'physical-device-path', 'diskseq', 'hotplug-status'] as const;
 const EMPTY = [undefined, undefined, undefined, 'connected'];
 
-/** What libxl names for a drive without a medium where the backend is to have a device. */
+/**
+ * Makes the file that libxl names for a drive without a medium if the backend is to have a device.
+ */
 function emptyFile(fixture: HotplugFixture): string {
   const path = join(fixture.bed.images, 'empty-cdrom.7');
   writeFileSync(path, '');

@@ -15,7 +15,7 @@ import { createVbd, deleteVbd, type Vbd, waitInitWait } from '../../bed/toolstac
 import { HotplugFixture, MARKER, on } from './fixture.js';
 import { assertFailedInTime, START_UP_MS, TIMEOUT_ENV, TIMEOUT_MS } from './in-time.js';
 
-/** Without a process to be started. */
+/** The time limit of an attach in this process, which needs no start of Node; milliseconds. */
 const HERE_MS = 1500;
 
 describe('an add whose xenstored is in trouble', function () {
@@ -120,10 +120,11 @@ describe('an add whose xenstored is in trouble', function () {
     const vbd = await fixture.vbd(`path=${fixture.image()},autoclear=no`);
     const onStep = (step: AttachStep) => step === 'connected' && bed.xenstored.kill('SIGKILL');
     await failure('ECONNRESET', fixture.attach(vbd, { onStep }));
-    // The stand-in, unlike the driver, dies with xenstored.
+    // The stand-in for the driver ends with xenstored. The driver would not.
     await bed.blkback.stop();
     assert.deepEqual(await loopsLeft(bed.images), []);
-    // Another add may have adopted the device: the next remove, or the daemon, takes the record away.
+    // Another add may have adopted the device, so the record stays until the next remove, or until
+    // the daemon removes it.
     assert.deepEqual(fixture.records(), ['vbd-7-51712.json']);
   });
 
@@ -193,7 +194,7 @@ async function published(store: Xenstore, vbd: Vbd): Promise<void> {
   await waitFor(store, [path], () => readText(store, path), { signal: AbortSignal.timeout(5000) });
 }
 
-/** Attaches in this process; xenstored gets the signal as soon as the step has been done. */
+/** Attaches in this process. xenstored gets the signal as soon as the step has been done. */
 async function attachAndStrike(signal: 'SIGKILL' | 'SIGSTOP', at: AttachStep) {
   const behaviour: BlkbackBehaviour = { noOpen: true };
   await using bed = await startBed(behaviour);
@@ -221,7 +222,8 @@ async function attachAndStrike(signal: 'SIGKILL' | 'SIGSTOP', at: AttachStep) {
   const milliseconds = performance.now() - start;
   assert.ok(error, 'it was attached');
   bed.xenstored.kill('SIGCONT');
-  // What may have been published is held until it is decided, at the latest by the end of the vbd.
+  // A device that may have been published is held until the matter is decided, at the latest by the
+  // end of the vbd.
   await bed.blkback.stop();
   return { error, milliseconds, left: await loopsLeft(bed.images) };
 }
