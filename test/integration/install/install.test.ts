@@ -64,7 +64,7 @@ describe('the installer', function () {
       [...packages].filter((name) => !/^(@koromix\/)?koffi/.test(name)),
       [],
     );
-    // One compiled part of ours, one of koffi's.
+    // One compiled file is the project's addon, the other one is koffi's.
     assert.equal(names.filter((line) => line.endsWith('.node')).length, 2);
   });
 
@@ -83,7 +83,7 @@ describe('the installer', function () {
         name,
       );
     }
-    // What esbuild marks in a bundle with the name of its file.
+    // esbuild marks each part of a bundle with the name of its source file.
     const bundle = readFileSync(join(projectRoot, 'dist/xen-blkback.cjs'), 'utf8');
     const bundled = [...bundle.matchAll(/"node_modules\/((?:@[^/"]+\/)?[^/"]+)\//g)];
     assert.ok(bundled.length > 0);
@@ -115,7 +115,7 @@ case " $* " in *" -static "*) exit 1 ;; esac
 exec cc "$@"
 `;
     writeFileSync(compiler, script, { mode: 0o755 });
-    // A machine without a static libc, first.
+    // The compiler first behaves as on a machine without a static libc.
     await destdir.installWith({ CC: compiler, CFLAGS: '-O1 -g', LDFLAGS: '' });
     const [tried, done] = readFileSync(log, 'utf8').split('\n');
     assert.match(tried ?? '', /^-O1 -g .* -static$/);

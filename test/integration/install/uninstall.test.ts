@@ -109,7 +109,7 @@ describe('the installer', function () {
     }
     assert.match(readFileSync(`${block}.distrib`, 'utf8'), /of Xen/);
     assert.equal(readlinkSync(destdir.at(SCRIPT)), CLIENT);
-    // A later installation changes nothing about it.
+    // A later installation keeps the scripts that this one has replaced.
     await destdir.install();
     assert.equal(readlinkSync(block), CLIENT);
     await destdir.uninstall();

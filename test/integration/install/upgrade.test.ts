@@ -12,7 +12,7 @@ import {
 import { Destdir, listTree } from '../../bed/installed.js';
 
 const SETTINGS = '/etc/xen/xen-blkback.conf';
-/** What earlier versions shipped. */
+/** The settings file of earlier versions. */
 const OLD_SETTINGS = '/etc/default/xen-blkback';
 const SCRIPT = '/etc/xen/scripts/block-diskseq';
 const CLIENT = '/usr/libexec/xen-blkback/block-diskseq';
@@ -36,7 +36,7 @@ describe('the installer', function () {
     assert.ok(!tree().some((line) => line.endsWith('.new')), 'nothing in it is new');
     const { stdout } = await destdir.uninstall();
     assert.match(stdout, /\/etc\/xen\/xen-blkback\.conf has been changed and stays/);
-    // A first installation finds settings of somebody, and offers its own beside them.
+    // A first installation finds the settings that somebody left, and puts its own beside them.
     assert.match((await destdir.install()).stdout, /\/etc\/xen\/xen-blkback\.conf\.new/);
     assert.equal(readFileSync(destdir.at(SETTINGS), 'utf8'), 'timeout=20\n');
     await destdir.install();
@@ -115,7 +115,7 @@ describe('the installer', function () {
   it('goes on after an installation that was interrupted', async () => {
     await destdir.install();
     const whole = tree();
-    // The list is written first; the rest was not.
+    // The interrupted installation has written the list, which comes first, and not the rest.
     rmSync(destdir.at(SCRIPT));
     rmSync(destdir.at(`${LIBRARY}/dist`), { recursive: true });
     await destdir.install();

@@ -9,12 +9,12 @@ import { type Bench, dmsetupNow, withMapper } from './bench.js';
 
 interface Case {
   readonly name: string;
-  /** Makes what is wrong, and returns `params`. */
+  /** Makes the faulty target, and returns `params`. */
   readonly params: (bench: Bench, fixture: HotplugFixture) => string | Promise<string>;
   readonly vbd?: VbdChange;
   readonly code: string;
   readonly says: RegExp;
-  /** Also through the script, with what it has to print. */
+  /** Runs the script too, and checks what it prints. */
   readonly script?: true;
 }
 

@@ -30,7 +30,7 @@ describe('layer=linear claims the device for the guest', () => {
         assert.equal(mounted.status === 0, !layer, `${where}mount: ${mounted.stderr}`);
         if (layer) assert.match(mounted.stderr, /busy/);
         else run('umount', place);
-        // Without -F, as it does not ask the kernel then.
+        // With -F, mkfs would not ask the kernel whether the device is in use.
         const made = run('mkfs.ext2', '-q', disk.path);
         assert.equal(made.status === 0, !layer, `${where}mkfs: ${made.stderr}`);
         if (layer) assert.match(made.stderr, /in use/);
@@ -120,7 +120,7 @@ function run(program: string, ...args: string[]) {
   return spawnSync(program, args, { encoding: 'utf8', input: '' });
 }
 
-/** What an exclusive open says. */
+/** Returns `free`, or the error code of an exclusive open. */
 function exclusive(path: string): string {
   try {
     closeSync(openSync(path, constants.O_RDONLY | constants.O_EXCL));

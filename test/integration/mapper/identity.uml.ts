@@ -11,7 +11,7 @@ import { type Bench, dmsetupNow, swapTable, withMapper } from './bench.js';
 
 const OTHER = 'another disk';
 
-/** What happens to the device that is being attached. */
+/** A change of the device that is being attached. */
 interface Change {
   readonly title: string;
   readonly happens: (mapped: Mapped, other: Mapped) => void;
@@ -195,7 +195,7 @@ async function twoDisks(bench: Bench): Promise<{ mapped: Mapped; other: Mapped }
   return { mapped, other };
 }
 
-/** Lets something happen when a certain step has been done. */
+/** Returns an `onStep` that calls `happen` when a certain step has been done. */
 function at(wanted: AttachStep, happen: () => void): NonNullable<AttachOptions['onStep']> {
   return (step) => {
     if (step === wanted) happen();

@@ -38,7 +38,10 @@ function writeText(path: string): void {
   closeSync(fd);
 }
 
-/** From the device itself: what this kernel remembers of it would say nothing of its key. */
+/**
+ * Reads the text from the device itself. The cache of this kernel would not show which key decrypts
+ * it.
+ */
 function readText(path: string): string {
   execFileSync('blockdev', ['--flushbufs', path]);
   const fd = openSync(path, 'r');

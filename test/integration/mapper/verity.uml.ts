@@ -12,7 +12,7 @@ interface Proved extends VerityImage {
   readonly table: string;
 }
 
-/** Data with a marker, its hashes, and the table that joins them. */
+/** Makes data with a marker, the hashes of the data, and the table that joins them. */
 async function proved(
   bench: Bench,
   marker: string,
@@ -172,7 +172,7 @@ describe('verity-root', () => {
   );
 });
 
-/** The digest with one digit changed. */
+/** Returns the digest with one digit changed. */
 function flip(digest: string, index: number): string {
   const digit = (Number.parseInt(digest[index] ?? '', 16) ^ 1).toString(16);
   return digest.slice(0, index) + digit + digest.slice(index + 1);

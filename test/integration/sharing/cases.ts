@@ -2,7 +2,7 @@ import { type Kin, MODES, type Mode, type Rule, type SharingCase, type Verdict }
 import { IMAGE_CASES, LOCAL_CASES } from './local-cases.js';
 import { APART, OVERLAPS, type Overlap, sameDisk, sameFile } from './overlaps.js';
 
-/** What the head of Xen's block-common.sh and the comment on its check_sharing say. */
+/** The rules from the head of Xen's block-common.sh and from the comment on its check_sharing. */
 const GUESTS: readonly (readonly [Mode, Mode, Kin, Verdict, Rule])[] = [
   ['r', 'r', 'other', 'free', 'readers'],
   ['w', 'r', 'other', 'busy', 'writer'],
@@ -82,7 +82,10 @@ const STALE: readonly SharingCase[] = [
   },
 ];
 
-/** What a target says by itself; Xen's script knows of no such thing. */
+/**
+ * Returns a case in which the target itself says what it tolerates. Xen's script has no such
+ * setting.
+ */
 function asked(first: Mode, words: string, mode: Mode, expected: Verdict): SharingCase {
   return {
     what: `the same file: two guests, ${MODES[first]}, then ${MODES[mode]} with ${words}`,
@@ -97,6 +100,7 @@ function asked(first: Mode, words: string, mode: Mode, expected: Verdict): Shari
   };
 }
 
+/** All cases that need no mapper device, in the order of the document. */
 export const CASES: readonly SharingCase[] = [
   ...OVERLAPS.flatMap((overlap) => GUESTS.map((row) => guests(overlap, row))),
   ...KIN_CASES,

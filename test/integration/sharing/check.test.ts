@@ -26,7 +26,7 @@ describe('xen-blkback check', function () {
       const second = await fixture.vbd(image, { frontend: 9 });
       const error = await failure('EBUSY', fixture.attach(second));
       assert.equal(error.message, reason);
-      // The guest can read it: it learns of its own disk, and of nobody else.
+      // The guest can read this node. It learns about its own disk, and about no other guest.
       assert.deepEqual(await fixture.nodes(second, 'hotplug-status', 'hotplug-error'), [
         'busy',
         'vbd 51728: its disk cannot be had read-write, as others use the same bytes; the log of the backend domain says who',

@@ -10,7 +10,7 @@ import {
   sameFile,
 } from './overlaps.js';
 
-/** A use that this domain makes of the bytes itself. */
+/** Returns the cases in which this domain uses the bytes itself. */
 function local(
   what: string,
   use: 'mount r' | 'mount w' | 'swap' | 'claim' | 'nothing',
@@ -68,7 +68,7 @@ export const LOCAL_CASES: readonly SharingCase[] = [
   ...local('another partition of the disk', 'mount w', otherPartition, ['w', 'free', 'apart']),
 ];
 
-/** What programs that serve disks do to an image. */
+/** Returns the cases in which a program that serves disks uses an image. */
 function image(
   what: string,
   use: (fixture: SharingFixture, file: string) => Promise<void> | void,

@@ -8,7 +8,7 @@ import { needs } from '../../bed/needs.js';
 import { built, projectRoot, temporaryDirectory } from '../../bed/paths.js';
 import { type HotplugFixture, on } from '../hotplug/fixture.js';
 
-/** How fast it is, is no matter here. */
+/** The speed does not matter here. */
 const PATIENT = { timeoutMs: 30_000 };
 
 describe('The lock of the storages', function () {

@@ -34,7 +34,7 @@ describe('Disks that QEMU and tapdisk serve', function () {
     'are uses of their files and devices, by whatever path',
     on({}, async (fixture) => {
       const image = fixture.image();
-      // As QEMU has it open.
+      // QEMU would have the image open in this way.
       const qemu = openSync(image, 'r+');
       await createOther(fixture, 'qdisk', { params: `aio:${image}`, mode: 'w' });
       const vbd = await fixture.vbd(image);

@@ -9,16 +9,19 @@ export interface Overlap {
 
 const twice = (path: string): readonly [string, string] => [path, path];
 
+/** Both guests ask for the same file. */
 export const sameFile: Overlap = {
   what: 'the same file',
   make: async (fixture) => twice(fixture.file()),
 };
 
+/** Both guests ask for the same disk. */
 export const sameDisk: Overlap = {
   what: 'the same disk',
   make: async (fixture) => twice((await fixture.loop(fixture.file())).path),
 };
 
+/** The first guest has a loop device, and the second one asks for its file. */
 export const loopOfFile: Overlap = {
   what: 'a loop device, and its file',
   make: async (fixture) => {
@@ -27,6 +30,7 @@ export const loopOfFile: Overlap = {
   },
 };
 
+/** The first guest has a whole disk, and the second one asks for a partition of it. */
 export const diskOfPartition: Overlap = {
   what: 'a whole disk, and a partition of it',
   make: async (fixture) => {
@@ -35,6 +39,7 @@ export const diskOfPartition: Overlap = {
   },
 };
 
+/** The first guest has a partition, and the second one asks for the whole disk. */
 export const partitionOfDisk: Overlap = {
   what: 'a partition, and its whole disk',
   make: async (fixture) => {
@@ -81,6 +86,7 @@ export const OVERLAPS: readonly Overlap[] = [
   },
 ];
 
+/** Makes a disk with two partitions, and returns both. */
 export const otherPartition: Overlap['make'] = async (fixture) =>
   (await fixture.partitioned()).parts;
 

@@ -19,7 +19,7 @@ interface Overlay extends AsyncDisposable {
   readonly merged: string;
 }
 
-/** An overlay with a file `low.img` in its lower layer and `up.img` in the upper one. */
+/** Mounts an overlay with a file `low.img` in its lower layer and `up.img` in its upper layer. */
 async function mountOverlay(fixture: HotplugFixture): Promise<Overlay> {
   const directory = (name: string): string => {
     const path = join(fixture.bed.images, name);
