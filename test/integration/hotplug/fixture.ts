@@ -46,6 +46,7 @@ export const HOTPLUG_NODES = [
   'hotplug-error',
 ] as const;
 
+/** Changes of the options of a vbd. */
 export type VbdChange = Partial<VbdOptions>;
 
 /** A bed, a store client of its own, and the vbds that a test made there. */
@@ -204,10 +205,7 @@ export class HotplugFixture {
     if (this.events(vbd, 'opened').length > 0) await this.logged(vbd, 'closed');
   }
 
-  /**
-   * Asserts that no loop device of the project but those given is left, and no record. Waits for up
-   * to 2 s, because udev may have a loop device open in passing, which delays its clearing.
-   */
+  /** Asserts that nothing but these loop devices is left. Waits up to 2 s, as udev may delay that. */
   assertNothingLeft(...expectedLoops: Loop[]): void {
     const expected = expectedLoops.map(({ path }) => path);
     for (let ms = 1; !isDeepStrictEqual(this.loops(), expected) && ms < 2000; ms *= 2) {
@@ -292,6 +290,7 @@ function detachAll(loops: readonly string[]): void {
   for (const loop of loops) spawnSync('losetup', ['--detach', loop]);
 }
 
+/** Returns the backend path of a vbd in the form of the project. */
 export function parse(vbd: Vbd | string): VbdPath {
   const path = parseVbdPath(typeof vbd === 'string' ? vbd : vbd.backendPath);
   assert.ok(path);
