@@ -137,7 +137,9 @@ describe('XenStore client and a xenstored in trouble', () => {
     await rejectsWith('ECONNREFUSED', killed());
     await assertReturnedTo(held);
 
-    /** Connects until that fails. The kernel may still accept connections until the process has ended. */
+    /**
+     * Connects until that fails. The kernel may still accept connections until the process ends.
+     */
     async function killed(): Promise<void> {
       for (;;) await (await bed.connect()).close();
     }

@@ -10,10 +10,7 @@ import { outlineOf } from '../bed/uml/outline.js';
  */
 const isApart = (file: string): boolean => /^(absent|torture)\./.test(basename(file));
 
-/**
- * The number of machines at a time. A machine has only one CPU, so two machines take half of the
- * time.
- */
+/** A machine has one CPU only: two of them side by side take half of the time. */
 const SIDE_BY_SIDE = 2;
 
 const files = innerFiles();

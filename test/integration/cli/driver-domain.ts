@@ -70,7 +70,7 @@ export async function meanwhile(
   return { ...(await running), after: performance.now() - since };
 }
 
-/** Runs `body` on a fixture whose xenstored writes a trace of its requests, which `meanwhile` reads. */
+/** Runs `body` on a fixture whose xenstored traces its requests. `meanwhile` reads the trace. */
 export async function withTracedFixture(
   body: (fixture: HotplugFixture) => Promise<void>,
 ): Promise<void> {

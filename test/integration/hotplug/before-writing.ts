@@ -1,8 +1,8 @@
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 
 /**
- * Returns `store` with an interruption: `happen` runs once, just before the first transaction that writes
- * (or removes, if that is wanted) a node of this name.
+ * Returns `store` with an interruption: `happen` runs once, just before the first transaction that
+ * writes (or removes, if that is wanted) a node of this name.
  */
 export function beforeWriting(
   store: Xenstore,

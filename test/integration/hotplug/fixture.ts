@@ -205,7 +205,7 @@ export class HotplugFixture {
     if (this.events(vbd, 'opened').length > 0) await this.logged(vbd, 'closed');
   }
 
-  /** Asserts that only these loop devices are left. Waits up to 2 s, because udev may delay that. */
+  /** Asserts that only these loop devices are left. Waits up to 2 s, as udev may delay that. */
   assertNothingLeft(...expectedLoops: Loop[]): void {
     const expected = expectedLoops.map(({ path }) => path);
     for (let ms = 1; !isDeepStrictEqual(this.loops(), expected) && ms < 2000; ms *= 2) {

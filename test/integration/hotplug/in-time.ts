@@ -8,7 +8,7 @@ export const TIMEOUT_ENV = { XEN_BLKBACK_TIMEOUT: String(TIMEOUT_MS / 1000) };
 /** The time that Node takes to start on a machine that does other things too. */
 export const START_UP_MS = 2000;
 
-/** Asserts that a script has failed with status 1 and one sentence, and soon after its time limit. */
+/** Asserts that a script has failed with status 1 and one sentence, soon after its time limit. */
 export function assertFailedInTime({ status, stderr, milliseconds }: Run): void {
   assert.equal(status, 1);
   assert.match(stderr, /^xen-blkback: [^\n]*backend\/vbd\/7\/51712[^\n]+\n$/);
