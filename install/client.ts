@@ -7,6 +7,13 @@ import { PROGRAM } from './tree.js';
 
 const run = promisify(execFile);
 
+/** The source files of the client, as paths below the project. */
+export const CLIENT_SOURCES = [
+  'native/client-settings.c',
+  'native/client-daemon.c',
+  'native/hotplug-client.c',
+];
+
 /**
  * The default flags harden the client, because it runs as root. Package builders replace them by
  * flags that harden at least as much.
@@ -62,8 +69,8 @@ async function compile(
       `-DNODE="${node}"`,
       '-o',
       output,
-      // The path is relative, so that the program does not contain the path of the checkout.
-      'native/hotplug-client.c',
+      // The paths are relative, so that the program does not contain the path of the checkout.
+      ...CLIENT_SOURCES,
       ...linking,
     ];
     await run(compiler, args, { cwd: project });

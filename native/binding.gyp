@@ -10,6 +10,8 @@
       'sources': [
         'addon.cc',
         'blocking.cc',
+        'blocking_call.cc',
+        'blocking_environment.cc',
         'blocking_threads.cc',
         'channel.cc',
         'immediate.cc',

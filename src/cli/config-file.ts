@@ -1,5 +1,5 @@
 // The grammar of the configuration file, which docs/configuration.md describes.
-// native/hotplug-client.c reads the same file. Pure.
+// native/client-settings.c reads the same file. Pure.
 
 import { quote } from '../util/one-line.js';
 import { ConfigError } from './usage-error.js';

@@ -47,11 +47,10 @@ export async function attachLoop(
   if (options.sectorSize !== undefined) args.push('--sector-size', String(options.sectorSize));
   const { stdout } = await run('losetup', [...args, file]);
   const path = stdout.trim();
-  const diskseqOf = () => readFileSync(`/sys/block/${basename(path)}/diskseq`, 'utf8').trim();
-  const diskseq = diskseqOf();
+  const diskseq = diskseqOf(path);
   const detach = async () => {
     // The device may have been cleared and bound by others. The diskseq proves that it has not.
-    if (diskseqOf() === diskseq && isBound(basename(path)))
+    if (diskseqOf(path) === diskseq && isBound(basename(path)))
       await run('losetup', ['--detach', path]);
   };
   return { path, devnum: devnumOf(path), diskseq, detach, [Symbol.asyncDispose]: detach };
@@ -63,6 +62,16 @@ export function devnumOf(path: string): string {
   const major = (rdev >> 8) & 0xfff;
   const minor = (rdev & 0xff) | ((rdev >> 12) & 0xfff00);
   return `${major.toString(16)}:${minor.toString(16)}`;
+}
+
+/** Returns the diskseq of a block device in decimal, as sysfs has it. */
+export function diskseqOf(path: string): string {
+  return sysfsAttribute(path, 'diskseq');
+}
+
+/** Returns an attribute of a block device in sysfs, such as `dev`, without the line end. */
+export function sysfsAttribute(path: string, name: string): string {
+  return readFileSync(`/sys/class/block/${basename(path)}/${name}`, 'utf8').trim();
 }
 
 /** Lists loop devices whose file is or was in the directory. A test must not leave any of them. */

@@ -7,17 +7,18 @@ import type { Xenstore } from '../../src/xenstore/xenstore.js';
 import { temporaryDirectory } from '../bed/paths.js';
 import { cutRequests, type RequestMessage } from '../store/server-messages.js';
 
-/** What a false xenstored does with the requests that have come, a batch at a time. */
+/** The answer of a false xenstored to the requests of one batch. */
 export type Behaviour = (socket: Socket, requests: readonly RequestMessage[]) => void;
 
-/** A socket behind which somebody behaves as no xenstored should. */
+/** A server that behaves as no xenstored should. */
 export interface FalseXenstored extends AsyncDisposable {
   readonly socketPath: string;
-  /** Connections that are open. */
+  /** The connections that are open. */
   readonly connections: ReadonlySet<Socket>;
   connect(options?: ClientOptions): Promise<Xenstore>;
 }
 
+/** Starts a false xenstored that calls `behave` for each batch of requests. */
 export async function startFalseXenstored(behave: Behaviour): Promise<FalseXenstored> {
   const directory = temporaryDirectory();
   const socketPath = join(directory, 'socket');

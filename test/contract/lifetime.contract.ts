@@ -3,10 +3,13 @@ import { waitFor } from '../../src/xenstore/wait-for.js';
 import type { StoreBed } from './store-bed.js';
 import { EventLog, rejectsWith } from './support.js';
 
-/** More requests than a client has under way at a time. */
+/** More requests than one client has under way at a time. */
 const MANY = 20;
 
-/** What holds of a client's life: aborts, deadlines, its end and the connection's. */
+/**
+ * Defines the tests of a client's life: aborts, deadlines, the end of the client and of the
+ * connection.
+ */
 export function lifetimeContract(bed: () => StoreBed, start: () => Promise<StoreBed>): void {
   describe('lifetime', () => {
     it('an aborted signal rejects with its reason, before and during a request', async () => {
@@ -47,7 +50,8 @@ export function lifetimeContract(bed: () => StoreBed, start: () => Promise<Store
       } finally {
         bed().resume();
       }
-      // Served in order, so it also shows that what had to wait and was given up was never sent.
+      // Requests are served in order. So this answer also shows that the aborted request, which had
+      // to wait, was never sent.
       await rejectsWith('ENOENT', store.read('/late-write'));
     });
 
@@ -71,7 +75,7 @@ export function lifetimeContract(bed: () => StoreBed, start: () => Promise<Store
       const watch = await store.watch('/closed', log);
       const waiting = waitFor(store, ['/closed'], async () => undefined);
       const pending = [store.read('/'), store.transact([]), store.transaction(async () => {})];
-      // A turn later the wait has its watches, or not: both must end.
+      // One turn later the wait may have set its watches or not. It must end in both cases.
       setImmediate(() => store.close());
       const outcomes = pending.map((promise) =>
         promise.then(

@@ -10,7 +10,7 @@ import { temporaryDirectory } from '../bed/paths.js';
 import { makeMessage } from '../store/server-messages.js';
 import { assertReturnedTo, resources } from './resources.js';
 
-/** Far more than the buffers of a socket hold. */
+/** A number of requests that is far more than the buffers of a socket hold. */
 const MANY = 250;
 
 describe('The channel to xenstored', () => {
@@ -59,7 +59,7 @@ describe('The channel to xenstored', () => {
   it('names what keeps it from being opened', async () => {
     const { ENOENT, ENOTDIR, ECONNREFUSED, ENAMETOOLONG } = constants.errno;
     const dead = join(directory, 'dead');
-    // A socket file without a listener.
+    // The file is a socket without a listener.
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(dead, resolve));
     renameSync(dead, `${dead}-moved`);

@@ -5,7 +5,10 @@ import { openXenstore } from '../../src/xenstore/open.js';
 import { descriptorsOf } from './resources.js';
 import { EventLog, rejectsWith } from './support.js';
 
-/** A raw pseudo-terminal: like /dev/xen/xenbus a device, behind which nobody answers. */
+/**
+ * A program that opens a raw pseudo-terminal. Like /dev/xen/xenbus this is a device, but nobody
+ * answers.
+ */
 const SILENT_DEVICE = `
 import os, pty, sys, tty
 master, slave = pty.openpty()

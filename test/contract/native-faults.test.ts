@@ -10,7 +10,7 @@ import { EventLog, rejectsWith } from './support.js';
 const READ = 2;
 const WATCH_EVENT = 15;
 
-/** What an honest xenstored says to a read. */
+/** Returns the answer of an honest xenstored to a read. */
 const answer = ({ type, id, texts }: RequestMessage): Buffer =>
   makeMessage(type, id, 0, Buffer.from(`of ${texts[0]}`));
 
@@ -19,7 +19,9 @@ const header = (...numbers: readonly number[]): Buffer =>
 
 const TIMEOUT_MS = 150;
 
-/** Each ends the connection; its sentence goes on after "the connection to xenstored was lost: ". */
+/**
+ * Faults that end the connection. Each sentence follows "the connection to xenstored was lost: ".
+ */
 const FAULTS: readonly {
   readonly what: string;
   readonly says: (socket: Socket, request: RequestMessage) => void;
@@ -97,7 +99,7 @@ describe('A client of a xenstored that misbehaves', () => {
         const waiters = [...Array(20).keys()].map((n) => store.read(`n${n}`));
         const outcomes = await Promise.allSettled(waiters);
         const refused = outcomes.filter((outcome) => outcome.status === 'rejected');
-        // What was answered in time was answered: the first of two.
+        // Only the first read may have been answered before the fault.
         assert.ok(refused.length >= waiters.length - 1, `${refused.length} were rejected`);
         const prefix = / failed: the connection to xenstored was lost: /;
         for (const { reason } of refused) {
@@ -108,7 +110,7 @@ describe('A client of a xenstored that misbehaves', () => {
         }
         assert.equal(log.losses.length, 1);
         await rejectsWith('ECONNRESET', store.read('a'));
-        // The descriptor is given back at once, not only with close().
+        // The fault already closes the descriptor, without a call of close().
         while (xenstored.connections.size > 0) await pause(1);
         await store.close();
       }

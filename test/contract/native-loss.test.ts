@@ -20,7 +20,7 @@ describe('XenStore client and a xenstored in trouble', () => {
   });
   afterEach(() => bed[Symbol.asyncDispose]());
 
-  /** Milliseconds that `body` takes. */
+  /** Returns the milliseconds that `body` takes. */
   async function timed(body: () => Promise<unknown>): Promise<number> {
     const start = performance.now();
     await body();
@@ -95,7 +95,7 @@ describe('XenStore client and a xenstored in trouble', () => {
       last = performance.now();
     }
     assert.ok(longest < 200, `one turn took ${longest} ms`);
-    // The pool that files and DNS share is free too.
+    // The thread pool that files and DNS share is free too.
     const { stat } = await import('node:fs/promises');
     await stat('/');
     await Promise.all(stores.map((store) => store.close()));
@@ -105,7 +105,7 @@ describe('XenStore client and a xenstored in trouble', () => {
 
   it('can give up connecting, and goes on trying until then', async () => {
     bed.pause();
-    // xenstored lets two wait to be accepted; there is no room for more.
+    // xenstored lets two connections wait until it accepts them. There is no room for more.
     const opened: Xenstore[] = [];
     const refused: unknown[] = [];
     for (let n = 0; n < 6; n++) {
@@ -137,7 +137,9 @@ describe('XenStore client and a xenstored in trouble', () => {
     await rejectsWith('ECONNREFUSED', killed());
     await assertReturnedTo(held);
 
-    /** Until the kernel has ended the process, it may still be connected to. */
+    /**
+     * Connects until that fails. The kernel may still accept connections until the process ends.
+     */
     async function killed(): Promise<void> {
       for (;;) await (await bed.connect()).close();
     }

@@ -40,7 +40,7 @@ describe('XenStore client and what it holds', () => {
       }),
     );
     assert.deepEqual(values, [...stores.keys()].map(String));
-    // Each can be closed alone, with a request under way.
+    // Each client can be closed alone, with a request under way.
     bed.pause();
     const pending = stores.map((store) => store.read('/').catch(() => {}));
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -57,7 +57,8 @@ describe('XenStore client and what it holds', () => {
     await using other = await bed.connect();
     const log = new EventLog();
     await store.watch('/burst', log);
-    // Of different nodes: since XSA-326 xenstored keeps only one of identical events in its queue.
+    // The events are of different nodes, because since XSA-326 xenstored keeps only one of
+    // identical events in its queue.
     const writes = Array.from({ length: 2000 }, (_, n) => other.write(`/burst/${n}`, 'x'));
     await Promise.all(writes);
     await log.until(() => log.paths.length === 2001);

@@ -1,7 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { openXenstore } from '../../src/xenstore/open.js';
 
-// Uses a client in a worker as `workerData` says, then leaves it open for the test to terminate.
+// The worker uses a client as `workerData` says, and leaves it open until the test terminates the
+// worker.
 const work = workerData as { readonly pending: number };
 const store = await openXenstore({ requestTimeoutMs: 60_000 });
 await store.write('/worker', 'x');

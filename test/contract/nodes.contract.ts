@@ -3,7 +3,10 @@ import { readText } from '../../src/xenstore/text.js';
 import type { Xenstore } from '../../src/xenstore/xenstore.js';
 import { rejectsWith } from './support.js';
 
-/** What holds of single nodes. `place` gives the client and a directory that no other test uses. */
+/**
+ * Defines the tests of single nodes. `place` gives the client and a directory that no other test
+ * uses.
+ */
 export function nodesContract(place: () => { store: Xenstore; dir: string }): void {
   describe('nodes', () => {
     it('reads back what was written, making parents', async () => {

@@ -1,16 +1,17 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { within } from '../bed/deadline.js';
 
-/** What this process holds of the kind that a XenStore connection takes: descriptors. */
+/** The resources of this process that a XenStore connection takes: descriptors. */
 export interface Resources {
   readonly fds: number;
 }
 
+/** Returns the resources that this process has now. */
 export function resources(): Resources {
   return { fds: readdirSync('/proc/self/fd').length };
 }
 
-/** Waits until no more than `before` is held. */
+/** Waits until this process has no more resources than `before`, for `ms` milliseconds at most. */
 export async function returnsTo(before: Resources, ms = 5000): Promise<void> {
   const describe = () => `${JSON.stringify(resources())} to become ${JSON.stringify(before)}`;
   await within(ms, describe, async (signal) => {
@@ -21,18 +22,21 @@ export async function returnsTo(before: Resources, ms = 5000): Promise<void> {
   });
 }
 
-/** Asserts that nothing more is held than before, or in a moment. */
+/** Asserts that this process has no more resources than before, at once or 500 ms later at most. */
 export async function assertReturnedTo(before: Resources): Promise<void> {
   await returnsTo(before, 500);
 }
 
-/** How many descriptors of this process lead to `path`, also once it is gone. */
+/**
+ * Returns the number of descriptors of this process that lead to `path`, even after the file is
+ * removed.
+ */
 export function descriptorsOf(path: string): number {
   return readdirSync('/proc/self/fd').filter((fd) => {
     try {
       return readlinkSync(`/proc/self/fd/${fd}`).replace(/ \(deleted\)$/, '') === path;
     } catch {
-      // It was that of the directory itself.
+      // This was the descriptor with which readdirSync read the directory.
       return false;
     }
   }).length;

@@ -4,16 +4,16 @@ import type { Xenstore } from '../../src/xenstore/xenstore.js';
 import { startXenstored } from '../bed/xenstored.js';
 import { MemoryXenstored } from '../store/memory.js';
 
-/** A store that tests can connect to, stop and kill. */
+/** A store that tests can connect to, pause and kill. */
 export interface StoreBed extends AsyncDisposable {
   connect(options?: ClientOptions): Promise<Xenstore>;
-  /** It answers nothing until `resume()`. */
+  /** Stops all answers until `resume()`. */
   pause(): void;
   resume(): void;
   kill(): void;
 }
 
-/** `chunkSize` bytes, at the most, come to a client at a time. */
+/** Starts a store in memory. A client gets at most `chunkSize` bytes at a time. */
 export async function startMemoryBed(chunkSize?: number): Promise<StoreBed> {
   const server = new MemoryXenstored(chunkSize);
   return {
@@ -25,13 +25,13 @@ export async function startMemoryBed(chunkSize?: number): Promise<StoreBed> {
   };
 }
 
-/** Debian's xenstored, reached through the addon. */
+/** Starts Debian's xenstored, which clients reach through the addon. */
 export async function startNativeBed(): Promise<StoreBed & { readonly path: string }> {
   const xenstored = await startXenstored();
   return {
     path: xenstored.socketPath,
     async connect(options) {
-      // The environment is asked each time that a client connects.
+      // A client reads the environment each time it connects.
       process.env.XENSTORED_PATH = xenstored.socketPath;
       return await openXenstore(options);
     },

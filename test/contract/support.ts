@@ -13,7 +13,7 @@ export async function rejectsWith(code: string, promise: Promise<unknown>): Prom
   return outcome;
 }
 
-/** A watch listener that remembers, and can be waited for. */
+/** A watch listener that records its events, and that a test can wait for. */
 export class EventLog implements WatchListener {
   readonly paths: string[] = [];
   readonly losses: Error[] = [];
@@ -29,7 +29,10 @@ export class EventLog implements WatchListener {
     this.#wake();
   }
 
-  /** Resolves when `condition` holds; asked after each event. The test's timeout ends it. */
+  /**
+   * Waits until `condition` holds, and checks it after each event. Only the timeout of the test
+   * limits the wait.
+   */
   async until(condition: () => boolean): Promise<void> {
     while (!condition()) {
       await new Promise<void>((resolve) => {
@@ -38,7 +41,7 @@ export class EventLog implements WatchListener {
     }
   }
 
-  /** Resolves when `path` was reported, and forgets everything before that. */
+  /** Waits until `path` has been reported, and forgets all events before that. */
   async sees(path: string): Promise<void> {
     await this.until(() => this.paths.includes(path));
     this.paths.length = 0;

@@ -3,7 +3,7 @@ import { readText } from '../../src/xenstore/text.js';
 import type { Transaction, Xenstore } from '../../src/xenstore/xenstore.js';
 import { EventLog, rejectsWith } from './support.js';
 
-/** What holds of transactions. `other` is a second client of the same store. */
+/** Defines the tests of transactions. `other` is a second client of the same store. */
 export function transactionsContract(
   place: () => { store: Xenstore; other: Xenstore; dir: string },
 ): void {
@@ -16,7 +16,7 @@ export function transactionsContract(
         assert.equal(await readText(tx, `${dir}/a`), '1');
         assert.deepEqual(await tx.directory(dir), ['a', 'b']);
         assert.equal(await readText(other, `${dir}/a`), undefined);
-        // A real xenstored gives a node to domains that exist only.
+        // A real xenstored gives a node only to a domain that exists.
         await tx.setPermissions(`${dir}/b`, [{ domid: 0, access: 'r' }]);
         assert.deepEqual(await tx.getPermissions(`${dir}/b`), [{ domid: 0, access: 'r' }]);
         await tx.remove(`${dir}/missing`);

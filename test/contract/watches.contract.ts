@@ -5,7 +5,7 @@ import { waitFor } from '../../src/xenstore/wait-for.js';
 import type { Xenstore } from '../../src/xenstore/xenstore.js';
 import { EventLog, rejectsWith } from './support.js';
 
-/** What holds of watches. `other` is a second client of the same store. */
+/** Defines the tests of watches. `other` is a second client of the same store. */
 export function watchesContract(
   place: () => { store: Xenstore; other: Xenstore; dir: string },
 ): void {

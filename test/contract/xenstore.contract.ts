@@ -7,7 +7,9 @@ import type { StoreBed } from './store-bed.js';
 import { transactionsContract } from './transactions.contract.js';
 import { watchesContract } from './watches.contract.js';
 
-/** Holds one implementation of `Xenstore` to the promises of the interface. */
+/**
+ * Defines the tests by which each implementation of `Xenstore` keeps the promises of the interface.
+ */
 export function xenstoreContract(
   name: string,
   start: () => Promise<StoreBed>,

@@ -4,11 +4,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Bed, startBed } from '../bed/bed.js';
 import type { BlkbackBehaviour, BlkbackEvent } from '../bed/blkback.js';
-import { attachLoop, type Loop, makeImage } from '../bed/images.js';
+import { attachLoop, diskseqOf, type Loop, makeImage } from '../bed/images.js';
 import { needs } from '../bed/needs.js';
 import { closeVbd, createVbd, deleteVbd, type Vbd, waitInitWait } from '../bed/toolstack.js';
 import { changeLoopFile } from './block/loop/loop-changes.js';
-import { diskseqOf } from './hotplug/fixture.js';
 
 describe('what the stand-in for blkback can put off', () => {
   let bed: Bed;
@@ -106,7 +105,7 @@ describe('what the stand-in for blkback can put off', () => {
     await publish(vbd);
     const end = performance.now() + 5000;
     let text = read();
-    // Without a pause, so that an empty one would be met.
+    // The loop makes no pause, so that it would meet an empty attribute.
     while (text === undefined && performance.now() < end) text = read();
     assert.equal(text, `${loop.devnum}\n`);
 
@@ -127,7 +126,7 @@ describe('what the stand-in for blkback can put off', () => {
     assert.ok(Number(diskseqOf(loop.path)) > Number(diskseq));
     await deleteVbd(bed.tools, vbd);
     assert.equal((await logged(vbd, 'closed')).diskseq, diskseq);
-    // It is no longer the one that `loop` knows.
+    // The device is no longer the one that `loop` knows, so `loop.detach` would not detach it.
     spawnSync('losetup', ['--detach', loop.path]);
   });
 });

@@ -84,7 +84,7 @@ function inShort(event: InnerEvent): string {
   }
 }
 
-/** Processes that have the word in their arguments. */
+/** Returns the processes that have the word in their arguments. */
 function processesWith(word: string): string[] {
   return readdirSync('/proc').filter((pid) => {
     try {

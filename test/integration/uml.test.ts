@@ -5,9 +5,9 @@ import { defineInnerTests, InnerTests, innerFiles } from '../bed/uml/inner-tests
 import { outlineOf } from '../bed/uml/outline.js';
 
 /**
- * What takes minutes has a machine of its own, which runs in the background from the first test of all
- * on. What unloads device-mapper goes first there: no other test may have asked the mapper before, as a
- * process that has done so keeps the module in use.
+ * Tells whether a file runs in a machine of its own. This machine has the tests that take minutes,
+ * and runs in the background from the very first test. The test that unloads device-mapper goes
+ * first there: a process that has asked the mapper for something keeps the module in use.
  */
 const isApart = (file: string): boolean => /^(absent|torture)\./.test(basename(file));
 

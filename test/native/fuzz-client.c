@@ -16,10 +16,9 @@ static char *copied(const char *text, size_t length)
 	return copy = strndup(text, length);
 }
 
-#define main client_main
 #define strndup copied
-#include "../../native/hotplug-client.c"
-#undef main
+#include "../../native/client-settings.c"
+#include "../../native/client-daemon.c"
 
 /* One copy of an input, without room behind it. */
 static char *terminated(const uint8_t *data, size_t size)
@@ -53,6 +52,7 @@ static void read_as_config(const uint8_t *data, size_t size)
 /* The daemon says it in pieces, and ends. */
 static void read_as_answers(const uint8_t *data, size_t size)
 {
+	long started = now_ms(), deadline = started;
 	int ends[2];
 	char *line;
 
@@ -62,11 +62,10 @@ static void read_as_answers(const uint8_t *data, size_t size)
 	if (size > 0 && send(ends[1], data, size, MSG_NOSIGNAL) != (ssize_t)size)
 		size = 0;
 	close(ends[1]);
-	started = deadline = now_ms();
 	while ((line = read_line(ends[0], started + 50))) {
 		if (strchr(line, '\n'))
 			abort();
-		if (is_accepted(line) && deadline < started)
+		if (is_accepted(line, &deadline) && deadline < started)
 			abort();
 	}
 	close(ends[0]);

@@ -12,20 +12,20 @@ import { openStore } from '../../bed/store.js';
 import { createVbd, deleteVbd, type Vbd, waitInitWait } from '../../bed/toolstack.js';
 
 /**
- * What the disks are: files; disks of their own; mapper devices, each over a disk of its own; volumes, mapper
- * devices that share one disk.
+ * The kind of the disks: files; loop devices; mapper devices, each over a disk of its own; volumes,
+ * which are mapper devices that share one disk.
  */
 export type DiskKind = 'file' | 'disk' | 'mapper' | 'volume';
 
-/** What one more add costs, in milliseconds. */
+/** The cost of one more add; milliseconds. */
 export interface Cost {
-  /** From exec to exit of the compiled client; the median. */
+  /** The median time from exec to exit of the compiled client. */
   readonly elapsed: number;
-  /** Processor time of all of the daemon's threads, for an add and the end of its vbd; the mean. */
+  /** The mean processor time of all threads of the daemon, for an add and the end of its vbd. */
   readonly busy: number;
 }
 
-/** The same beside no other disk, and beside many. */
+/** The cost beside no other disk, and beside many disks. */
 export interface Beside {
   readonly alone: Cost;
   readonly beside: Cost;
@@ -33,15 +33,15 @@ export interface Beside {
 
 const SIZE = 1024 * 1024;
 const SECTORS = SIZE / 512;
-/** At a time, so that the making of them takes no longer than it must. */
+/** The number of adds that run at a time, which shortens the preparation. */
 const LANES = 8;
 const WARM_UP = 5;
 const LONGEST_MS = 120_000;
 
-/** Makes the path of one disk after another, with what is to be undone in the end. */
+/** Makes a disk and returns its path. What was made is undone in the end. */
 type Make = (index: number) => Promise<string>;
 
-/** Measures adds beside no other disk, and beside `count` attached ones of the same kind. */
+/** Measures adds beside no other disk, and beside `count` attached disks of the same kind. */
 export async function measureBeside(
   kind: DiskKind,
   { count, rounds, guise }: { count: number; rounds: number; guise: 'stock' | 'diskseq' },
@@ -56,7 +56,7 @@ export async function measureBeside(
   const attach = async (): Promise<{ vbd: Vbd; milliseconds: number }> => {
     const index = next++;
     const params = await make(index);
-    // By this name the daemon knows that the vbd is not for it to prepare: all of the add is measured.
+    // The daemon does not prepare the vbd of a script with this name, so the whole add is measured.
     const script = 'another';
     const vbd = await createVbd(store, { frontend: 1 + index, devid: 51712, params, script });
     await waitInitWait(store, vbd, LONGEST_MS);
@@ -100,7 +100,8 @@ async function drop({ blkback }: Bed, store: Xenstore, vbd: Vbd): Promise<void> 
 }
 
 async function maker(kind: DiskKind, bed: Bed, all: number, parts: Parts): Promise<Make> {
-  // Not below the bed's own directory of images, of which no loop device may be left when it ends.
+  // The disks lie outside the bed's own directory of images, because no loop device over a file in
+  // that directory may be left when the bed ends.
   const directory = join(bed.directory, 'disks');
   mkdirSync(directory);
   const image = (index: number, size = SIZE): string =>
@@ -123,14 +124,14 @@ async function maker(kind: DiskKind, bed: Bed, all: number, parts: Parts): Promi
   }
 }
 
-/** Both, for people. */
+/** Returns both costs as text for people. */
 export function describeBeside({ alone, beside }: Beside, count: number): string {
   const compare = (one: number, other: number): string =>
     `${one.toFixed(2)} ms beside none, ${other.toFixed(2)} ms beside ${count}: ${(other / one).toFixed(2)} times`;
   return `${compare(alone.elapsed, beside.elapsed)} (the daemon is busy for ${compare(alone.busy, beside.busy)})`;
 }
 
-/** What was made for the disks; it is undone in reverse order. */
+/** The devices that were made for the disks. They are released in reverse order. */
 class Parts implements AsyncDisposable {
   readonly #parts: AsyncDisposable[] = [];
 

@@ -16,7 +16,7 @@ import { startXenstoreProxy } from '../../bed/xenstore-proxy.js';
 import { HotplugFixture } from '../hotplug/fixture.js';
 import { GUISES, type Guise } from './ground.js';
 
-/** Without Node the client cannot do it itself. */
+/** The client cannot fall back to the one-shot program without Node. */
 const WITHOUT_NODE = { PATH: '/nonexistent' };
 
 describe('The daemon, and which vbd it means', function () {
@@ -25,7 +25,10 @@ describe('The daemon, and which vbd it means', function () {
     needs(this, 'root', 'loop', 'xenstored');
   });
 
-  /** In one transaction, with equal values: whoever asks for them sees no difference. */
+  /**
+   * Removes the vbd and makes it anew with equal values in one transaction, so that a reader sees
+   * no difference.
+   */
   async function makeAnew({ store }: HotplugFixture, vbd: Vbd): Promise<void> {
     const directories = [vbd.frontendPath, vbd.backendPath];
     const nodes = await Promise.all(
@@ -91,7 +94,7 @@ describe('The daemon, and which vbd it means', function () {
       retries(guise));
   }
 
-  /** A first attempt that fails after the open; then a client, for whom the daemon tries again. */
+  /** Fails a first attempt after the open; then a client asks the daemon to try again. */
   async function retries(guise: Guise): Promise<void> {
     await using bed = await startBed({ guise });
     await using store = await openStore(bed);
@@ -134,7 +137,7 @@ describe('Daemons of one socket', function () {
     }
   });
 
-  /** As a daemon that was killed leaves it, for the next ones to replace. */
+  /** Leaves a socket as a killed daemon does, which the next daemons have to replace. */
   async function leaveDeadSocket(bed: Bed): Promise<void> {
     const daemon = await startDaemon(bed);
     daemon.kill('SIGKILL');
@@ -169,7 +172,7 @@ describe('Daemons of one socket', function () {
       await within(30_000, 'five daemons to serve or to end', () =>
         Promise.all(daemons.map(({ settled }) => settled)),
       );
-      // One that would lose its socket to another ends only after that.
+      // A daemon that is about to lose its socket to another daemon ends only after this time.
       await pause(200);
       const alive = daemons.filter(({ child }) => child.end() === undefined);
       assert.equal(alive.length, 1, daemons.map(({ said }) => said()).join('--\n'));

@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict';
+import { failure } from '../../bed/assertions.js';
 import type { Held } from '../../bed/blkback.js';
 import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
-import { failure, type HotplugFixture } from '../hotplug/fixture.js';
+import type { HotplugFixture } from '../hotplug/fixture.js';
 import { GUISES, type Kind, withGround } from './ground.js';
 import { assertBusy, assertWaitsFor, secondVbd } from './guests.js';
 
-/** How blkback comes to hold a device whose nodes are gone. */
+/** A situation in which blkback holds a device whose nodes are gone. */
 interface Moment {
   readonly title: string;
   readonly hold: Held;
-  /** Where the kernel lets one know: nobody can tell who has a plain disk open. */
+  /** The kinds for which the kernel can tell. It does not tell who has a plain disk open. */
   readonly kinds: readonly Kind[];
 }
 
@@ -20,7 +21,10 @@ const MOMENTS: readonly Moment[] = [
 
 type End = (fixture: HotplugFixture, vbd: Vbd, hold: Held) => Promise<void>;
 
-/** The toolstack asks for the end, the guest or blkback does not come to it, `remove` gives up. */
+/**
+ * The toolstack asks for the end of the vbd, the guest or blkback does not get there, and `remove`
+ * gives up.
+ */
 const afterRemove: End = async (fixture, vbd, hold) => {
   if (hold === 'close') {
     await fixture.close(vbd);
@@ -29,7 +33,7 @@ const afterRemove: End = async (fixture, vbd, hold) => {
     await fixture.store.write(`${vbd.backendPath}/online`, '0');
     await fixture.store.write(`${vbd.backendPath}/state`, '5');
   }
-  // It may know of nothing that it could wait for.
+  // The remove may know of nothing to wait for, and then it succeeds.
   await fixture.detach(vbd, { timeoutMs: 800 }).catch(() => undefined);
   await deleteVbd(fixture.store, vbd);
 };
@@ -44,6 +48,7 @@ const ENDS = [
   ['the nodes are deleted', withoutRemove],
 ] as const;
 
+/** Defines the tests of deleted nodes for one kind of target. */
 export function defineDeletedNodes(kind: Kind): void {
   for (const guise of GUISES) {
     for (const { title, hold, kinds } of MOMENTS) {

@@ -4,13 +4,13 @@ import type { HotplugFixture } from '../hotplug/fixture.js';
 import { type Ground, GUISES, type Kind, withGround } from './ground.js';
 import { assertBusy, assertRemoved } from './guests.js';
 
-/** The guest has closed its frontend some time ago, as one does that reboots or has halted. */
+/** Closes the frontend as a guest does that reboots or halts, some time before the detach. */
 async function closeFrontend(fixture: HotplugFixture, vbd: Vbd): Promise<void> {
   await setFrontendState(fixture.store, vbd, 4);
   await waitState(fixture.store, vbd, '4');
   await setFrontendState(fixture.store, vbd, 6);
   await waitState(fixture.store, vbd, '6');
-  // blkback reads `online` after it has written the state.
+  // blkback reads `online` only after it has written the state.
   await fixture.blkback.release('open', '*');
 }
 
@@ -20,6 +20,7 @@ const PARAMS: Readonly<Record<Kind, readonly ((ground: Ground) => string)[]>> = 
   mapper: [({ path }) => path, ({ path }) => `path=${path},layer=linear`],
 };
 
+/** Defines the tests of detaching for one kind of target. */
 export function defineDetaching(kind: Kind): void {
   for (const guise of GUISES) {
     for (const params of PARAMS[kind]) {
@@ -30,10 +31,11 @@ export function defineDetaching(kind: Kind): void {
           const vbd = await fixture.vbd(params(ground));
           await fixture.attach(vbd);
           await closeFrontend(fixture, vbd);
-          // What libxl does: state is 6 already, so that there is nothing for it to wait for.
+          // libxl does the same: the state is 6 already, so it has nothing to wait for.
           await fixture.store.write(`${vbd.backendPath}/online`, '0');
           const { milliseconds } = await assertRemoved(fixture, vbd);
-          // A wait in vain would take 14 s; to start the script alone takes up to 3 s on a busy machine.
+          // A wait in vain would take 14 s. The start of the script alone takes up to 3 s on a busy
+          // machine.
           assert.ok(milliseconds < 8000, `${milliseconds} ms`);
           assert.deepEqual(fixture.events(vbd, 'closed'), []);
           await assertBusy(fixture, ground);

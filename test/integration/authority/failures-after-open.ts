@@ -2,19 +2,21 @@ import assert from 'node:assert/strict';
 import { HotplugError } from '../../../src/hotplug/hotplug-error.js';
 import { pause } from '../../../src/util/retry.js';
 import type { Vbd } from '../../bed/toolstack.js';
-import { beforeWriting, type HotplugFixture } from '../hotplug/fixture.js';
+import { beforeWriting } from '../hotplug/before-writing.js';
+import type { HotplugFixture } from '../hotplug/fixture.js';
 import { type Ground, GUISES, type Kind, withGround } from './ground.js';
 import { assertBusy, assertTruthStays } from './guests.js';
 
-/** How an add comes to fail between blkback's open and `hotplug-status`. */
+/** A way in which an add fails between blkback's open and `hotplug-status`. */
 interface Cause {
   readonly title: string;
-  /** Rejects as the add does. */
+  /** Attaches the vbd and rejects as the add does. */
   readonly attach: (fixture: HotplugFixture, vbd: Vbd, ground: Ground) => Promise<unknown>;
-  /** It may succeed all the same: a signal may come too late. */
+  /** The add may succeed, because a signal may come too late. */
   readonly mayBeServed?: boolean;
 }
 
+/** Attaches the vbd and aborts the attach as soon as blkback has the device open. */
 export function interrupted(fixture: HotplugFixture, vbd: Vbd): Promise<unknown> {
   const interrupt = new AbortController();
   const reason = new HotplugError('interrupted by SIGTERM', { code: 'ECANCELED' });
@@ -44,7 +46,7 @@ const CAUSES: readonly Cause[] = [
       await fixture.blkback.hold('open', vbd.key);
       const script = fixture.startScript(vbd, 'add');
       await fixture.logged(vbd, 'physical-device');
-      // When it goes on it has the signal, and blkback has the device.
+      // When the script goes on, the signal is pending and blkback has the device.
       script.process.kill('SIGSTOP');
       await fixture.blkback.release('open', vbd.key);
       await fixture.logged(vbd, 'opened');
@@ -75,9 +77,9 @@ const CAUSES: readonly Cause[] = [
       adding.catch(() => {});
       await fixture.logged(vbd, 'physical-device');
       xenstored.kill('SIGSTOP');
-      // It opens at once; what it has to say of it in XenStore has to wait, as the add has.
+      // blkback opens the device at once. Its report in XenStore has to wait, as the add has to.
       const released = fixture.blkback.release('open', vbd.key);
-      // Of four seconds one is kept for the roll-back.
+      // One of the four seconds is reserved for the roll-back.
       await pause(3300);
       xenstored.kill('SIGCONT');
       await released;
@@ -86,6 +88,7 @@ const CAUSES: readonly Cause[] = [
   },
 ];
 
+/** Defines the tests of failures after the open for one kind of target. */
 export function defineFailuresAfterOpen(kind: Kind): void {
   for (const guise of GUISES) {
     for (const { title, attach, mayBeServed } of CAUSES) {

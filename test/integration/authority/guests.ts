@@ -1,17 +1,20 @@
 import assert from 'node:assert/strict';
 import { errorCode } from '../../../src/errors.js';
 import { pause } from '../../../src/util/retry.js';
+import { failure } from '../../bed/assertions.js';
 import type { Run } from '../../bed/script.js';
 import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
-import { failure, type HotplugFixture, type VbdChange } from '../hotplug/fixture.js';
+import type { HotplugFixture, VbdChange } from '../hotplug/fixture.js';
 import type { Ground } from './ground.js';
 
-/** The other guest. */
+/** The domain of the other guest. */
 export const SECOND = 9;
-/** Long enough for every wait that is to end in a refusal. */
+/**
+ * The time limit of an add that is to be refused; it is longer than every wait before the refusal.
+ */
 const PATIENCE_MS = 4000;
 
-/** A vbd of another guest over the same bytes. */
+/** Creates a vbd of another guest over the same bytes. */
 export function secondVbd(
   fixture: HotplugFixture,
   { path }: Pick<Ground, 'path'>,
@@ -20,7 +23,10 @@ export function secondVbd(
   return fixture.vbd(path, { frontend: SECOND, ...change });
 }
 
-/** Another guest's add of the same bytes is refused, and blkback never hears of it. */
+/**
+ * Asserts that another guest's add of the same bytes is refused, and that blkback never hears of
+ * it.
+ */
 export async function assertBusy(
   fixture: HotplugFixture,
   ground: Pick<Ground, 'path'>,
@@ -36,8 +42,8 @@ export async function assertBusy(
 }
 
 /**
- * An add that begins while blkback still holds the bytes, which `release` ends: it waits for that, or it is
- * refused and succeeds when it is tried again.
+ * Asserts about an add that begins while blkback still holds the bytes, until `release`: the add
+ * waits until blkback lets them go, or it is refused and succeeds when it is tried again.
  */
 export async function assertWaitsFor(
   fixture: HotplugFixture,
@@ -62,14 +68,20 @@ export async function assertWaitsFor(
   assert.equal(await fixture.node(vbd, 'hotplug-status'), 'connected');
 }
 
-/** `remove`, with more time than it needs and less than a test has. */
+/**
+ * Runs `remove` with more time than it needs and less time than a test has, and asserts that it
+ * succeeds.
+ */
 export async function assertRemoved(fixture: HotplugFixture, vbd: Vbd): Promise<Run> {
   const run = await fixture.script(vbd, 'remove', { XEN_BLKBACK_TIMEOUT: '16' });
   assert.deepEqual([run.status, run.stderr], [0, '']);
   return run;
 }
 
-/** An add has failed although blkback has opened the device: the nodes name it still, and say so. */
+/**
+ * Asserts about an add that failed after blkback had opened the device: the nodes still name the
+ * device, and the status is an error.
+ */
 export async function assertTruthStays(fixture: HotplugFixture, vbd: Vbd): Promise<void> {
   const { dev, diskseq = '' } = await fixture.logged(vbd, 'opened');
   assert.deepEqual(await fixture.nodes(vbd, 'physical-device', 'diskseq', 'hotplug-status'), [

@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { HOLDS_FOR_BLKBACK } from '../../../src/block/holders.js';
+import { only } from '../../bed/assertions.js';
 import { devnumOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { deleteVbd } from '../../bed/toolstack.js';
-import { type HotplugFixture, only } from '../hotplug/fixture.js';
+import type { HotplugFixture } from '../hotplug/fixture.js';
 import { layers, settled, withMapper } from '../mapper/bench.js';
 import { GUISES } from './ground.js';
 import { assertBusy } from './guests.js';
 import { addInVain } from './late-opens.js';
 
-/** Of those that hold a device for blkback, what they say they do. */
+/** Returns the command lines of the processes that hold a device for blkback. */
 function processesHolding(): string[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -18,7 +19,7 @@ function processesHolding(): string[] {
       try {
         return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
       } catch {
-        // It has just ended.
+        // The process has just ended.
         return '';
       }
     })
@@ -31,7 +32,10 @@ describe('A layer that blkback opens only after the add has given up', function 
     needs(this, 'root', 'loop', 'xenstored', 'mapper');
   });
 
-  /** What blkback keeps goes by itself with the vbd, and so does whoever has held it. */
+  /**
+   * Asserts that the device which blkback kept has gone with the vbd, and so has the process that
+   * held it.
+   */
   const assertAllGone = async (fixture: HotplugFixture): Promise<void> => {
     await settled(async () => assert.deepEqual(await layers(), []));
     fixture.assertNothingLeft();
@@ -47,7 +51,7 @@ describe('A layer that blkback opens only after the add has given up', function 
           const vbd = await addInVain(fixture, `path=${path},layer=${kind}`);
           const { kernelPath, deferred } = only(await layers());
           assert.ok(deferred, 'it has to go with its last close');
-          // One of the test before may take a moment to end.
+          // The process of the test before may take a moment to end.
           await settled(() => void only(processesHolding()));
           await assertBusy(fixture, { path });
           await fixture.blkback.release('open', vbd.key);

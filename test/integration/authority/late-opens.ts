@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { HotplugError } from '../../../src/hotplug/hotplug-error.js';
+import { failure } from '../../bed/assertions.js';
 import type { Held } from '../../bed/blkback.js';
 import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
-import { failure, type HotplugFixture, MARKER } from '../hotplug/fixture.js';
+import { type HotplugFixture, MARKER } from '../hotplug/fixture.js';
 import { GUISES, type Kind, withGround } from './ground.js';
 import { assertBusy, assertTruthStays, assertWaitsFor, secondVbd } from './guests.js';
 
 /**
- * An add that gives up while blkback is about to open the device (`open`), or has heard nothing of it yet
- * (`events`), and is held up until that is released.
+ * Runs an add that gives up while blkback is held up: blkback is about to open the device (`open`),
+ * or it has heard nothing of the device yet (`events`). The test has to release blkback.
  */
 export async function addInVain(
   fixture: HotplugFixture,
@@ -26,6 +27,7 @@ export async function addInVain(
   return vbd;
 }
 
+/** Defines the tests of late opens for one kind of target. */
 export function defineLateOpens(kind: Kind): void {
   for (const guise of GUISES) {
     it(

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { pause } from '../../../src/util/retry.js';
+import { only } from '../../bed/assertions.js';
 import { dmsetup, linear, mappedNames } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import type { Vbd } from '../../bed/toolstack.js';
-import { beforeWriting, type HotplugFixture, MARKER, only } from '../hotplug/fixture.js';
+import { beforeWriting } from '../hotplug/before-writing.js';
+import { type HotplugFixture, MARKER } from '../hotplug/fixture.js';
 import { Uevents } from '../hotplug/uevents.js';
 import { type Bench, layers, withMapper } from '../mapper/bench.js';
 import { GUISES } from './ground.js';
@@ -90,7 +92,7 @@ describe('remove of a mapper device', function () {
   }
 });
 
-/** How an attach fails after blkback has opened the device. */
+/** Ways in which an attach fails after blkback has opened the device. */
 const LATE: readonly (readonly [
   string,
   (fixture: HotplugFixture, vbd: Vbd) => Promise<unknown>,
@@ -140,7 +142,7 @@ describe('deferred-remove=yes and an attach that fails late', function () {
     needs(this, 'root', 'loop', 'xenstored', 'mapper');
   });
 
-  /** Of a name of its own, over a loop device that outlives it. */
+  /** Makes a mapper device with a name of its own over a loop device that outlives it. */
   const deviceOf = async (bench: Bench) =>
     bench.mapped('bench-late', linear((await bench.disk(MARKER)).path));
 
@@ -157,7 +159,8 @@ describe('deferred-remove=yes and an attach that fails late', function () {
           );
           assert.ok((await mappedNames()).includes(name), 'it is gone');
           const marked = /DEFERRED REMOVE/.test(await dmsetup('info', name));
-          // One that succeeded although it was disturbed has marked it, as it was asked to.
+          // An attach that succeeded although it was disturbed has marked the device, as it was
+          // asked to.
           assert.equal(marked, outcome === 'attached', outcome);
         }),
       );

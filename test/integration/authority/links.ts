@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { GUISES, type Kind, withGround } from './ground.js';
 import { assertRemoved } from './guests.js';
 
+/** Defines the tests of links for one kind of target. */
 export function defineLinks(kind: Kind): void {
   if (kind === 'file') return;
   for (const guise of GUISES) {
@@ -18,7 +19,8 @@ export function defineLinks(kind: Kind): void {
           assert.equal(status, 0, stderr);
           assert.equal(await fixture.node(vbd, 'physical-device-path'), device?.path);
           if (params === link) {
-            // It leads elsewhere now, and a second add sees it through all the same or says why not.
+            // The link leads elsewhere now. A second add either succeeds all the same or says why
+            // it does not.
             rmSync(link);
             symlinkSync('/dev/null', link);
             await fixture.attach(vbd).catch(() => undefined);

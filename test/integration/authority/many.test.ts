@@ -5,7 +5,10 @@ import { describeBeside, measureBeside } from './beside.js';
 
 const COUNT = effort(300, 60);
 const ROUNDS = 15;
-/** What it may cost at the most is measured by the benchmark; here only that it does not grow with them. */
+/**
+ * The benchmark measures the highest cost. This test only checks that the cost does not grow with
+ * the number of vbds.
+ */
 const GENEROUS = 2;
 
 describe(`An add beside ${COUNT} attached vbds`, function () {

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
+import { only } from '../../bed/assertions.js';
 import { startBed } from '../../bed/bed.js';
 import { runClient, startDaemon } from '../../bed/daemon.js';
 import { needs } from '../../bed/needs.js';
 import { openStore } from '../../bed/store.js';
-import { HotplugFixture, only } from '../hotplug/fixture.js';
+import { HotplugFixture } from '../hotplug/fixture.js';
 import { GUISES, withGround } from './ground.js';
 
 const OURS = '/local/domain/0/';
-/** Without Node the client cannot do it itself. */
+/** The client cannot fall back to the one-shot program without Node. */
 const WITHOUT_NODE = { PATH: '/nonexistent' };
 
 describe('A vbd by its relative and by its absolute path', function () {
@@ -48,14 +49,14 @@ describe('A vbd by its relative and by its absolute path', function () {
       const absolute = { ...vbd, backendPath: `${OURS}${vbd.backendPath}` };
       const clients = [vbd, absolute].map((one) => runClient(env, one, 'add'));
       await fixture.logged(vbd, 'physical-device');
-      // Both have come before blkback opens it.
+      // Both requests arrive before blkback opens the device.
       const late = [absolute, vbd].map((one) => runClient(env, one, 'add'));
       fixture.blkback.kill('SIGUSR1');
       for (const { status, stderr } of await Promise.all([...clients, ...late])) {
         assert.deepEqual([status, stderr], [0, '']);
       }
       only(fixture.events(vbd, 'opened'));
-      // The daemon's log may come after its answer.
+      // The daemon may write its log after its answer.
       await daemon.says(/7\/51712: attached:/);
       const steps = [...daemon.said().matchAll(/7\/51712: (\w+):/g)].map((match) => match[1]);
       only(steps.filter((step) => step === 'planned'));
@@ -77,7 +78,7 @@ describe('A vbd by its relative and by its absolute path', function () {
     await using daemon = await startDaemon(bed);
     const fixture = new HotplugFixture(bed, store);
     const own = await fixture.vbd(fixture.image(), { script: '/etc/xen/scripts/other' });
-    // The same numbers, in the directory of a driver domain.
+    // The vbd has the same numbers in the directory of a driver domain.
     const other = `/local/domain/5/${own.backendPath}`;
     for (const [node, value] of Object.entries(await fixture.directory(own))) {
       await store.write(`${other}/${node}`, value ?? '');

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { only } from '../../bed/assertions.js';
 import { needs } from '../../bed/needs.js';
 import type { Vbd } from '../../bed/toolstack.js';
-import { beforeWriting, type HotplugFixture, only } from '../hotplug/fixture.js';
+import { beforeWriting } from '../hotplug/before-writing.js';
+import type { HotplugFixture } from '../hotplug/fixture.js';
 import { GUISES, withGround } from './ground.js';
 import { assertRemoved } from './guests.js';
 
-/** What befalls a vbd that is attached, before it is removed. */
+/** Events that a vbd meets between its attach and its removal. */
 const EVENTS: readonly (readonly [string, (fixture: HotplugFixture, vbd: Vbd) => Promise<void>])[] =
   [
     [

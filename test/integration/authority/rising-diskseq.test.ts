@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { attachLoop } from '../../bed/images.js';
+import { only } from '../../bed/assertions.js';
+import { attachLoop, diskseqOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { changeLoopFile } from '../block/loop/loop-changes.js';
-import { diskseqOf, only } from '../hotplug/fixture.js';
 import { GUISES, withGround } from './ground.js';
 import { assertBusy } from './guests.js';
 
@@ -16,7 +16,7 @@ describe('The sequence number of a device rises while blkback has it open', () =
     for (const kind of ['file', 'disk'] as const) {
       it(
         `a ${kind}: another guest's add for writing is refused (${guise} blkback)`,
-        // The disk stands on a file of the fixture as well, hence the ground of a file.
+        // The disk stands on a file of the fixture too, so the ground is a file in both cases.
         withGround('file', { guise }, async (fixture, ground) => {
           const disk =
             kind === 'disk' ? await attachLoop(ground.path, { readOnly: true }) : undefined;
@@ -26,7 +26,7 @@ describe('The sequence number of a device rises while blkback has it open', () =
             const { diskseq } = await fixture.logged(vbd, 'opened');
             const loop = only(fixture.loops());
             const path = fixture.image('another file');
-            // Only a read-only loop device can have its file exchanged while it is open.
+            // The kernel exchanges the file of an open loop device only if the device is read-only.
             await changeLoopFile(loop, path);
             assert.notEqual(diskseqOf(loop), diskseq);
             await assertBusy(fixture, { ...ground, path });

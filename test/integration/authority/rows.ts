@@ -6,7 +6,7 @@ import { defineLateOpens } from './late-opens.js';
 import { defineLinks } from './links.js';
 import { defineSpellings } from './spellings.js';
 
-/** The tests that are the same for each kind of target. */
+/** Defines the tests that are the same for each kind of target. */
 export function defineRows(kind: Kind): void {
   defineLateOpens(kind);
   defineFailuresAfterOpen(kind);

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { attachLoopWithLetter, type Ground, GUISES, type Kind, withGround } from './ground.js';
 import { assertBusy } from './guests.js';
 
-/** What the kernel's `%x:%x` takes for one and the same number. */
+/** Spellings that the kernel's `%x:%x` reads as one and the same number. */
 const SPELLINGS: readonly (readonly [string, (major: string, minor: string) => string])[] = [
   ['in capitals', (major, minor) => `${major}:${minor}`.toUpperCase()],
   ['with 0x', (major, minor) => `0x${major}:0x${minor}`],
@@ -16,16 +16,20 @@ const SPELLINGS: readonly (readonly [string, (major: string, minor: string) => s
   ['before a NUL', (major, minor) => `${major}:${minor}\0`],
 ];
 
-/** A device whose number has a letter in it, what another guest is to ask for, and its end. */
+/**
+ * Returns a device whose number has a letter in hex, the ground that another guest asks for, and a
+ * function that ends the device.
+ */
 function deviceFor(ground: Ground) {
   const { kind, path, device } = ground;
-  // Mapper devices have the major number 0xfe.
+  // The major number of mapper devices is 0xfe, which has letters.
   if (kind === 'mapper' && device) return { ground, ...device, end: () => undefined };
   const loop = attachLoopWithLetter(path);
   const end = () => void spawnSync('losetup', ['--detach', loop.path]);
   return { ground: kind === 'file' ? ground : { ...ground, path: loop.path }, ...loop, end };
 }
 
+/** Defines the tests of spellings for one kind of target. */
 export function defineSpellings(kind: Kind): void {
   for (const guise of GUISES) {
     for (const [title, spell] of SPELLINGS) {

@@ -7,7 +7,7 @@ import { type HotplugFixture, on } from '../hotplug/fixture.js';
 import { type Ground, GUISES, withGround } from './ground.js';
 import { SECOND, secondVbd } from './guests.js';
 
-/** What there may be in the place of sysfs. */
+/** Things that may stand in the place of sysfs. */
 const RUINS: readonly (readonly [string, (path: string) => void])[] = [
   ['an empty directory', (path) => mkdirSync(path)],
   ['nothing', () => undefined],
@@ -59,7 +59,10 @@ describe('What cannot be read is not taken for nothing:', function () {
   }
 
   describe('whose machine another domain is', () => {
-    /** The first guest, and its stub domain as the second; nobody may read whose the second one is. */
+    /**
+     * Adds a vbd for the first guest and then for its stub domain. The virtual machine of the first
+     * guest cannot be read.
+     */
     async function addForStub(
       fixture: HotplugFixture,
       ground: Ground,
@@ -88,7 +91,8 @@ describe('What cannot be read is not taken for nothing:', function () {
 
     it(
       'cannot be read, and is taken for the same with that setting',
-      // Both have it open, as a guest and its stub domain do: a ground forbids just that.
+      // A guest and its stub domain both have the bytes open, which a ground forbids. So the test
+      // does without one.
       on({}, async (fixture) => {
         const disturb = async () => undefined;
         const ground: Ground = { kind: 'file', path: fixture.image(), device: undefined, disturb };

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { attachLoop, makeImage } from '../../bed/images.js';
+import { only } from '../../bed/assertions.js';
+import { attachLoop, diskseqOf, makeImage } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { waitState } from '../../bed/toolstack.js';
 import { runXenBlock } from '../../bed/xen-block.js';
-import { diskseqOf, type HotplugFixture, only } from '../hotplug/fixture.js';
+import type { HotplugFixture } from '../hotplug/fixture.js';
 import { type Ground, GUISES, withGround } from './ground.js';
 import { assertBusy, assertRemoved } from './guests.js';
 

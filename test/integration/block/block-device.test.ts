@@ -10,7 +10,7 @@ import { fixture, request, textAt } from './fixture.js';
 
 const LOOP_CTL_ADD = { name: 'LOOP_CTL_ADD', number: 0x4c80 };
 const LOOP_CTL_REMOVE = { name: 'LOOP_CTL_REMOVE', number: 0x4c81 };
-/** High enough that nobody who takes the lowest free number comes across it. */
+/** A number so high that a process which takes the lowest free number does not get it. */
 const UNBOUND = 4711;
 
 describe('A block device that is exported', () => {

@@ -8,7 +8,7 @@ import { makeImage } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { temporaryDirectory } from '../../bed/paths.js';
 
-/** A process that has a file open with these flags of Python's module os. */
+/** Starts a process that has a file open with these flags of Python's module os. */
 async function opener(path: string, flags: string, ...args: string[]): Promise<AsyncDisposable> {
   const program = `
 import os, time

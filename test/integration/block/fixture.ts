@@ -11,11 +11,12 @@ import { loopsOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { temporaryDirectory } from '../../bed/paths.js';
 
+/** Runs a program, and rejects if it fails. */
 export const run = promisify(execFile);
 
 /**
- * A directory for the images of a suite, made before it and removed after it. After each test no
- * loop device over a file in it may be left.
+ * Makes a directory for the images of a suite before the suite, and removes it afterwards. After
+ * each test, no loop device over a file in it may be left.
  */
 export function fixture(): { readonly directory: string } {
   let directory = '';
@@ -39,8 +40,9 @@ export function fixture(): { readonly directory: string } {
 }
 
 /**
- * Loop devices over files in the directory that stay, though nothing here has them open any more.
- * Whoever looked for a free device a moment ago may still have one of them open, to find it taken.
+ * Returns the loop devices over files in the directory that are left after 2 s, though nothing here
+ * has them open any more. A process that looked for a free device a moment ago may still have one
+ * open, only to find that it is taken.
  */
 export async function loopsLeft(directory: string): Promise<string[]> {
   for (let ms = 1; loopsOf(directory).length > 0 && ms < 2000; ms *= 2) await pause(ms);
@@ -49,7 +51,10 @@ export async function loopsLeft(directory: string): Promise<string[]> {
 
 type Changes = Partial<Omit<ExportRequest, 'locator' | 'file'> & ExportRequest['file']>;
 
-/** A request for a path or a disk, writable and with every default, but for the changes. */
+/**
+ * Returns a request for a path or a disk, which is writable and has every default except for the
+ * changes.
+ */
 export function request(where: string | ExportRequest['locator'], changes: Changes = {}) {
   const { diskseq, writable = true, fileOnly = [], ...others } = changes;
   const { mapperOnly = [], verityRoot, layer, ...file } = others;
@@ -65,19 +70,19 @@ export function request(where: string | ExportRequest['locator'], changes: Chang
   } as const satisfies ExportRequest;
 }
 
-/** Text that stands at a byte of an open device, read through its descriptor. */
+/** Returns the text at a byte position of an open device, read through its descriptor. */
 export function textAt(device: BlockDevice, position: number, length: number): string {
   const buffer = Buffer.alloc(length);
   assert.equal(readSync(device.fd.fd, buffer, 0, length, position), length);
   return buffer.toString();
 }
 
-/** An attribute of a block device in sysfs, by the device's path. */
+/** Returns an attribute in sysfs of the block device with this path. */
 export function attribute(path: string, name: string): string {
   return readFileSync(`/sys/class/block/${basename(path)}/${name}`, 'utf8').trim();
 }
 
-/** A file system that is there as long as it is in use. */
+/** A mounted file system. It is unmounted when it is disposed. */
 export interface Mount extends AsyncDisposable {
   readonly directory: string;
 }

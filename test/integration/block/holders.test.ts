@@ -8,7 +8,7 @@ import { attachLoop, type Loop, makeImage } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { temporaryDirectory } from '../../bed/paths.js';
 
-/** Whether the kernel lets a program claim a device. */
+/** Tells whether the kernel lets a program open a device exclusively. */
 function canClaim(path: string): boolean {
   try {
     closeSync(openSync(path, constants.O_RDONLY | constants.O_EXCL));
@@ -49,7 +49,9 @@ describe('The claimants of a disk or partition', function () {
     execFileSync('mount', [path, join(directory, 'mount')]);
   };
 
-  /** Requires that just these devices have the mount among their claimants, as the kernel has it. */
+  /**
+   * Requires that exactly these devices have the mount among their claimants, as the kernel does.
+   */
   const requireClaimed = async (...claimed: string[]): Promise<void> => {
     for (const path of [disk, ...parts]) {
       const devnum = devnumFromStat(BigInt(statSync(path).rdev));

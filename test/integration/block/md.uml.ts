@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { failure, MARKER, on } from '../hotplug/fixture.js';
+import { MARKER, on } from '../hotplug/fixture.js';
 
 const ARRAY = 'md_guest';
 const PATH = `/dev/${ARRAY}`;
@@ -18,13 +19,13 @@ describe('An md array that is assembled through sysfs', () => {
   before(function () {
     needs(this, 'root', 'loop', 'xenstored', 'mapper');
   });
-  // An array that is cleared is gone, node and all.
+  // An array that is cleared is gone, and so is its node. So each test makes it anew.
   beforeEach(() => writeFileSync('/sys/module/md_mod/parameters/new_array', ARRAY));
   afterEach(() => {
     if (existsSync(`/sys/block/${ARRAY}`)) setArray({ array_state: 'clear' });
   });
 
-  /** An array of one disk without metadata, which is not started. */
+  /** Assembles an array of one disk without metadata, and does not start it. */
   function assemble(devnum: string): void {
     const [major = '', minor = ''] = devnum.split(':');
     const disk = `${Number.parseInt(major, 16)}:${Number.parseInt(minor, 16)}`;

@@ -9,7 +9,7 @@ import { attachLoop, devnumOf, type Loop } from '../../bed/images.js';
 import { fixture, request, run, textAt } from './fixture.js';
 import { setLoopWindow } from './loop/loop-changes.js';
 
-// Made one by one (BLKPG): a kernel need not know any partition table for that.
+// The partitions are made one by one (BLKPG), which works without support for any partition table.
 describe('A partition that is exported', () => {
   let loop: Loop;
 
@@ -24,7 +24,8 @@ describe('A partition that is exported', () => {
     for (const number of ['1', '12']) await run('delpart', [loop.path, number]);
     await loop.detach();
   });
-  // Last, as its own hook looks for what those above have left behind.
+  // The fixture comes last, because its own hook looks for devices that the hooks above have left
+  // behind.
   const shop = fixture();
 
   for (const [partition, marker] of [

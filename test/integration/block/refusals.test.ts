@@ -29,7 +29,10 @@ describe('What cannot be exported', () => {
   });
   after(() => server?.close());
 
-  /** Fails if the request is granted, or takes longer than a FIFO's other end would. */
+  /**
+   * Returns the error of a refused request. Fails if the request is granted, or if it takes as long
+   * as a wait for the other end of a FIFO.
+   */
   async function refusal(asked: ExportRequest): Promise<Error & { code?: string }> {
     const start = performance.now();
     const outcome = await openExport(asked, AbortSignal.timeout(5000)).then(
@@ -128,7 +131,7 @@ describe('A file that cannot be written', () => {
       skipByName(this, `chattr +i does not work: ${String(error)}`);
     }
     try {
-      // It is not the file that is read-only, and the kernel's own reason is told.
+      // The file is not read-only, so the message gives the kernel's own reason.
       const wanted = { name: 'BlockError', code: 'EPERM', message: /not permitted.*immutable/ };
       await assert.rejects(openExport(request(image)), wanted);
       await using device = await openExport(request(image, { writable: false }));

@@ -42,7 +42,7 @@ describe('BlockDevice.verify', () => {
         await assert.rejects(device.verify(), { code: 'EIDENTITY' });
       }
     } finally {
-      // Not `loop.detach`, which leaves a device with another diskseq alone.
+      // `loop.detach` would leave the device alone, because it has another diskseq now.
       await run('losetup', ['--detach', loop.path]);
     }
   });

@@ -3,7 +3,7 @@ import type { BlkbackBehaviour } from '../../bed/blkback.js';
 import { openStore } from '../../bed/store.js';
 import { HotplugFixture } from '../hotplug/fixture.js';
 
-/** A bed with a client of its own on it. */
+/** Runs `body` on a bed with a store client of its own. */
 export async function withFixture(
   body: (fixture: HotplugFixture) => Promise<void>,
   behaviour: BlkbackBehaviour = {},

@@ -23,7 +23,7 @@ async function examine(
   return new Map(checks.map((check) => [check.name, check]));
 }
 
-/** The place of a bed, for single checks. */
+/** Returns the place in which a check looks, for the directories and settings of a bed. */
 function placeOf(fixture: HotplugFixture, env: Record<string, string> = {}): Place {
   const whole = { ...fixture.bed.env, ...env };
   return {

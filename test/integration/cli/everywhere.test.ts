@@ -8,7 +8,7 @@ import { CLI, type Run, startProgram } from '../../bed/script.js';
 import type { HotplugFixture } from '../hotplug/fixture.js';
 import { withFixture } from './cli-bed.js';
 
-/** Where there is one attached vbd, 7/51712, and one whose attach has failed, 7/51728. */
+/** A bed with one attached vbd, 7/51712, and one vbd whose attach has failed, 7/51728. */
 interface Setup {
   readonly fixture: HotplugFixture;
   readonly image: string;
@@ -16,10 +16,13 @@ interface Setup {
 }
 
 interface Case {
-  /** `IMAGE` stands for the file of the attached vbd. */
+  /** The arguments of the command. `IMAGE` stands for the file of the attached vbd. */
   readonly words: string;
   readonly status: number;
-  /** What it ends with where there is no xenstored, and as another user, who may ask neither xenstored nor the daemon. */
+  /**
+   * The exit status without xenstored. `other` is the one of another user, who may ask neither
+   * xenstored nor the daemon.
+   */
   readonly alone: number;
   readonly other: number;
 }
@@ -51,7 +54,9 @@ const CASES: readonly Case[] = [
   { words: 'lsit', status: 2, alone: 2, other: 2 },
 ];
 
-/** Times, and how many readers and loop devices of others there are, differ from run to run. */
+/**
+ * Removes what differs from run to run: times, and the readers and loop devices of other processes.
+ */
 function settle(text: string): string {
   return text
     .split('\n')
@@ -77,7 +82,7 @@ const wordsOf = ({ words }: Case, { image }: Setup): string[] =>
 const run = (one: Case, setup: Setup, env: Readonly<Record<string, string>> = {}): Promise<Run> =>
   startProgram(process.execPath, [CLI, ...wordsOf(one, setup)], { ...setup.env, ...env }).ended;
 
-/** A line of shell with the command in the place of `XEN`. */
+/** Runs a line of shell in which `XEN` stands for the command. */
 function shell(one: Case, setup: Setup, line: string): Promise<Run> {
   const command = [process.execPath, CLI, ...wordsOf(one, setup)]
     .map((word) => `'${word}'`)
@@ -86,7 +91,7 @@ function shell(one: Case, setup: Setup, line: string): Promise<Run> {
   return startProgram('bash', ['-c', script], setup.env).ended;
 }
 
-/** What it prints in a terminal of a width. */
+/** Returns the lines that the command prints in a terminal of this width. */
 async function inTerminal(one: Case, setup: Setup, width: number): Promise<string[]> {
   const words = wordsOf(one, setup).map((word) => `'${word}'`);
   const command = `stty cols ${width} -opost; '${process.execPath}' '${CLI}' ${words.join(' ')}`;
@@ -103,7 +108,7 @@ async function inTerminal(one: Case, setup: Setup, width: number): Promise<strin
   return text.trimEnd().split('\n');
 }
 
-/** All of them side by side, as far as a machine goes. */
+/** Tests the cases, four at a time. */
 async function each(setup: Setup, test: (one: Case) => Promise<void>): Promise<void> {
   const left = sample(CASES, 8);
   const worker = async (): Promise<void> => {
@@ -124,7 +129,7 @@ describe('Every command', function () {
       each(setup, async (one) => {
         const usual = await run(one, setup);
         assert.equal(usual.status, one.status, `${one.words}: ${usual.stderr}`);
-        // One of the two streams says something, unless all there is to say is the status.
+        // The command writes to one of the two streams, unless its exit status says everything.
         const isQuiet = /^(add|wait) 7\/51712$/.test(one.words);
         assert.equal(usual.stdout + usual.stderr === '', isQuiet, one.words);
         const german = { LC_ALL: 'de_DE.UTF-8', LANG: 'de_DE.UTF-8', LANGUAGE: 'de' };

@@ -49,7 +49,7 @@ describe('JSON of the commands', function () {
           await json('add', 0, 'add', key);
           await json('error', 1, 'add', failing.key);
           const { vbds } = (await json('list', 0, 'list')) as { vbds: Record<string, unknown>[] };
-          // The same in the same words, whoever tells it.
+          // Each command says the same facts in the same words.
           for (const name of ['devnum', 'diskseq', 'device']) {
             assert.equal(vbds[0]?.[name], added[name], name);
             const shown = (await json('show', 0, 'show', key))[name];

@@ -102,7 +102,7 @@ describe('xen-blkback list', function () {
       assert.equal((await lines(fixture, '-n', '-o', 'vbd')).length, 1000);
       const ms = performance.now() - started;
       assert.ok(ms < 10_000, `${ms} ms`);
-      // A reader that takes its time, and 64 KiB at once.
+      // The reader begins after a second, and a pipe holds 64 KiB.
       const command = `'${process.execPath}' '${CLI}' list --json | (sleep 1; cat)`;
       const env = { ...process.env, ...fixture.bed.env };
       const options = { env, encoding: 'utf8', maxBuffer: 2 ** 24 } as const;

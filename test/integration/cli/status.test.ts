@@ -33,7 +33,7 @@ describe('The daemon, asked about itself', function () {
       );
       assert.equal(status.running, 0);
       assert.equal(status.pid, daemon.child.pid);
-      // Prepared unasked, and tried again when the script asked.
+      // The daemon has prepared this vbd unasked, and has tried again when the script asked.
       assert.ok(Number(status.failed) >= 1);
       const failure = status['last-failure'] as Record<string, string>;
       assert.deepEqual([failure.backend, failure.code], [bad.backendPath, 'ENOENT']);

@@ -3,7 +3,7 @@ import { pause } from '../../../src/util/retry.js';
 import { needs } from '../../bed/needs.js';
 import { withFixture } from './cli-bed.js';
 
-/** Far from the end of its time, which is 30 s. */
+/** This limit is far below the time limit of the command, which is 30 s. */
 const AT_ONCE_MS = 5000;
 
 describe('xen-blkback wait', function () {

@@ -6,12 +6,13 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
+import { CLIENT_SOURCES } from '../../../install/client.js';
 import { interpretFiles } from '../../../src/cli/read-config.js';
 import { projectRoot, temporaryDirectory } from '../../bed/paths.js';
 
 const run = promisify(execFile);
 
-/** What the daemon of a test does with a client. */
+/** The answer of the daemon of a test to one client. */
 type Behaviour = (socket: Socket, request: string) => void;
 
 describe('The compiled hotplug client', function () {
@@ -20,7 +21,7 @@ describe('The compiled hotplug client', function () {
   let server: Server | undefined;
   before(async () => {
     directory = temporaryDirectory();
-    // In place of the one-shot program: says that it was run, and with how much time.
+    // This program stands in for the one-shot program. It prints its action and its time limit.
     const program = join(directory, 'one-shot');
     writeFileSync(
       program,
@@ -31,7 +32,8 @@ describe('The compiled hotplug client', function () {
       ...['-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
       ...[`-DPROGRAM="${program}"`, '-DNODE="/bin/sh"'],
       ...[`-DCONFIG="${join(directory, 'conf')}"`, `-DOLD_CONFIG="${join(directory, 'old')}"`],
-      ...['-o', join(directory, 'client'), join(projectRoot, 'native/hotplug-client.c')],
+      ...['-o', join(directory, 'client')],
+      ...CLIENT_SOURCES.map((source) => join(projectRoot, source)),
     ]);
   });
   afterEach(async () => {
@@ -166,7 +168,7 @@ describe('The compiled hotplug client', function () {
       writeFileSync(join(directory, 'old'), old);
     };
     after(() => config(''));
-    /** Without the variables that would override it. */
+    /** The environment without the variables that would override the file. */
     const plain = { XEN_BLKBACK_SOCKET: '' };
     const place = (): string => join(directory, 'socket');
 

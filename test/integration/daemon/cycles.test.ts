@@ -15,9 +15,9 @@ import { Stopwatch } from '../../bed/stopwatch.js';
 import { openStore } from '../../bed/store.js';
 import { closeVbd, createVbd, deleteVbd, waitInitWait, waitState } from '../../bed/toolstack.js';
 
-/** `npm run test:soak` sets it to 10,000. */
+/** The number of cycles. `npm run test:soak` sets it to 10,000. */
 const CYCLES = Number(process.env.XEN_BLKBACK_CYCLES ?? effort(400, 40));
-/** What has to be compiled and cached is by then. */
+/** The number of cycles after which all code is compiled and all caches are filled. */
 const WARM_UP = 500;
 const LANES = 8;
 
@@ -66,7 +66,7 @@ describe('the daemon over many attaches and detaches', function () {
     assert.deepEqual(await loopsLeft(bed.images), []);
     const records = readdirSync(bed.runDirectory).filter((name) => name.startsWith('vbd-'));
     assert.deepEqual(records, []);
-    // Two are the daemon's, one is blkback's; others come and go with each vbd.
+    // Two watches are the daemon's and one is blkback's. Other watches come and go with each vbd.
     await within(
       5000,
       () => `3 watches in xenstored, not ${watchesOf(bed)}`,
@@ -77,7 +77,10 @@ describe('the daemon over many attaches and detaches', function () {
   });
 });
 
-/** Once the last sockets are closed, and the threads have ended that were kept for a next call that blocks. */
+/**
+ * Returns the state after the last sockets are closed, and after the threads that waited for
+ * another blocking call have ended.
+ */
 async function restingState(pid: number): Promise<ProcessState> {
   await pause(3000);
   return processState(pid);
@@ -94,7 +97,7 @@ async function inLanes(
   await Promise.all(lanes);
 }
 
-/** A disk comes and goes as libxl makes it, with both scripts. */
+/** Attaches and detaches a disk as libxl does, with both scripts. */
 async function cycle(
   bed: Bed,
   store: Xenstore,
@@ -113,9 +116,12 @@ async function cycle(
   assert.ok(bed.blkback.pid > 0);
 }
 
-/** Watches that xenstored holds by its own account: those that were set and not taken away. */
+/**
+ * Returns the number of watches that xenstored holds: watches that were set, minus those that were
+ * removed.
+ */
 function watchesOf(bed: Bed): number {
-  // It is long; and grep exits with 1 where it counts none.
+  // The trace is long, so grep counts. grep exits with status 1 if it counts none.
   const count = (pattern: string): number =>
     Number(
       spawnSync('grep', ['-c', pattern, bed.xenstored.tracePath], { encoding: 'utf8' }).stdout,

@@ -12,7 +12,7 @@ import { openStore } from '../../bed/store.js';
 import { closeVbd, createVbd, deleteVbd, waitInitWait, waitNode } from '../../bed/toolstack.js';
 import { HotplugFixture, MARKER } from '../hotplug/fixture.js';
 
-/** So the client cannot fall back: what it achieves, the daemon has done. */
+/** The client cannot fall back without Node, so the daemon has done all work that is done. */
 const WITHOUT_NODE = { PATH: '/nonexistent' };
 
 describe('the daemon', function () {
@@ -155,7 +155,7 @@ describe('the daemon', function () {
   it('is not needed: stopped, hanging or of another version, the client does it itself', () =>
     withFixture({}, async (fixture, daemon) => {
       const attach = async (env: Readonly<Record<string, string>>) => {
-        // Of no script that the daemon looks for: it must not prepare it.
+        // The daemon does not look for this script, so it must not prepare the vbd.
         const vbd = await fixture.vbd(fixture.image(), { script: '/etc/xen/scripts/other' });
         const run = await runClient({ ...env, PATH: process.env.PATH }, vbd, 'add');
         assert.equal(run.status, 0, run.stderr);

@@ -27,7 +27,7 @@ describe('xen-blkback events', function () {
     await body(new HotplugFixture(bed, store), daemon, bed);
   }
 
-  /** Starts it; nothing that happens from then on is missed. */
+  /** Starts `xen-blkback events`. It reports every event from the moment at which this resolves. */
   async function follow({ env }: Pick<Daemon, 'env'>, ...options: string[]): Promise<Running> {
     const running = startProgram(process.execPath, [CLI, 'events', '-v', ...options], env);
     const { stderr } = running.process;

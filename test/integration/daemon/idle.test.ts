@@ -13,7 +13,7 @@ import { CLI } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
 import { HotplugFixture } from '../hotplug/fixture.js';
 
-/** How long it must not do anything. */
+/** The time in milliseconds for which the daemon must do nothing. */
 const IDLE_MS = Number(process.env.XEN_BLKBACK_IDLE_S ?? 4) * 1000;
 
 describe('the daemon at rest', function () {
@@ -26,7 +26,8 @@ describe('the daemon at rest', function () {
     await using bed = await startBed({});
     await using store = await openStore(bed);
     const fixture = new HotplugFixture(bed, store);
-    // A short deadline: Node forgets a timer that was called off only when it would have been due.
+    // The deadline is short, because Node forgets a cancelled timer only at the time for which it
+    // was set.
     const args = [CLI, 'daemon'];
     await using daemon = await startDaemonProgram(bed, process.execPath, args, {
       XEN_BLKBACK_TIMEOUT: '3',
@@ -42,7 +43,10 @@ describe('the daemon at rest', function () {
   });
 });
 
-/** V8 tidies up after itself for some eight seconds (src/heap/memory-reducer.h), and then no more. */
+/**
+ * Waits until the daemon is at rest. V8 tidies up for some eight seconds
+ * (src/heap/memory-reducer.h).
+ */
 async function comesToRest(pid: number): Promise<void> {
   await within(30_000, 'the daemon to come to rest', async (signal) => {
     await pause(9000, signal);
@@ -76,7 +80,7 @@ async function startTrace(
       }
     },
   );
-  // What a thread was waiting in when strace came is not its doing.
+  // strace first shows the calls in which the threads were waiting when it attached.
   await pause(100);
   const found = readFileSync(file, 'utf8').length;
   return {

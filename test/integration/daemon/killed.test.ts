@@ -14,7 +14,10 @@ import { openStore } from '../../bed/store.js';
 import { createVbd, deleteVbd, type Vbd, waitNode } from '../../bed/toolstack.js';
 
 const DISKS = 50;
-/** Steps at which the daemon is killed, spread over all of them; `npm run test:sweep` takes more. */
+/**
+ * The number of steps at which the daemon is killed, spread over all steps. `npm run test:sweep`
+ * takes more.
+ */
 const KILLS = Number(process.env.XEN_BLKBACK_KILLS ?? 4);
 
 describe(`the daemon is killed while ${DISKS} vbds are being attached, and started again`, function () {
@@ -40,7 +43,7 @@ describe(`the daemon is killed while ${DISKS} vbds are being attached, and start
       console.log(
         `      ${last - first} calls, ${killed} kills: ${attached} attached, ${failed} failed`,
       );
-      // How many calls it takes varies a little.
+      // The number of calls varies a little, so some steps lie behind the last call.
       assert.ok(killed > kills / 2, `${killed} of the kills at ${steps} of ${last} calls`);
       assert.ok(attached > (kills * DISKS) / 2, 'most of them should have been attached');
     });
@@ -60,7 +63,7 @@ class SharingFixture {
     this.#store = store;
   }
 
-  /** Which calls that change something a daemon makes from its start to the last of the vbds. */
+  /** Returns the range of the changing calls that a daemon makes from its start to the last vbd. */
   async countCalls(): Promise<{ first: number; last: number }> {
     const log = join(this.#bed.directory, `calls-${this.#serial}`);
     const count = (): number => readFileSync(log, 'utf8').split('\n').length - 1;
@@ -79,7 +82,7 @@ class SharingFixture {
     const vbds = await this.#create();
     const done = Promise.all(vbds.map((vbd) => this.#connected(vbd)));
     done.catch(() => undefined);
-    // At a step near the end it may have been faster than the last of its calls.
+    // At a step near the end, the daemon may have attached all vbds before that call.
     await Promise.race([doomed.child.ended, done]);
     if (doomed.child.end() === 'was killed by SIGKILL') this.killed++;
     await doomed.stop();
@@ -116,7 +119,10 @@ class SharingFixture {
     return waitNode(this.#store, `${vbd.backendPath}/hotplug-status`, 'connected', 15_000);
   }
 
-  /** The scripts, which the toolstack would have running all the while; they cannot fall back. */
+  /**
+   * Runs the scripts, which a toolstack would have running all the while. They cannot fall back
+   * without Node.
+   */
   async #ask(daemon: Daemon, vbds: readonly Vbd[]): Promise<number[]> {
     const env = { ...daemon.env, PATH: '/nonexistent' };
     await using client = await Stopwatch.start([built('block-diskseq'), 'add'], env);
@@ -124,7 +130,7 @@ class SharingFixture {
     return laps.map(({ status }) => status);
   }
 
-  /** What blkback has really opened is what counts, and that it was opened once. */
+  /** Checks what blkback has really opened, and that it has opened it only once. */
   async #check(vbd: Vbd, attached: boolean): Promise<void> {
     const marker = `disk ${Number(vbd.key.split('/')[1]) - 51712} of ${vbd.key.split('/')[0]}`;
     const opened = this.#bed.blkback
@@ -140,7 +146,8 @@ class SharingFixture {
     }
     assert.equal(String(status), 'error', vbd.key);
     assert.ok(error !== undefined && error.length > 0);
-    // A number whose loop device has cleared itself: the stock blkback opened an empty disk.
+    // The loop device with this number had cleared itself, so the stock blkback opened an empty
+    // disk.
     assert.ok(
       opened.every(({ bytes }) => bytes === ''),
       JSON.stringify(opened),

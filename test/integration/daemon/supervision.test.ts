@@ -18,8 +18,8 @@ import { HotplugFixture } from '../hotplug/fixture.js';
 const DAEMON = [CLI, 'daemon'];
 const WITHOUT_NODE = { PATH: '/nonexistent' };
 
-// The journal's socket, by its fixed name, is one of the test's own; stderr says that it is the
-// journal's, as systemd has it.
+// The socket at the fixed path of the journal is a socket of the test. stderr is said to be the
+// journal's, as systemd says it.
 const UNDER_A_JOURNAL = `
 set -e
 mount -t tmpfs none /run
@@ -60,7 +60,7 @@ describe('the daemon under a service manager', function () {
     });
   }
 
-  /** What somebody who is not root is told at a socket, had its mode let them through. */
+  /** Returns what a user other than root reads from a socket whose mode lets that user connect. */
   async function askAsNobody(bed: Bed, socket: string): Promise<string> {
     chmodSync(socket, 0o666);
     chmodSync(bed.directory, 0o755);
@@ -213,7 +213,7 @@ describe('the daemon under a service manager', function () {
         Number.parseInt(effective, 16).toString(2).replaceAll('0', '').length,
         set.length,
       );
-      // Of somebody else, and for nobody but that one to read.
+      // The file belongs to another user, and only that user may read it.
       const image = fixture.image();
       chownSync(image, 65534, 65534);
       chmodSync(image, 0o600);
@@ -246,11 +246,11 @@ describe('the daemon under a service manager', function () {
         const other = '/etc/xen/scripts/other';
         const vbd = await fixture.vbd(fixture.image(), { script: other });
         assert.deepEqual(manager.texts(), [], 'no daemon yet');
-        // Had it taken longer than a client waits, that one would do the work itself.
+        // If the start took longer than a client waits, the client would do the work itself.
         const reply = await ask(socket, `xen-blkback 1 add ${vbd.backendPath}\n`);
         assert.match(reply, /^accepted 30000\n(ok|unavailable)\n$/);
         await manager.heard(/^READY=1/);
-        // Nothing has told it where clients ask.
+        // The daemon has no setting that says where clients ask.
         const notice = `clients ask at /run/xen-blkback/control.sock, and this daemon has been given the socket ${socket}: `;
         assert.equal(readFileSync(log, 'utf8').split(notice).length, 2);
         const client = { ...bed.env, XEN_BLKBACK_SOCKET: socket, ...WITHOUT_NODE };
@@ -259,7 +259,7 @@ describe('the daemon under a service manager', function () {
         await closeVbd(store, vbd);
         assert.equal((await runClient(client, vbd, 'remove')).status, 0);
         assert.match(await askAsNobody(bed, socket), /^failed EACCES only root may ask/);
-        // The activator has become the daemon.
+        // The process of the activator has become the daemon.
         activator.process.kill('SIGTERM');
         assert.equal(await activator.ended, 'exited with status 0');
         assert.ok(existsSync(socket), 'the socket is not the daemon’s to remove');

@@ -35,7 +35,10 @@ describe('scripts while the daemon is in trouble', function () {
       Array.from({ length: count }, (_, i) => fixture.create(fixture.image(`disk ${i}`))),
     );
 
-  /** Each vbd is open, once, with its own disk, on as many loop devices as there are vbds. */
+  /**
+   * Asserts that blkback has opened the disk of each vbd once, and that there are as many loop
+   * devices as vbds.
+   */
   async function requireAttached(fixture: HotplugFixture, vbds: readonly Vbd[]): Promise<void> {
     vbds.forEach((vbd, index) => {
       const opened = fixture.events(vbd, 'opened').map(({ bytes }) => bytes);
@@ -46,7 +49,10 @@ describe('scripts while the daemon is in trouble', function () {
     await settlesAt(fixture, vbds.length);
   }
 
-  /** A second one that somebody has made in vain is let go at once, but not in the same instant. */
+  /**
+   * Waits until there are `count` loop devices. A second loop device that was made in vain goes at
+   * once, but not in the same instant.
+   */
   function settlesAt(fixture: HotplugFixture, count: number): Promise<void> {
     const found = () => loopsOf(fixture.bed.images);
     return within(
@@ -92,7 +98,7 @@ describe('scripts while the daemon is in trouble', function () {
   it('attach once although it hangs waiting for blkback, and goes on later', () =>
     withFixture({}, async (fixture, bed) => {
       await using daemon = await startDaemon(bed, '--verbose');
-      // blkback is not ready yet, and the daemon waits for it.
+      // blkback is not ready yet, so the daemon waits for it.
       bed.blkback.kill('SIGSTOP');
       const vbds = await marked(fixture, 1);
       await daemon.says(/: planned: /);
@@ -110,7 +116,10 @@ describe('scripts while the daemon is in trouble', function () {
       await attachWithHelpOf(fixture, daemon, vbds, () => bed.blkback.kill('SIGUSR1'));
     }));
 
-  /** The client gives the daemon four seconds, and does it itself; then the daemon goes on. */
+  /**
+   * Runs a client, which gives the daemon four seconds and then does the work itself. Then the
+   * daemon goes on.
+   */
   async function attachWithHelpOf(
     fixture: HotplugFixture,
     daemon: Daemon,
@@ -125,7 +134,7 @@ describe('scripts while the daemon is in trouble', function () {
     const { status, stderr } = await run;
     assert.equal(status, 0, stderr);
     daemon.kill('SIGCONT');
-    // It has dealt with all that came before when it answers this.
+    // The daemon has dealt with all earlier requests when it answers this one.
     const env = { ...daemon.env, ...WITHOUT_NODE };
     assert.equal((await runClient(env, vbd, 'add')).status, 0);
     await requireAttached(fixture, vbds);
@@ -140,7 +149,8 @@ describe('scripts while the daemon is in trouble', function () {
       daemon.kill('SIGSTOP');
       assert.equal((await runClient(daemon.env, vbd, 'remove')).status, 0);
       await fixture.delete(vbd);
-      // The same path again, of another script, so that nobody else has to do with it.
+      // The vbd has the same path and another script, so that the daemon does not prepare it
+      // unasked.
       bed.blkback.kill('SIGSTOP');
       const [frontend = '', devid = ''] = vbd.key.split('/');
       const params = fixture.image('disk anew');
@@ -161,7 +171,7 @@ describe('scripts while the daemon is in trouble', function () {
   it('fail in time when it hangs after it has accepted', () =>
     withFixture({ noOpen: true }, async (fixture, bed) => {
       await using daemon = await startDaemon(bed, '--timeout', '2');
-      // By a script that the daemon does not prepare unasked.
+      // The daemon does not prepare a vbd of this script unasked.
       const vbd = await fixture.vbd(fixture.image(), { script: 'another' });
       const start = performance.now();
       const run = runClient(daemon.env, vbd, 'add');
@@ -212,7 +222,7 @@ describe('scripts while the daemon is in trouble', function () {
       const running = doomed.map((vbd) => runClient(env, vbd, 'add'));
       await fixture.published(doomed[0] ?? assert.fail());
       bed.xenstored.kill('SIGKILL');
-      // Whatever each of them has come to, it says so, and soon.
+      // Each script reports its result, whatever the result is, and does so soon.
       const start = performance.now();
       const runs = await Promise.all(running);
       assert.ok(performance.now() - start < 10_000);

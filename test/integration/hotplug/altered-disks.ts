@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 
 const LOOP_CHANGE_FD = 0x4c06;
 
+/** Writes a text at a byte position of a file. The other bytes of the file stay. */
 export function writeAt(file: string, position: number, text: string): void {
   writeFileSync(
     file,
@@ -11,12 +12,14 @@ export function writeAt(file: string, position: number, text: string): void {
   );
 }
 
-/** Sectors; the kernel needs no partition table for this. */
+/**
+ * Adds a partition; start and length are in sectors. The kernel needs no partition table for this.
+ */
 export function addPartition(disk: string, number: number, start: number, length: number): void {
   execFileSync('addpart', [disk, number, start, length].map(String));
 }
 
-/** Puts another file behind a read-only loop device, whoever has it open. */
+/** Puts another file behind a read-only loop device, even while the device is open. */
 export function exchangeBacking(loop: string, file: string): void {
   const program = `
 import fcntl, os, sys
@@ -25,7 +28,7 @@ fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), ${LOOP_CHANGE_FD}, os.open(sys.ar
   execFileSync('python3', ['-c', program, loop, file]);
 }
 
-/** The test's own loop device, whose number has changed on the way. */
+/** Detaches a loop device of the test's own whose diskseq has changed meanwhile. */
 export function exchanged(loop: string): void {
   execFileSync('losetup', ['--detach', loop]);
 }

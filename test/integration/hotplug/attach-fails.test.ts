@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BlkbackError } from '../../../src/errors.js';
+import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { exchangeBacking, exchanged } from './altered-disks.js';
-import { beforeWriting, failure, on } from './fixture.js';
+import { beforeWriting } from './before-writing.js';
+import { on } from './fixture.js';
 
 const GUISES = ['stock', 'diskseq'] as const;
 

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync, renameSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { attachLoop } from '../../bed/images.js';
+import { failure, only } from '../../bed/assertions.js';
+import { attachLoop, diskseqOf, sysfsAttribute } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { addPartition, writeAt } from './altered-disks.js';
-import { diskseqOf, failure, MARKER, on, only, sysfsAttribute } from './fixture.js';
+import { MARKER, on } from './fixture.js';
 
 const MIB = 1024 * 1024;
 const GUISES = ['stock', 'diskseq'] as const;

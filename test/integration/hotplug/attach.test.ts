@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { basename } from 'node:path';
-import { attachLoop } from '../../bed/images.js';
+import { only } from '../../bed/assertions.js';
+import { attachLoop, diskseqOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { setFrontendState, waitState } from '../../bed/toolstack.js';
 import { addPartition } from './altered-disks.js';
-import { diskseqOf, MARKER, on, only } from './fixture.js';
+import { MARKER, on } from './fixture.js';
 import { Uevents } from './uevents.js';
 
 const MIB = 1024 * 1024;
@@ -197,7 +198,7 @@ describe('attach', () => {
         const closed = await fixture.logged(asked, 'closed');
         assert.ok(closed.time <= Date.now() + 1);
         for (const name of names) await uevents.change(name);
-        // Events come in order: one that had been sent unasked would have come before.
+        // Events come in order, so an event that was sent unasked would have come before.
         assert.deepEqual(
           names.flatMap((name) => uevents.changesOf(name)),
           [],
@@ -214,13 +215,13 @@ describe('attach', () => {
       await using loop = await attachLoop(fixture.image(MARKER));
       const vbd = await fixture.vbd(loop.path);
       await fixture.attach(vbd);
-      // blkback hears nothing more of a guest that has closed its end, until the nodes go.
+      // blkback ignores a guest that has closed its end, until the nodes go.
       for (const state of [4, 6] as const) {
         await setFrontendState(fixture.store, vbd, state);
         await waitState(fixture.store, vbd, String(state));
       }
       await fixture.store.write(`${vbd.backendPath}/online`, '0');
-      // Events come in order: what comes before those of another device has happened before.
+      // Events come in order, so all events before those of another device have come.
       await using first = await attachLoop(fixture.image());
       await uevents.change(basename(first.path));
       uevents.forget();
@@ -238,7 +239,7 @@ describe('attach', () => {
     on({ guise: 'stock' }, async (fixture) => {
       const loop = await attachLoop(fixture.image());
       await loop.detach();
-      // What an add leaves that was killed after its publication: blkback has opened an empty disk.
+      // An add that was killed after its publication leaves this: blkback has opened an empty disk.
       const empty = await fixture.vbd(fixture.image(), {
         extra: { 'physical-device': loop.devnum },
       });

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { failure, only } from '../../bed/assertions.js';
 import { needs } from '../../bed/needs.js';
 import { deleteVbd } from '../../bed/toolstack.js';
-import { beforeWriting, failure, MARKER, on, only } from './fixture.js';
+import { beforeWriting } from './before-writing.js';
+import { MARKER, on } from './fixture.js';
 import { assertSpent, logLines, onlyLine, refusedByScript, release, SHORT_MS } from './refusals.js';
 
 describe('bad input', () => {
@@ -20,12 +22,12 @@ describe('bad input', () => {
           assertSpent(start);
           assert.match(error.message, /waiting for blkback to open \/dev\/loop\d+/);
           await fixture.assertKept(vbd, error, only(fixture.loops()));
-          // The end of the vbd has been asked for, and that is what the next one meets.
+          // The failed add has asked for the end of the vbd, so the next add meets that state.
           const { status, stderr, milliseconds } = await fixture.script(vbd, 'add');
           assert.equal(status, 1);
           assert.match(stderr, /state 5 \(Closing\)/);
           assert.ok(milliseconds < 3000, `${milliseconds} ms`);
-          // It is decided by the end of the vbd.
+          // The end of the vbd decides that blkback opens nothing.
           await deleteVbd(fixture.store, vbd);
           await fixture.logged(vbd, 'removed');
           fixture.assertNothingLeft();
@@ -86,7 +88,7 @@ describe('bad input', () => {
           await deleteVbd(fixture.store, vbd);
           await attempt;
           assert.equal(await fixture.exists(vbd.backendPath), false);
-          // The open is under way, and meets the device that was meant.
+          // The open is under way, and it meets the intended device.
           fixture.blkback.kill('SIGUSR1');
           assert.equal((await fixture.logged(vbd, 'opened')).bytes, MARKER);
           await fixture.logged(vbd, 'closed');

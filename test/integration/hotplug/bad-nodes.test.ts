@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { beforeWriting, failure, MARKER, on } from './fixture.js';
+import { beforeWriting } from './before-writing.js';
+import { MARKER, on } from './fixture.js';
 import {
   assertSpent,
   published,

@@ -4,22 +4,25 @@ import { join } from 'node:path';
 import type { Loop } from '../../bed/images.js';
 import type { HotplugFixture, VbdChange } from './fixture.js';
 
+/** A target that an attach has to refuse. */
 export interface Case {
   readonly name: string;
-  /** Makes what is wrong, and returns `params`. */
+  /** Makes the faulty target, and returns `params`. */
   readonly params?: (fixture: HotplugFixture) => string | Promise<string>;
-  /** Bytes that no toolstack in its right mind would write to `params`. */
+  /** The bytes of `params`, which no sane toolstack would write. */
   readonly bytes?: Buffer;
   readonly vbd?: VbdChange;
   readonly code: string;
   readonly says: RegExp;
-  /** Also through the script, with all that it has to write and print. */
+  /** Runs the script too, and checks all that it writes and prints. */
   readonly script?: true;
 }
 
 const file = (fixture: HotplugFixture) => fixture.image();
+/** Returns the path of a file in the directory of images. */
 export const inImages = (fixture: HotplugFixture, name: string) => join(fixture.bed.images, name);
 
+/** The targets that an attach has to refuse. */
 export const CASES: readonly Case[] = [
   {
     name: 'there is no params',
@@ -259,12 +262,14 @@ export const DISK_CASES: readonly {
   },
 ];
 
+/** Makes a link to a path, and returns the path of the link. */
 export function link(fixture: HotplugFixture, target: string): string {
   const path = inImages(fixture, 'link');
   symlinkSync(target, path);
   return path;
 }
 
+/** Makes a FIFO, and returns its path. */
 export function makeFifo(fixture: HotplugFixture): string {
   const path = inImages(fixture, 'fifo');
   execFileSync('mkfifo', [path]);

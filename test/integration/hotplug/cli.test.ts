@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { COMMANDS } from '../../../src/cli/commands.js';
+import { only } from '../../bed/assertions.js';
 import { startBed } from '../../bed/bed.js';
 import { loopsOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
@@ -21,7 +22,7 @@ import { projectRoot } from '../../bed/paths.js';
 import { CLI, HOTPLUG_SCRIPT, libxlEnvironment, type Run, startProgram } from '../../bed/script.js';
 import { skipByName } from '../../bed/skip.js';
 import { openStore } from '../../bed/store.js';
-import { HotplugFixture, MARKER, only } from './fixture.js';
+import { HotplugFixture, MARKER } from './fixture.js';
 
 const COMMAND_NAMES = ['', ...Object.keys(COMMANDS)];
 
@@ -211,7 +212,7 @@ describe('xen-blkback on a bed', function () {
     return withFixture(async (fixture) => {
       const copy = join(fixture.bed.directory, 'block-diskseq');
       copyFileSync(HOTPLUG_SCRIPT, copy);
-      // In a mount namespace of its own, so that nothing is installed on this machine.
+      // The mount namespace is the test's own, so nothing is installed on this machine.
       const lower = join(fixture.bed.directory, 'lower');
       mkdirSync(lower);
       symlinkSync(projectRoot, join(lower, 'xen-blkback'));

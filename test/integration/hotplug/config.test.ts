@@ -14,7 +14,7 @@ describe('The configuration file', function () {
     needs(this, 'root', 'loop', 'xenstored');
   });
 
-  /** A fixture whose settings are in a file, and not in the environment. */
+  /** Runs `body` on a fixture whose settings are in a file, and not in the environment. */
   async function onConfig(
     body: (
       fixture: HotplugFixture,
@@ -48,7 +48,7 @@ describe('The configuration file', function () {
       const script = { ...env, ...libxlEnvironment(first.backendPath) };
       const shot = await startProgram(HOTPLUG_SCRIPT, ['add'], script).ended;
       assert.deepEqual([shot.status, shot.stderr], [0, '']);
-      // The lock is where the file says.
+      // The lock is in the directory that the file names.
       assert.ok(existsSync(join(fixture.bed.runDirectory, 'sharing.lock')));
       const listed = await cli(env, 'list', '--json');
       assert.equal(JSON.parse(listed.stdout).vbds[0].opened, true, 'sysfs is where the file says');

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { closeSync, openSync } from 'node:fs';
+import { failure, only } from '../../bed/assertions.js';
+import { sysfsAttribute } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { failure, on, only, sysfsAttribute } from './fixture.js';
+import { on } from './fixture.js';
 import { assertWithin, hold } from './holder.js';
 
 describe('detach', () => {
@@ -88,7 +90,7 @@ describe('detach', () => {
       on({}, async (fixture) => {
         const vbd = await fixture.vbd(fixture.image());
         await fixture.attach(vbd);
-        // The toolstack has asked for the end, and the guest does not answer.
+        // The toolstack has asked for the end of the vbd, and the guest does not answer.
         await fixture.store.write(`${vbd.backendPath}/online`, '0');
         await fixture.store.write(`${vbd.backendPath}/state`, '5');
         const start = performance.now();

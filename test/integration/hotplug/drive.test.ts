@@ -1,17 +1,20 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { failure, only } from '../../bed/assertions.js';
 import { runClient, startDaemon } from '../../bed/daemon.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { waitNode } from '../../bed/toolstack.js';
-import { failure, type HotplugFixture, MARKER, on, only, type VbdChange } from './fixture.js';
+import { type HotplugFixture, MARKER, on, type VbdChange } from './fixture.js';
 
 const CDROM: VbdChange = { mode: 'r', extra: { 'device-type': 'cdrom' } };
 const NODES = ['physical-device', 'physical-device-path', 'diskseq', 'hotplug-status'] as const;
 const EMPTY = [undefined, undefined, undefined, 'connected'];
 
-/** What libxl names for a drive without a medium where the backend is to have a device. */
+/**
+ * Makes the file that libxl names for a drive without a medium if the backend is to have a device.
+ */
 function emptyFile(fixture: HotplugFixture): string {
   const path = join(fixture.bed.images, 'empty-cdrom.7');
   writeFileSync(path, '');

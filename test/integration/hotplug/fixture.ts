@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { type AttachOptions, type AttachResult, attach } from '../../../src/hotplug/attach.js';
 import { type DetachOptions, detach } from '../../../src/hotplug/detach.js';
@@ -12,7 +12,7 @@ import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { type Bed, startBed } from '../../bed/bed.js';
 import type { Blkback, BlkbackBehaviour, BlkbackEvent } from '../../bed/blkback.js';
 import { onDirectoryEvent, within } from '../../bed/deadline.js';
-import { devnumOf, type Loop, loopsOf, makeImage } from '../../bed/images.js';
+import { devnumOf, diskseqOf, type Loop, loopsOf, makeImage } from '../../bed/images.js';
 import {
   CLI,
   HOTPLUG_SCRIPT,
@@ -31,14 +31,25 @@ import {
   waitInitWait,
 } from '../../bed/toolstack.js';
 
+/** The first bytes of an image. */
 export const MARKER = 'the right disk';
 const FRONTEND = 7;
 const FIRST_DEVID = 51712;
 const TIMEOUT_MS = 8000;
 
+/** The nodes of a backend that an attach writes. */
+export const HOTPLUG_NODES = [
+  'physical-device',
+  'physical-device-path',
+  'diskseq',
+  'hotplug-status',
+  'hotplug-error',
+] as const;
+
+/** Changes of the options of a vbd. */
 export type VbdChange = Partial<VbdOptions>;
 
-/** A bed, a client of the project's own on it, and the vbds that a test made there. */
+/** A bed, a store client of its own, and the vbds that a test made there. */
 export class HotplugFixture {
   readonly bed: Bed;
   readonly store: Xenstore;
@@ -58,7 +69,7 @@ export class HotplugFixture {
     return makeImage(this.bed.images, { marker, ...options });
   }
 
-  /** What the toolstack writes, for a disk of its own; blkback may not have seen it yet. */
+  /** Creates a vbd as the toolstack does. blkback may not have seen it yet. */
   async create(params: string, change: VbdChange = {}): Promise<Vbd> {
     const usual = { frontend: FRONTEND, devid: this.#devid, params };
     this.#devid += 16;
@@ -67,7 +78,7 @@ export class HotplugFixture {
     return vbd;
   }
 
-  /** A vbd that waits for a device, as libxl leaves it to the script. */
+  /** Creates a vbd and waits until it waits for a device, as libxl leaves it to the script. */
   async vbd(params: string, change: VbdChange = {}): Promise<Vbd> {
     const vbd = await this.create(params, change);
     await waitInitWait(this.store, vbd);
@@ -78,7 +89,7 @@ export class HotplugFixture {
     return this.attachThrough(this.store, vbd, change);
   }
 
-  /** Attaches with another client, or with one that something happens to. */
+  /** Attaches through another client, for example one that interrupts a transaction. */
   attachThrough(
     store: Xenstore,
     vbd: Vbd | string,
@@ -91,7 +102,7 @@ export class HotplugFixture {
     return this.detachThrough(this.store, vbd, change);
   }
 
-  /** Detaches with another client, or with one that something happens to. */
+  /** Detaches through another client, for example one that interrupts a transaction. */
   detachThrough(
     store: Xenstore,
     vbd: Vbd | string,
@@ -105,7 +116,7 @@ export class HotplugFixture {
     return { timeoutMs: TIMEOUT_MS, sysfs: this.blkback.sysfs, runDirectory };
   }
 
-  /** `block-diskseq add|remove`, called as libxl calls it. */
+  /** Runs `block-diskseq add|remove` as libxl does. */
   script(vbd: Vbd | string, action: string, env: NodeJS.ProcessEnv = {}): Promise<Run> {
     return this.startScript(vbd, action, env).ended;
   }
@@ -116,12 +127,12 @@ export class HotplugFixture {
     return startProgram(HOTPLUG_SCRIPT, [action], whole);
   }
 
-  /** `xen-blkback …`, called as people call it. */
+  /** Runs `xen-blkback …` as people do. */
   cli(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Run> {
     return startProgram(process.execPath, [CLI, ...args], { ...this.bed.env, ...env }).ended;
   }
 
-  /** A node of the backend, `undefined` where there is none. */
+  /** Returns a node of the backend, or `undefined` if there is none. */
   async node(vbd: Vbd, name: string): Promise<string | undefined> {
     return (await this.nodes(vbd, name))[0];
   }
@@ -131,7 +142,7 @@ export class HotplugFixture {
     return values.map((value) => value?.toString());
   }
 
-  /** The whole backend directory. */
+  /** Returns the whole backend directory. */
   async directory(vbd: Vbd): Promise<Record<string, string | undefined>> {
     const names = (await this.store.directory(vbd.backendPath)).sort();
     const values = await this.nodes(vbd, ...names);
@@ -142,14 +153,14 @@ export class HotplugFixture {
     return (await this.store.readMany([path]))[0] !== undefined;
   }
 
-  /** Waits until a device has been named to blkback. */
+  /** Waits until `physical-device` names a device to blkback. */
   async published(vbd: Vbd): Promise<void> {
     const path = `${vbd.backendPath}/physical-device`;
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     await waitFor(this.store, [path], () => readText(this.store, path), { signal });
   }
 
-  /** Waits until a vbd's record has been taken away. */
+  /** Waits until the record of a vbd is removed. */
   async recordGone(vbd: VbdPath): Promise<void> {
     const { runDirectory } = this.bed;
     await within(TIMEOUT_MS, `the record of ${vbd.backend} to go`, (signal) =>
@@ -177,27 +188,24 @@ export class HotplugFixture {
     return loopsOf(this.bed.images);
   }
 
-  /** Names of what lies in the project's run directory, but for the file that is only locked. */
+  /** Returns the names of the files in the run directory, except for the lock. */
   records(): string[] {
     return readdirSync(this.bed.runDirectory).filter((name) => name !== 'sharing.lock');
   }
 
-  /** Ends the guest's use of the disk as the toolstack does before it runs `remove`. */
+  /** Ends the guest's use of the disk, as the toolstack does before it runs `remove`. */
   async close(vbd: Vbd): Promise<void> {
     await closeVbd(this.store, vbd);
   }
 
-  /** Takes the nodes away, and waits until blkback has closed what it had open. */
+  /** Removes the nodes, and waits until blkback has closed what it had open. */
   async delete(vbd: Vbd): Promise<void> {
     await deleteVbd(this.store, vbd);
     this.#vbds.delete(vbd.key);
     if (this.events(vbd, 'opened').length > 0) await this.logged(vbd, 'closed');
   }
 
-  /**
-   * Nothing of the project's own is left: no loop device, no record. Who opens a loop device in passing
-   * (udev, losetup) holds up its clearing for that moment, which is waited out.
-   */
+  /** Asserts that only these loop devices are left. Waits up to 2 s, as udev may delay that. */
   assertNothingLeft(...expectedLoops: Loop[]): void {
     const expected = expectedLoops.map(({ path }) => path);
     for (let ms = 1; !isDeepStrictEqual(this.loops(), expected) && ms < 2000; ms *= 2) {
@@ -207,45 +215,35 @@ export class HotplugFixture {
     assert.deepEqual(this.records(), []);
   }
 
-  /** The nodes are as they must be while blkback has the loop device or disk at `path` open. */
+  /** Asserts the nodes of a vbd while blkback has the loop device or disk at `path` open. */
   async assertConnected(vbd: Vbd, path: string, diskseq = diskseqOf(path)): Promise<void> {
     const hex = BigInt(diskseq).toString(16);
-    assert.deepEqual(
-      await this.nodes(
-        vbd,
-        'physical-device',
-        'diskseq',
-        'physical-device-path',
-        'hotplug-status',
-        'hotplug-error',
-      ),
-      [devnumOf(path), hex, path, 'connected', undefined],
-    );
+    assert.deepEqual(await this.nodes(vbd, ...HOTPLUG_NODES), [
+      devnumOf(path),
+      path,
+      hex,
+      'connected',
+      undefined,
+    ]);
     const opened = await this.logged(vbd, 'opened');
     assert.equal(opened.dev, devnumOf(path));
     assert.equal(opened.diskseq, diskseq);
   }
 
   /**
-   * After a failed attach: nothing names a device any more, the toolstack is told why, and a loop
-   * device that was made for it is gone, while the test's own is not.
+   * Asserts after a failed attach that no node names a device, that the toolstack is told why, and
+   * that a loop device which was made for it is gone, but not the test's own.
    */
   async assertTakenBack(vbd: Vbd, error: { message: string }, ...own: Loop[]): Promise<void> {
-    const nodes = [
-      'physical-device',
-      'physical-device-path',
-      'diskseq',
-      'hotplug-status',
-      'hotplug-error',
-    ];
     const none = [undefined, undefined, undefined];
-    assert.deepEqual(await this.nodes(vbd, ...nodes), [...none, 'error', error.message]);
+    const expected = [...none, 'error', error.message];
+    assert.deepEqual(await this.nodes(vbd, ...HOTPLUG_NODES), expected);
     this.assertNothingLeft(...own);
   }
 
   /**
-   * After an attach that has failed although blkback has the device open at `path`, or may open it: the
-   * nodes go on saying so, the toolstack is told why, and the vbd's end has been asked for.
+   * Asserts after an attach that failed while blkback has the device at `path` open, or may open
+   * it: the nodes still say so, the toolstack is told why, and the vbd's end has been asked for.
    */
   async assertKept(vbd: Vbd, error: { message: string }, path: string): Promise<void> {
     const nodes = ['physical-device', 'hotplug-status', 'hotplug-error', 'online', 'state'];
@@ -253,7 +251,7 @@ export class HotplugFixture {
     assert.deepEqual(await this.nodes(vbd, ...nodes), expected);
   }
 
-  /** What libxl does for every domain that it destroys: the nodes go, then the script runs. */
+  /** Ends the vbds as libxl does when it destroys domains: the nodes go, then the script runs. */
   async destroyVbds(): Promise<void> {
     for (const vbd of [...this.#vbds.values()]) {
       await this.delete(vbd);
@@ -261,14 +259,14 @@ export class HotplugFixture {
     }
   }
 
-  /** The end of every test: without the vbds there is nothing left. */
+  /** Ends each test: without the vbds, nothing may be left. */
   async finish(): Promise<void> {
     for (const vbd of this.#vbds.values()) await this.delete(vbd);
     this.assertNothingLeft();
   }
 }
 
-/** A test body on a fixture of its own, at whose end nothing may be left. */
+/** Returns a test that runs `body` on a fixture of its own, at whose end nothing may be left. */
 export function on(
   behaviour: BlkbackBehaviour,
   body: (fixture: HotplugFixture, context: Mocha.Context) => Promise<void>,
@@ -287,65 +285,14 @@ export function on(
   };
 }
 
-/** What a test that failed leaves behind is nothing for the next one. */
+/** Detaches loop devices of a failed test, so that they do not disturb the next one. */
 function detachAll(loops: readonly string[]): void {
   for (const loop of loops) spawnSync('losetup', ['--detach', loop]);
 }
 
-/** `store`, with something that happens just before a transaction that writes, or removes, a node so called. */
-export function beforeWriting(
-  store: Xenstore,
-  node: string,
-  happen: () => Promise<unknown>,
-  wanted: 'write' | 'remove' = 'write',
-): Xenstore {
-  let happened = false;
-  return new Proxy(store, {
-    get(target, name) {
-      const value: unknown = Reflect.get(target, name);
-      if (typeof value !== 'function') return value;
-      if (name !== 'transact') return value.bind(target);
-      const transact: Xenstore['transact'] = async (steps, options) => {
-        if (!happened && steps.some(({ op, path }) => op === wanted && path.endsWith(`/${node}`))) {
-          happened = true;
-          await happen();
-        }
-        return target.transact(steps, options);
-      };
-      return transact;
-    },
-  });
-}
-
+/** Returns the backend path of a vbd in the form of the project. */
 export function parse(vbd: Vbd | string): VbdPath {
   const path = parseVbdPath(typeof vbd === 'string' ? vbd : vbd.backendPath);
   assert.ok(path);
   return path;
-}
-
-/** The only one of a list. */
-export function only<T>(list: readonly T[]): T {
-  assert.equal(list.length, 1, JSON.stringify(list));
-  return list[0] as T;
-}
-
-/** Decimal, as sysfs has it. */
-export function diskseqOf(path: string): string {
-  return sysfsAttribute(path, 'diskseq');
-}
-
-export function sysfsAttribute(path: string, name: string): string {
-  return readFileSync(`/sys/class/block/${basename(path)}/${name}`, 'utf8').trim();
-}
-
-/** The error with which it fails: one of the project's own, with this code. */
-export async function failure(code: string, attempt: Promise<unknown>): Promise<Error> {
-  const error = await attempt.then(
-    () => assert.fail(`it should have failed with ${code}`),
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof Error);
-  assert.equal('code' in error ? error.code : undefined, code, error.stack ?? '');
-  assert.doesNotMatch(error.message, /\n/);
-  return error;
 }

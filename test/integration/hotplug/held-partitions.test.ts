@@ -4,14 +4,18 @@ import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { failure } from '../../bed/assertions.js';
 import { needs } from '../../bed/needs.js';
-import { failure, type HotplugFixture, on } from './fixture.js';
+import { type HotplugFixture, on } from './fixture.js';
 
 const run = promisify(execFile);
-/** Of a remove that is held up. */
+/** The time limit of a remove that is held up. */
 const HELD = { timeoutMs: 1500 };
 
-/** Something that keeps a partition open until it is disposed, and what a message is to call it. */
+/**
+ * Keeps a partition open until it is disposed, and gives the text by which a message has to name
+ * it.
+ */
 type Keep = (
   fixture: HotplugFixture,
   partition: string,
@@ -68,7 +72,8 @@ describe('A remove of a loop device of which a partition is in use here', functi
           await fixture.close(vbd);
           const error = await failure('EHELD', fixture.detach(vbd, HELD));
           assert.match(error.message, keeper.name);
-          // The guest can read it, and the mounts and programs of this domain are not its business.
+          // The guest can read this node, and the mounts and programs of this domain do not concern
+          // the guest.
           const told = await fixture.node(vbd, 'hotplug-error');
           assert.match(told ?? '', /^vbd 51712: its device is still open/);
         } finally {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { built } from '../../bed/paths.js';
 import { changeLoopFile } from '../block/loop/loop-changes.js';
-import { failure, type HotplugFixture, MARKER, on } from './fixture.js';
+import { type HotplugFixture, MARKER, on } from './fixture.js';
 
 interface Answer {
   readonly FAIL_ERRNO: string;
@@ -13,7 +14,7 @@ interface Answer {
   readonly FAIL_OPENAT2?: string;
 }
 
-/** What the script says where the kernel answers so. */
+/** Returns the message of the script where the kernel gives this answer. */
 async function sentence(fixture: HotplugFixture, target: string, answer: Answer): Promise<string> {
   const vbd = await fixture.vbd(target);
   const env = { LD_PRELOAD: built('fail-ioctl.so'), ...answer };
@@ -74,7 +75,7 @@ describe('What the kernel answers', () => {
     it(
       `shows that it is older than Linux 5.15, which is said once (${name})`,
       on({}, async (fixture) => {
-        // LOOP_CONFIGURE and BLKGETDISKSEQ.
+        // The requests are LOOP_CONFIGURE and BLKGETDISKSEQ.
         const answer = { FAIL_REQUEST: '4c0a,80081280', FAIL_ERRNO: String(errno) };
         await using loop = await attachLoop(fixture.image());
         for (const [target, call] of [
@@ -117,17 +118,22 @@ describe('A disk whose sequence number rises on its own', () => {
     needs(this, 'root', 'loop', 'xenstored');
   });
 
-  /** Attaches it, while its number rises after each of the first `times` opens. */
+  /**
+   * Attaches a loop device whose diskseq rises after each of the first `times` opens. Returns the
+   * number of opens.
+   */
   async function attachRising(fixture: HotplugFixture, times: number): Promise<number> {
     const image = fixture.image(MARKER);
-    // By its own number it is another device by the end.
+    // After the exchanges, the diskseq of the device is another, so `loop.detach` would not detach
+    // it.
     const loop = await attachLoop(image, { readOnly: true });
     const vbd = await fixture.vbd(loop.path, { mode: 'r' });
     let opens = 0;
     let done: Promise<void> = Promise.resolve();
     const attached = fixture.attach(vbd, {
       onStep: (step) => {
-        // Only a read-only loop device can have its file exchanged while it is open, here for itself.
+        // The kernel exchanges the file of an open loop device only if it is read-only. Here the
+        // file is exchanged for itself.
         if (step === 'opened' && opens++ < times) done = changeLoopFile(loop.path, image);
       },
       uses: {

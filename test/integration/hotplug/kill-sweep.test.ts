@@ -5,7 +5,7 @@ import { needs } from '../../bed/needs.js';
 import { openStore } from '../../bed/store.js';
 import { killsAt, type Scenario, Sweep } from './kill-sweep.js';
 
-/** Kills in flight at a time. */
+/** The number of kills in flight at a time. */
 const LANES = 2;
 
 const SCENARIOS: readonly Scenario[] = [
@@ -34,7 +34,7 @@ describe('add is killed at every call that changes anything', function () {
         assert.ok(
           calls.some((call) => call.endsWith('ioctl 4c0a')) || scenario.title.includes('block'),
         );
-        // An odd number, so that there are some before calls and some after.
+        // The number of kills is odd, so that some come before calls and some after.
         const kills = sample(killsAt(calls, 'before', 'after'), 10);
         const lanes = Array.from({ length: LANES }, async () => {
           for (let kill = kills.shift(); kill; kill = kills.shift()) await sweep.kill(kill);

@@ -20,14 +20,14 @@ import {
   waitInitWait,
 } from '../../bed/toolstack.js';
 
-/** At the `nth` call of those like `what`, from 1; how many others there are is not always the same. */
+/** A kill at the `nth` call (from 1) of the calls like `what`. The number of other calls varies. */
 export interface Kill {
   readonly what: string;
   readonly nth: number;
   readonly when: 'before' | 'after';
 }
 
-/** A kill at each of the calls, or two. */
+/** Returns a kill at each of the calls, or two. */
 export function killsAt(calls: readonly string[], ...moments: Kill['when'][]): Kill[] {
   const seen = new Map<string, number>();
   return calls.flatMap((what) => {
@@ -37,13 +37,18 @@ export function killsAt(calls: readonly string[], ...moments: Kill['when'][]): K
   });
 }
 
-/** What is attached while it is killed, and what the kernel alone may leave of it. */
+/**
+ * The target that is attached while its add is killed, and what the kernel alone may leave of it.
+ */
 export interface Scenario {
   readonly title: string;
   readonly params: (image: string, device: string) => string;
-  /** After the nodes are gone, `remove` has to run too, as for every domain that libxl destroys. */
+  /**
+   * Tells whether `remove` has to run after the nodes are gone, as for each domain that libxl
+   * destroys.
+   */
   readonly needsRemove: boolean;
-  /** What else of a frontend may be left besides loop devices and records. */
+  /** Returns what is left of a frontend besides loop devices and records. */
   readonly left?: (frontend: number) => Promise<string[]>;
 }
 
@@ -53,18 +58,23 @@ interface Prepared extends AsyncDisposable {
   readonly directory: string;
 }
 
-/** What is added to the number of a guest for the other one that wants the same. */
+/**
+ * The difference between the number of a guest and that of the other guest which wants the same
+ * bytes.
+ */
 const OTHERS = 10_000;
 
-/** Adds of one kind of target, each killed at another call, and what has to be left of them: nothing. */
+/**
+ * Adds of one kind of target, each of which is killed at another call. Nothing may be left of them.
+ */
 export class Sweep {
   readonly #bed: Bed;
   readonly #store: Xenstore;
   readonly #scenario: Scenario;
   #serial = 0;
-  /** Runs that died of the kill. */
+  /** The number of runs that died of the kill. */
   killed = 0;
-  /** Runs in which the call did not come up that time. */
+  /** The kills whose call did not come up in the run. */
   readonly #missed: Kill[] = [];
 
   constructor(bed: Bed, store: Xenstore, scenario: Scenario) {
@@ -73,7 +83,7 @@ export class Sweep {
     this.#scenario = scenario;
   }
 
-  /** Runs an add that is not killed; what it calls is what is swept over. */
+  /** Runs an add that is not killed. Returns its calls, which the sweep goes over. */
   async countCalls(): Promise<string[]> {
     const log = join(this.#bed.directory, 'calls');
     await using run = await this.#prepare();
@@ -95,17 +105,19 @@ export class Sweep {
     else this.killed++;
     await this.#addForAnother(run);
     await this.#tearDown(run);
-    // The same vbd once more, as a toolstack would try again.
+    // A toolstack that tries again creates the same vbd once more.
     await createVbd(this.#store, run.options);
     await waitInitWait(this.#store, run.vbd);
     await attach(this.#store, parse(run.vbd), { ...this.#places(), uapi: 'key' });
     await this.#tearDown(run);
   }
 
-  /** Fails if less than the share of all runs was killed, or one was not that should be at a device. */
+  /**
+   * Fails if less than this share of the runs was killed, or if a kill at a device call was missed.
+   */
   assertKilled(share: number): void {
     const tried = this.killed + this.#missed.length;
-    // How often XenStore is asked may differ; what is done to devices is the same each time.
+    // The number of requests to XenStore varies, but the calls on devices are the same each time.
     assert.deepEqual(
       this.#missed.filter(({ what }) => what.startsWith('ioctl')),
       [],
@@ -115,7 +127,8 @@ export class Sweep {
 
   async #prepare(): Promise<Prepared> {
     const frontend = 2000 + this.#serial++;
-    // A directory of its own: what is left over any file in it was left by this run.
+    // The directory is this run's own, so everything that is left over a file in it was left by
+    // this run.
     const directory = join(this.#bed.images, String(frontend));
     mkdirSync(directory);
     const image = makeImage(directory, { marker: `SWEEP-${frontend}` });
@@ -145,8 +158,9 @@ export class Sweep {
   }
 
   /**
-   * Another guest wants the same bytes after the kill, and once more when the nodes are gone while blkback
-   * cannot let go yet. It may get them if blkback has not opened them for the first, and never beside it.
+   * Adds the same bytes for another guest after the kill, and once more when the nodes are gone
+   * while blkback cannot close yet. That guest may get the bytes only if blkback has not opened
+   * them for the first one.
    */
   async #addForAnother(run: Prepared): Promise<void> {
     const { blkback } = this.#bed;
@@ -165,7 +179,7 @@ export class Sweep {
         (error: unknown) => errorCode(error) ?? String(error),
       );
       const open = openDevices(blkback.log());
-      // What a killed add took with it before blkback opened it is an empty disk.
+      // An add that was killed before blkback opened its device has left an empty disk.
       const held = open.some(({ vbd: key, size }) => key === run.vbd.key && size !== 0);
       const allowed = held ? ['EBUSY'] : ['EBUSY', 'attached'];
       assert.ok(allowed.includes(outcome), `${moment}, ${held ? 'held' : 'free'}: ${outcome}`);
@@ -175,7 +189,10 @@ export class Sweep {
     await blkback.release('events', run.vbd.key);
   }
 
-  /** The nodes go, as when a domain is destroyed; then nothing may be left, by the kernel's doing. */
+  /**
+   * Removes the nodes, as when a domain is destroyed. Then the kernel alone must have undone
+   * everything.
+   */
   async #tearDown(run: Prepared): Promise<void> {
     await this.#end(run);
     const { vbd, options, directory } = run;
@@ -186,7 +203,9 @@ export class Sweep {
     assert.deepEqual(files, []);
   }
 
-  /** Blkback has closed the device, and what the kernel does not undo by itself is undone. */
+  /**
+   * Waits until blkback has closed the device, and undoes what the kernel does not undo by itself.
+   */
   async #end({ vbd }: Prepared): Promise<void> {
     const { blkback } = this.#bed;
     const isOf = (event: { vbd?: string }) => event.vbd === vbd.key;

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { renameSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { failure, only } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { failure, type HotplugFixture, MARKER, on, only } from './fixture.js';
+import { type HotplugFixture, MARKER, on } from './fixture.js';
 
-/** A vbd whose `params` is these bytes. */
+/** Creates a vbd whose `params` has these bytes. */
 async function vbdFor(fixture: HotplugFixture, params: Buffer) {
   const vbd = await fixture.vbd('/x');
   await fixture.store.write(`${vbd.backendPath}/params`, params);
@@ -37,7 +38,8 @@ describe('A path in params', () => {
         assert.equal((await fixture.logged(vbd, 'opened')).bytes, MARKER);
         assert.equal((await fixture.attach(vbd)).already, true);
         await fixture.close(vbd);
-        // As where Xen's own script has attached it: nothing but the file tells whose device it is.
+        // Without a record, as after Xen's own script, only the backing file tells whose device it
+        // is.
         for (const record of fixture.records()) rmSync(join(fixture.bed.runDirectory, record));
         await fixture.detach(vbd);
         fixture.assertNothingLeft();

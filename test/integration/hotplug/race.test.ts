@@ -18,21 +18,21 @@ import { runXenBlock } from '../../bed/xen-block.js';
 
 const TRIES = effort(500, 10);
 const LANES = 2;
-/** By when Xen's script has certainly gone wrong in both ways. */
+/** The number of tries after which Xen's script has certainly gone wrong in both ways. */
 const MOST_XEN_BLOCK_TRIES = 300;
 const DELAY = { delayMs: 50, randomDelay: true };
 
 interface Count {
   attached: number;
   refused: number;
-  /** How often the bystander got through, before or after blkback had the device. */
+  /** The number of exchanges that the bystander made, before or after blkback had the device. */
   taken: number;
 }
 
 interface Fixture {
   readonly bed: Bed;
   readonly store: Xenstore;
-  /** Holds the two files; loop devices over anything in here are this lane's. */
+  /** The directory of the two files. The loop devices over files in it belong to this lane. */
   readonly directory: string;
   readonly right: string;
   readonly wrong: string;
@@ -55,7 +55,7 @@ describe('a bystander exchanges the device between add and open', function () {
         ),
       );
       assert.equal(count.attached + count.refused, TRIES);
-      // Otherwise it was no race: each side must have won often.
+      // It was a race only if each side has won often.
       assert.ok(count.attached > TRIES / 10, `only ${count.attached} were attached`);
       assert.ok(count.taken > TRIES / 10, `the bystander got through only ${count.taken} times`);
       assert.deepEqual(await loopsLeft(bed.images), []);
@@ -99,7 +99,8 @@ function makeFixture(bed: Bed, store: Xenstore, lane: number): Fixture {
 async function raceLane(fixture: Fixture, lane: number, count: Count): Promise<void> {
   await using churn = new Churn(fixture.wrong, fixture.right);
   for (let i = lane; i < TRIES; i += LANES) {
-    // Every other time the target is a file, and the loop device that is made for it is attacked.
+    // In every other try the target is a file, and the bystander attacks the loop device that is
+    // made for it.
     const attempt = i % 4 < LANES ? attachDevice : attachFile;
     const { vbd, attached } = await attempt(fixture, i, churn);
     count[attached ? 'attached' : 'refused']++;
@@ -112,7 +113,10 @@ async function raceLane(fixture: Fixture, lane: number, count: Count): Promise<v
   }
 }
 
-/** The target is a loop device of somebody's; the bystander strikes at any moment of the attach. */
+/**
+ * Attaches a loop device that the test made. The bystander exchanges it at any moment of the
+ * attach.
+ */
 async function attachDevice(fixture: Fixture, index: number, churn: Churn) {
   const loop = await attachLoop(fixture.right);
   const vbd = await makeVbd(fixture.store, index, `path=${loop.path},diskseq=${loop.diskseq}`);
@@ -122,7 +126,7 @@ async function attachDevice(fixture: Fixture, index: number, churn: Churn) {
   return { vbd, attached };
 }
 
-/** The target is a file; the bystander strikes at the new loop device as soon as it exists. */
+/** Attaches a file. The bystander exchanges the new loop device as soon as it exists. */
 async function attachFile(fixture: Fixture, index: number, churn: Churn) {
   const vbd = await makeVbd(fixture.store, index, fixture.right);
   const attached = await tryAttach(fixture, vbd, (step, detail) => {
@@ -147,7 +151,8 @@ async function tryAttach(
     await attach(store, parse(vbd), options);
     return true;
   } catch (error) {
-    // Clean refusals only: the device is another, was taken away, or is busy being exchanged.
+    // The refusal must be a clean one: the device is another, was taken away, or is just being
+    // exchanged.
     const code = error instanceof Error && 'code' in error ? error.code : error;
     assert.ok(['EIDENTITY', 'ENXIO', 'EBUSY', 'ENOMEDIUM'].includes(String(code)), String(error));
     return false;
@@ -166,7 +171,7 @@ async function makeVbd(store: Xenstore, index: number, params: string): Promise<
   return vbd;
 }
 
-/** Takes the vbd away, and whatever loop device of ours the exchange has left behind. */
+/** Removes the vbd, and any loop device that the exchange has left behind. */
 async function cleanUp({ bed, store, directory }: Fixture, vbd: Vbd): Promise<void> {
   const opened = bed.blkback.log().some((event) => isOpened(event, vbd));
   await deleteVbd(store, vbd);
@@ -177,7 +182,7 @@ async function cleanUp({ bed, store, directory }: Fixture, vbd: Vbd): Promise<vo
     try {
       execFileSync('losetup', ['--detach', path], { stdio: 'ignore' });
     } catch {
-      // It went by itself meanwhile.
+      // The device went by itself meanwhile.
     }
   }
 }

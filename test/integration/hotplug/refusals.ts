@@ -1,14 +1,19 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
+import { failure, only } from '../../bed/assertions.js';
 import type { Loop } from '../../bed/images.js';
 import type { Vbd } from '../../bed/toolstack.js';
-import { failure, type HotplugFixture, only } from './fixture.js';
+import type { HotplugFixture } from './fixture.js';
 
+/** The time limit of an attach that is refused; milliseconds. */
 export const TIMEOUT_MS = 4000;
-/** For those that only the deadline ends. */
+/** The time limit of an attach that only its deadline ends; milliseconds. */
 export const SHORT_MS = 600;
 
-/** The library refuses: typed, told to the toolstack, quickly, and blkback saw nothing of it. */
+/**
+ * Asserts that the library refuses an attach: with this code, quickly, and with a report to the
+ * toolstack. blkback must have seen nothing of it.
+ */
 export async function refused(
   fixture: HotplugFixture,
   vbd: Vbd,
@@ -32,7 +37,10 @@ export async function refused(
   return error;
 }
 
-/** The script refuses: exit status, one line on stderr and in the log, and the nodes. */
+/**
+ * Asserts that the script refuses an attach: its exit status, one line on stderr and in the log,
+ * and the nodes.
+ */
 export async function refusedByScript(
   fixture: HotplugFixture,
   vbd: Vbd,
@@ -55,7 +63,7 @@ export async function refusedByScript(
   return { milliseconds };
 }
 
-/** It fails with EPUBLISHED, and whatever stood there stands there still. */
+/** Asserts that an attach fails with EPUBLISHED, and that the nodes still have their values. */
 export async function untouched(fixture: HotplugFixture, vbd: Vbd, says: RegExp): Promise<void> {
   const ours = ['physical-device', 'physical-device-path', 'diskseq'];
   const before = await fixture.nodes(vbd, ...ours);
@@ -67,11 +75,12 @@ export async function untouched(fixture: HotplugFixture, vbd: Vbd, says: RegExp)
   assert.deepEqual([fixture.loops(), fixture.records()], [loops, []]);
 }
 
+/** Returns the status and the error that the toolstack reads. */
 export function reported(fixture: HotplugFixture, vbd: Vbd): Promise<(string | undefined)[]> {
   return fixture.nodes(vbd, 'hotplug-status', 'hotplug-error');
 }
 
-/** The lines of the project's log, without time and process. */
+/** Returns the lines of the project's log, without their time and process. */
 export function logLines(fixture: HotplugFixture): string[] {
   const { logFile } = fixture.bed;
   if (!existsSync(logFile)) return [];
@@ -79,11 +88,12 @@ export function logLines(fixture: HotplugFixture): string[] {
   return lines.map((line) => line.replace(/^\S+T\S+Z xen-blkback\[\d+\]: /, ''));
 }
 
+/** Returns the only line of the log. */
 export function onlyLine(fixture: HotplugFixture): string {
   return only(logLines(fixture));
 }
 
-/** The nodes that this program would have written for it. */
+/** Returns the nodes that this program would have written for a loop device. */
 export function published(loop: Loop): Record<string, string> {
   return {
     'physical-device': loop.devnum,
@@ -92,7 +102,9 @@ export function published(loop: Loop): Record<string, string> {
   };
 }
 
-/** Lets a held blkback have a try at the device that was taken back, and waits for its end. */
+/**
+ * Lets a held blkback try to open the device that was taken back, and waits for the end of its try.
+ */
 export async function release(fixture: HotplugFixture, vbd: Vbd): Promise<void> {
   fixture.blkback.kill('SIGUSR1');
   await fixture.blkback.waitFor(
@@ -100,6 +112,7 @@ export async function release(fixture: HotplugFixture, vbd: Vbd): Promise<void> 
   );
 }
 
+/** Asserts that no more than `SHORT_MS` and 300 ms have passed since `start`. */
 export function assertSpent(start: number): void {
   const spent = performance.now() - start;
   assert.ok(spent < SHORT_MS + 300, `${spent} ms`);

@@ -9,16 +9,17 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { only } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { type HotplugFixture, on, only } from './fixture.js';
+import { type HotplugFixture, on } from './fixture.js';
 
 const MIB = 1024 * 1024;
 
 const bytesOf = (loop: string): number =>
   Number(readFileSync(`/sys/class/block/${loop.slice('/dev/'.length)}/size`, 'utf8')) * 512;
 
-/** Runs `resize` and expects a refusal that leaves file and disk as they are. */
+/** Runs `resize`, and expects a refusal that leaves the file and the disk as they are. */
 async function refused(
   fixture: HotplugFixture,
   words: readonly string[],
@@ -63,9 +64,9 @@ describe('resize with a size', function () {
       const shrunk = await fixture.cli(['resize', vbd.key, '1536K', '--shrink']);
       assert.equal(shrunk.status, 0, shrunk.stderr);
       assert.deepEqual([statSync(image).size, bytesOf(loop)], [1536 * 1024, 1536 * 1024]);
-      // The size that it has already.
+      // The disk has this size already.
       assert.equal((await fixture.cli(['resize', vbd.key, '1536K'])).status, 0);
-      // A file that others have made larger is cut only when that is asked for, too.
+      // A file that others have made larger is cut only if `--shrink` asks for it.
       truncateSync(image, 3 * MIB);
       await refused(fixture, [vbd.key, '2M'], 1, /--shrink cuts off what lies behind them/);
       assert.equal((await fixture.attach(vbd)).already, true);

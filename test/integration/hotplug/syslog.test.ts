@@ -7,7 +7,7 @@ import { within } from '../../bed/deadline.js';
 import { HOTPLUG_SCRIPT, startProgram } from '../../bed/script.js';
 import { skipByName } from '../../bed/skip.js';
 
-/** Node has no datagram sockets of the Unix kind. */
+/** A listener in Python, because Node has no Unix datagram sockets. */
 const LISTENER = `
 import os, socket, sys
 log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -34,7 +34,7 @@ describe('a failure in syslog', function () {
     const { stderr } = await startProgram(HOTPLUG_SCRIPT, ['add'], {}).ended;
     const [, priority, text] =
       /^<(\d+)>.*xen-blkback\[\d+\]: (.*)$/.exec((await next()).value) ?? [];
-    // LOG_DAEMON | LOG_ERR
+    // The priority is LOG_DAEMON | LOG_ERR.
     assert.equal(Number(priority), (3 << 3) | 3);
     assert.equal(`xen-blkback: ${text}\n`, stderr);
     await closed;

@@ -22,7 +22,8 @@ describe('two adds of one vbd at the same time', function () {
 
     it(`both succeed with a block device, ${ROUNDS} times (${guise} blkback)`, async () => {
       await race(guise, async (fixture) => {
-        // Elsewhere, so that it is not taken for one of ours.
+        // The image lies elsewhere, so that the test does not take its loop device for one of the
+        // project's.
         const image = makeImage(fixture.bed.directory, { marker: MARKER });
         const loop = await attachLoop(image);
         fixture.own(loop);
@@ -54,7 +55,7 @@ async function race(guise: 'stock' | 'diskseq', makeParams: (fixture: Contest) =
   }
 }
 
-/** A fixture that lets go of what a test brought along. */
+/** A fixture that disposes of the devices that a test made. */
 class Contest extends HotplugFixture implements AsyncDisposable {
   readonly #owned: AsyncDisposable[] = [];
 

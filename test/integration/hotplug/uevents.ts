@@ -3,7 +3,10 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { within } from '../../bed/deadline.js';
 
-/** Prints the header of every uevent of the kernel, as in `change@/devices/virtual/block/loop0`. */
+/**
+ * A program that prints the header of each uevent of the kernel, such as
+ * `change@/devices/virtual/block/loop0`.
+ */
 const LISTENER = `
 import socket
 s = socket.socket(16, socket.SOCK_DGRAM, 15)  # AF_NETLINK, NETLINK_KOBJECT_UEVENT
@@ -13,7 +16,7 @@ while True:
     print(s.recv(65536).split(b'\\0')[0].decode('latin1'), flush=True)
 `;
 
-/** What the kernel tells udev while a test runs. */
+/** The uevents that the kernel sends while a test runs. */
 export class Uevents implements AsyncDisposable {
   readonly #child;
   readonly #seen: string[] = [];
@@ -33,14 +36,16 @@ export class Uevents implements AsyncDisposable {
     return uevents;
   }
 
-  /** Resolves when a `change` event of the device called `name` has come; it counts once. */
+  /**
+   * Resolves when a `change` event of the device called `name` has come. Each event counts once.
+   */
   async change(name: string): Promise<void> {
     const fits = (line: string) => line.startsWith('change@') && line.endsWith(`/${name}`);
     await this.#seeing(fits);
     this.#seen.splice(this.#seen.findIndex(fits), 1);
   }
 
-  /** Those that came and were not counted. */
+  /** Returns the `change` events that have come and that no `change` call has counted. */
   changesOf(name: string): string[] {
     return this.#seen.filter((line) => line.startsWith('change@') && line.endsWith(`/${name}`));
   }

@@ -3,14 +3,15 @@ import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { failure, type HotplugFixture, on } from './fixture.js';
+import { type HotplugFixture, on } from './fixture.js';
 
 const run = promisify(execFile);
 const EBUSY = 16;
 
-/** A disk that is mounted here. */
+/** Makes a disk and mounts it here. */
 async function mountDisk(
   fixture: HotplugFixture,
 ): Promise<AsyncDisposable & { path: string; place: string }> {
@@ -35,7 +36,7 @@ describe('A kernel that lets nobody write what is mounted', function () {
     needs(this, 'root', 'loop', 'xenstored');
   });
 
-  // As blkback answers there: its open for writing fails with EBUSY.
+  // blkback would fail here too: its open for writing fails with EBUSY.
   it(
     'is told of the mount by the sharing check, before blkback is asked',
     on({ failOpen: EBUSY }, async (fixture) => {

@@ -23,7 +23,7 @@ describe('what xapi asks of a hotplug script', function () {
     await body(new HotplugFixture(bed, store));
   }
 
-  /** The guest 7 as xapi has made it. */
+  /** Creates the nodes of guest 7 as xapi does. */
   async function makeGuest(fixture: HotplugFixture, ...more: [string, string][]): Promise<void> {
     const nodes: [string, string][] = [
       ['/local/domain/7/vm', `/vm/${UUID}`],
@@ -38,7 +38,7 @@ describe('what xapi asks of a hotplug script', function () {
   const read = async (fixture: HotplugFixture, path: string): Promise<string | undefined> =>
     (await fixture.store.readMany([path]))[0]?.toString();
 
-  /** Attaches and detaches by a way of its own, and looks at xapi's node in between. */
+  /** Attaches and detaches in the way given, and checks xapi's node in between. */
   async function cycle(
     fixture: HotplugFixture,
     run: (vbd: Vbd, action: string) => Promise<Run>,

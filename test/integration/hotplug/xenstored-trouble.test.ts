@@ -1,35 +1,22 @@
 import assert from 'node:assert/strict';
-import { on as eventsOf } from 'node:events';
-import type { Readable } from 'node:stream';
 import { type AttachStep, attach } from '../../../src/hotplug/attach.js';
-import type { DetachStep } from '../../../src/hotplug/detach.js';
 import { parseVbdPath } from '../../../src/vbd/vbd-path.js';
 import { readText } from '../../../src/xenstore/text.js';
 import { waitFor } from '../../../src/xenstore/wait-for.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
+import { failure } from '../../bed/assertions.js';
 import { startBed } from '../../bed/bed.js';
 import type { BlkbackBehaviour } from '../../bed/blkback.js';
-import { within } from '../../bed/deadline.js';
 import { loopsLeft, makeImage } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import {
-  CLI,
-  HOTPLUG_SCRIPT,
-  libxlEnvironment,
-  type Run,
-  type Running,
-  startProgram,
-} from '../../bed/script.js';
+import { HOTPLUG_SCRIPT, libxlEnvironment, startProgram } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
 import { createVbd, deleteVbd, type Vbd, waitInitWait } from '../../bed/toolstack.js';
-import { failure, HotplugFixture, MARKER, on } from './fixture.js';
+import { HotplugFixture, MARKER, on } from './fixture.js';
+import { assertFailedInTime, START_UP_MS, TIMEOUT_ENV, TIMEOUT_MS } from './in-time.js';
 
-const TIMEOUT_MS = 3000;
-/** Without a process to be started. */
+/** The time limit of an attach in this process, which needs no start of Node; milliseconds. */
 const HERE_MS = 1500;
-const TIMEOUT_ENV = { XEN_BLKBACK_TIMEOUT: String(TIMEOUT_MS / 1000) };
-/** Starting Node, on a machine that does other things too. */
-const START_UP_MS = 2000;
 
 describe('an add whose xenstored is in trouble', function () {
   this.timeout(30_000);
@@ -76,11 +63,7 @@ describe('an add whose xenstored is in trouble', function () {
       const params = makeImage(bed.images, { marker: 'x' });
       const vbd = await createVbd(store, { frontend: 7, devid: 51712, params });
       await waitInitWait(store, vbd);
-      const env = {
-        ...bed.env,
-        ...libxlEnvironment(vbd.backendPath),
-        XEN_BLKBACK_TIMEOUT: String(TIMEOUT_MS / 1000),
-      };
+      const env = { ...bed.env, ...libxlEnvironment(vbd.backendPath), ...TIMEOUT_ENV };
       const running = startProgram(HOTPLUG_SCRIPT, ['add'], env);
       await published(store, vbd);
       bed.xenstored.kill(signal);
@@ -137,10 +120,11 @@ describe('an add whose xenstored is in trouble', function () {
     const vbd = await fixture.vbd(`path=${fixture.image()},autoclear=no`);
     const onStep = (step: AttachStep) => step === 'connected' && bed.xenstored.kill('SIGKILL');
     await failure('ECONNRESET', fixture.attach(vbd, { onStep }));
-    // The stand-in, unlike the driver, dies with xenstored.
+    // The stand-in for the driver ends with xenstored. The driver would not.
     await bed.blkback.stop();
     assert.deepEqual(await loopsLeft(bed.images), []);
-    // Another add may have adopted the device: the next remove, or the daemon, takes the record away.
+    // Another add may have adopted the device, so the record stays until the next remove, or until
+    // the daemon removes it.
     assert.deepEqual(fixture.records(), ['vbd-7-51712.json']);
   });
 
@@ -205,86 +189,12 @@ describe('an add whose xenstored is in trouble', function () {
   );
 });
 
-describe('a remove in trouble', function () {
-  this.timeout(30_000);
-  before(function () {
-    needs(this, 'root', 'loop', 'xenstored');
-  });
-
-  it(
-    'ends in time when xenstored hangs, and can be repeated',
-    on({}, async (fixture) => {
-      const vbd = await fixture.vbd(`path=${fixture.image()},autoclear=no`);
-      await fixture.attach(vbd);
-      await fixture.close(vbd);
-      await fixture.logged(vbd, 'closed');
-      fixture.bed.xenstored.kill('SIGSTOP');
-      const run = await fixture.script(vbd, 'remove', TIMEOUT_ENV);
-      fixture.bed.xenstored.kill('SIGCONT');
-      assertFailedInTime(run);
-      assert.equal((await fixture.script(vbd, 'remove')).status, 0);
-      fixture.assertNothingLeft();
-    }),
-  );
-
-  it('ends at once when xenstored is killed while it waits', async () => {
-    await using bed = await startBed({});
-    await using store = await openStore(bed);
-    const fixture = new HotplugFixture(bed, store);
-    const vbd = await fixture.vbd(fixture.image());
-    const onStep = (step: DetachStep) => step === 'planned' && bed.xenstored.kill('SIGKILL');
-    await failure('ECONNRESET', fixture.detach(vbd, { onStep }));
-  });
-
-  it(
-    'says that it was interrupted by SIGTERM, and can be repeated',
-    on({ holdClose: true }, async (fixture) => {
-      const vbd = await fixture.vbd(fixture.image());
-      await fixture.attach(vbd);
-      await fixture.close(vbd);
-      await fixture.logged(vbd, 'removed');
-      const env = { ...fixture.bed.env };
-      const running = startProgram(process.execPath, [CLI, 'remove', vbd.backendPath, '-v'], env);
-      await saying(running, /ms {2}closed/);
-      running.process.kill('SIGTERM');
-      const { status, stderr } = await running.ended;
-      assert.equal(status, 1);
-      assert.match(stderr, /^xen-blkback: [^\n]*interrupted by SIGTERM\n$/m);
-      fixture.blkback.kill('SIGUSR2');
-      await fixture.detach(vbd);
-      fixture.assertNothingLeft();
-    }),
-  );
-});
-
-/** One sentence, exit status 1, and not much later than the script's own time. */
-function assertFailedInTime({ status, stderr, milliseconds }: Run): void {
-  assert.equal(status, 1);
-  assert.match(stderr, /^xen-blkback: [^\n]*backend\/vbd\/7\/51712[^\n]+\n$/);
-  assert.ok(milliseconds < TIMEOUT_MS + START_UP_MS, `${milliseconds} ms`);
-}
-
-/** Resolves when the program has written such a text to stderr. */
-async function saying({ process: child }: Running, text: RegExp): Promise<void> {
-  let said = '';
-  await within(
-    5000,
-    () => `${text}, but it said: ${said}`,
-    async (signal) => {
-      for await (const [chunk] of eventsOf(child.stderr as Readable, 'data', { signal })) {
-        said += String(chunk);
-        if (text.test(said)) return;
-      }
-    },
-  );
-}
-
 async function published(store: Xenstore, vbd: Vbd): Promise<void> {
   const path = `${vbd.backendPath}/physical-device`;
   await waitFor(store, [path], () => readText(store, path), { signal: AbortSignal.timeout(5000) });
 }
 
-/** Attaches in this process; xenstored gets the signal as soon as the step has been done. */
+/** Attaches in this process. xenstored gets the signal as soon as the step has been done. */
 async function attachAndStrike(signal: 'SIGKILL' | 'SIGSTOP', at: AttachStep) {
   const behaviour: BlkbackBehaviour = { noOpen: true };
   await using bed = await startBed(behaviour);
@@ -312,7 +222,8 @@ async function attachAndStrike(signal: 'SIGKILL' | 'SIGSTOP', at: AttachStep) {
   const milliseconds = performance.now() - start;
   assert.ok(error, 'it was attached');
   bed.xenstored.kill('SIGCONT');
-  // What may have been published is held until it is decided, at the latest by the end of the vbd.
+  // A device that may have been published is held until the matter is decided, at the latest by the
+  // end of the vbd.
   await bed.blkback.stop();
   return { error, milliseconds, left: await loopsLeft(bed.images) };
 }

@@ -6,7 +6,7 @@ import { Packages } from '../../bed/packages.js';
 import { startProgram } from '../../bed/script.js';
 import { skipByName } from '../../bed/skip.js';
 
-/** All that is neither a cache, nor a log, nor the record of a package manager. */
+/** Lists all files except for caches, logs and the records of package managers. */
 const EVERYTHING =
   "find /etc /usr /var /run -not -path '/var/lib/dpkg/*' -not -path '/var/lib/apt/*' -not -path '/var/cache/*' -not -path '/var/log/*' | sort";
 const INSTALL = 'apt-get install --quiet --yes --no-install-recommends';
@@ -124,7 +124,7 @@ describe('the Debian package with its own Node.js', function () {
   });
 });
 
-/** Makes a root of a suite. Skips by name on a machine that cannot make one. */
+/** Makes a root file system of a suite. Skips by name on a machine that cannot make one. */
 async function makeRoot(context: Mocha.Context, suite: string): Promise<DebianRoot> {
   const { status } = await startProgram('sh', ['-c', 'command -v mmdebstrap'], {}).ended;
   if (status !== 0) skipByName(context, 'mmdebstrap is not installed');

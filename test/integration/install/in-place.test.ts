@@ -57,7 +57,7 @@ describe('what is installed, in its place and without the checkout', function ()
       using own = new Destdir();
       await own.install();
       await using daemon = await startInstalledDaemon(own, bed);
-      // So the script cannot do the work itself.
+      // The script cannot do the work itself without its program.
       rmSync(own.at('/usr/lib/xen-blkback/dist/block-diskseq.cjs'));
       const vbd = await fixture.vbd(fixture.image());
       const added = await runInstalledScript(own, daemon.env, vbd, 'add');

@@ -1,26 +1,10 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
-import {
-  chmodSync,
-  closeSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Destdir, listTree } from '../../bed/installed.js';
 import { projectRoot } from '../../bed/paths.js';
 
-const SETTINGS = '/etc/xen/xen-blkback.conf';
-/** What earlier versions shipped. */
-const OLD_SETTINGS = '/etc/default/xen-blkback';
 const SCRIPT = '/etc/xen/scripts/block-diskseq';
-const CLIENT = '/usr/libexec/xen-blkback/block-diskseq';
 const LIBRARY = '/usr/lib/xen-blkback';
 
 describe('the installer', function () {
@@ -81,7 +65,7 @@ describe('the installer', function () {
       [...packages].filter((name) => !/^(@koromix\/)?koffi/.test(name)),
       [],
     );
-    // One compiled part of ours, one of koffi's.
+    // One compiled file is the project's addon, the other one is koffi's.
     assert.equal(names.filter((line) => line.endsWith('.node')).length, 2);
   });
 
@@ -100,7 +84,7 @@ describe('the installer', function () {
         name,
       );
     }
-    // What esbuild marks in a bundle with the name of its file.
+    // esbuild marks each part of a bundle with the name of its source file.
     const bundle = readFileSync(join(projectRoot, 'dist/code/xen-blkback.cjs'), 'utf8');
     const bundled = [...bundle.matchAll(/"node_modules\/((?:@[^/"]+\/)?[^/"]+)\//g)];
     assert.ok(bundled.length > 0);
@@ -111,151 +95,6 @@ describe('the installer', function () {
       );
     }
   });
-
-  it('takes exactly that away again', async () => {
-    mkdirSync(destdir.at('/usr/bin'), { recursive: true });
-    chmodSync(destdir.at('/usr/bin'), 0o711);
-    writeFileSync(destdir.at('/usr/bin/other'), '');
-    const before = tree();
-    await destdir.install();
-    await destdir.install();
-    await destdir.uninstall();
-    assert.deepEqual(tree(), before);
-    await assert.rejects(destdir.uninstall(), /nothing is installed below/);
-  });
-
-  it('does not leave while its units are enabled', async () => {
-    await destdir.install();
-    const wants = destdir.at('/etc/systemd/system/sockets.target.wants');
-    mkdirSync(wants, { recursive: true });
-    symlinkSync('/usr/lib/systemd/system/xen-blkback.socket', join(wants, 'xen-blkback.socket'));
-    const before = tree();
-    await assert.rejects(destdir.uninstall(), /systemctl disable --now xen-blkback\.socket first/);
-    assert.deepEqual(tree(), before);
-  });
-
-  it('leaves what others have put into its directories', async () => {
-    await destdir.install();
-    writeFileSync(destdir.at(`${LIBRARY}/note`), 'mine');
-    const { stdout } = await destdir.uninstall();
-    assert.match(stdout, /\/usr\/lib\/xen-blkback stays/);
-    assert.deepEqual(
-      tree().filter((line) => line.startsWith('-')),
-      ['-rw-r--r-- usr/lib/xen-blkback/note'],
-    );
-  });
-
-  it('leaves what a package manager has become the owner of, and says how to remove that', async () => {
-    await destdir.install();
-    const info = destdir.at('/var/lib/dpkg/info');
-    mkdirSync(info, { recursive: true });
-    writeFileSync(join(info, 'other.list'), '/.\n/usr\n/usr/lib\n/usr/lib/xen-blkback-other/a\n');
-    writeFileSync(join(info, 'xen-blkback.list'), `/.\n${CLIENT}\n`);
-    const before = tree();
-    const said = /belongs to the Debian package xen-blkback: .*apt remove xen-blkback/;
-    await assert.rejects(destdir.uninstall(), said);
-    await assert.rejects(destdir.install(), said);
-    assert.deepEqual(tree(), before);
-    rmSync(join(info, 'xen-blkback.list'));
-    await destdir.uninstall();
-  });
-
-  it('leaves a file that has been replaced since, and removes the others', async () => {
-    await destdir.install();
-    rmSync(destdir.at('/usr/bin/xen-blkback'));
-    writeFileSync(destdir.at('/usr/bin/xen-blkback'), 'a wrapper');
-    const { stdout } = await destdir.uninstall();
-    assert.match(stdout, /^\/usr\/bin\/xen-blkback has been changed and stays$/m);
-    assert.deepEqual(
-      tree().filter((line) => !line.startsWith('d')),
-      ['-rw-r--r-- usr/bin/xen-blkback'],
-    );
-  });
-
-  it('does not leave while a guest has a disk whose script it is, unless it is forced', async () => {
-    await destdir.install();
-    const vbd = destdir.at('/sys/bus/xen-backend/devices/vbd-7-51712');
-    mkdirSync(vbd, { recursive: true });
-    const env = { XEN_BLKBACK_SYSFS: destdir.at('/sys'), XENSTORED_PATH: '/nonexistent' };
-    writeFileSync(join(vbd, 'physical_device'), '7:0\n');
-    const before = tree();
-    await assert.rejects(destdir.uninstallWith(env), /guests have disks .*: 7\/51712\. Detach/);
-    assert.deepEqual(tree(), before);
-    await destdir.uninstallWith(env, '--force');
-    assert.ok(!tree().some((line) => line.includes('xen-blkback')));
-  });
-
-  it('takes the place of other scripts, and gives it back', async () => {
-    mkdirSync(destdir.at('/etc/xen/scripts'), { recursive: true });
-    const block = destdir.at('/etc/xen/scripts/block');
-    writeFileSync(block, '#!/bin/sh\n# of Xen\n', { mode: 0o755 });
-    const before = tree();
-    await destdir.install('--as', 'block-diskseq,block,qubes-block');
-    for (const name of ['block', 'qubes-block']) {
-      assert.equal(readlinkSync(destdir.at(`/etc/xen/scripts/${name}`)), CLIENT);
-    }
-    assert.match(readFileSync(`${block}.distrib`, 'utf8'), /of Xen/);
-    assert.equal(readlinkSync(destdir.at(SCRIPT)), CLIENT);
-    // A later installation changes nothing about it.
-    await destdir.install();
-    assert.equal(readlinkSync(block), CLIENT);
-    await destdir.uninstall();
-    assert.deepEqual(tree(), before);
-    await assert.rejects(destdir.install('--as', '../block'), /is no name of a hotplug script/);
-  });
-
-  it('keeps settings that an administrator has changed, also when it leaves', async () => {
-    await destdir.install();
-    writeFileSync(destdir.at(SETTINGS), 'timeout=20\n');
-    await destdir.install();
-    assert.equal(readFileSync(destdir.at(SETTINGS), 'utf8'), 'timeout=20\n');
-    assert.ok(!tree().some((line) => line.endsWith('.new')), 'nothing in it is new');
-    const { stdout } = await destdir.uninstall();
-    assert.match(stdout, /\/etc\/xen\/xen-blkback\.conf has been changed and stays/);
-    // A first installation finds settings of somebody, and offers its own beside them.
-    assert.match((await destdir.install()).stdout, /\/etc\/xen\/xen-blkback\.conf\.new/);
-    assert.equal(readFileSync(destdir.at(SETTINGS), 'utf8'), 'timeout=20\n');
-    await destdir.install();
-    assert.ok(
-      tree().some((line) => line.endsWith('xen-blkback.conf.new')),
-      'still offered',
-    );
-    await destdir.uninstall();
-    assert.ok(!tree().some((line) => line.endsWith('.new')));
-  });
-
-  it('does not bring back settings that an administrator has removed', async () => {
-    await destdir.install();
-    rmSync(destdir.at(SETTINGS));
-    await destdir.install();
-    assert.ok(!tree().some((line) => line.endsWith('etc/xen/xen-blkback.conf')));
-  });
-
-  for (const [what, text, left] of [
-    ['removes', '# as it was shipped\n', false],
-    ['leaves, as it was changed,', 'XEN_BLKBACK_TIMEOUT=20\n', true],
-  ] as const) {
-    it(`${what} the settings file of an earlier version`, async () => {
-      await destdir.install();
-      mkdirSync(destdir.at('/etc/default'));
-      writeFileSync(destdir.at(OLD_SETTINGS), text);
-      const hash = createHash('sha256').update('# as it was shipped\n').digest('hex');
-      const manifest = destdir.at(`${LIBRARY}/manifest`);
-      const more = `directory /etc/default\nconffile ${hash} ${OLD_SETTINGS}\n`;
-      writeFileSync(manifest, readFileSync(manifest, 'utf8') + more);
-      const { stdout } = await destdir.install();
-      assert.equal(
-        tree().some((line) => line.includes('etc/default')),
-        left,
-      );
-      assert.equal(stdout.includes(`${OLD_SETTINGS} has been changed and stays`), left);
-      assert.equal(readFileSync(manifest, 'utf8').includes(OLD_SETTINGS), left);
-      assert.match(
-        (await destdir.uninstall()).stdout,
-        left ? /has been changed and stays/ : /files/,
-      );
-    });
-  }
 
   it('overwrites no file that somebody else has put there', async () => {
     mkdirSync(destdir.at('/etc/xen/scripts'), { recursive: true });
@@ -268,49 +107,6 @@ describe('the installer', function () {
     assert.deepEqual(tree(), before);
   });
 
-  it('replaces files whole: who has the old one open keeps it', async () => {
-    await destdir.install();
-    const [old, inode] = [readFileSync(destdir.at(CLIENT)), statSync(destdir.at(CLIENT)).ino];
-    const running = openSync(destdir.at(CLIENT), 'r');
-    try {
-      await destdir.install('--node', '/opt/a-longer-name-than-usual/bin/node');
-      assert.ok(readFileSync(running).equals(old));
-      const { ino, mode } = statSync(destdir.at(CLIENT));
-      assert.notEqual(ino, inode);
-      assert.equal(mode & 0o7777, 0o755);
-      assert.ok(!readFileSync(destdir.at(CLIENT)).equals(old));
-    } finally {
-      closeSync(running);
-    }
-  });
-
-  it('removes what an older version had and this one has not', async () => {
-    await destdir.install();
-    const manifest = destdir.at(`${LIBRARY}/manifest`);
-    mkdirSync(destdir.at(`${LIBRARY}/bygone`));
-    writeFileSync(destdir.at(`${LIBRARY}/bygone/file.js`), '');
-    const more = `directory ${LIBRARY}/bygone\nfile ${LIBRARY}/bygone/file.js\n`;
-    writeFileSync(manifest, readFileSync(manifest, 'utf8') + more);
-    await destdir.install();
-    assert.deepEqual(
-      tree().filter((line) => line.includes('bygone')),
-      [],
-    );
-    assert.ok(!readFileSync(manifest, 'utf8').includes('bygone'));
-  });
-
-  it('goes on after an installation that was interrupted', async () => {
-    await destdir.install();
-    const whole = tree();
-    // The list is written first; the rest was not.
-    rmSync(destdir.at(SCRIPT));
-    rmSync(destdir.at(`${LIBRARY}/dist`), { recursive: true });
-    await destdir.install();
-    assert.deepEqual(tree(), whole);
-    await destdir.uninstall();
-    assert.deepEqual(tree(), []);
-  });
-
   it('compiles the client with the compiler and flags of a package builder', async () => {
     const compiler = destdir.at('/cc');
     const log = destdir.at('/log');
@@ -320,7 +116,7 @@ case " $* " in *" -static "*) exit 1 ;; esac
 exec cc "$@"
 `;
     writeFileSync(compiler, script, { mode: 0o755 });
-    // A machine without a static libc, first.
+    // The compiler first behaves as on a machine without a static libc.
     await destdir.installWith({ CC: compiler, CFLAGS: '-O1 -g', LDFLAGS: '' });
     const [tried, done] = readFileSync(log, 'utf8').split('\n');
     assert.match(tried ?? '', /^-O1 -g .* -static$/);

@@ -32,7 +32,7 @@ import { HotplugFixture } from '../hotplug/fixture.js';
 
 const run = promisify(execFile);
 const PAGE = readFileSync(join(projectRoot, 'docs/library.md'), 'utf8');
-/** What a program installs beside the package, or the package brings along. */
+/** The packages that a program installs beside this package, or that this package brings along. */
 const BESIDE = ['koffi', '@koromix', '@types', 'undici-types'];
 
 describe('the library, from the archive that npm pack makes', function () {
@@ -53,7 +53,8 @@ describe('the library, from the archive that npm pack makes', function () {
 
   it('has types that hold, checked whole and strictly', async () => {
     const compile = ['--strict', '--module', 'nodenext', '--target', 'es2022', '--noEmit'];
-    // The examples are JavaScript: the compiler infers all of their types from the package's.
+    // The examples are JavaScript. The compiler infers all of their types from the types of the
+    // package.
     const checkJs = ['--allowJs', '--checkJs', '--noImplicitAny', 'false'];
     const tsc = join(projectRoot, 'node_modules/typescript/bin/tsc');
     writeFileSync(join(project, 'types.ts'), TYPES);
@@ -116,7 +117,7 @@ describe('the library, from the archive that npm pack makes', function () {
     const addon = join(place, 'native/build/Release/blkback.node');
     const bytes = readFileSync(addon);
     try {
-      // As the file of another processor: e_machine of its ELF header.
+      // The e_machine field of the ELF header makes this the file of another processor.
       writeFileSync(
         addon,
         Buffer.concat([bytes.subarray(0, 18), Buffer.of(0xff), bytes.subarray(19)]),
@@ -163,7 +164,7 @@ describe('the library, from the archive that npm pack makes', function () {
   });
 });
 
-/** Resolves when a program has printed what the pattern finds. */
+/** Resolves when a program has printed a text that matches the pattern. */
 async function once({ process: { stdout } }: Running, pattern: RegExp): Promise<void> {
   let text = '';
   for await (const [data] of on(stdout as Readable, 'data', {
@@ -174,7 +175,7 @@ async function once({ process: { stdout } }: Running, pattern: RegExp): Promise<
   }
 }
 
-/** What a program in TypeScript can rely on. */
+/** A TypeScript program that uses the promised types. */
 const TYPES = `
 import {
   type AttachOptions, attach, type BlkbackError, check, followEvents, isBlkbackError, list, openXenstore,
@@ -210,7 +211,7 @@ try {
 }
 `;
 
-/** As a user does it, from the sources that are committed. */
+/** Installs the package as a user does, from the sources that are committed. */
 async function installFreshClone(project: string): Promise<void> {
   const clone = join(project, 'clone');
   await run('git', ['clone', '--quiet', projectRoot, clone]);
@@ -224,7 +225,7 @@ async function installFreshClone(project: string): Promise<void> {
   });
 }
 
-/** The same from this checkout, which is built already, without a registry. */
+/** Installs the package from this checkout, which is built already, without a registry. */
 async function unpackCheckout(project: string): Promise<void> {
   const modules = join(project, 'node_modules');
   const place = join(modules, 'xen-blkback-hotplug');
@@ -236,7 +237,7 @@ async function unpackCheckout(project: string): Promise<void> {
     symlinkSync(join(projectRoot, 'node_modules', name), join(modules, name));
 }
 
-/** Its defaults are those of a machine; a bed lies elsewhere. */
+/** Replaces the default paths of the package, which are those of a machine, by those of a bed. */
 function moveDefaults(place: string, bed: Bed): void {
   const defaults = join(place, 'dist/src/hotplug/default-options.js');
   const text = readFileSync(defaults, 'utf8');

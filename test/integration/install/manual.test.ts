@@ -40,7 +40,10 @@ describe('the manual pages and the completion', function () {
   });
   after(() => rmSync(directory, { recursive: true, force: true }));
 
-  /** Words that bash offers where these have been typed, as readline takes them apart. */
+  /**
+   * Returns the words that bash offers after the words typed, which are split as readline splits
+   * them.
+   */
   async function complete(...words: string[]): Promise<string[]> {
     const script = `
 source "$1"
@@ -116,7 +119,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"
       const args = ['-man', '-Tutf8', '-Kutf8', '-P-cbou', '-rLL=80n', '-ww', file];
       const { status, stdout, stderr } = await startProgram('groff', args, {}).ended;
       assert.deepEqual([status, stderr], [0, ''], name);
-      // What is shown as it is printed is not broken: messages, and a rule of udev.
+      // Messages and a rule of udev are shown as they are printed, so their lines are not broken.
       const long = stdout
         .split('\n')
         .filter((line) => line.length > 80 && !/==|^ *xen-blkback: /.test(line));
@@ -146,7 +149,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"
     }
     writeFileSync(join(directory, '_xen-blkback'), readFileSync(join(directory, 'zsh')));
     mkdirSync(join(directory, 'bus/xen-backend/devices/vbd-7-51712'), { recursive: true });
-    // What is offered is printed instead of shown.
+    // The completion prints its offers instead of showing them.
     const script = `
 zmodload zsh/zpty
 zpty shell zsh -f -i

@@ -14,7 +14,7 @@ describe('a Node.js that is too old', function () {
       join(directory, 'old.cjs'),
       "Object.defineProperty(process.versions, 'node', { value: '18.20.4' });",
     );
-    // For scripts that look for node in PATH.
+    // The wrapper serves scripts that look for node in PATH.
     const wrapper = `#!/bin/sh\nexec ${process.execPath} --require ${join(directory, 'old.cjs')} "$@"\n`;
     writeFileSync(join(directory, 'node'), wrapper, { mode: 0o755 });
   });

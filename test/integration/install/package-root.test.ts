@@ -14,13 +14,16 @@ import { HotplugFixture, MARKER } from '../hotplug/fixture.js';
 
 const SOCKET_ENABLED = '/etc/systemd/system/sockets.target.wants/xen-blkback.socket';
 const CLIENT = '/usr/libexec/xen-blkback/block-diskseq';
-/** All that is not dpkg's own record. */
+/** Lists all files except for dpkg's and rpm's own records. */
 const EVERYTHING =
   "find /etc /usr /var /run -not -path '/var/lib/dpkg/*' -not -path '/var/lib/rpm*' -not -path '/var/cache/*' -not -name '*.log' -not -path '/run/*' | sort";
 
 const hasRpm = (): boolean => existsSync('/usr/bin/rpmbuild');
 
-/** A later version of the package that Xen's hotplug scripts come in, with nothing else in it. */
+/**
+ * Makes a later version of the package that contains Xen's hotplug scripts, with nothing else in
+ * it.
+ */
 const REPACK_XEN = `
 mkdir -p /run/xen/DEBIAN /run/xen/etc/xen/scripts
 cp /etc/xen/scripts/block.distrib /run/xen/etc/xen/scripts/block
@@ -31,8 +34,8 @@ dpkg-deb --root-owner-group -b /run/xen /run/xen.deb
 `;
 
 /**
- * Loop devices over images of a bed. The mounts inside are others than here, so that the kernel tells
- * only the end of a path.
+ * Returns the loop devices over images of a bed. The mounts inside the root differ from those here,
+ * so the kernel tells only the end of a path.
  */
 function loopsOf(bed: Bed): string[] {
   return readdirSync('/sys/block').filter((name) => {
@@ -41,7 +44,7 @@ function loopsOf(bed: Bed): string[] {
   });
 }
 
-/** The same once they have had time to go. */
+/** Returns the loop devices that are left after 2 s. */
 async function loopsLeft(bed: Bed): Promise<string[]> {
   for (let tries = 100; tries > 0 && loopsOf(bed).length > 0; tries--) await pause(20);
   return loopsOf(bed);
@@ -138,7 +141,7 @@ describe('the Debian package', function () {
       const said = await root.shell('cat /run/systemctl.log');
       assert.match(said, /^try-restart xen-blkback\.service xen-blkback-driverdomain\.service$/m);
 
-      // As systemd does then, in the middle of an attach.
+      // systemd restarts the daemon after an upgrade, here in the middle of an attach.
       const last = await fixture.vbd(fixture.image());
       const adding = root.script(env, last, 'add');
       await daemon.stop();
@@ -204,7 +207,7 @@ describe('the Debian package', function () {
     needsFullEffort(this);
     await using root = await installed();
     const block = '/etc/xen/scripts/block';
-    // Xen's scripts are conffiles of this package, which is installed here.
+    // Xen's scripts are conffiles of xen-utils-common, which is installed in this root.
     const old = await root.shell(`cat ${block}`);
     await root.shell('xen-blkback divert block qubes-block');
     assert.equal(await root.shell(`readlink ${block}`), `${CLIENT}\n`);
@@ -242,7 +245,7 @@ describe('the Debian package', function () {
     return withFixture(async (fixture) => {
       const { env } = fixture.bed;
       await using root = await PackageRoot.start();
-      // Debian's rpm has made no database yet; the dependencies are dpkg's to know.
+      // Debian's rpm has made no database yet. dpkg knows the dependencies here, and rpm does not.
       await root.shell('rpm --initdb');
       const before = await root.shell(EVERYTHING);
       await root.shell(`rpm --install --nodeps ${packages.file('.rpm')}`);

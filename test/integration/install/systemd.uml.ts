@@ -13,7 +13,7 @@ import { HotplugFixture } from '../hotplug/fixture.js';
 
 const SERVICE = 'xen-blkback.service';
 const SOCKET = '/run/xen-blkback/control.sock';
-/** There is no Xen here; and nobody wants to wait a minute. */
+/** There is no Xen here, and the watchdog's usual minute would be too long. */
 const CONDITION = '[Unit]\nConditionPathExists=\nConditionPathExists=/proc\n';
 const DROP_INS = {
   'xen-blkback.socket.d/bed.conf': CONDITION,
@@ -52,7 +52,7 @@ describe('the units under a real systemd', function () {
     return systemd.runWith(env, '/etc/xen/scripts/block-diskseq', action);
   }
 
-  /** What the daemon has told the journal of a vbd. */
+  /** Returns what the daemon has written to the journal about a vbd. */
   async function journalOf(systemd: Systemd, vbd: Vbd): Promise<string> {
     const query = ['-o', 'export', '-u', SERVICE, `XEN_BLKBACK_BACKEND=${vbd.backendPath}`];
     return (await systemd.run('journalctl', ...query)).stdout;
@@ -62,7 +62,7 @@ describe('the units under a real systemd', function () {
     onSystemd(async (systemd, fixture, bed) => {
       assert.equal(await systemd.property(SERVICE, 'ActiveState'), 'inactive');
       const first = await fixture.vbd(fixture.image());
-      // It may be quicker than the daemon's start, and do the work itself.
+      // The script may be quicker than the start of the daemon, and do the work itself.
       const added = await script(systemd, bed, first, 'add');
       assert.deepEqual([added.status, added.stderr], [0, '']);
       await systemd.reaches(SERVICE, 'ActiveState', /^active$/);
@@ -95,7 +95,7 @@ describe('the units under a real systemd', function () {
       assert.equal(attached?._PID, pid);
       assert.ok(entries.some((entry) => entry.XEN_BLKBACK_CODE === 'ENOENT'));
 
-      // Device-mapper, too, as far as the daemon's confinement goes.
+      // The daemon's confinement lets it use device-mapper too.
       for (const layer of ['linear', 'crypt']) {
         const layered = await fixture.vbd(`path=${fixture.image()},layer=${layer}`);
         const run = await script(systemd, bed, layered, 'add');
@@ -106,7 +106,8 @@ describe('the units under a real systemd', function () {
         assert.equal((await script(systemd, bed, layered, 'remove')).status, 0);
       }
 
-      // A process that has a mapper device open is seen, and not taken for a guest's blkback.
+      // The daemon sees a process that has a mapper device open, and does not take it for the
+      // blkback of a guest.
       {
         await using disk = await attachLoop(makeImage(bed.directory, { marker: 'held' }));
         await using mapped = await createMapped('bench-held', linear(disk.path));

@@ -24,11 +24,11 @@ describe('the systemd units', function () {
   };
 
   it('are such that systemd has nothing to say about them', async () => {
-    // man(1) needs a PATH, which is of no use there.
+    // The check of the manual pages needs man(1), which needs a PATH, so it is left out.
     const more = ['xen-blkback.socket', 'xen-blkback-metrics.service', 'xen-blkback-metrics.timer'];
     const words = ['verify', '--man=no', ...SERVICES, ...more];
     const { status, stderr } = await analyze(...words);
-    // What it says of units of others is theirs.
+    // The messages about other units do not concern this project.
     const ours = stderr.split('\n').filter((line) => line.includes('xen-blkback'));
     assert.deepEqual([status, ours], [0, []]);
   });

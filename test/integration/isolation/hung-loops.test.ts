@@ -9,11 +9,14 @@ import { needs } from '../../bed/needs.js';
 import { openStore } from '../../bed/store.js';
 import { HotplugFixture } from '../hotplug/fixture.js';
 
-/** Loop devices whose file server does not answer. */
+/** The number of loop devices whose file server does not answer. */
 const COUNT = effort(150, 20);
-/** Far below the deadline of an add, and far above what it takes on a busy machine. */
+/**
+ * This limit is far below the deadline of an add, and far above the time of an add on a busy
+ * machine.
+ */
 const SOON_MS = 10_000;
-/** The client must not do it itself. */
+/** The client cannot fall back without Node. */
 const WITHOUT_NODE = { PATH: '/nonexistent' };
 
 describe('Loop devices of a file server that does not answer', function () {
@@ -22,7 +25,7 @@ describe('Loop devices of a file server that does not answer', function () {
     needs(this, 'root', 'loop', 'xenstored', 'fuse');
   });
 
-  /** A bed beside which loop devices hang. */
+  /** Runs `body` on a bed beside which `count` loop devices hang. */
   async function beside(
     count: number,
     body: (fixture: HotplugFixture, files: FuseFiles, hung: readonly Loop[]) => Promise<void>,
@@ -96,7 +99,7 @@ describe('Loop devices of a file server that does not answer', function () {
     beside(1, async (fixture, files, [hung = assert.fail()]) => {
       await using disk = await attachLoop(fixture.image());
       const vbd = await fixture.vbd(disk.path);
-      // Sysfs tells a path that leads to this machine's own file system now.
+      // The path that sysfs tells now leads to this machine's own file system.
       assert.equal(spawnSync('umount', ['--lazy', files.directory]).status, 0);
       const { status, stderr } = await fixture.script(vbd, 'add');
       assert.equal(status, 1);

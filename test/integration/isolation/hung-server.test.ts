@@ -13,10 +13,10 @@ import { openStore } from '../../bed/store.js';
 import { createVbds, type Vbd } from '../../bed/toolstack.js';
 import { HotplugFixture } from '../hotplug/fixture.js';
 
-/** Vbds on the file server. */
+/** The number of vbds on the file server. */
 const COUNT = effort(200, 24);
 const TIMEOUT_S = effort(8, 4);
-/** The client must not do it itself. */
+/** The client cannot fall back without Node. */
 const WITHOUT_NODE = { PATH: '/nonexistent' };
 
 describe(`The daemon, with ${COUNT} vbds on a file server that does not answer`, function () {
@@ -31,7 +31,7 @@ describe(`The daemon, with ${COUNT} vbds on a file server that does not answer`,
     readonly daemon: Daemon;
     readonly files: FuseFiles;
     readonly client: (vbd: Vbd, action: string) => Promise<Run>;
-    /** The toolstack creates them: one for each file, of guests from 100 on. */
+    /** Creates the vbds as the toolstack does: one for each file, of guests from 100 on. */
     readonly create: (fixture: HotplugFixture) => Promise<Vbd[]>;
   }
 
@@ -60,7 +60,9 @@ describe(`The daemon, with ${COUNT} vbds on a file server that does not answer`,
     await body({ bed, fixture: new HotplugFixture(bed, store), daemon, files, client, create });
   }
 
-  /** Attaches a healthy file and a healthy disk, and returns how long the slower one has taken. */
+  /**
+   * Attaches a healthy file and a healthy disk. Returns the milliseconds that the slower one took.
+   */
   async function attachHealthy(fixture: HotplugFixture, client: Setup['client']): Promise<number> {
     await using disk = await attachLoop(fixture.image());
     const times: number[] = [];
@@ -105,7 +107,8 @@ describe(`The daemon, with ${COUNT} vbds on a file server that does not answer`,
         while (!events.process.stdout) await pause(5, signal);
       });
       const runs = await Promise.all(hung);
-      // libxl's limit is far away, and the deadline is kept, but for what a busy machine adds.
+      // libxl's limit is far away. Each add keeps its deadline, but for the delay of a busy
+      // machine.
       assert.ok(performance.now() - started < (TIMEOUT_S + 6) * 1000);
       assert.equal(runs[0]?.status, 1);
       const where = `the file system at ${files.directory} (fuse-files, fuse.files) does not answer`;
@@ -125,7 +128,7 @@ describe(`The daemon, with ${COUNT} vbds on a file server that does not answer`,
 
       files.resume();
       await pause(500);
-      // Not all at once: the deadline is short for a slow machine.
+      // The adds come in groups, because the deadline is short for a slow machine.
       for (let at = 0; at < others.length; at += 20) {
         const some = others.slice(at, at + 20).map((vbd) => client(vbd, 'add'));
         for (const { status, stderr } of await Promise.all(some)) assert.equal(status, 0, stderr);

@@ -11,7 +11,7 @@ import type { Vbd } from '../../bed/toolstack.js';
 import { HotplugFixture } from '../hotplug/fixture.js';
 
 const LOOPS = effort(300, 30);
-/** Seconds: a busy machine is not what is tested. */
+/** The time limit in seconds is long, because the speed of a busy machine is not tested here. */
 const PATIENT = { XEN_BLKBACK_TIMEOUT: '38' };
 const ADDS = effort(60, 6);
 
@@ -39,11 +39,11 @@ describe(`One-shot adds, ${ADDS} at once, beside ${LOOPS} loop devices`, functio
     assert.deepEqual(await loopsLeft(bed.images), []);
   }
 
-  /** So many loop devices are there that are free, and stay. */
+  /** Makes sure that enough loop devices are free, and that these stay. */
   async function reserve(count: number): Promise<void> {
     const isFree = (name: string): boolean =>
       /^loop\d+$/.test(name) && !existsSync(`/sys/block/${name}/loop/backing_file`);
-    // Other tests may take some.
+    // Other tests may take some of the free loop devices.
     const missing = 2 * count - readdirSync('/sys/block').filter(isFree).length;
     const made: Loop[] = [];
     const file = '/tmp/reserve.img';
@@ -88,7 +88,7 @@ describe(`One-shot adds, ${ADDS} at once, beside ${LOOPS} loop devices`, functio
       await fixture.delete(writer);
     }));
 
-  /** As in a container whose /dev is its own. */
+  /** Runs an add where /dev has no loop devices, as in a container with a /dev of its own. */
   function addWithoutNodes(fixture: HotplugFixture, vbd: Vbd): Promise<Run> {
     const own = join(fixture.bed.directory, 'dev');
     mkdirSync(own, { recursive: true });

@@ -16,9 +16,9 @@ import { openStore } from '../../bed/store.js';
 import type { Vbd } from '../../bed/toolstack.js';
 import { HotplugFixture } from '../hotplug/fixture.js';
 
-/** The client must not do it itself. */
+/** The client cannot fall back without Node. */
 const WITHOUT_NODE = { PATH: '/nonexistent' };
-/** By a script that the daemon does not prepare unasked. */
+/** The daemon does not prepare a vbd of this script unasked. */
 const UNASKED = { script: '/etc/xen/scripts/another' };
 
 describe('Of what there is no more, or what hangs', function () {
@@ -29,9 +29,9 @@ describe('Of what there is no more, or what hangs', function () {
 
   interface Setup {
     readonly fixture: HotplugFixture;
-    /** For programs to which the shortage happens. */
+    /** The environment of the programs that meet the shortage. */
     readonly env: Readonly<Record<string, string>>;
-    /** From now on, until it is called without. */
+    /** Begins a shortage of `what`. Without an argument, ends the shortage. */
     readonly shortOf: (what?: string) => void;
   }
 
@@ -104,7 +104,7 @@ describe('Of what there is no more, or what hangs', function () {
     withSetup(async (setup) => {
       const { fixture, env, shortOf } = setup;
       await using daemon = await startDaemon(setup);
-      // Those that wait for work would do it.
+      // Threads that wait for work could make the call. They end within this time.
       await pause(2500);
       for (const add of [
         (vbd: Vbd) => fixture.script(vbd, 'add', env),
@@ -135,7 +135,10 @@ describe('Of what there is no more, or what hangs', function () {
         assert.equal(status, 0);
       };
       const used = new Set(readdirSync(`/proc/${pid}/fd`).map(Number));
-      /** The limit that leaves so many; what this test was started with may have a high number. */
+      /**
+       * Returns the limit that leaves this many descriptors. Descriptors that the daemon inherited
+       * may have high numbers.
+       */
       const leaving = (more: number): number => {
         let count = 0;
         for (let left = more; left > 0 || used.has(count); count++) if (!used.has(count)) left--;
@@ -145,7 +148,7 @@ describe('Of what there is no more, or what hangs', function () {
         limit(leaving(more));
         await attaches(setup, (vbd) => runClient(daemon.env, vbd, 'add'));
       }
-      // What it has begun to attach unasked must not be in the way either.
+      // A vbd that the daemon has begun to attach unasked must not be in the way either.
       const marked = await fixture.vbd(fixture.image());
       const run = await runClient(daemon.env, marked, 'add');
       assert.ok(run.status === 0 || /too many open files/.test(run.stderr), run.stderr);
@@ -193,7 +196,7 @@ describe('Of what there is no more, or what hangs', function () {
         const { fixture } = setup;
         await using daemon = await startDaemon(setup);
         const wrong = await fixture.vbd('/nonexistent', UNASKED);
-        // net.unix.max_dgram_qlen is 10, or some hundreds.
+        // The kernel's net.unix.max_dgram_qlen is 10, or some hundreds.
         for (let i = 0; i < 30; i++) assert.equal((await ask(daemon, wrong)).status, 1);
         const { status, milliseconds } = await fixture.script(wrong, 'add');
         assert.equal(status, 1);

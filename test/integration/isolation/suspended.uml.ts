@@ -5,7 +5,7 @@ import { dmsetup, linear } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import { beginHangingWrite, withMapper } from '../mapper/bench.js';
 
-/** The client must not do it itself. */
+/** The client cannot fall back without Node. */
 const WITHOUT_NODE = { PATH: '/nonexistent' };
 
 describe('A mapper device that is suspended for good, and another program that waits for it', () => {
@@ -26,7 +26,7 @@ describe('A mapper device that is suspended for good, and another program that w
         [Symbol.asyncDispose]: async () => void (await dmsetup('resume', bottom.name)),
       };
       const { written } = await beginHangingWrite(top.kernelPath);
-      // It waits for the write, and cannot be killed.
+      // This suspend waits for the write, and cannot be killed.
       const waiting = dmsetup('suspend', top.name);
       for (const params of [
         fixture.image(),

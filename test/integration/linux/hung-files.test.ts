@@ -53,7 +53,9 @@ describe('A file system that does not answer', function () {
     setTimeout(() => controller.abort(reason), ms);
     return { reason, signal: controller.signal };
   };
-  /** Descriptors that were opened late are closed when this many are left. */
+  /**
+   * Waits until `count` descriptors are left. Descriptors that were opened late are closed by then.
+   */
   const settle = async (count: number) => {
     for (let i = 0; i < 200 && descriptors() > count; i++) await pause(10);
     assert.equal(descriptors(), count);
@@ -68,7 +70,7 @@ describe('A file system that does not answer', function () {
     const started = performance.now();
     await assert.rejects(OwnedFd.open(files.path('disk'), O_RDWR, { signal }), reason);
     assert.ok(performance.now() - started < 300);
-    // It is found out by following the path once more.
+    // The place is found when the path is followed once more.
     await awaitHungPlace(reason);
     const sentence = describeHungCall(reason) ?? '';
     const where = `the file system at ${files.directory} (fuse-files, fuse.files) does not answer`;
@@ -110,7 +112,7 @@ describe('A file system that does not answer', function () {
     symlinkSync(files.path('disk0'), link);
     await files.stop();
     const { reason, signal } = giveUpAfter(1200);
-    // The path says nothing of where they lead.
+    // The path of a link does not tell where the link leads.
     await Promise.all(
       names.map(() => assert.rejects(OwnedFd.open(link, O_RDWR, { signal }), reason)),
     );

@@ -47,7 +47,7 @@ describe('readLoopStatuses', () => {
       return [result.code, result.syscall];
     };
     assert.deepEqual(code(1), ['ENOENT', 'open']);
-    // It may be somebody else's by now.
+    // Another test may have bound this loop device meanwhile.
     if (answers[3]?.result instanceof SystemError) {
       assert.deepEqual(code(3), ['ENXIO', 'LOOP_GET_STATUS64']);
     }

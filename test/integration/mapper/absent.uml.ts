@@ -4,8 +4,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { needs } from '../../bed/needs.js';
 import { withMapper } from './bench.js';
 
-// The first file in the alphabet: once this process has asked device-mapper for something, it keeps the
-// control node open, and the module cannot be unloaded.
+// This file is the first in the alphabet. Once this process has asked device-mapper for something,
+// it keeps the control node open, and the module cannot be unloaded.
 describe('a kernel without device-mapper', () => {
   before(function () {
     needs(this, 'root', 'loop', 'xenstored', 'mapper');
@@ -24,7 +24,7 @@ describe('a kernel without device-mapper', () => {
           assert.match(stderr.trimEnd(), /^[^\n]*$/);
           fixture.assertNothingLeft();
         }
-        // Whoever does without device-mapper is not to need it.
+        // A vbd that needs no mapper device works without device-mapper.
         const plain = await fixture.vbd(fixture.image());
         assert.equal((await fixture.script(plain, 'add')).status, 0);
         await fixture.close(plain);
@@ -34,7 +34,7 @@ describe('a kernel without device-mapper', () => {
   );
 });
 
-/** Unloads device-mapper for a while, and keeps the kernel from loading it again. */
+/** Unloads device-mapper while `body` runs, and keeps the kernel from loading it again. */
 async function withoutMapper(body: () => Promise<void>): Promise<void> {
   const HELPER = '/proc/sys/kernel/modprobe';
   const modprobe = readFileSync(HELPER, 'utf8').trim();
@@ -44,7 +44,7 @@ async function withoutMapper(body: () => Promise<void>): Promise<void> {
     .filter((name) => /^dm_/.test(name));
   writeFileSync(HELPER, '/bin/false');
   try {
-    // Those that others stand on go later.
+    // Modules that other modules use go in a later round.
     for (let left = modules; left.length > 0; ) {
       const stay = left.filter((name) => spawnSync('rmmod', [name]).status !== 0);
       assert.ok(stay.length < left.length, `${stay.join(', ')} cannot be unloaded`);

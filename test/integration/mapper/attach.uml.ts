@@ -8,11 +8,11 @@ import { needs } from '../../bed/needs.js';
 import { type HotplugFixture, MARKER } from '../hotplug/fixture.js';
 import { type Bench, dmsetupNow, withMapper } from './bench.js';
 
-/** A way to say which mapper device is meant; what it makes for that goes with the test's bed. */
+/** A way to name a mapper device. What the way makes for that goes with the bed of the test. */
 interface Way {
   readonly title: string;
   readonly params: (mapped: Mapped, fixture: HotplugFixture) => string;
-  /** The name, where the way only works with a certain one. */
+  /** The name of the device, if the way works only with that name. */
   readonly name?: string;
 }
 
@@ -60,12 +60,12 @@ describe('attach of a mapper device', () => {
     it(
       `by ${title}: blkback has the right disk, and it stays when the guest is gone`,
       withMapper({ guise: 'diskseq' }, async (fixture, bench) => {
-        // A neighbour with another content, so that there is something to be confused with.
+        // A neighbour has another content, so that a mix-up would be seen.
         await bench.linear('the wrong disk');
         const mapped = await bench.linear(MARKER, { name, uuid: 'BENCH-disk' });
         const vbd = await fixture.vbd(params(mapped, fixture));
         await fixture.attach(vbd);
-        // Whatever led to it: a link may lead elsewhere by the time that QEMU opens it.
+        // The node has the kernel's own path, because a link may lead elsewhere when QEMU opens it.
         await fixture.assertConnected(vbd, mapped.kernelPath, mapped.diskseq);
         const { dev, bytes } = await fixture.logged(vbd, 'opened');
         assert.deepEqual([dev, bytes], [mapped.devnum, MARKER]);
@@ -179,13 +179,13 @@ async function suspended(bench: Bench): Promise<Mapped> {
   return mapped;
 }
 
-/** Lets a held open go once blkback is at it. */
+/** Releases a held open as soon as blkback is about to open the device. */
 async function releaseOpen(fixture: HotplugFixture): Promise<void> {
   await fixture.blkback.waitFor(({ event }) => event === 'physical-device');
   fixture.blkback.kill('SIGUSR1');
 }
 
-/** A link that udev, LVM or somebody else would make; one that is there already is replaced. */
+/** Makes a link as udev, LVM or an administrator would, and replaces an existing link. */
 function link(path: string, target: string): string {
   mkdirSync(dirname(path), { recursive: true });
   rmSync(path, { force: true });
@@ -193,7 +193,7 @@ function link(path: string, target: string): string {
   return path;
 }
 
-/** Another node for the same device number. */
+/** Makes another node for the same device number. */
 function node(path: string, device: string): string {
   const [major = '', minor = ''] = devnumOf(device)
     .split(':')

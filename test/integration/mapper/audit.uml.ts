@@ -32,7 +32,7 @@ describe('xen-blkback audit and gc, with layers', function () {
           .map(({ object }) => object),
         [`mapper device ${idle.name}`],
       );
-      // It waits in vain for the one that is open.
+      // This `gc` waits in vain for the layer that is open.
       const { stdout } = await fixture.cli(['gc', '--yes', '--json', '--timeout', '2']);
       assertSchema('gc', stdout);
       assert.deepEqual(await mappedNames(), [...kept, used.name].sort());

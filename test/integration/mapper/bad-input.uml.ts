@@ -1,19 +1,20 @@
 import assert from 'node:assert/strict';
+import { failure } from '../../bed/assertions.js';
 import { linear } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import { built } from '../../bed/paths.js';
 import { HOTPLUG_SCRIPT, libxlEnvironment, startProgram } from '../../bed/script.js';
-import { failure, type HotplugFixture, type VbdChange } from '../hotplug/fixture.js';
+import type { HotplugFixture, VbdChange } from '../hotplug/fixture.js';
 import { type Bench, dmsetupNow, withMapper } from './bench.js';
 
 interface Case {
   readonly name: string;
-  /** Makes what is wrong, and returns `params`. */
+  /** Makes the faulty target, and returns `params`. */
   readonly params: (bench: Bench, fixture: HotplugFixture) => string | Promise<string>;
   readonly vbd?: VbdChange;
   readonly code: string;
   readonly says: RegExp;
-  /** Also through the script, with what it has to print. */
+  /** Runs the script too, and checks what it prints. */
   readonly script?: true;
 }
 

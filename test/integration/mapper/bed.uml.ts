@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { only } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { createMapped, linear, mappedLeft } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
-import { MARKER, on, only } from '../hotplug/fixture.js';
+import { MARKER, on } from '../hotplug/fixture.js';
 
 describe('the bed inside', () => {
   before(function () {

@@ -20,18 +20,20 @@ import { type HotplugFixture, on } from '../hotplug/fixture.js';
 
 let serial = 0;
 
-/** The loop and mapper devices that a test made on a fixture; they go when its vbds have gone. */
+/**
+ * The loop and mapper devices that a test made on a fixture. They go after the vbds of the test.
+ */
 export class Bench implements AsyncDisposable {
   readonly #directory: string;
   readonly #made: (Mapped | Loop)[] = [];
 
   constructor(fixture: HotplugFixture) {
-    // Beside the fixture's images: what stands on those is the project's doing.
+    // The files lie beside the fixture's images, because only the project makes devices over those.
     this.#directory = join(fixture.bed.directory, 'disks');
     mkdirSync(this.#directory);
   }
 
-  /** A loop device over a new file with this marker. */
+  /** Makes a loop device over a new file with this marker. */
   async disk(
     marker: string,
     { size, ...options }: { size?: number } & Parameters<typeof attachLoop>[1] = {},
@@ -39,12 +41,12 @@ export class Bench implements AsyncDisposable {
     return await this.loop(this.file(marker, size), options);
   }
 
-  /** A loop device over a file. */
+  /** Makes a loop device over a file. */
   async loop(file: string, options: Parameters<typeof attachLoop>[1] = {}): Promise<Loop> {
     return this.#keep(await attachLoop(file, options));
   }
 
-  /** A file that `fixture.loops()` does not ask for. */
+  /** Makes a file that `fixture.loops()` does not count. */
   file(marker: string, size = 1024 * 1024): string {
     return makeImage(this.#directory, { marker, size });
   }
@@ -53,13 +55,13 @@ export class Bench implements AsyncDisposable {
     return this.#keep(await createMapped(name, table, options));
   }
 
-  /** A mapper device of one linear target, of a name of its own, over a new disk. */
+  /** Makes a mapper device of one linear target over a new disk, with a name of its own. */
   async linear(marker: string, options: MappedOptions & { name?: string } = {}): Promise<Mapped> {
     const disk = await this.disk(marker);
     return this.mapped(options.name ?? `bench-${serial++}`, linear(disk.path), options);
   }
 
-  /** Mapper devices, and loop devices of this bench, that do not go by themselves. */
+  /** Returns the mapper devices that are left although they should have gone by themselves. */
   mappedLeft(): Promise<string[]> {
     return mappedLeft(...(before?.mapped ?? []));
   }
@@ -79,8 +81,9 @@ export class Bench implements AsyncDisposable {
 }
 
 /**
- * A test body on a fixture of its own, with mapper devices. At its end the vbds go, then the devices that
- * the test made, and then there is neither a mapper nor a loop device left that was not there before.
+ * Returns a test with a fixture and mapper devices of its own. At its end the vbds go, then the
+ * devices that the test made. Then no mapper device and no loop device may be left that was not
+ * there before.
  */
 export function withMapper(
   behaviour: BlkbackBehaviour,
@@ -100,7 +103,7 @@ export function withMapper(
     try {
       await whole.call(this);
     } catch (error) {
-      // What a test that failed leaves behind is nothing for the next one.
+      // The devices of a failed test must not disturb the next test.
       for (const name of await mappedLeft(...mapped)) {
         await dmsetup('resume', name).catch(() => {});
         await dmsetup('remove', '--deferred', name).catch(() => {});
@@ -115,7 +118,7 @@ export function withMapper(
   };
 }
 
-/** The first test's answer is the one for all of them. */
+/** The devices before the first test, for all tests of this process. */
 let before: { readonly mapped: string[]; readonly loops: string[] } | undefined;
 
 function allLoops(): string[] {
@@ -127,12 +130,12 @@ export interface Layer {
   readonly name: string;
   readonly uuid: string;
   readonly kernelPath: string;
-  /** Of the one target. */
+  /** The type of its only target, such as `linear`. */
   readonly type: string;
   readonly deferred: boolean;
 }
 
-/** Those there are now, as device-mapper shows them. */
+/** Returns the layers that exist, as device-mapper shows them. */
 export async function layers(): Promise<Layer[]> {
   const found = readdirSync('/sys/block').flatMap((disk) => {
     if (!disk.startsWith('dm-')) return [];
@@ -141,7 +144,7 @@ export async function layers(): Promise<Layer[]> {
       const [name, uuid] = [read('name'), read('uuid')];
       return uuid.startsWith('XENVBD-') ? [{ name, uuid, kernelPath: `/dev/${disk}` }] : [];
     } catch (error) {
-      // The kernel has just removed it.
+      // The kernel has just removed the device.
       if (errorCode(error) === 'ENOENT') return [];
       throw error;
     }
@@ -155,7 +158,7 @@ export async function layers(): Promise<Layer[]> {
   );
 }
 
-/** Resolves when `check` no longer throws; after 2 s it throws what `check` did. */
+/** Resolves when `check` no longer throws. After 2 s, rejects with the error of `check`. */
 export async function settled(check: () => void | Promise<void>): Promise<void> {
   const end = performance.now() + 2000;
   for (;;) {
@@ -168,7 +171,7 @@ export async function settled(check: () => void | Promise<void>): Promise<void> 
   }
 }
 
-/** dmsetup from within a callback that cannot wait. */
+/** Runs dmsetup in a callback that cannot wait for a promise. Returns its output. */
 export function dmsetupNow(...args: string[]): string {
   return execFileSync('dmsetup', args, {
     encoding: 'utf8',
@@ -176,15 +179,16 @@ export function dmsetupNow(...args: string[]): string {
   });
 }
 
-/** Exchanges the table of a mapper device that may be open. */
+/** Exchanges the table of a mapper device, which may be open. */
 export function swapTable(name: string, table: string, ...options: string[]): void {
   dmsetupNow('load', name, '--table', table, ...options);
   dmsetupNow('resume', name);
 }
 
 /**
- * Begins a write to a mapper device that cannot be finished, as a device below is suspended: an exchange of
- * its table waits for it. Resolves when the write is under way, with its end.
+ * Begins a write that cannot end, because a device below the mapper device is suspended. An
+ * exchange of the mapper device's table waits for this write. Resolves when the write is under way;
+ * `written` resolves at its end.
  */
 export async function beginHangingWrite(
   path: string,

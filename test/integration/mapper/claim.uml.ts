@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { closeSync, constants, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { failure, only } from '../../bed/assertions.js';
 import { linear } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
-import { failure, type HotplugFixture, MARKER, only } from '../hotplug/fixture.js';
+import { type HotplugFixture, MARKER } from '../hotplug/fixture.js';
 import { layers, withMapper } from './bench.js';
 
 const MIB = 1024 * 1024;
@@ -29,7 +30,7 @@ describe('layer=linear claims the device for the guest', () => {
         assert.equal(mounted.status === 0, !layer, `${where}mount: ${mounted.stderr}`);
         if (layer) assert.match(mounted.stderr, /busy/);
         else run('umount', place);
-        // Without -F, as it does not ask the kernel then.
+        // With -F, mkfs would not ask the kernel whether the device is in use.
         const made = run('mkfs.ext2', '-q', disk.path);
         assert.equal(made.status === 0, !layer, `${where}mkfs: ${made.stderr}`);
         if (layer) assert.match(made.stderr, /in use/);
@@ -119,7 +120,7 @@ function run(program: string, ...args: string[]) {
   return spawnSync(program, args, { encoding: 'utf8', input: '' });
 }
 
-/** What an exclusive open says. */
+/** Returns `free`, or the error code of an exclusive open. */
 function exclusive(path: string): string {
   try {
     closeSync(openSync(path, constants.O_RDONLY | constants.O_EXCL));

@@ -18,7 +18,8 @@ describe('deferred-remove', () => {
     it(
       `the device goes with the guest, and all below it, by nobody's doing (${guise} blkback)`,
       withMapper({ guise }, async (fixture, bench) => {
-        // The loop device is held by the mapper alone, and clears itself.
+        // Only the mapper device holds the loop device, so the loop device clears itself
+        // afterwards.
         const disk = await bench.disk(MARKER);
         const { name } = await bench.mapped('bench-disk', linear(disk.path));
         await disk.detach();

@@ -10,6 +10,7 @@ import { MapperChurn, type MapperChurnCount } from '../../bed/mapper-churn.js';
 import { openStore } from '../../bed/store.js';
 import { createVbds, deleteVbd, type Vbd } from '../../bed/toolstack.js';
 
+/** The names of the mapper devices that come and go. */
 export const NAMES = ['red', 'green', 'blue', 'white', 'black'];
 const SECTORS = 2048;
 
@@ -20,8 +21,8 @@ export interface Fixture {
 }
 
 /**
- * Runs `body` while a bystander destroys and makes the mapper devices called `NAMES`. At the end there is
- * no mapper device that was not there before. Resolves with what the bystander did.
+ * Runs `body` while a bystander destroys and makes the mapper devices called `NAMES`. Afterwards,
+ * no mapper device may be left that was not there before. Returns the counts of the bystander.
  */
 export async function withChurn(
   behaviour: BlkbackBehaviour,
@@ -55,12 +56,15 @@ export async function withChurn(
   }
 }
 
-/** What stands at the start of the device of that name. */
+/** Returns the text at the start of the device with this name. */
 export function contentOf(name: string): string {
   return `this is ${name}`;
 }
 
-/** Vbds that wait for a device, one for each of the targets; `first` numbers them. */
+/**
+ * Creates one vbd for each target, and waits until all of them wait for a device. The numbers of
+ * their guests begin with 1000 + `first`.
+ */
 export async function makeVbds(
   { bed, store }: Fixture,
   first: number,
@@ -72,7 +76,8 @@ export async function makeVbds(
       frontend: 1000 + first + index,
       devid: 51712,
       params,
-      // XenStore is what such an add spends its time on.
+      // Such an add spends most of its time on XenStore, so nodes that it does not need are left
+      // out.
       omit: ['script', 'removable', 'bootable', 'discard-enable'],
     })),
   );
@@ -84,7 +89,7 @@ export async function makeVbds(
   return vbds;
 }
 
-/** Takes vbds away and waits until blkback has closed what it had open. */
+/** Deletes vbds, and waits until blkback has closed what it had open. */
 export async function destroyVbds({ bed, store }: Fixture, vbds: readonly Vbd[]): Promise<void> {
   const open = new Set(openedBy(bed, vbds).map(({ vbd }) => vbd));
   await deleteVbd(store, ...vbds);
@@ -95,7 +100,7 @@ export async function destroyVbds({ bed, store }: Fixture, vbds: readonly Vbd[])
   });
 }
 
-/** What blkback has opened for vbds. */
+/** Returns the events of the devices that blkback has opened for these vbds. */
 export function openedBy(bed: Bed, vbds: readonly Vbd[]): BlkbackEvent[] {
   const keys = new Set(vbds.map(({ key }) => key));
   return bed.blkback.log().filter(({ event, vbd = '' }) => event === 'opened' && keys.has(vbd));

@@ -2,15 +2,16 @@ import assert from 'node:assert/strict';
 import { closeSync, mkdirSync, openSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { AttachOptions, AttachStep } from '../../../src/hotplug/attach.js';
+import { failure } from '../../bed/assertions.js';
 import { sample } from '../../bed/effort.js';
 import { linear, type Mapped } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
-import { failure, MARKER } from '../hotplug/fixture.js';
+import { MARKER } from '../hotplug/fixture.js';
 import { type Bench, dmsetupNow, swapTable, withMapper } from './bench.js';
 
 const OTHER = 'another disk';
 
-/** What happens to the device that is being attached. */
+/** A change of the device that is being attached. */
 interface Change {
   readonly title: string;
   readonly happens: (mapped: Mapped, other: Mapped) => void;
@@ -194,7 +195,7 @@ async function twoDisks(bench: Bench): Promise<{ mapped: Mapped; other: Mapped }
   return { mapped, other };
 }
 
-/** Lets something happen when a certain step has been done. */
+/** Returns an `onStep` that calls `happen` when a certain step has been done. */
 function at(wanted: AttachStep, happen: () => void): NonNullable<AttachOptions['onStep']> {
   return (step) => {
     if (step === wanted) happen();

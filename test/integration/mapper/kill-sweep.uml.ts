@@ -9,7 +9,10 @@ import { killsAt, type Scenario, Sweep } from '../hotplug/kill-sweep.js';
 const layersLeft = async (frontend: number): Promise<string[]> =>
   (await mappedNames()).filter((name) => name.startsWith(`xenvbd-${frontend}-`));
 
-/** A layer that nobody has opened yet when its maker is killed is taken away by `remove`. */
+/**
+ * If the maker of a layer is killed before anything has opened the layer, `remove` removes the
+ * layer.
+ */
 const SCENARIOS: readonly Scenario[] = [
   {
     title: 'layer=crypt over a file',
@@ -26,7 +29,7 @@ const SCENARIOS: readonly Scenario[] = [
 ];
 
 describe('add with a layer is killed at every call that changes a device', function () {
-  // With another guest's adds after each kill one takes up to 10 s on a busy machine.
+  // With the adds of another guest after each kill, one kill takes up to 10 s on a busy machine.
   this.timeout(600_000);
   before(function () {
     needsFullEffort(this);
@@ -40,8 +43,8 @@ describe('add with a layer is killed at every call that changes a device', funct
       await using store = await openStore(bed);
       const sweep = new Sweep(bed, store, scenario);
       const calls = await sweep.countCalls();
-      // After a device call is before the next one; of the many writes to XenStore some will do here, as
-      // the sweeps without a layer stop at each.
+      // The moment after one device call is also the moment before the next one. Of the many writes
+      // to XenStore some are enough here, because the sweeps without a layer stop at each of them.
       const all = killsAt(calls, 'after').filter(
         ({ what }, at) => /ioctl|block/.test(what) || at % 8 === 0,
       );

@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
 import { closeSync, fsyncSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { failure, only } from '../../bed/assertions.js';
 import { devnumOf } from '../../bed/images.js';
 import { dmsetup, linear } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
-import { failure, type HotplugFixture, MARKER, only } from '../hotplug/fixture.js';
+import { type HotplugFixture, MARKER } from '../hotplug/fixture.js';
 import { type Bench, layers, settled, withMapper } from './bench.js';
 
 const PLAIN = 'what the guest writes, in plain text. ';
 const KINDS = ['linear', 'crypt'] as const;
 
-/** What a layer is made over; a path. */
+/** The storage below a layer. Each function makes it and returns its path. */
 const BASES: readonly [string, (fixture: HotplugFixture, bench: Bench) => Promise<string>][] = [
   ['a file', async (fixture) => fixture.image()],
   ['a disk', async (_fixture, bench) => (await bench.disk(MARKER)).path],
@@ -66,7 +67,7 @@ describe('layer', () => {
         withMapper({ guise, failOpen: 5 }, async (fixture) => {
           const vbd = await fixture.vbd(`path=${fixture.image()},layer=${kind}`);
           const error = await failure('EBLKBACK', fixture.attach(vbd));
-          // The kernel removes it on a thread of its own.
+          // The kernel removes the layer on a thread of its own.
           await settled(async () => assert.deepEqual(await layers(), []));
           await fixture.assertTakenBack(vbd, error);
         }),
@@ -228,12 +229,15 @@ function readBack(device: string, length: number): Buffer {
   return data;
 }
 
-/** The key of a crypt device, in hex. */
+/** Returns the key of a crypt device in hex. */
 async function keyOf(name: string): Promise<string> {
   return (await dmsetup('table', '--showkeys', name)).split(' ')[4] ?? '';
 }
 
-/** Without its nodes blkback closes the device; nobody else does anything. */
+/**
+ * Asserts that the layer goes when blkback closes the device, after its nodes are gone. No other
+ * process does anything.
+ */
 async function assertGoesWithNodes(fixture: HotplugFixture, vbd: Vbd): Promise<void> {
   await deleteVbd(fixture.store, vbd);
   await fixture.logged(vbd, 'closed');

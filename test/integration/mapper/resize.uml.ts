@@ -12,9 +12,10 @@ import {
 } from 'node:fs';
 import { resize } from '../../../src/hotplug/resize.js';
 import type { NewSize } from '../../../src/hotplug/resize-file.js';
+import { failure, only } from '../../bed/assertions.js';
 import { needs } from '../../bed/needs.js';
 import type { Vbd } from '../../bed/toolstack.js';
-import { failure, type HotplugFixture, only, parse } from '../hotplug/fixture.js';
+import { type HotplugFixture, parse } from '../hotplug/fixture.js';
 import { layers, withMapper } from './bench.js';
 
 const MIB = 1024 * 1024;
@@ -37,7 +38,10 @@ function writeText(path: string): void {
   closeSync(fd);
 }
 
-/** From the device itself: what this kernel remembers of it would say nothing of its key. */
+/**
+ * Reads the text from the device itself. The cache of this kernel would not show which key decrypts
+ * it.
+ */
 function readText(path: string): string {
   execFileSync('blockdev', ['--flushbufs', path]);
   const fd = openSync(path, 'r');

@@ -38,7 +38,7 @@ describe('A mapper device that is suspended for good', () => {
         const table = { type: 'linear', sectors: 2048n, params, readOnly: false };
         await loadMapperTable(top.name, table);
         hanging.push(assert.rejects(resumeMapper(top.name, controller.signal), reason));
-        // It has taken its table before the next one is loaded in its place.
+        // The call has taken its table by now, before the next table is loaded in its place.
         await pause(100);
       }
       for (let i = 0; i < 10; i++) {
@@ -56,11 +56,11 @@ describe('A mapper device that is suspended for good', () => {
         /^mapper device bench-top does not answer \(DM_DEV_SUSPEND mapper device bench-top has not /,
       );
       await pause(1000);
-      // Whoever comes later is told at once; the others are not concerned.
+      // A later call for this device fails at once. Calls for the other devices are not affected.
       await assert.rejects(resumeMapper(top.name), { code: 'EHUNG', message: /12 calls have not/ });
       await using device = await openExport(request(other.kernelPath));
       await device.verify();
-      // An add goes on as well: it has a layer of its own.
+      // An add goes on as well, because it has a layer of its own.
       const vbd = await fixture.vbd(`path=${fixture.image()},layer=linear`);
       assert.equal((await fixture.script(vbd, 'add')).status, 0);
 

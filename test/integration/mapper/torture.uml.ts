@@ -19,17 +19,17 @@ import {
 } from './fixture.js';
 
 const ADDS = Number(process.env.XEN_BLKBACK_ADDS ?? effort(2000, 150));
-/** Vbds that exist at a time, and adds in flight. */
+/** The numbers of vbds that exist at a time, and of adds in flight. */
 const BATCH = 12;
 const LANES = 3;
 const SCRIPT_ADDS = effort(30, 5);
-/** By when each side has certainly won once. */
+/** The number of adds by the script after which each side has certainly won once. */
 const MOST_SCRIPT_ADDS = 60;
-/** Of the bystander: on one CPU the adds are to get somewhere, too. */
+/** The niceness of the bystander. On a machine with one CPU, the adds need time too. */
 const NICENESS = 12;
-/** By when Xen's script has certainly gone wrong. */
+/** The number of tries after which Xen's script has certainly gone wrong. */
 const MOST_XEN_BLOCK_TRIES = 60;
-/** Refusals that say that the device is gone, another, or on its way. */
+/** The codes of refusals that say that the device is gone, is another, or is on its way. */
 const CLEAN = [
   'ENOENT',
   'ENXIO',
@@ -41,7 +41,7 @@ const CLEAN = [
   'EBUSY',
 ];
 
-/** Ways to say which device is meant. */
+/** Ways to name the device. */
 const WAYS: readonly ((name: string) => string)[] = [
   (name) => `dm-name=${name},sharing=allow`,
   (name) => `dm-uuid=UUID-${name},sharing=allow`,
@@ -55,7 +55,7 @@ const SCRIPT_WAYS: readonly ((name: string) => string)[] = [
 ];
 
 describe('mapper devices are destroyed and made anew all the time', function () {
-  // It may be one of many that want the machine.
+  // This machine may share the CPU with many others.
   this.timeout(1_500_000);
   before(function () {
     needs(this, 'root', 'loop', 'xenstored', 'mapper');
@@ -87,7 +87,7 @@ describe('mapper devices are destroyed and made anew all the time', function () 
       Object.keys(refused).filter((code) => !CLEAN.includes(code)),
       [],
     );
-    // Otherwise it was no race: each side must have won often.
+    // It was a race only if each side has won often.
     assert.ok(attached > ADDS / 10, `only ${attached} were attached`);
     assert.ok(ADDS - attached > ADDS / 20, `only ${ADDS - attached} were refused`);
     assert.ok(count.made > ADDS, `the bystander made only ${count.made} devices`);
@@ -145,7 +145,9 @@ describe('mapper devices are destroyed and made anew all the time', function () 
   });
 });
 
-/** Some adds, a few at a time, and what came of each: `attached`, or the code of the refusal. */
+/**
+ * Runs some adds, a few at a time. Returns for each of them `attached` or the code of the refusal.
+ */
 async function tryBatch(fixture: Fixture, first: number): Promise<string[]> {
   const { bed, store } = fixture;
   const tries = Array.from({ length: Math.min(BATCH, ADDS - first) }, (_, index) => {

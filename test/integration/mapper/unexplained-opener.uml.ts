@@ -11,7 +11,7 @@ import { needs } from '../../bed/needs.js';
 import { MARKER } from '../hotplug/fixture.js';
 import { type Bench, withMapper } from './bench.js';
 
-/** The numbers of a mapper device as the project has them. */
+/** Returns the number of a mapper device in the form that the project uses. */
 function devnumOf({ devnum }: Mapped): { major: number; minor: number } {
   const [major = 0, minor = 0] = devnum.split(':').map((part) => Number.parseInt(part, 16));
   return { major, minor };
@@ -22,7 +22,7 @@ const find = (mapped: Mapped, guests = 0): Promise<UnexplainedUse | undefined> =
   return findUnexplainedOpener(new StorageSnapshot(), devnum, Array(guests).fill(devnum));
 };
 
-/** Another process with these descriptors, for as long as `body` runs. */
+/** Runs `body` while another process has these descriptors. */
 async function withProcess(
   descriptors: readonly number[],
   body: () => Promise<void>,
@@ -38,7 +38,7 @@ async function withProcess(
   }
 }
 
-/** Ways to have a mapper device open that can be explained; `body` runs meanwhile. */
+/** Explained ways to have a mapper device open, each with a function that runs `body` meanwhile. */
 const EXPLAINED: readonly (readonly [
   string,
   (mapped: Mapped, bench: Bench, body: () => Promise<void>) => Promise<void>,

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { failure } from '../../bed/assertions.js';
 import { linear, type Mapped } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import { hashTree, type VerityImage, verityTable } from '../../bed/verity.js';
-import { failure, MARKER } from '../hotplug/fixture.js';
+import { MARKER } from '../hotplug/fixture.js';
 import { type Bench, swapTable, withMapper } from './bench.js';
 
 const BLOCKS = 256;
@@ -11,7 +12,7 @@ interface Proved extends VerityImage {
   readonly table: string;
 }
 
-/** Data with a marker, its hashes, and the table that joins them. */
+/** Makes data with a marker, the hashes of the data, and the table that joins them. */
 async function proved(
   bench: Bench,
   marker: string,
@@ -171,7 +172,7 @@ describe('verity-root', () => {
   );
 });
 
-/** The digest with one digit changed. */
+/** Returns the digest with one digit changed. */
 function flip(digest: string, index: number): string {
   const digit = (Number.parseInt(digest[index] ?? '', 16) ^ 1).toString(16);
   return digest.slice(0, index) + digit + digest.slice(index + 1);

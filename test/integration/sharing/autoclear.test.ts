@@ -1,6 +1,7 @@
+import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { failure, on } from '../hotplug/fixture.js';
+import { on } from '../hotplug/fixture.js';
 
 describe('A loop device that clears itself while a guest reads it', function () {
   this.timeout(60_000);
@@ -15,7 +16,7 @@ describe('A loop device that clears itself while a guest reads it', function () 
       await using loop = await attachLoop(image);
       const first = await fixture.vbd(loop.path, { mode: 'r' });
       await fixture.attach(first);
-      // The loop device can be written, and is busy: it clears itself from now on.
+      // The loop device is writable and busy, so from now on it clears itself after its last close.
       await loop.detach();
 
       const reader = await fixture.vbd(image, { frontend: 9, mode: 'r' });

@@ -1,32 +1,40 @@
 import type { SharingFixture } from './fixture.js';
 
+/** The mode of a disk, as xl writes it: `!` asks to share the disk all the same. */
 export type Mode = 'r' | 'w' | 'r!' | 'w!';
+/** The modes as the titles say them. */
+export const MODES = { r: 'read-only', w: 'read-write', 'r!': 'r!', 'w!': 'w!' } as const;
+
+/** The result of an add for the second guest. */
 export type Verdict = 'free' | 'busy';
-/** How the second guest is related to the first one. */
+/** The relation between the second guest and the first one. */
 export type Kin = 'other' | 'same' | 'stub' | 'stub-of' | 'gone';
 
-/** What the second guest asks for beside what is there already. */
+/** The disk that the second guest asks for. */
 export interface Wanted {
   readonly params: string;
   readonly mode: Mode;
 }
 
-/** One row of the table: what is there, what is asked for, and what Xen's rules say to it. */
+/** One row of the table: the present use, the request, and the result by Xen's rules. */
 export interface SharingCase {
   readonly what: string;
-  /** Brings about what is there; says what is asked for then. */
+  /** Arranges the present use. Returns the request of the second guest. */
   readonly arrange: (fixture: SharingFixture) => Promise<Wanted>;
-  /** By the rules that Xen's own script documents, for the bytes and not for the names. */
+  /**
+   * The result by the rules in Xen's own script, which are applied to the bytes and not to the
+   * names.
+   */
   readonly expected: Verdict;
-  /** Which rule, for the document. */
+  /** The rule, for the document. */
   readonly rule: Rule;
-  /** What the refusal says besides. */
+  /** A text that the refusal must contain. */
   readonly says?: RegExp;
-  /** Whether a plain path and mode can ask for it, as Xen's script needs it. */
+  /** Tells whether the request needs only a plain path and a mode, as Xen's script does. */
   readonly plain: boolean;
 }
 
-/** The rules, as they are shown in the document. */
+/** The rules in the words of the document. */
 export const RULES = {
   readers: 'readers share with readers',
   writer: 'a reader needs that nobody writes',
@@ -38,4 +46,5 @@ export const RULES = {
   asked: 'the target says what it tolerates',
 } as const;
 
+/** The name of a rule. */
 export type Rule = keyof typeof RULES;

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
+import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { failure, on } from '../hotplug/fixture.js';
+import { on } from '../hotplug/fixture.js';
 
 describe('xen-blkback check', function () {
   this.timeout(60_000);
@@ -25,7 +26,7 @@ describe('xen-blkback check', function () {
       const second = await fixture.vbd(image, { frontend: 9 });
       const error = await failure('EBUSY', fixture.attach(second));
       assert.equal(error.message, reason);
-      // The guest can read it: it learns of its own disk, and of nobody else.
+      // The guest can read this node. It learns about its own disk, and about no other guest.
       assert.deepEqual(await fixture.nodes(second, 'hotplug-status', 'hotplug-error'), [
         'busy',
         'vbd 51728: its disk cannot be had read-write, as others use the same bytes; the log of the backend domain says who',

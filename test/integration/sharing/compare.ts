@@ -9,8 +9,8 @@ import { ours, xenBlock } from './contenders.js';
 import { type Contender, play } from './fixture.js';
 import { type Row, renderComparison, replaceGenerated } from './table.js';
 
-// Plays every case twice, with this project and with Xen's own script, and writes what came of it into
-// docs/sharing.md. Run by `npm run docs:sharing`, as root.
+// This program plays every case twice, with this project and with Xen's own script, and writes the
+// results into docs/sharing.md. `npm run docs:sharing` runs it as root.
 
 async function playAll(contender: Contender, plainOnly: boolean): Promise<(Verdict | undefined)[]> {
   await using bed = await startBed({});

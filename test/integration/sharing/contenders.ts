@@ -6,7 +6,7 @@ import type { Contender } from './fixture.js';
 
 const TIMEOUT_MS = 30_000;
 
-/** This project, in this process. */
+/** This project, which attaches in this process. */
 export const ours: Contender = {
   keepsLoops: false,
   async add(bed, store, vbd) {
@@ -25,7 +25,10 @@ export const ours: Contender = {
   },
 };
 
-/** Others on this machine take the free loop device that the script has found; it does not try again. */
+/**
+ * The script does not try again if another process takes the free loop device that it has found. So
+ * it is run again.
+ */
 const TRIES = 8;
 const LOST_LOOP = /^losetup .* failed$/;
 

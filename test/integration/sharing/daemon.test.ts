@@ -6,7 +6,7 @@ import { openStore } from '../../bed/store.js';
 import type { Vbd } from '../../bed/toolstack.js';
 import { HotplugFixture } from '../hotplug/fixture.js';
 
-/** By a script that the daemon does not prepare unasked. */
+/** The daemon does not prepare a vbd of this script unasked. */
 const UNASKED = { script: '/etc/xen/scripts/another' };
 
 describe('Sharing, by the daemon', function () {
@@ -15,11 +15,11 @@ describe('Sharing, by the daemon', function () {
     needs(this, 'root', 'loop', 'xenstored');
   });
 
-  /** Asks the daemon; without Node in its path the client cannot do it itself. */
+  /** Asks the daemon. The client cannot fall back without Node in its PATH. */
   const ask = (daemon: Daemon, vbd: Vbd, action = 'add') =>
     runClient({ ...daemon.env, PATH: '/nonexistent' }, vbd, action);
 
-  /** The guest that comes second, and is refused for the sake of the first. */
+  /** Creates a vbd of a second guest, and asserts that it is refused because of the first guest. */
   async function refused(fixture: HotplugFixture, daemon: Daemon, image: string): Promise<Vbd> {
     const vbd = await fixture.vbd(image, { ...UNASKED, frontend: 9 });
     const { status, stderr } = await ask(daemon, vbd);
@@ -28,7 +28,7 @@ describe('Sharing, by the daemon', function () {
     assert.ok(stderr.includes(reason), stderr);
     const [told, why] = await fixture.nodes(vbd, 'hotplug-status', 'hotplug-error');
     assert.equal(told, 'busy');
-    // The guest can read it, and learns of nobody else.
+    // The guest can read this node. It learns about no other guest.
     assert.match(
       why ?? '',
       /^vbd \d+: its disk cannot be had read-write, as others use the same bytes/,

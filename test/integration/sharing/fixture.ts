@@ -16,18 +16,21 @@ import type { Kin, Mode, SharingCase, Verdict } from './case.js';
 
 const run = promisify(execFile);
 const SIZE = 1024 * 1024;
-/** Of each wait; how fast it is, is no matter here. */
+/** The time limit of each wait. The speed does not matter here. */
 const PATIENCE_MS = 30_000;
 
-/** What attaches vbds: this project, or Xen's script. */
+/** A program that attaches vbds: this project, or Xen's script. */
 export interface Contender {
-  /** Attaches it; `busy`, with the reason, only for a refusal because others use the device. */
+  /**
+   * Attaches a vbd. The verdict is `busy`, with the reason, only if the refusal is for the sake of
+   * other users of the device.
+   */
   add(bed: Bed, store: Xenstore, vbd: Vbd): Promise<{ verdict: Verdict; reason: string }>;
-  /** Whether what it leaves behind is for the setup to clean up. */
+  /** Tells whether the fixture has to detach the loop devices that are left. */
   readonly keepsLoops: boolean;
 }
 
-/** The fixture of one case: what was arranged ends with it. */
+/** The fixture of one case. It undoes everything that was arranged when it is disposed. */
 export class SharingFixture implements AsyncDisposable {
   readonly bed: Bed;
   readonly store: Xenstore;
@@ -48,7 +51,7 @@ export class SharingFixture implements AsyncDisposable {
     mkdirSync(this.directory);
   }
 
-  /** A file of 1 MiB without holes. */
+  /** Makes a file of 1 MiB without holes, and returns its path. */
   file(content = 'x'): string {
     const path = join(this.directory, `file-${this.#serial++}.img`);
     writeFileSync(path, Buffer.alloc(SIZE, content));
@@ -67,13 +70,13 @@ export class SharingFixture implements AsyncDisposable {
     return loop;
   }
 
-  /** Two partitions of 256 KiB on a disk. */
+  /** Makes a disk with two partitions of 256 KiB. */
   async partitioned(): Promise<{ disk: string; parts: readonly [string, string] }> {
     const { path } = await this.loop(this.file());
     return { disk: path, parts: await this.partitionsOf(path) };
   }
 
-  /** The same on a disk that is there. */
+  /** Makes two partitions of 256 KiB on an existing disk. */
   async partitionsOf(path: string): Promise<readonly [string, string]> {
     await run('addpart', [path, '1', '512', '512']);
     await run('addpart', [path, '2', '1024', '512']);
@@ -84,12 +87,12 @@ export class SharingFixture implements AsyncDisposable {
     return [`${path}p1`, `${path}p2`];
   }
 
-  /** Tells a mapper device something. */
+  /** Sends a message to a mapper device. */
   async message(path: string, message: string): Promise<void> {
     await dmsetup('message', path, '0', message);
   }
 
-  /** A mapper device with this table; its path. */
+  /** Makes a mapper device with this table, and returns its path. */
   async mapped(table: string, options: MappedOptions & { name?: string } = {}): Promise<string> {
     const name = options.name ?? `fixture-${this.first}-${this.#serial++}`;
     const mapped = await createMapped(name, table, options);
@@ -97,14 +100,14 @@ export class SharingFixture implements AsyncDisposable {
     return mapped.path;
   }
 
-  /** One LUN that shows under two names. */
+  /** Plugs in one LUN that shows under two names. */
   async lunTwice(): Promise<readonly [string, string]> {
     const lun = await plugLun();
     this.#undo.push(() => lun.unplug());
     return lun.paths;
   }
 
-  /** A RAID 1 of these devices; its path. */
+  /** Makes a RAID 1 of these devices, and returns its path. */
   async mirrored(...members: readonly string[]): Promise<string> {
     const array = await assembleArray(members);
     this.#undo.push(() => array.stop());
@@ -126,14 +129,14 @@ export class SharingFixture implements AsyncDisposable {
     this.#undo.push(() => run('swapoff', [path]));
   }
 
-  /** A program that has an image open, as QEMU and cloud-hypervisor have: these bytes are locked. */
+  /** Locks these bytes of an image, as QEMU and cloud-hypervisor do while they have it open. */
   locked(file: string, bytes: readonly number[], exclusive: boolean): void {
     const image = OwnedFd.openSync(file, constants.O_RDWR);
     for (const byte of bytes) tryLockByte(image, BigInt(byte), exclusive);
     this.#undo.push(() => image.close());
   }
 
-  /** A disk of the first guest that QEMU serves, and has open. */
+  /** Arranges that QEMU serves a disk to the first guest, and has it open. */
   async qdisk(file: string, mode: Mode): Promise<void> {
     await this.kin('other');
     const fd = openSync(file, mode === 'r' ? 'r' : 'r+');
@@ -148,7 +151,7 @@ export class SharingFixture implements AsyncDisposable {
     });
   }
 
-  /** Another program that has a device open, and has not claimed it. */
+  /** Starts another program that has a device open without O_EXCL. */
   async opened(device: string): Promise<void> {
     const fd = openSync(device, 'r');
     const program = spawn('sleep', ['1000'], { stdio: [fd, 'ignore', 'ignore'] });
@@ -160,13 +163,13 @@ export class SharingFixture implements AsyncDisposable {
     });
   }
 
-  /** Holds a device exclusively, as mkfs and fsck do. */
+  /** Opens a device exclusively, as mkfs and fsck do. */
   claim(device: string): void {
     const fd = openSync(device, constants.O_RDONLY | constants.O_EXCL);
     this.#undo.push(async () => closeSync(fd));
   }
 
-  /** Says who the two guests are. */
+  /** Writes the nodes that tell how the two guests are related. */
   async kin(kin: Kin): Promise<void> {
     const machine = (domid: number, nodes: Record<string, string>) =>
       Promise.all(
@@ -185,18 +188,18 @@ export class SharingFixture implements AsyncDisposable {
     await machine(this.second, { name: 'two', vm, ...secondMore });
   }
 
-  /** Attaches it to the first guest, who must get it. */
+  /** Attaches a disk to the first guest. Fails if the first guest does not get it. */
   async guest(params: string, mode: Mode, kin: Kin = 'other'): Promise<void> {
     await this.kin(kin);
     const { verdict, reason } = await this.add(this.first, params, mode);
     if (verdict !== 'free') throw new Error(`the first guest did not get ${params}: ${reason}`);
   }
 
-  /** An entry of the first guest that no device stands behind, as a toolstack that died leaves it. */
+  /** Creates a vbd of the first guest that has no device, as a toolstack that died leaves it. */
   async entry(nodes: Readonly<Record<string, string>>): Promise<void> {
     await this.kin('other');
     const options = { frontend: this.first, devid: 51712, params: '/dev/none', extra: nodes };
-    // Not for blkback to open: it is past that.
+    // blkback opens nothing for a vbd in state 6.
     const vbd = await createVbd(this.store, { ...options, extra: { ...nodes, state: '6' } });
     this.#undo.push(() => deleteVbd(this.store, vbd));
   }
@@ -215,7 +218,7 @@ export class SharingFixture implements AsyncDisposable {
     });
     await waitInitWait(this.store, vbd, PATIENCE_MS);
     const answer = await this.#contender.add(this.bed, this.store, vbd);
-    // Xen's script does not wait for it.
+    // Xen's script does not wait for blkback's open.
     if (answer.verdict === 'free') await this.bed.blkback.waitFor(isOpened(vbd), PATIENCE_MS);
     return answer;
   }
@@ -247,7 +250,7 @@ const isClosed =
   (event: { readonly event: string; readonly vbd?: string }): boolean =>
     event.vbd === vbd.key && event.event === 'closed';
 
-/** Plays one case and says what the second guest got. */
+/** Plays one case, and returns the result for the second guest. */
 export async function play(
   bed: Bed,
   store: Xenstore,

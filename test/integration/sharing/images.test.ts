@@ -1,15 +1,19 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { projectRoot } from '../../bed/paths.js';
-import { failure, on } from '../hotplug/fixture.js';
+import { on } from '../hotplug/fixture.js';
 
-/** As QEMU locks an image: the bytes of what it may do, and of what others may not (file-posix.c). */
+/**
+ * The bytes that QEMU locks: one for each thing that it may do, and for each that others may not
+ * (file-posix.c).
+ */
 const QEMU = { w: [100, 101, 103, 201, 203], r: [100, 201, 203] } as const;
 
-/** A program that has an image open, and locks these bytes of it. */
+/** Starts a program that has an image open and locks these bytes of it. */
 async function openImage(
   path: string,
   bytes: readonly number[],

@@ -3,11 +3,12 @@ import { spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { lockStorage } from '../../../src/sharing/storage-locks.js';
 import { storageKey } from '../../../src/topology/extent.js';
+import { failure } from '../../bed/assertions.js';
 import { needs } from '../../bed/needs.js';
 import { built, projectRoot, temporaryDirectory } from '../../bed/paths.js';
-import { failure, type HotplugFixture, on } from '../hotplug/fixture.js';
+import { type HotplugFixture, on } from '../hotplug/fixture.js';
 
-/** How fast it is, is no matter here. */
+/** The speed does not matter here. */
 const PATIENT = { timeoutMs: 30_000 };
 
 describe('The lock of the storages', function () {

@@ -17,7 +17,7 @@ import { createVbd, deleteVbd, waitInitWait } from '../../bed/toolstack.js';
 
 const run = promisify(execFile);
 const VOLUMES = effort(100, 12);
-/** Of each volume; sectors. */
+/** The size of each volume; sectors. */
 const SIZE = 128;
 const ROOT_SIZE = 4096;
 const PATIENCE_MS = 30_000;
@@ -82,7 +82,7 @@ describe('A volume group on an array, with the root of this domain on it', funct
   });
 });
 
-/** What was made, to be given back in reverse order. */
+/** Functions that undo what was made, in reverse order. */
 class Undo implements AsyncDisposable {
   readonly #list: (() => PromiseLike<void>)[] = [];
 

@@ -1,13 +1,13 @@
 import type { Kin, Mode, Rule, SharingCase, Verdict } from './case.js';
 import type { SharingFixture } from './fixture.js';
 
-/** Sectors of the fixture's disks, and half of them. */
+/** The sectors of a disk of the fixture, and half of them. */
 const ALL = 2048;
 const HALF = 1024;
 
 type Pair = readonly [first: string, second: string];
 
-/** Two guests, each with its own way to the bytes. */
+/** Returns cases in which two guests each have a way of their own to the bytes. */
 export function pair(
   what: string,
   make: (fixture: SharingFixture) => Promise<Pair>,
@@ -26,7 +26,10 @@ export function pair(
   }));
 }
 
-/** A mapper device that no guest has; it has claimed what it stands on all the same. */
+/**
+ * Returns cases with a mapper device that no guest has. It has claimed the device below all the
+ * same.
+ */
 export function idle(
   what: string,
   make: (fixture: SharingFixture) => Promise<string>,
@@ -44,8 +47,10 @@ export function idle(
   }));
 }
 
+/** Makes a loop device over a new file, and returns its path. */
 export const disk = async (fixture: SharingFixture, content?: string): Promise<string> =>
   (await fixture.loop(fixture.file(content))).path;
+/** Returns the line of a linear table; start and length are in sectors. */
 export const linear = (device: string, start = 0, sectors = ALL): string =>
   `0 ${sectors} linear ${device} ${start}`;
 
@@ -57,6 +62,7 @@ async function overDisk(
   return { disk: below, mapper: await fixture.mapped(linear(below), { readOnly }) };
 }
 
+/** The cases with mapper devices over disks. */
 export const MAPPER_CASES: readonly SharingCase[] = [
   ...pair(
     'a linear mapper device, and its disk',
@@ -81,7 +87,8 @@ export const MAPPER_CASES: readonly SharingCase[] = [
     'a disk, and a linear mapper device over it',
     async (fixture) => {
       const { disk: below, mapper } = await overDisk(fixture);
-      // The first guest would not get it while it is claimed.
+      // Without this setting the first guest would not get the disk, because the mapper device has
+      // claimed it.
       return [`path=${below},sharing=allow`, mapper];
     },
     ['w', 'w', 'busy', 'alone'],

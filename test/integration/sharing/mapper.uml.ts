@@ -39,6 +39,6 @@ describe('Sharing of mapper devices', function () {
 });
 
 describe('Sharing of what people build under their volumes', function () {
-  // Each takes two seconds there.
+  // Each of these cases takes two seconds there.
   playAll.call(this, sample(STACKED_CASES, 4));
 });

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { closeSync, openSync } from 'node:fs';
+import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { failure, type HotplugFixture, on } from '../hotplug/fixture.js';
+import { type HotplugFixture, on } from '../hotplug/fixture.js';
 
 /** Writes what libxl writes for a disk that QEMU or tapdisk is to serve. */
 async function createOther(
@@ -33,7 +34,7 @@ describe('Disks that QEMU and tapdisk serve', function () {
     'are uses of their files and devices, by whatever path',
     on({}, async (fixture) => {
       const image = fixture.image();
-      // As QEMU has it open.
+      // QEMU would have the image open in this way.
       const qemu = openSync(image, 'r+');
       await createOther(fixture, 'qdisk', { params: `aio:${image}`, mode: 'w' });
       const vbd = await fixture.vbd(image);

@@ -3,10 +3,11 @@ import { execFile } from 'node:child_process';
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { failure } from '../../bed/assertions.js';
 import { FuseFiles } from '../../bed/fuse-files.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { failure, type HotplugFixture, on } from '../hotplug/fixture.js';
+import { type HotplugFixture, on } from '../hotplug/fixture.js';
 import { devnumOfNode } from '../topology/changing-storage.js';
 import { ComparedIndex } from '../topology/compared-index.js';
 
@@ -18,7 +19,7 @@ interface Overlay extends AsyncDisposable {
   readonly merged: string;
 }
 
-/** An overlay with a file `low.img` in its lower layer and `up.img` in the upper one. */
+/** Mounts an overlay with a file `low.img` in its lower layer and `up.img` in its upper layer. */
 async function mountOverlay(fixture: HotplugFixture): Promise<Overlay> {
   const directory = (name: string): string => {
     const path = join(fixture.bed.images, name);

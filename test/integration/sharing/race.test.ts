@@ -9,7 +9,7 @@ import { HOTPLUG_SCRIPT, libxlEnvironment, type Run, startProgram } from '../../
 import { openStore } from '../../bed/store.js';
 import { createVbd, deleteVbd, type Vbd, waitInitWait } from '../../bed/toolstack.js';
 
-/** Pairs in all; XEN_BLKBACK_RACES asks for another number. */
+/** The number of pairs. XEN_BLKBACK_RACES sets another number. */
 const PAIRS = Number(process.env.XEN_BLKBACK_RACES || 32);
 const LANES = 2;
 const PATIENCE_MS = 30_000;
@@ -32,7 +32,8 @@ describe('two guests race for one device', function () {
     await using bed = await startBed({ delayMs: 5, randomDelay: true });
     await using store = await openStore(bed);
     await using daemon = await startDaemon(bed);
-    // Starting a process takes its time; without a head start the daemon would always win.
+    // The start of a process takes time. Without a head start of the script, the daemon would
+    // always win.
     const headStartMs = 2 * (await timeOneShot(bed, store));
     const wins = new Map<string, number>();
     const pairs = Array.from({ length: PAIRS }, (_, index) => index);
@@ -45,7 +46,8 @@ describe('two guests race for one device', function () {
     await Promise.all(lanes);
     assert.deepEqual(await loopsLeft(bed.images), []);
     console.log(`      ${[...wins].map(([what, count]) => `${what}: ${count}`).join(', ')}`);
-    // Otherwise it was no race: each must have won, the first and the second, by each way.
+    // It was a race only if the first and the second guest have won, and the one-shot program and
+    // the daemon.
     const winners = [...wins.keys()].join(', ');
     for (const word of ['first', 'second', '(one-shot)', '(daemon)']) {
       assert.ok(winners.includes(word), `${word} never won: ${winners}`);
@@ -57,11 +59,11 @@ interface Fixture {
   readonly bed: Bed;
   readonly store: Xenstore;
   readonly daemon: Daemon;
-  /** The longest that a script gets before the daemon is asked. */
+  /** The longest head start of a script before the daemon is asked; milliseconds. */
   readonly headStartMs: number;
 }
 
-/** How long an add by the script takes here and now; milliseconds. */
+/** Returns the time of an add by the script here and now; milliseconds. */
 async function timeOneShot(bed: Bed, store: Xenstore): Promise<number> {
   const params = makeImage(bed.images, { marker: 'a trial' });
   const vbd = await createVbd(store, { frontend: 1, devid: 51712, params, script: 'another' });
@@ -73,16 +75,16 @@ async function timeOneShot(bed: Bed, store: Xenstore): Promise<number> {
   return milliseconds;
 }
 
-/** Runs one pair; says who has won, in which way. */
+/** Runs one pair. Returns which guest has won, and by which program. */
 async function race(fixture: Fixture, pair: number): Promise<string> {
   const { bed, store } = fixture;
   const ways = COMBINATIONS[pair % COMBINATIONS.length] ?? ['one-shot', 'one-shot'];
   const image = makeImage(bed.images, { marker: `pair ${pair}` });
-  // Every other four pairs race for a disk, the others for a file.
+  // In every other group of four pairs, the guests race for a disk instead of a file.
   await using loop = pair % 8 < 4 ? undefined : await attachLoop(image);
   const params = loop?.path ?? image;
   const guests = [0, 1].map((which) => 1000 + 2 * pair + which);
-  // By a script that the daemon does not prepare unasked.
+  // The daemon does not prepare a vbd of this script unasked.
   const vbds = await Promise.all(
     guests.map((frontend) =>
       createVbd(store, { frontend, devid: 51712, params, script: 'another' }),
@@ -125,7 +127,8 @@ async function add(
   mixed: boolean,
 ): Promise<Run> {
   if (way === 'daemon') {
-    // Half as long again as the script takes, so that each of them has a fair chance.
+    // The pause is up to one and a half times as long as the script takes, so that each side has a
+    // fair chance.
     if (mixed) await pause(headStartMs * 1.5 * Math.random());
     return await runClient({ ...daemon.env, PATH: '/nonexistent' }, vbd, 'add');
   }

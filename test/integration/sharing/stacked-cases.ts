@@ -2,18 +2,18 @@ import type { SharingCase } from './case.js';
 import type { SharingFixture } from './fixture.js';
 import { disk, idle, linear, pair } from './mapper-cases.js';
 
-/** Sectors of a fixture's disk, and half of them. */
+/** The sectors of a disk of the fixture, and half of them. */
 const ALL = 2048;
 const HALF = 1024;
 
 interface Below {
-  /** What stands on the disks, and what volumes are made of. */
+  /** The device that stands on the disks, and of which volumes are made. */
   readonly device: string;
-  /** One of those disks. */
+  /** One of the disks below the device. */
   readonly member: string;
 }
 
-/** What people have under a volume group. */
+/** Devices that people have under a volume group. */
 const GROUNDS: Readonly<Record<string, (fixture: SharingFixture) => Promise<Below>>> = {
   'an md array': async (fixture) => {
     const members = [await disk(fixture), await disk(fixture)];
@@ -60,12 +60,18 @@ const onGround = Object.entries(GROUNDS).flatMap(([ground, make]) => [
   ),
 ]);
 
-/** Cases whose refusal names what people know, and what ends it. */
+/**
+ * Returns the cases with a text that the refusal must contain: what people know the device as, and
+ * what ends its use.
+ */
 function saying(says: RegExp, cases: readonly SharingCase[]): SharingCase[] {
   return cases.map((row) => ({ ...row, says }));
 }
 
-/** A disk with a device over its first half, of which a name tells what people take it for. */
+/**
+ * Makes a disk with a mapper device over its first half. The name and UUID tell what people take
+ * the device for.
+ */
 async function mapOver(
   fixture: SharingFixture,
   name: string,
@@ -75,7 +81,7 @@ async function mapOver(
   return { lun, part: await fixture.mapped(linear(lun, 0, HALF), { name, uuid }) };
 }
 
-/** A thin pool, and how its volumes are made. */
+/** Makes a thin pool. Returns its data disk, and a function that makes a volume. */
 async function pool(fixture: SharingFixture) {
   const [metadata, data] = [await disk(fixture, '\0'), await disk(fixture)];
   const path = await fixture.mapped(`0 ${ALL} thin-pool ${metadata} ${data} 128 0`);
@@ -86,6 +92,7 @@ async function pool(fixture: SharingFixture) {
   return { data, volume };
 }
 
+/** The cases with volumes over arrays, multipath devices, caches, mirrors and pools. */
 export const STACKED_CASES: readonly SharingCase[] = [
   ...onGround,
   ...pair(

@@ -11,7 +11,7 @@ import { xenBlock } from './contenders.js';
 import { play } from './fixture.js';
 import { readGenerated } from './table.js';
 
-/** What Xen's script decides otherwise, with what it says. */
+/** The cases that Xen's script decides in another way, with its verdict. */
 const OTHERWISE: readonly (readonly [RegExp, Verdict])[] = [
   [/^the same file: two guests, read-write, then read-write$/, 'free'],
   [/^a loop device over the file, mounted read-write here; wanted read-write$/, 'free'],

@@ -18,8 +18,8 @@ const LOOP_GET_STATUS64 = { name: 'LOOP_GET_STATUS64', number: 0x4c05 };
 const [INFO_SIZE, OFFSET, SIZE_LIMIT] = [232, 24, 32];
 
 /**
- * A loop device that a test binds, changes and unbinds, keeping its number. Other tests run on the same
- * machine: by the disk sequence number it is known whether the device is still this test's own.
+ * A loop device that a test binds, changes and unbinds. The device keeps its number. Other tests
+ * run on the same machine, so the diskseq shows whether the device is still this test's own.
  */
 export class ChangingLoop {
   readonly path: string;
@@ -31,7 +31,7 @@ export class ChangingLoop {
     this.devnum = devnumFromStat(statSync(path, { bigint: true }).rdev);
   }
 
-  /** Takes a free one by binding it to a file or device. */
+  /** Binds a free loop device to a file or device. */
   static async bind(file: string, options: BindOptions = {}): Promise<ChangingLoop> {
     for (;;) {
       const control = OwnedFd.openSync('/dev/loop-control', O_RDWR);
@@ -41,7 +41,7 @@ export class ChangingLoop {
     }
   }
 
-  /** Binds the same number again; `false` where somebody else has it by now. */
+  /** Binds the same number again. Returns `false` if another process has bound it meanwhile. */
   async rebind(file: string, { readOnly = false, offset = 0, size = 0 }: BindOptions = {}) {
     const backing = openSync(file, readOnly ? O_RDONLY : O_RDWR);
     try {
@@ -64,7 +64,7 @@ export class ChangingLoop {
     }
   }
 
-  /** Whether it has been bound by this test, and not been unbound since. */
+  /** Tells whether this test has bound the device, and nobody has unbound it since. */
   get #isOurs(): boolean {
     return this.#diskseq !== '' && this.#readDiskseq() === this.#diskseq;
   }
@@ -73,7 +73,7 @@ export class ChangingLoop {
     return readFileSync(`/sys/block/${basename(this.path)}/diskseq`, 'latin1');
   }
 
-  /** Moves its window. */
+  /** Moves the window of the device; offset and size are in bytes. */
   async move(offset: number, size: number): Promise<void> {
     if (!this.#isOurs) return;
     await using loop = await OwnedFd.open(this.path, O_RDONLY | O_NONBLOCK);
@@ -84,7 +84,7 @@ export class ChangingLoop {
     await ioctl(loop.fd, LOOP_SET_STATUS64, info, loop.name);
   }
 
-  /** Exchanges the file of a read-only one; `false` where the kernel refuses. */
+  /** Exchanges the file of a read-only device. Returns `false` if the kernel refuses. */
   async exchange(file: string): Promise<boolean> {
     if (!this.#isOurs) return false;
     const backing = openSync(file, O_RDONLY);
@@ -101,7 +101,10 @@ export class ChangingLoop {
     }
   }
 
-  /** The kernel does it when nobody has it open any more. Its partitions would outlive that. */
+  /**
+   * Unbinds the device, and deletes its partitions, which would outlive the unbinding. The kernel
+   * unbinds the device after its last close.
+   */
   async clear(): Promise<void> {
     for (const number of [1, 2]) this.deletePartition(number);
     if (!this.#isOurs) return;
@@ -126,11 +129,12 @@ export class ChangingLoop {
   }
 }
 
+/** The options of a binding. */
 export interface BindOptions {
   readonly readOnly?: boolean;
-  /** Bytes. */
+  /** The offset in bytes. */
   readonly offset?: number;
-  /** Bytes; 0 for all. */
+  /** The size in bytes; 0 means the rest of the file. */
   readonly size?: number;
 }
 
@@ -143,13 +147,13 @@ function run(program: string, ...args: string[]): boolean {
   }
 }
 
-/** The number of a device node; `undefined` where there is none. */
+/** Returns the number of a block device node, or `undefined` if there is none. */
 export function devnumOfNode(path: string): Devnum | undefined {
   const found = statSync(path, { bigint: true, throwIfNoEntry: false });
   return found?.isBlockDevice() ? devnumFromStat(found.rdev) : undefined;
 }
 
-/** Chooses at random, the same way each time for one seed. */
+/** A source of random choices, which are the same each time for one seed. */
 export class Dice {
   #state: number;
 
@@ -157,9 +161,9 @@ export class Dice {
     this.#state = seed;
   }
 
-  /** A number from 0 up to, and without, `end`. */
+  /** Returns an integer from 0 to `end` - 1. */
   below(end: number): number {
-    // Numerical Recipes' generator: its upper bits are good enough here.
+    // This is the generator of Numerical Recipes. Its upper bits are good enough here.
     this.#state = (Math.imul(this.#state, 1664525) + 1013904223) >>> 0;
     return Math.floor((this.#state / 2 ** 32) * end);
   }
@@ -170,7 +174,7 @@ export class Dice {
     return value;
   }
 
-  /** True once in so many times. */
+  /** Returns true once in so many times. */
   once(times: number): boolean {
     return this.below(times) === 0;
   }

@@ -16,7 +16,7 @@ import { devnumOfNode } from './changing-storage.js';
 export class EditedEvents implements UeventSource {
   readonly #socket: UeventSource;
   #kept: Uevent[] = [];
-  /** How many of them were kept at the last mark. */
+  /** The number of events that were kept at the last mark. */
   #marked = 0;
   #overrun = false;
 
@@ -26,20 +26,22 @@ export class EditedEvents implements UeventSource {
     this.#socket = socket;
   }
 
-  /** What the kernel has told up to now stays told. */
+  /** Marks the events up to now. A later call of suppress() leaves them alone. */
   mark(): void {
     this.#fetch();
     this.#marked = this.#kept.length;
   }
 
-  /** As if the kernel had told nothing of this device since the last mark. */
+  /** Drops the events of this device since the last mark, as if the kernel had sent none. */
   suppress(devnum: Devnum): void {
     this.#fetch();
     const since = this.#kept.splice(this.#marked);
     this.#kept.push(...since.filter((event) => devnumKey(event.devnum) !== devnumKey(devnum)));
   }
 
-  /** As if there had been no room for some. */
+  /**
+   * Makes the next drain() report that events were lost, as if the socket's buffer had overflowed.
+   */
   lose(): void {
     this.#overrun = true;
   }
@@ -61,7 +63,7 @@ export class EditedEvents implements UeventSource {
   }
 }
 
-/** An index that must answer as a fresh look at everything does. */
+/** An index whose answers must equal those of a fresh look at all devices. */
 export class ComparedIndex {
   readonly events = new EditedEvents();
   readonly index: StorageIndex;
@@ -71,8 +73,9 @@ export class ComparedIndex {
   }
 
   /**
-   * Asks both which of the devices have bytes of a file or device. Other tests run on the same machine:
-   * only the devices given count. Returns how many of them the index names, right or wrong.
+   * Asks the index and a fresh look which of the devices have bytes of a file or device. Only the
+   * devices given count, because other tests run on the same machine. Returns how many of them the
+   * index names, right or wrong.
    */
   async compare(wanted: string, devices: readonly Devnum[], title: string): Promise<number> {
     const snapshot = new StorageSnapshot();

@@ -32,7 +32,7 @@ describe('The sizes of block devices', () => {
       assert.ok(listSizes().includes(1234n));
     } finally {
       execFileSync('losetup', ['--detach', loop]);
-      // rmSync of Node.js cannot remove so long a path.
+      // rmSync of Node.js cannot remove a path of this length.
       execFileSync('rm', ['-rf', directory]);
     }
   });

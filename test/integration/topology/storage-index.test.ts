@@ -17,7 +17,7 @@ describe('StorageIndex over loop devices', function () {
   let directory: string;
   let files: string[];
   let loops: ChangingLoop[];
-  /** All that were ever bound, also those that another one has taken the place of. */
+  /** All devices that were ever bound, including those that another device has replaced. */
   let made: ChangingLoop[];
 
   before(function () {
@@ -30,7 +30,7 @@ describe('StorageIndex over loop devices', function () {
     made = [];
   });
   afterEach(async () => {
-    // From the top down: some may stand on others.
+    // The last device goes first, because a device may stand on an earlier one.
     for (const loop of made.reverse()) await loop.clear();
     rmSync(directory, { recursive: true });
   });
@@ -44,7 +44,9 @@ describe('StorageIndex over loop devices', function () {
   const [A, B] = [0, 1];
   const file = (index: number): string => files[index] ?? '';
 
-  /** Asks about both files, and tells how many of our own devices the index names for each. */
+  /**
+   * Asks about both files. Returns for each file how many of the test's devices the index names.
+   */
   const ask = async (compared: ComparedIndex): Promise<number[]> => {
     const devices = loops.map(({ devnum }) => devnum);
     return [
@@ -161,7 +163,7 @@ describe('StorageIndex over loop devices', function () {
       const at = dice.below(loops.length);
       const loop = loops[at];
       assert.ok(loop);
-      // What it may stand on: a file, or a device below it in the list.
+      // The device may stand on a file, or on a device before it in the list.
       const below = [...files, ...loops.slice(0, at).map(({ path }) => path)];
       const target = dice.choose(below);
       const offset = dice.below(64) * 4096;
@@ -173,7 +175,7 @@ describe('StorageIndex over loop devices', function () {
       compared.events.mark();
       if (kind === 'rebind') {
         await loop.clear();
-        // Devices above keep it open: then it is bound to the old file still.
+        // If a device above keeps this one open, this one is still bound to the old file.
         if (!(await loop.rebind(target, { readOnly, offset, size }))) {
           compared.events.mark();
           const other = await ChangingLoop.bind(target, { readOnly, offset, size });
@@ -191,7 +193,7 @@ describe('StorageIndex over loop devices', function () {
         }
       } else if (kind === 'resize') loop.resizePartition(number, 1 + dice.below(1024));
       else loop.deletePartition(number);
-      // As an older kernel, which is silent about some of it.
+      // An older kernel sends no event for some of these changes.
       if (!tells && tellsNothing && dice.once(2)) compared.events.suppress(loop.devnum);
       if (dice.once(20)) compared.events.lose();
       done.push(`${kind} ${basename(loop.path)} ${basename(target)}+${offset}/${size} ${number}`);

@@ -30,7 +30,7 @@ describe('StorageIndex over mapper devices', function () {
     }
   });
   afterEach(async () => {
-    // From the top down: some stand on others.
+    // The last device goes first, because a device may stand on an earlier one.
     for (const number of [...NUMBERS].reverse()) await remove(number);
     await array?.stop();
     array = undefined;
@@ -70,7 +70,7 @@ describe('StorageIndex over mapper devices', function () {
     await make(40, linear(loop(0).path, 64, 0));
     await make(41, linear(loop(0).path, 64, 64));
     const wanted = await make(42, linear(loop(0).path, 64, 96));
-    // The upper half, itself and the disk.
+    // The index names the upper half, the volume itself and the disk.
     assert.equal(await compared.compare(wanted.kernelPath, all(), 'a volume'), 3);
   });
 
@@ -106,7 +106,7 @@ describe('StorageIndex over mapper devices', function () {
     array = await assembleArray([loop(0).path, loop(1).path]);
     const one = await make(40, linear(array.path, 64, 0));
     await make(41, linear(array.path, 64, 64));
-    // Itself, the array, and both of its members.
+    // The index names the volume itself, the array, and both members of the array.
     assert.equal(await compared.compare(one.kernelPath, all(), 'a volume'), 4);
     assert.equal(await compared.compare(loop(1).path, all(), 'a member'), 4);
     await swap(41, linear(array.path, 64, 32));

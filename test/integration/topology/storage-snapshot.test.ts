@@ -8,7 +8,7 @@ import { needs } from '../../bed/needs.js';
 
 const LOOP_CTL_ADD = { name: 'LOOP_CTL_ADD', number: 0x4c80 };
 const LOOP_CTL_REMOVE = { name: 'LOOP_CTL_REMOVE', number: 0x4c81 };
-/** High enough that nobody who takes the lowest free number comes across it. */
+/** A number so high that a process which takes the lowest free number does not get it. */
 const NUMBER = 4712;
 
 describe('A loop device that is removed while it is looked at', () => {
@@ -25,7 +25,8 @@ describe('A loop device that is removed while it is looked at', () => {
     await ioctl(control.fd, LOOP_CTL_REMOVE, NUMBER, 'loop-control');
     assert.equal(seen?.path, `/dev/loop${NUMBER}`);
     assert.equal(await snapshot.loop(devnum), undefined);
-    // An open of a node with its number would make it anew (drivers/block/loop.c, loop_probe).
+    // An open of a node with this number would make the device anew (drivers/block/loop.c,
+    // loop_probe).
     const isBack = isPresent(devnum);
     if (isBack) await ioctl(control.fd, LOOP_CTL_REMOVE, NUMBER, 'loop-control');
     assert.equal(isBack, false);

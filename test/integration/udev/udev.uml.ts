@@ -15,6 +15,7 @@ import { promisify } from 'node:util';
 import { check } from '../../../src/cli/check.js';
 import { inspect } from '../../../src/cli/inspect.js';
 import { loadSettings } from '../../../src/cli/setting-sources.js';
+import { failure } from '../../bed/assertions.js';
 import { startBed } from '../../bed/bed.js';
 import { needsFullEffort } from '../../bed/effort.js';
 import { attachLoop, devnumOf, type Loop, makeImage } from '../../bed/images.js';
@@ -23,17 +24,17 @@ import { needs } from '../../bed/needs.js';
 import { projectRoot } from '../../bed/paths.js';
 import { openStore } from '../../bed/store.js';
 import { Udev } from '../../bed/uml/udev.js';
-import { failure, HotplugFixture } from '../hotplug/fixture.js';
+import { HotplugFixture } from '../hotplug/fixture.js';
 
 const run = promisify(execFile);
 const MIB = 1024 * 1024;
-/** Where the first logical volume starts on its physical volume. */
+/** The byte at which the first logical volume starts on its physical volume. */
 const FIRST_EXTENT = MIB;
 const LUN = 'mpatha';
 
 /**
- * What a guest has written into its disks meanwhile, of which nobody here has been told: it goes past
- * the device, through the file below, as writes of blkback's do.
+ * Writes into a disk as a guest does through blkback: through the file below, past the device, so
+ * that no process here is told about the write.
  */
 function writeAsGuest(file: string, bytes: Buffer, position: number): void {
   const fd = openSync(file, 'r+');
@@ -54,7 +55,7 @@ describe('A real udevd, with the rules of md, kpartx and LVM', () => {
   let fixture: HotplugFixture;
   let lun: Loop;
   let disk: Loop;
-  /** The start of a member of a guest's RAID. */
+  /** The first bytes of a member of a guest's RAID. */
   let head: Buffer;
   const made: AsyncDisposable[] = [];
   const keep = <T extends AsyncDisposable>(thing: T): T => {
@@ -71,7 +72,8 @@ describe('A real udevd, with the rules of md, kpartx and LVM', () => {
     const directory = join(bed.directory, 'disks');
     mkdirSync(directory);
 
-    // A member of a RAID with two halves of which one is there, made where no udevd sees it.
+    // The file is the only member of a RAID 1. It is made before udevd runs, so that udevd does not
+    // see it.
     const member = makeImage(directory, { marker: '', size: 8 * MIB });
     const parted = makeImage(directory, { marker: '', size: 8 * MIB });
     writeAsGuest(parted, partitionTable(), 0);
@@ -101,7 +103,7 @@ describe('A real udevd, with the rules of md, kpartx and LVM', () => {
     ]);
     disk = keep(await attachLoop(parted, { partscan: true }));
     await udev.settle();
-    // From here on as guests that run write them.
+    // From here on, running guests write to the disks.
     head = bytesOf(member, 64 * 1024);
     writeAsGuest(physical, head, FIRST_EXTENT);
     writeAsGuest(unit, bytesOf(parted, 64 * 1024), 0);
@@ -109,7 +111,7 @@ describe('A real udevd, with the rules of md, kpartx and LVM', () => {
   });
 
   after(async () => {
-    // The tests were skipped.
+    // If the tests were skipped, nothing was made.
     if (made.length === 0) return;
     await udev[Symbol.asyncDispose]();
     Udev.tool('mdadm', '--stop', '--scan');
@@ -119,7 +121,7 @@ describe('A real udevd, with the rules of md, kpartx and LVM', () => {
     assert.deepEqual(await mappedNames(), []);
   });
 
-  /** Events, arrays, mapper devices and partitions, after `what` was done. */
+  /** Does `what`, asserts that arrays and mapper devices stay the same, and returns the events. */
   async function consequences(what: () => Promise<unknown>) {
     const seen = () => ({
       arrays: arrays(),
@@ -181,7 +183,7 @@ describe('A real udevd, with the rules of md, kpartx and LVM', () => {
     });
     rmSync('/run/udev/rules.d/10-guests.rules');
     await run('udevadm', ['control', '--reload']);
-    // Without it the kernel's own event, as for losetup, has the array assembled.
+    // Without the rule, the kernel's own event makes udev assemble the array, as after losetup.
     const vbd = await fixture.vbd(image);
     await fixture.attach(vbd);
     await udev.settle();
@@ -196,7 +198,7 @@ describe('A real udevd, with the rules of md, kpartx and LVM', () => {
     await fixture.blkback.hold('open', vbd.key);
     const attached = fixture.attach(vbd, { timeoutMs: 20_000 });
     await fixture.logged(vbd, 'physical-device');
-    // The kernel has told of the loop device, and udev watches it by now.
+    // The kernel has sent the event of the loop device, and udev watches the device by now.
     await udev.events();
     await fixture.blkback.release('open', vbd.key);
     await attached;
@@ -217,7 +219,7 @@ describe('A real udevd, with the rules of md, kpartx and LVM', () => {
     assert.equal(opened.dev, devnumOf('/dev/vg0/plain'));
     await fixture.delete(vbd);
     await fixture.detach(vbd);
-    // udev stands still, and the number has become another volume's.
+    // udev is stopped, and the number now belongs to another volume.
     udev.pause();
     try {
       const options = { env: { ...process.env, DM_DISABLE_UDEV: '1' } };
@@ -245,7 +247,7 @@ describe('A real udevd, with the rules of md, kpartx and LVM', () => {
   });
 });
 
-/** A DOS partition table with one Linux partition of 1 MiB, from the second MiB on. */
+/** Returns a DOS partition table with one Linux partition of 1 MiB, from the second MiB on. */
 function partitionTable(): Buffer {
   const sector = Buffer.alloc(512);
   sector.writeUInt8(0x83, 446 + 4);
@@ -255,7 +257,7 @@ function partitionTable(): Buffer {
   return sector;
 }
 
-/** The rule of docs/targets.md, for images in another directory. */
+/** Returns the rule of docs/targets.md for images in another directory. */
 function ruleFor(directory: string): string {
   const text = readFileSync(join(projectRoot, 'docs/targets.md'), 'utf8');
   const rule = /^SUBSYSTEM=="block".*nowatch"$/m.exec(text)?.[0];

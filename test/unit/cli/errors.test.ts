@@ -10,7 +10,7 @@ const sources = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.ts'))
   .map((name) => readFileSync(join(SRC, name), 'utf8'));
 
-/** The rows of the tables of docs/errors.md that begin with a code. */
+/** Returns the rows of the tables of docs/errors.md that begin with a code. */
 const rows = readFileSync(join(projectRoot, 'docs/errors.md'), 'utf8')
   .split('\n')
   .map((line) => /^\| `(E\w+)` \| (\d) \| (\d) \| (.+) \| (.+) \|$/.exec(line))
@@ -20,7 +20,7 @@ const rows = readFileSync(join(projectRoot, 'docs/errors.md'), 'utf8')
   }));
 const isErrno = (code: string): boolean => Object.hasOwn(ERRNO, code);
 
-/** All texts in the sources that the pattern finds, each once, in order. */
+/** Returns each text that the pattern finds in the sources, once and in alphabetical order. */
 const findAll = (pattern: RegExp): string[] =>
   [
     ...new Set(sources.flatMap((text) => [...text.matchAll(pattern)].map(([, code = '']) => code))),

@@ -51,7 +51,7 @@ describe('loadSettings', () => {
     assert.equal(timeoutOf(environment), 5000);
     assert.equal(timeoutOf({}), 20_000);
     assert.equal(timeoutOf({}, {}, filesOf('', 'XEN_BLKBACK_TIMEOUT=10')), 10_000);
-    // A variable that is set to nothing counts as not set.
+    // A variable that is set to an empty text counts as not set.
     assert.equal(loadSettings(environment, {}, files).uapi, 'inline');
     assert.equal(loadSettings({}, {}, files).log, '/o');
   });

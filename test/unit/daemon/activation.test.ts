@@ -20,7 +20,7 @@ describe('socket activation', () => {
   });
 
   it('is refused with a descriptor that is no listening socket', () => {
-    // Whatever descriptor 3 of this process is, nobody listens on it.
+    // Descriptor 3 of this process may be anything, but it is not a socket that listens.
     const environment = { LISTEN_PID: '4711', LISTEN_FDS: '1' };
     assert.throws(() => takeActivatedSocket(environment, PID), /no Unix stream socket/);
   });

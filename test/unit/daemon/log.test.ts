@@ -61,7 +61,7 @@ describe('the log of the daemon', () => {
   it('keeps nobody waiting where nobody reads it, and says how much of it was lost', async () => {
     const pipe = join(directory, 'pipe');
     spawnSync('mkfifo', [pipe]);
-    // To be opened without a reader that is somebody else.
+    // A pipe can be opened for writing without waiting only if somebody reads it.
     const reader = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
     const log = new DaemonLog({ file: pipe, environment: {} });
     const line = 'x'.repeat(1000);

@@ -10,7 +10,7 @@ const STATE = {
   hung: [{ what: '/mnt', seconds: 4 }],
 };
 
-/** Notes steps of one attach, with the time of each in milliseconds. */
+/** Records steps of one attach, each with its time in milliseconds. */
 function note(statistics: Statistics, ...steps: [VbdEvent['step'], number, string?][]): void {
   for (const [step, ms, code] of steps) {
     const vbd = vbdPath(7, 51712);
@@ -38,7 +38,7 @@ describe('Statistics', () => {
   });
 });
 
-/** What OpenMetrics 1.0 asks of a text, as far as it is used here. */
+/** Checks the rules of OpenMetrics 1.0 that concern this text. */
 function check(text: string): void {
   assert.ok(text.endsWith('# EOF\n'));
   let family = '';
@@ -84,7 +84,7 @@ describe('toPrometheusText', () => {
     note(statistics, ['planned', 1000], ['attached', 1020], ['failed', 1500, 'EBUSY']);
     const text = toPrometheusText(formatMetrics(STATE, statistics));
     assert.ok(text.endsWith('\n'));
-    // What the older format asks for: a type of it, and samples of the family that was named last.
+    // The older format requires a type, and samples of the family that was named last.
     let [family, type] = ['', ''];
     for (const line of text.split('\n').slice(0, -1)) {
       const head = /^# TYPE (\w+) (gauge|counter|histogram)$/.exec(line);

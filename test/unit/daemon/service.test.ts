@@ -5,7 +5,7 @@ import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { MemoryXenstored } from '../../store/memory.js';
 
 describe('The service', () => {
-  /** Runs one for a while; returns how often it has connected and what it has told. */
+  /** Runs a service for a while. Returns how often it has connected, and what it has reported. */
   async function runFor(
     ms: number,
     connect: () => Promise<Xenstore>,

@@ -13,7 +13,7 @@ const DOCUMENTS = [
 const read = (name: string): string => readFileSync(join(projectRoot, name), 'utf8');
 const withoutCode = (text: string): string => text.replace(/```[\s\S]*?```|`[^`\n]*`/g, '');
 
-/** Where links to a heading lead, as GitHub makes them of headings. */
+/** Returns the anchors that GitHub makes of the headings of a document. */
 function anchorsOf(text: string): Set<string> {
   const headings = [...text.replace(/```[\s\S]*?```/g, '').matchAll(/^#+ (.*)$/gm)];
   return new Set(
@@ -26,7 +26,7 @@ function anchorsOf(text: string): Set<string> {
   );
 }
 
-/** Links of a document within the project. */
+/** Returns the links of a document that lead to files of the project. */
 function linksOf(name: string): { readonly file: string; readonly anchor: string | undefined }[] {
   return [...withoutCode(read(name)).matchAll(/\]\(([^)\s]+)\)/g)]
     .map(([, target = '']) => target)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Deadline } from '../../../src/hotplug/deadline.js';
 
-/** Milliseconds until a signal is aborted; fails when that takes longer than `limit`. */
+/** Returns the milliseconds until a signal is aborted. Fails if they are more than `limit`. */
 async function timeToAbort(signal: AbortSignal, limit: number): Promise<number> {
   const start = performance.now();
   while (!signal.aborted) {

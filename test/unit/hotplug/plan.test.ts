@@ -6,7 +6,7 @@ import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
 const vbd = parseVbdPath('backend/vbd/7/51712') as VbdPath;
 const COMPLETE = { params: '/disk.img', mode: 'w', frontend: '/local/domain/7/x', dev: 'xvda' };
 
-/** A backend directory; `undefined` leaves a node out. */
+/** Returns a backend directory. A value of `undefined` leaves its node out. */
 function backend(nodes: Partial<Record<VbdNode, string | undefined>>): VbdBackend {
   const values = new Map<VbdNode, Buffer>();
   for (const [node, text] of Object.entries({ ...COMPLETE, ...nodes })) {

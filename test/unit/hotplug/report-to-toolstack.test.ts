@@ -59,7 +59,7 @@ describe('reportFailure', () => {
   it('keeps it within what XenStore takes as one value', async () => {
     for (const letter of ['x', 'ü', '漢', '💾']) {
       const value = await reported(new Error(letter.repeat(5000)));
-      // The quota of a driver domain: 2048 bytes a node, name included.
+      // The quota of a driver domain is 2048 bytes for a node, and its name counts too.
       assert.ok(Buffer.byteLength(value) <= 2048 - 100, `${Buffer.byteLength(value)} bytes`);
       assert.equal(Buffer.from(value).toString(), value, 'a character was cut in two');
     }

@@ -4,7 +4,9 @@ import type {
   Xenstore,
 } from '../../../src/xenstore/xenstore.js';
 
-/** A store whose transactions all end as told; `steps` is what they were made of. */
+/**
+ * Returns a store whose transactions all have this outcome, and the list of the steps that it got.
+ */
 export function storeAnswering(outcome: TransactionOutcome): {
   store: Xenstore;
   steps: TransactionStep[];

@@ -7,7 +7,7 @@ import { MemoryXenstore } from '../../store/memory.js';
 
 const UUID = '8a0c6e27-7f64-4bb3-9c3c-6f4e1cbb2d11';
 const VBD = vbdPath(7, 51712);
-/** xapi is told, or there is nothing to tell. */
+/** Expects that xapi is told, or that there is nothing to tell. */
 const TOLD = { onUntold: (sentence: string) => assert.fail(sentence) };
 
 describe('the node of a disk for xapi', () => {

@@ -19,7 +19,7 @@ import { MemoryXenstored } from '../../store/memory.js';
 
 const VBD = 'backend/vbd/7/51712';
 
-/** A call as a program in JavaScript can make it. */
+/** A call as a JavaScript program can make it, with arguments of any type. */
 type Call = (...args: unknown[]) => Promise<unknown>;
 
 describe('the arguments of the library', () => {

@@ -9,7 +9,7 @@ import { projectRoot } from '../../bed/paths.js';
 
 const BLOCKING = join(projectRoot, 'dist/src/linux/blocking.js');
 
-/** `struct timespec`. */
+/** Returns a `struct timespec` with this time. */
 function timespec(ms: number): Buffer {
   const buffer = Buffer.alloc(16);
   buffer.writeBigInt64LE(BigInt(Math.floor(ms / 1000)), 0);

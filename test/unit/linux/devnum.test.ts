@@ -24,7 +24,8 @@ describe('devnumFromStat', () => {
     }
   });
 
-  // glibc's makedev: minor bits 0-7, major bits 8-19, minor bits 20-43, major bits 44-63.
+  // The layout of makedev in glibc: minor bits 0-7, major bits 8-19, minor bits 20-43, major bits
+  // 44-63.
   for (const [dev, major, minor] of [
     [0n, 0, 0],
     [0x7ffn, 7, 255],

@@ -8,12 +8,12 @@ import { runInNewContext } from 'node:vm';
 import { ioctl } from '../../../src/linux/calls.js';
 import { O_DIRECTORY, O_RDONLY, OwnedFd } from '../../../src/linux/fd.js';
 
-// linux/fs.h, asm-generic/ioctls.h
+// The numbers are from linux/fs.h and asm-generic/ioctls.h.
 const FIONREAD = { name: 'FIONREAD', number: 0x541b };
 const FICLONE = { name: 'FICLONE', number: 0x40049409 };
 const BLKROGET = { name: 'BLKROGET', number: 0x125e };
 
-// More than koffi queues by default, as a daemon with hundreds of vbds may have under way.
+// koffi queues fewer calls by default. A daemon with hundreds of vbds may have as many under way.
 const CALLS = 400;
 
 describe('ioctl', () => {
@@ -61,7 +61,7 @@ describe('ioctl', () => {
     ];
     const outcomes = await Promise.all(
       Array.from({ length: CALLS }, async (_, index) => {
-        // Successes in between, and other failing calls on the main thread.
+        // Successful calls come in between, and so do calls on the main thread that fail.
         if (index % 10 === 0) assert.equal(await bytesReadable(), 12);
         const [code, call] = calls[index % calls.length] ?? assert.fail();
         return call().then(
@@ -84,7 +84,7 @@ describe('ioctl', () => {
   it('keeps its buffers while garbage is collected', async () => {
     setFlagsFromString('--expose_gc');
     const collect = runInNewContext('gc') as () => void;
-    // Nobody but the calls refers to the buffers that they fill.
+    // Only the calls refer to the buffers that they fill.
     const found = Array.from({ length: 500 }, () => bytesReadable());
     collect();
     await turn();

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Values of C expressions, as the C compiler has them from the kernel's own headers. */
+/** Returns the values of C expressions. The C compiler takes them from the kernel's own headers. */
 export function evaluateC(headers: readonly string[], expressions: readonly string[]): bigint[] {
   const directory = mkdtempSync(join(tmpdir(), 'headers-'));
   try {

@@ -4,7 +4,7 @@ import { isInMemory, readMemoryFile, readMemoryLink } from '../../../src/linux/m
 
 describe('readMemoryFile', () => {
   it('gives the whole text, of any length', () => {
-    // A file of procfs that is longer than one read, and does not change.
+    // This file of procfs is longer than one read and does not change.
     const path = '/proc/kallsyms';
     assert.equal(readMemoryFile(path)?.length, readFileSync(path, 'utf8').length);
     assert.equal(readMemoryFile('/proc/self/comm'), readFileSync('/proc/self/comm', 'utf8'));

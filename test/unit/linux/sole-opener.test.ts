@@ -10,7 +10,9 @@ import { temporaryDirectory } from '../../bed/paths.js';
 import { evaluateC } from './kernel-headers.js';
 
 describe('isSoleOpener', () => {
-  /** Runs a body with a file, where leases are to be had. */
+  /**
+   * Returns a test that runs `body` with the path of a file, where the file system grants leases.
+   */
   const on = (body: (path: string) => Promise<void>) =>
     async function (this: Mocha.Context): Promise<void> {
       needs(this, 'root');

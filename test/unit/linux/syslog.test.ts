@@ -16,7 +16,7 @@ describe('syslog', () => {
     if (process.getuid?.() !== 0 || existsSync('/dev/log')) {
       skipByName(this, 'not root, or a syslog daemon runs here');
     }
-    // Bound, and never read from: its queue is full after a few lines.
+    // The socket is bound and never read, so its queue is full after a few lines.
     const script = `
       import { spawn } from 'node:child_process';
       const code = "import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind('/dev/log'); print('ready', flush=True); input()";

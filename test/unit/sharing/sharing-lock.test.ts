@@ -27,7 +27,7 @@ describe('SharingLock', () => {
     return await SharingLock.acquire(pinned, WINDOW, place, signal);
   };
 
-  /** How often all vbds are listed for an export of the file. */
+  /** Returns how often all vbds are listed for an export of the file. */
   const listings = async (isAlone: boolean): Promise<number> => {
     const pinned = await pinPath(join(directory, 'a.img'));
     await using _node = pinned.fd;
@@ -49,7 +49,7 @@ describe('SharingLock', () => {
       listed++;
       return [];
     };
-    // Nobody is there who would have to be named.
+    // The store is empty: no guest uses the file, so no message has to name one.
     await using store = new MemoryXenstored().connect();
     await claim.requireFree(wanted, {
       store,

@@ -30,7 +30,7 @@ describe('mayShare', () => {
 
 describe('The lock of a base', () => {
   it('is where every process looks for it, in a range that off_t has', () => {
-    // FNV-1a of the empty text and of "a", a quarter of it.
+    // The expected values are a quarter of the FNV-1a hashes of the empty text and of "a".
     assert.equal(positionOf(''), 0xcbf29ce484222325n >> 2n);
     assert.equal(positionOf('a'), 0xaf63dc4c8601ec8cn >> 2n);
     const keys = Array.from({ length: 5000 }, (_, index) => `file 64768:${index}`);

@@ -15,7 +15,7 @@ function refusal(params: string | Buffer): string {
 }
 
 describe('parseTarget refuses', () => {
-  /** The target, then what the message must name. */
+  /** Each row has a target, and then the texts that the message must contain. */
   const cases: readonly (readonly [string, ...string[]])[] = [
     ['', 'empty'],
     ['phy:loop55', 'phy:loop55', 'leave phy: out'],

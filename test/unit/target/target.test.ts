@@ -4,7 +4,7 @@ import { encodePath } from '../../../src/util/path-bytes.js';
 
 const parse = (text: string) => parseTarget(Buffer.from(text));
 
-/** What a target without any further key means. */
+/** The result of parsing a target that has no further key. */
 const DEFAULTS = {
   diskseq: undefined,
   offset: 0n,

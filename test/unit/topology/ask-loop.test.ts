@@ -3,7 +3,7 @@ import { noteHungCall } from '../../../src/linux/hung-calls.js';
 import { askLoop, UnansweredLoop } from '../../../src/topology/ask-loop.js';
 import { monotonicMs } from '../../../src/util/clock.js';
 
-/** So many hung calls that no more calls are made (src/linux/hung-calls.ts). */
+/** The number of hung calls after which no more calls are made (src/linux/hung-calls.ts). */
 const MOST = 512;
 
 describe('Loop devices that cannot be asked because too many calls hang', () => {

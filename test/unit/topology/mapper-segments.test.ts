@@ -12,7 +12,7 @@ const sdb = { major: 8, minor: 16 };
 
 const dm = { major: 253, minor: 9 };
 const segmentsOf = (...lines: ReturnType<typeof line>[]) => tableSegments(dm, lines, () => []);
-/** All of a device below, of the bytes of a line of 16 sectors. */
+/** The 8192 bytes of a line of 16 sectors, which may lie anywhere on the device `lower`. */
 const anywhere = (lower: typeof sda, at = 0n) => ({
   at,
   length: 8192n,

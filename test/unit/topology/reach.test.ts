@@ -26,7 +26,7 @@ const table = (devnum: Devnum, lines: readonly Line[]): readonly Segment[] => {
   return tableSegments(devnum, targets, () => []);
 };
 
-/** What devices there are, by minor numbers of device-mapper; disks and arrays are always there. */
+/** The mapper devices that exist, by minor number. Disks and arrays always exist. */
 class Devices {
   readonly #segments = new Map<string, readonly Segment[]>([
     ['8:0', disk(sda)],

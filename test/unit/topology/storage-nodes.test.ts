@@ -11,9 +11,9 @@ const KEY = devnumKey(DEVNUM);
 const FILE = { kind: 'file', device: 1n, inode: 2n } as const;
 
 describe('The memory of devices', () => {
-  /** What the device has at the moment; a reading takes it in when it begins. */
+  /** The present content of the device. A reading takes it over when the reading begins. */
   let present: string;
-  /** Lets the reading end that is under way. */
+  /** Ends the reading that is under way. */
   let answer: (() => void) | undefined;
   let readings: number;
   let changes: string[];

@@ -7,7 +7,7 @@ describe('A path as a string', () => {
     Buffer.from('/däta/ü €/\u{1f4be}'),
     Buffer.from('/caf\xe9', 'latin1'),
     Buffer.from([0x2f, 0xff, 0xfe, 0x80, 0xc3]),
-    // A surrogate in UTF-8, an overlong slash, and what is beyond Unicode: none of them is text.
+    // A surrogate in UTF-8, an overlong slash, and a number beyond Unicode are not text.
     Buffer.from([0x2f, 0xed, 0xb2, 0x80, 0xc0, 0xaf, 0xf5, 0x80, 0x80, 0x80]),
     Buffer.from([0x2f, 0xe2, 0x82, 0x2f, 0xe2, 0x82, 0xac]),
     Buffer.from('\ufeff/with-a-mark'),

@@ -3,7 +3,10 @@ import { poll, pollEagerly, pollPatiently } from '../../../src/util/poll.js';
 
 const never = new AbortController().signal;
 
-/** When it was asked, in milliseconds from the start, if there is an answer only after so many. */
+/**
+ * Polls until an answer comes after `forMs`. Returns the time of each attempt; milliseconds from
+ * the start.
+ */
 async function timesAsked(forMs: number): Promise<number[]> {
   const start = performance.now();
   const times: number[] = [];
@@ -38,7 +41,7 @@ describe('poll', () => {
   });
 
   it('asks without a pause at first', async () => {
-    // A busy machine may take the first milliseconds away, but not each time.
+    // A busy machine may lose the first milliseconds, but not in each attempt.
     for (let attempt = 0; attempt < 100; attempt++) {
       const times = await timesAsked(5);
       if (pausesBetween(times).some((ms) => ms < 0.5)) return;
@@ -47,7 +50,7 @@ describe('poll', () => {
   });
 
   it('asks until there is an answer, less and less often', async () => {
-    // 1, 1.2, 1.44 … 15.4 ms, and timers only ever come late.
+    // The pauses are 1, 1.2, 1.44 … 15.4 ms, and a timer only ever comes late.
     const pauses = pausesBetween(await timesAsked(90));
     assert.ok(
       pauses.some((ms) => ms >= 10),
@@ -93,7 +96,8 @@ describe('pollPatiently', () => {
     let asked = 0;
     const found = await pollPatiently(never, async () => (++asked === 14 ? 'late' : undefined));
     assert.equal(found, 'late');
-    // 1, 1.2, 1.44 … 10.7 ms, 59 ms in all; a timer may come in the last millisecond before its time.
+    // The pauses are 1, 1.2, 1.44 … 10.7 ms, 59 ms in all. A timer may come within the millisecond
+    // before its time.
     const passed = performance.now() - start;
     assert.ok(passed >= 59 - 14, `${passed} ms`);
   });

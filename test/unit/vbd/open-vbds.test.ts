@@ -6,7 +6,7 @@ import { OpenVbds } from '../../../src/vbd/open-vbds.js';
 describe('OpenVbds', () => {
   let sysfs: string;
   beforeEach(() => {
-    // A file system in memory, as sysfs is, gives each inode a number of its own.
+    // A file system in memory gives each inode a number of its own, as sysfs does.
     sysfs = mkdtempSync('/dev/shm/xen-sysfs-');
     mkdirSync(join(sysfs, 'devices'));
     mkdirSync(join(sysfs, 'bus/xen-backend/devices'), { recursive: true });

@@ -7,7 +7,7 @@ import { MemoryXenstored } from '../../store/memory.js';
 
 const ROOT = 'backend/vbd';
 
-/** A client that counts what it is asked for. */
+/** Returns a client that counts its calls by name. */
 function counting(store: Xenstore): { store: Xenstore; count: (name: string) => number } {
   const calls = new Map<string, number>();
   const counted = new Proxy(store, {
@@ -23,7 +23,10 @@ function counting(store: Xenstore): { store: Xenstore; count: (name: string) => 
   return { store: counted, count: (name) => calls.get(name) ?? 0 };
 }
 
-/** An index on a store, fed by a watch as the daemon feeds it, and another client. */
+/**
+ * Returns an index on a store, which a watch feeds as in the daemon, and another client of the
+ * store.
+ */
 async function indexed() {
   const xenstored = new MemoryXenstored();
   const [own, other] = [xenstored.connect(), xenstored.connect()];

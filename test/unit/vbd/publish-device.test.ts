@@ -98,7 +98,9 @@ describe('publishSteps', () => {
 });
 
 describe('publish', () => {
-  /** An instance without an `opened` node that is the kernel's present one, or is not. */
+  /**
+   * Returns an instance without an `opened` node, which is the kernel's present instance or is not.
+   */
   const instance = (isCurrent = true): VbdInstance =>
     ({ vbd, directory: { isCurrent: () => isCurrent }, keepsOpenedNode: false }) as VbdInstance;
   const indexOf = (node: string) =>

@@ -93,7 +93,7 @@ describe('A vbd record', () => {
     assert.deepEqual(await readdir(directory), ['vbd-7-51712.json']);
   });
 
-  /** A process that writes the record again and again for a moment. */
+  /** Starts a process that writes the record again and again for a moment. */
   const startWriter = (path: string): ChildProcess => {
     const module = new URL('../../../src/vbd/record.js', import.meta.url).href;
     const text = JSON.stringify({ ...record, path, diskseq: '1' });

@@ -17,7 +17,7 @@ describe('scanDevnum', () => {
     '7:b junk',
     '7:b:c',
     '7:0x0000000b',
-    // Bits that MKDEV and 32 bits drop, or move.
+    // MKDEV and numbers of 32 bits drop or move some bits of these.
     '0:70000b',
     '100000007:10000000b',
   ]) {

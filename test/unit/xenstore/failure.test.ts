@@ -36,7 +36,7 @@ describe('XenStore failures', () => {
   it('tell a quota from a refusal', () => {
     assert.match(requestFailure('write', 'a', errno.ENOSPC).message, /the quota .* remove nodes/);
     assert.equal(requestFailure('write', 'a', errno.EACCES).code, 'EACCES');
-    // xenstored calls too many watches so, and what is longer than a message.
+    // xenstored answers E2BIG to too many watches, and to an answer that is longer than a message.
     assert.match(requestFailure('watch', 'a', errno.E2BIG).message, /its quota of watches/);
     assert.match(requestFailure('directory', 'a', errno.E2BIG).message, /too large/);
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { endianness } from 'node:os';
 import { PacketParser, type Tail, writePacket } from '../../../src/xenstore/packet.js';
 
-/** A packet as four numbers and a payload; written out so that nothing of the code under test makes it. */
+/** Returns a packet from four numbers and a payload, without any of the code under test. */
 function bytes(header: readonly number[], payload: string): Buffer {
   const numbers = header.flatMap((number) => {
     const little = [number, number >>> 8, number >>> 16, number >>> 24].map((byte) => byte & 0xff);
@@ -11,7 +11,7 @@ function bytes(header: readonly number[], payload: string): Buffer {
   return Buffer.concat([Buffer.from(numbers), Buffer.from(payload, 'latin1')]);
 }
 
-/** What each packet is, and its bytes: the layout of docs/misc/xenstore.txt and xs_wire.h. */
+/** Packets and their bytes, in the layout of docs/misc/xenstore.txt and xs_wire.h. */
 const PACKETS: readonly {
   readonly what: string;
   readonly message: readonly [type: number, id: number, tx: number, head: string, tail: Tail];
@@ -81,7 +81,7 @@ const PACKETS: readonly {
 
 type Parsed = readonly [type: number, id: number, body: string];
 
-/** What comes out of a parser that is given `chunks`, and the fault that ends it. */
+/** Returns the messages of a parser that is given `chunks`, and the fault that ends it. */
 function parse(chunks: readonly Buffer[]) {
   const messages: Parsed[] = [];
   const parser = new PacketParser((type, id, body) => {
@@ -89,7 +89,7 @@ function parse(chunks: readonly Buffer[]) {
     return undefined;
   });
   const faults = chunks.map((chunk) => {
-    // In memory that is used again, as the channel's is.
+    // The memory is used again afterwards, as the memory of the channel is.
     const copy = Buffer.from(chunk);
     const fault = parser.push(copy);
     copy.fill(0xee);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { checkPath, checkValue, checkWatchPath } from '../../../src/xenstore/path.js';
 import { XenstoreError } from '../../../src/xenstore/xenstore-error.js';
 
-/** The error that `check` throws, which must have this code. */
+/** Returns the error that `check` throws. Fails unless the error has this code. */
 function refusal(code: string, check: () => unknown): XenstoreError {
   try {
     check();

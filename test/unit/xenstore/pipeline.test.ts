@@ -14,7 +14,7 @@ function connect(limits: { maxPacketSize?: number; window?: number } = {}) {
 const pathsOf = (requests: readonly RequestMessage[]): (string | undefined)[] =>
   requests.map(({ texts }) => texts[0]);
 
-/** The only request of the last write. */
+/** Returns the only request of the last write. */
 function only({ writes }: ScriptedChannel): RequestMessage {
   const [request = assert.fail('nothing was written'), ...others] = writes.at(-1) ?? [];
   assert.deepEqual(others, []);

@@ -11,7 +11,7 @@ const STEPS: readonly TransactionStep[] = [
   { op: 'remove', path: 'd' },
 ];
 
-/** A transaction that has been started, and sent its steps. */
+/** Starts a transaction and waits until it has sent its steps. */
 async function started(options: TransactOptions = {}) {
   const channel = new ScriptedChannel();
   const store = new XenstoreClient(channel);
@@ -25,7 +25,7 @@ async function started(options: TransactOptions = {}) {
   return { channel, store, controller, outcome, steps: channel.writes[1] ?? [] };
 }
 
-/** The last write, as the type, transaction and strings of each request. */
+/** Returns the last write: the type, the transaction and the strings of each request. */
 const lastOf = ({ writes }: ScriptedChannel) =>
   writes.at(-1)?.map(({ type, tx, texts }) => [type, tx, ...texts]);
 

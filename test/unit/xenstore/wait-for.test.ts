@@ -17,7 +17,8 @@ describe('waitFor', () => {
     await store.read('/');
     controller.abort(boom);
     await assert.rejects(aborted, boom);
-    // Served in order: what the waits gave back was given back before.
+    // The server serves requests in order, so the watches of the waits are gone when this read is
+    // answered.
     await store.read('/');
     assert.equal(server.watchCount, 0);
     await store.close();

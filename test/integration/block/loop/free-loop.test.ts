@@ -48,7 +48,7 @@ describe('A free loop device', () => {
       assert.equal(new Set(claims.map(({ number }) => number)).size, claims.length);
       await last.discard();
       assert.ok(!existsSync(directory), `${directory} is still there`);
-      // Those that were there before stay.
+      // The loop devices that existed before stay.
       await claims[0]?.discard();
       assert.ok(existsSync(`/sys/block/loop${claims[0]?.number}`));
     } finally {
@@ -89,7 +89,7 @@ describe('A free loop device', () => {
     assert.deepEqual(loopsOf(files.directory), []);
     for (let i = 0; i < 100 && readdirSync('/proc/self/fd').length > before; i++) await sleep(10);
     assert.equal(readdirSync('/proc/self/fd').length, before);
-    // The server is back, and so are its disks.
+    // The server answers again, so its disks can be exported again.
     await using _again = await openExport(request(files.path('disk0')));
   });
 
@@ -99,7 +99,7 @@ describe('A free loop device', () => {
     for (let round = 0; round < 10; round++) {
       const signal = AbortSignal.timeout(150);
       const opening = openExport(request(files.path('disk')), signal);
-      // Somewhere between the first open and the last look.
+      // The server stops somewhere between the first open and the last check.
       await sleep(Math.random() * 3);
       await files.stop();
       const device = await opening.catch(() => undefined);
@@ -111,7 +111,7 @@ describe('A free loop device', () => {
     assert.deepEqual(await loopsLeft(files.directory), []);
   });
 
-  /** Runs open-once.js where /dev has no loop devices. */
+  /** Runs open-once.js in a mount namespace where /dev has no loop devices. */
   const withoutNodes = async (image: string, prepare = '', runner = '') => {
     const script = `set -e
       mkdir -p ${shop.directory}/dev && touch ${shop.directory}/dev/null

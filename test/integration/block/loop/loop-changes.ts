@@ -1,7 +1,7 @@
 import { ioctl } from '../../../../src/linux/calls.js';
 import { O_RDONLY, O_RDWR, OwnedFd } from '../../../../src/linux/fd.js';
 
-// linux/loop.h
+// The numbers are from linux/loop.h.
 const LOOP_SET_STATUS64 = { name: 'LOOP_SET_STATUS64', number: 0x4c04 };
 const LOOP_GET_STATUS64 = { name: 'LOOP_GET_STATUS64', number: 0x4c05 };
 const LOOP_CHANGE_FD = { name: 'LOOP_CHANGE_FD', number: 0x4c06 };
@@ -22,7 +22,7 @@ export async function setLoopWindow(
   await ioctl(loop.fd, LOOP_SET_STATUS64, info, path);
 }
 
-/** Exchanges the file below a bound read-only loop device for another one of the same size. */
+/** Exchanges the file below a bound read-only loop device for another file of the same size. */
 export async function changeLoopFile(path: string, image: string): Promise<void> {
   await using file = await OwnedFd.open(image, O_RDWR);
   await using loop = await OwnedFd.open(path, O_RDONLY);

@@ -47,7 +47,7 @@ describe('A file that is exported', () => {
     await device.verify();
   });
 
-  /** Takes a lease of an image, which the end of the descriptor gives back too. */
+  /** Takes a lease of an image. The lease also ends with the descriptor. */
   async function leaseOf(image: string) {
     const [SIGURG, F_RDLCK, F_UNLCK] = [23, 0, 2];
     const file = await OwnedFd.open(image, O_RDONLY);
@@ -95,7 +95,7 @@ describe('A file that is exported', () => {
   it('can be written through the device, and reads as it was written', async () => {
     const image = makeImage(shop.directory, { marker: 'before' });
     await using device = await openExport(request(image));
-    // As blkback does; what is held here is only for reading.
+    // blkback opens the device for writing too. The descriptor that is held here can only read.
     await using writer = await OwnedFd.open(device.path, O_RDWR);
     writeSync(writer.fd, Buffer.alloc(512, 'w'), 0, 512, 512);
     assert.throws(() => writeSync(device.fd.fd, 'x'), { code: 'EBADF' });
@@ -192,7 +192,7 @@ describe('Direct I/O of a file that is exported', () => {
     assert.equal(attribute(device.path, 'loop/dio'), '0');
   });
 
-  // ramfs has none on any kernel, so that `auto` must do without and `yes` must fail.
+  // ramfs has no direct I/O on any kernel, so `auto` must do without it and `yes` must fail.
   it('is done without by auto where the file system has none, and fails with yes', async () => {
     await using mount = await mountNew('ramfs', shop.directory);
     const image = makeImage(mount.directory, { marker: 'x' });

@@ -9,7 +9,7 @@ import { fixture, loopsLeft, request, textAt } from '../fixture.js';
 
 const RACER = fileURLToPath(new URL('./loop-racer.js', import.meta.url));
 
-/** What a racer tells of its devices. */
+/** A device as a racer reports it. */
 interface Held {
   readonly path: string;
   readonly diskseq: string;
@@ -31,7 +31,7 @@ async function heldBy(racer: ChildProcess): Promise<Held[]> {
   return assert.fail('a racer ended early');
 }
 
-/** Every device is its own, and has the content of the very file it was made for. */
+/** Asserts that each device is made once, and has the content of the file for which it was made. */
 function check(held: readonly Held[], count: number): void {
   assert.equal(held.length, count);
   assert.equal(new Set(held.map(({ path }) => path)).size, count);

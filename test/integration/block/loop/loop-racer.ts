@@ -1,5 +1,6 @@
-// One of several processes that make loop devices at the same time: it makes `count` of them at once,
-// tells of them in one line, and holds them until its input ends or it is killed.
+// This program is one of several processes that make loop devices at the same time. It makes
+// `count` devices at once, reports them in one line, and holds them until its input ends or it is
+// killed.
 import { openExport } from '../../../../src/block/open-export.js';
 import { makeImage } from '../../../bed/images.js';
 import { request, textAt } from '../fixture.js';

@@ -3,8 +3,8 @@ import { openExport } from '../../../../src/block/open-export.js';
 import { errorCode, errorMessage } from '../../../../src/errors.js';
 import { request } from '../fixture.js';
 
-// Exports the file that it is given, and says what came of it: a process of its own, as the test has
-// another /dev for it.
+// This program exports the file that it is given, and prints the result. It is a process of its
+// own, because the test gives it another /dev.
 
 try {
   await using device = await openExport(request(process.argv[2] ?? ''));

@@ -15,7 +15,7 @@ import { fixture, loopsLeft, mountNew, request, run } from '../fixture.js';
 
 const never = new AbortController().signal;
 
-/** A process that has the device open as its standard input. */
+/** Starts a process that has the device open as its standard input. */
 async function startHolder(device: BlockDevice): Promise<ChildProcess> {
   const holder = spawn('sleep', ['60'], { stdio: [device.fd.fd, 'ignore', 'ignore'] });
   await once(holder, 'spawn');
