@@ -57,7 +57,7 @@ export type Entry =
 
 /** The programs that are compiled for the target machine. */
 export interface Compiled {
-  /** The hotplug client, from native/hotplug-client.c. */
+  /** The hotplug client, from the sources that install/client.ts lists. */
   readonly client: Buffer;
   /** The Node.js addon, from native/binding.gyp. */
   readonly addon: Buffer;

@@ -8,8 +8,8 @@ import { showPath } from '../util/path-bytes.js';
 import type { Publication } from '../vbd/publish-device.js';
 import { scanDevnum } from '../vbd/scan-devnum.js';
 import { readVbdBackend } from '../vbd/vbd-backend.js';
+import type { Context, Outcome } from './invocation.js';
 import { complain } from './output.js';
-import type { Context, Outcome } from './run.js';
 
 /** Runs `add`: attaches the vbd. With `--dry-run`, only describes what an attach would do. */
 export async function add(context: Context): Promise<Outcome> {

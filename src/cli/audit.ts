@@ -4,7 +4,7 @@ import { errorMessage } from '../errors.js';
 import { toOneLine } from '../util/one-line.js';
 import { pause } from '../util/retry.js';
 import { ExitStatus } from './exit-status.js';
-import type { Outcome, StoreContext } from './run.js';
+import type { Outcome, StoreContext } from './invocation.js';
 
 /** Runs `audit`: lists the findings, their meanings, and the commands that clear them. */
 export async function audit(context: StoreContext): Promise<Outcome> {

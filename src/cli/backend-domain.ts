@@ -2,7 +2,7 @@ import { quote } from '../util/one-line.js';
 import { findRemoteVbd, type GuestDisk } from '../vbd/find-vbd.js';
 import { readOwnDomid } from '../vbd/own-domain.js';
 import { inBackendDomain, type VbdPath } from '../vbd/vbd-path.js';
-import type { StoreContext } from './run.js';
+import type { StoreContext } from './invocation.js';
 import { UsageError } from './usage-error.js';
 
 /** Returns the number in --backend-domain, if the option is given. Throws `UsageError`. */

@@ -2,10 +2,10 @@ import { checkSharing, type SharingVerdict } from '../hotplug/check-target.js';
 import { formatDevnum } from '../linux/devnum.js';
 import type { Conflict } from '../sharing/find-conflicts.js';
 import type { SharingRequest } from '../sharing/sharing-request.js';
-import type { TargetQuestion } from './commands.js';
+import type { TargetQuestion } from './command-runs.js';
 import { ExitStatus } from './exit-status.js';
+import type { Outcome, QuestionContext } from './invocation.js';
 import { complain } from './output.js';
-import type { Outcome, QuestionContext } from './run.js';
 import { UsageError } from './usage-error.js';
 
 /** Runs `check`: tells whether a target could be attached beside its present users, or why not. */

@@ -1,19 +1,8 @@
 // The table of commands: what each accepts, and the module that runs it. Modules load when used.
 
+import { onStore, onTarget, onVbd } from './command-runs.js';
 import type { OptionName } from './options.js';
 import type { ParsedWords } from './parse-words.js';
-import { NAMES } from './read-config.js';
-import {
-  type Context,
-  type Invocation,
-  type Outcome,
-  type QuestionContext,
-  run,
-  runOnStore,
-  runQuestion,
-  type StoreContext,
-} from './run.js';
-import { type GivenOptions, loadSettings } from './setting-sources.js';
 
 /** A command of `xen-blkback`. */
 export interface Command {
@@ -161,53 +150,3 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     run: async ({ options }) => (await import('./daemon.js')).startDaemon(options),
   },
 };
-
-function onVbd(
-  load: () => Promise<(context: Context) => Promise<Outcome>>,
-  { remote = false } = {},
-): Command['run'] {
-  return async (words) => {
-    const action = await load();
-    return await run({ ...toInvocation(words), remote }, action);
-  };
-}
-
-function onStore(load: () => Promise<(context: StoreContext) => Promise<Outcome>>): Command['run'] {
-  return async (words) => {
-    const action = await load();
-    return await runOnStore(toInvocation(words), action);
-  };
-}
-
-/** The question that `check` and `inspect` answer. */
-export interface TargetQuestion {
-  readonly target: string;
-  readonly mode: string;
-  readonly frontend: string | undefined;
-}
-
-function onTarget(
-  load: () => Promise<(context: QuestionContext, question: TargetQuestion) => Promise<Outcome>>,
-): Command['run'] {
-  return async (words) => {
-    const action = await load();
-    const { mode = 'w', frontend } = words.options;
-    const question = { target: words.operands[0] ?? '', mode, frontend };
-    return await runQuestion(toInvocation(words), (context) => action(context, question));
-  };
-}
-
-function toInvocation({ options, operands }: ParsedWords): Invocation {
-  const given: GivenOptions = Object.fromEntries(
-    Object.entries(options).filter(([name]) => NAMES.some((known) => known === name)),
-  );
-  return {
-    vbd: operands[0],
-    operands,
-    options,
-    json: options.json !== undefined,
-    dryRun: options['dry-run'] !== undefined,
-    verbose: options.verbose !== undefined,
-    settings: () => loadSettings(process.env, given),
-  };
-}

@@ -1,6 +1,6 @@
 // The checks of `doctor`. Each tells what it has found, and what to do if that is not well.
 
-import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
 import { HAS_LOOP_DISKSEQ, KERNEL_VERSION } from '../linux/kernel-version.js';
@@ -8,6 +8,7 @@ import { isInMemory } from '../linux/memory-file.js';
 import { readMounts } from '../linux/mounts.js';
 import { XEN_BACKEND_DEVICES } from '../vbd/vbd-directory.js';
 import { openXenstore } from '../xenstore/open.js';
+import { findProbingRules } from './probing-rules.js';
 import { describeOldFile, readConfigFiles } from './read-config.js';
 import type { DaemonSettings, Settings } from './settings.js';
 import { readDaemonStatus } from './status.js';
@@ -166,39 +167,4 @@ async function checkRunDirectory(directory: string): Promise<Judgement> {
     : warning(
         `${directory} is on ${mount.type}, and outlives a reboot, after which its device numbers mean nothing: let run-dir be below /run`,
       );
-}
-
-/** Matches commands that read every new block device and assemble the arrays or volumes on it. */
-const PROBES = /mdadm\s+(--incremental|-I)|(pvscan|vgchange)\s.*(--cache|-a)/;
-
-/** Returns the names of such rules, except rules that an earlier file of that name masks. */
-function findProbingRules(directories: readonly string[]): string[] {
-  const seen = new Set<string>();
-  const found: string[] = [];
-  for (const directory of directories) {
-    for (const name of listRules(directory)) {
-      if (seen.has(name)) continue;
-      seen.add(name);
-      if (PROBES.test(readText(join(directory, name)))) found.push(name);
-    }
-  }
-  return found;
-}
-
-function listRules(directory: string): string[] {
-  try {
-    return readdirSync(directory)
-      .filter((name) => name.endsWith('.rules'))
-      .sort();
-  } catch {
-    return [];
-  }
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }

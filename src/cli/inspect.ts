@@ -2,10 +2,10 @@ import { errorCode, errorMessage } from '../errors.js';
 import { inspectTarget } from '../hotplug/inspect-target.js';
 import { formatStack } from '../topology/stack.js';
 import { describeGap, parseDomid, VERDICT_STATUS, type Verdict } from './check.js';
-import type { TargetQuestion } from './commands.js';
+import type { TargetQuestion } from './command-runs.js';
 import { stackToJson } from './device-json.js';
+import type { Outcome, QuestionContext } from './invocation.js';
 import { withRemedy } from './result.js';
-import type { Outcome, QuestionContext } from './run.js';
 import { alignColumns } from './vbd-text.js';
 
 /** Runs `inspect`: tells what an `add` of this target would find, and whether it would succeed. */

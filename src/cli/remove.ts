@@ -1,7 +1,7 @@
 import { detach } from '../hotplug/detach.js';
 import { readRecord } from '../vbd/record.js';
 import { readVbdBackend } from '../vbd/vbd-backend.js';
-import type { Context, Outcome } from './run.js';
+import type { Context, Outcome } from './invocation.js';
 
 /** Runs `remove`: detaches the vbd. With `--dry-run`, only describes what a detach would do. */
 export async function remove(context: Context): Promise<Outcome> {

@@ -1,5 +1,5 @@
 import { resize as resizeVbd } from '../hotplug/resize.js';
-import type { Context, Outcome } from './run.js';
+import type { Context, Outcome } from './invocation.js';
 import { parseSize } from './size.js';
 import { UsageError } from './usage-error.js';
 

@@ -9,7 +9,7 @@ import { describeXenbusState } from '../vbd/xenbus-state.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { isRemote } from './backend-domain.js';
 import { stackToJson } from './device-json.js';
-import type { Context, Outcome } from './run.js';
+import type { Context, Outcome } from './invocation.js';
 import { detailRows, detailsToJson, readDetails } from './vbd-details.js';
 import { alignColumns, describeDiskseq, describeOpened, toJson } from './vbd-text.js';
 

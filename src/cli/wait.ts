@@ -2,7 +2,7 @@ import { awaitRemoteClosed, awaitRemoteOpened } from '../vbd/await-remote.js';
 import { awaitClosed } from '../vbd/await-vbd-closed.js';
 import { awaitVbdOpened } from '../vbd/await-vbd-opened.js';
 import { isRemote } from './backend-domain.js';
-import type { Context, Outcome } from './run.js';
+import type { Context, Outcome } from './invocation.js';
 import { UsageError } from './usage-error.js';
 
 /**

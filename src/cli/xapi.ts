@@ -3,10 +3,10 @@ import { withXapiReport, writePrefixedStatus } from '../hotplug/xapi.js';
 import { syslog } from '../linux/syslog.js';
 import { quote, toOneLine } from '../util/one-line.js';
 import { add } from './add.js';
+import type { Context, Outcome } from './invocation.js';
 import { logFailure } from './log.js';
 import { complain } from './output.js';
 import { remove } from './remove.js';
-import type { Context, Outcome } from './run.js';
 
 /** The priority of syslog.h. */
 const LOG_INFO = 6;

@@ -19,6 +19,7 @@ import { type Detachment, describeDetachment } from './detachment.js';
 import { holdMark } from './hold-device.js';
 import { HotplugError } from './hotplug-error.js';
 import { layerOwner } from './plan.js';
+import { removeNodes } from './remove-nodes.js';
 
 /** How long blkback may take to open a device whose number it has read already; milliseconds. */
 const LATE_OPEN_MS = 1000;
@@ -184,37 +185,4 @@ async function awaitReleased(
   if (loop !== undefined) await waitLoopUnbound(loop, signal);
   if (loop !== undefined || layers.length > 0 || published === undefined) return;
   await awaitMapperClosed(published, new OpenVbds(sysfs), signal);
-}
-
-/**
- * Leaves the directory as the toolstack made it, so that an add can attach the vbd anew. Keeps a
- * newer publication: the vbd was made anew then, and blkback may have that device open.
- */
-async function removeNodes(
-  store: Xenstore,
-  { vbd, backend, directory }: Detachment,
-  { sysfs }: DetachOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  const names = ['physical-device', 'diskseq'] as const;
-  const paths = names.map((name) => backendNode(vbd, name));
-  const present = await store.readMany(paths, { signal });
-  const isSeen = (value: Buffer | undefined, index: number): boolean =>
-    value === undefined || backend.bytes(names[index] ?? 'diskseq')?.equals(value) === true;
-  if (!present.every(isSeen)) return;
-  const nodes = [
-    'physical-device',
-    'physical-device-path',
-    'diskseq',
-    'hotplug-status',
-    'hotplug-error',
-  ];
-  await store.transact(
-    [
-      { op: 'exists', path: vbd.backend },
-      ...paths.map((path, index) => ({ op: 'expect' as const, path, value: present[index] })),
-      ...nodes.map((node) => ({ op: 'remove' as const, path: backendNode(vbd, node) })),
-    ],
-    { signal, confirm: () => !isMadeAnew(sysfs, vbd.sysfsName, directory) },
-  );
 }
