@@ -1,7 +1,6 @@
-// The program that hotplug-scripts/block-diskseq runs (start.ts). A toolstack waits for this process once for
-// every disk. So the program loads only the modules that its one action needs, and no command line
-// parser. .ci/build bundles it into one file.
-
+// The program that hotplug-scripts/block-diskseq runs (start.ts). A toolstack waits for this process
+// once for every disk. So the program loads only the modules that its one action needs, and no
+// command line parser. .ci/build bundles it into one file.
 import { FROM_ENVIRONMENT } from './invocation.js';
 import { complain, endProcess } from './output.js';
 import { run } from './run.js';

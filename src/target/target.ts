@@ -169,10 +169,7 @@ function parseWindow(keys: ReadonlyMap<string, string>): {
   return { offset, size, blockSize };
 }
 
-/**
- * Reads a root digest: hexadecimal, in whole bytes, and no longer than the 64 bytes of the longest
- * digest that verity takes.
- */
+/** Reads a root digest: whole bytes in hex, no more than the 64 of verity's longest digest. */
 function parseDigest(key: string, value: string): string {
   if (/^([0-9a-fA-F]{2}){16,64}$/.test(value)) return value.toLowerCase();
   throw targetError(`${key}=${quote(value)}: an even number of 32 to 128 hex digits is needed`);
