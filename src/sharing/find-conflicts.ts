@@ -49,7 +49,7 @@ export function mayEndSoon(conflict: Conflict): boolean {
 }
 
 /**
- * /** Lists what vbds have. While an add waits until blkback opens the device that it has
+ * Lists what vbds have. While an add waits until blkback opens the device that it has
  * published, the add holds this device. The number then still means this device, even if its
  * diskseq has changed.
  */
