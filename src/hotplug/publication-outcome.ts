@@ -1,9 +1,7 @@
 import { pollPatiently } from '../util/poll.js';
-import type { Publication } from '../vbd/publish-device.js';
 import { readVbdBackend, XenbusState } from '../vbd/vbd-backend.js';
 import type { VbdInstance } from '../vbd/vbd-instance.js';
-import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
-import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
 
 /**
  * What blkback has made, or may still make, of a publication:
@@ -48,41 +46,5 @@ export async function readPublicationOutcome(
     return await pollPatiently(soon, async () => known());
   } catch {
     return 'pending';
-  }
-}
-
-/**
- * Asks for the end of a vbd whose attach has failed although blkback has its device, or may get it.
- * The request is the one that libxl makes (libxl_device.c, libxl__initiate_device_generic_remove).
- * The nodes that name the device stay, because they are the truth. Never rejects.
- */
-export async function requestEnd(
-  store: Xenstore,
-  vbd: VbdPath,
-  publication: Publication,
-  options: RequestOptions,
-): Promise<void> {
-  const number = publication['physical-device'];
-  try {
-    const [state] = await store.readMany([backendNode(vbd, 'state')], options);
-    const closing = {
-      op: 'write',
-      path: backendNode(vbd, 'state'),
-      value: XenbusState.Closing,
-    } as const;
-    await store.transact(
-      [
-        { op: 'exists', path: backendNode(vbd, 'frontend') },
-        { op: 'expect', path: backendNode(vbd, 'physical-device'), value: number },
-        { op: 'write', path: backendNode(vbd, 'online'), value: '0' },
-        // This node says `connected` where xenstored carried the report out although this program
-        // no longer waited for the reply.
-        { op: 'remove', path: backendNode(vbd, 'hotplug-status') },
-        ...(state?.toString() === XenbusState.Closed ? [] : [closing]),
-      ],
-      options,
-    );
-  } catch {
-    // The exit status tells the toolstack of the failure, and the toolstack ends the vbd itself.
   }
 }
