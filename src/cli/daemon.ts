@@ -1,4 +1,5 @@
 import { takeActivatedSocket } from '../daemon/activation.js';
+import { AttachTimes } from '../daemon/attach-times.js';
 import { type ControlHandler, ControlSocket } from '../daemon/control-socket.js';
 import { GuestStates } from '../daemon/guest-states.js';
 import { limitHeapGrowth } from '../daemon/limit-heap-growth.js';
@@ -85,6 +86,7 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
   }
   const place = activated === undefined ? options.socket : (passed ?? 'the socket that was passed');
   const statistics = new Statistics();
+  const attachTimes = new AttachTimes();
   const states = new GuestStates((event) => feed.publish(event));
   const service: Service = new Service({
     scripts: options.scripts,
@@ -95,6 +97,7 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
       onEvent: (event) => {
         logEvent(log, event, settings.verbose);
         statistics.note(event);
+        attachTimes.note(event);
         feed.publish(event);
         if (event.action === 'remove' || event.step === 'planned') states.forget(event.vbd);
       },
@@ -114,7 +117,7 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
   const feed = followService(service, settings.sysfs);
   const stop = handleSignals(log, supervisor);
   const handler = loggingHandler(service, settings.log, log);
-  const report = reporter({ service, statistics, feed, sysfs: settings.sysfs });
+  const report = reporter({ service, statistics, feed, attachTimes, sysfs: settings.sysfs });
   const onRefused = (reason: string): void =>
     log.write(Priority.warning, `a request at the control socket was refused: ${reason}`);
   const control = { handler, feed, report, onRefused, timeoutMs: settings.timeoutMs };

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { errorMessage } from '../errors.js';
 import { DaemonError } from './daemon-error.js';
-import { PROTOCOL_VERSION } from './protocol.js';
+import { PROTOCOL_VERSION, type ReportRequest } from './protocol.js';
 
 /** A living daemon answers within this time; milliseconds. */
 const ANSWER_MS = 5000;
@@ -10,20 +10,33 @@ const LONGEST_ANSWER = 1024 * 1024;
 /** The end of every answer. An answer without it was cut off. */
 const LINE_END = 0x0a;
 
+/** Options of `askDaemon`. */
+export interface AskOptions {
+  /** The backend path of the vbd that the question is about. */
+  readonly about?: string | undefined;
+  readonly timeoutMs?: number | undefined;
+}
+
 /**
- * Asks the daemon at the control socket `path` about itself, and returns its answer without the
+ * Asks the daemon at the control socket `path` about itself, or about what it has done for a vbd, and
+ * returns its answer without the
  * first word. Throws `DaemonError` if no daemon answers (`ENODAEMON`), if the daemon refuses the
  * caller (`EACCES`), if the daemon ends before its answer is complete (`EENDED`), or if the daemon
  * does not know the question or sends too much (`EPROTOCOL`).
  */
-export async function askDaemon(path: string, question: 'status' | 'metrics'): Promise<string> {
+export async function askDaemon(
+  path: string,
+  question: ReportRequest['action'],
+  { about, timeoutMs = ANSWER_MS }: AskOptions = {},
+): Promise<string> {
   const socket = connect(path);
   const silent = new DaemonError(`the daemon at ${path} does not answer`, { code: 'ENODAEMON' });
-  const late = setTimeout(() => socket.destroy(silent), ANSWER_MS);
+  const late = setTimeout(() => socket.destroy(silent), timeoutMs);
   const parts: Buffer[] = [];
   let bytes = 0;
   try {
-    socket.write(`xen-blkback ${PROTOCOL_VERSION} ${question}\n`);
+    const line = about === undefined ? question : `${question} ${about}`;
+    socket.write(`xen-blkback ${PROTOCOL_VERSION} ${line}\n`);
     for await (const data of socket as AsyncIterable<Buffer>) {
       parts.push(data);
       bytes += data.length;

@@ -34,8 +34,8 @@ export type ControlHandler = (request: ControlRequest) => Promise<void>;
 export interface ControlOptions {
   readonly handler: ControlHandler;
   readonly feed: EventFeed;
-  /** Returns the whole reply to a question about the daemon. */
-  readonly report: (question: ReportRequest['action']) => Promise<string>;
+  /** Returns the whole reply to a question about the daemon, or about a vbd. */
+  readonly report: (question: ReportRequest['action'], about?: string) => Promise<string>;
   /** Called with the reason when a request is refused before the handler sees it. */
   readonly onRefused?: (reason: string) => void;
   /** How long the handler may take at most; milliseconds. */
@@ -156,7 +156,7 @@ export class ControlSocket implements AsyncDisposable {
       return;
     }
     if (!('path' in request)) {
-      await this.#report(request.action).then(
+      await this.#report(request.action, request.about).then(
         (reply) => socket.end(reply),
         (error: unknown) => this.#refuse(socket, failureReply(error)),
       );
