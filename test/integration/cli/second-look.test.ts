@@ -13,7 +13,7 @@ import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import type { Vbd } from '../../bed/toolstack.js';
 import { runXenBlock } from '../../bed/xen-block.js';
-import { diskseqOf, type HotplugFixture, only, parse } from '../hotplug/fixture.js';
+import { type HotplugFixture, parse } from '../hotplug/fixture.js';
 import { withFixture } from './cli-bed.js';
 
 /** What `gc` does between its look and its step, where something happens in between. */
@@ -28,6 +28,12 @@ describe('A repair of gc looks again', function () {
     sysfs: blkback.sysfs,
     runDirectory: bed.runDirectory,
   });
+
+  function onlyLoop(fixture: HotplugFixture): string {
+    const [loop, ...more] = fixture.loops();
+    assert.ok(loop !== undefined && more.length === 0);
+    return loop;
+  }
 
   async function repairOf(fixture: HotplugFixture, kind: string): Promise<Repair> {
     const state = await collectHostState(fixture.store, options(fixture), {});
@@ -79,7 +85,7 @@ describe('A repair of gc looks again', function () {
     withFixture(async (fixture) => {
       const vbd = await closed(fixture);
       const wanted = await repairOf(fixture, 'not-open');
-      const loop = only(fixture.loops());
+      const loop = onlyLoop(fixture);
       const fd = openSync(loop, 'r');
       const holder = spawn('sleep', ['60'], { stdio: [fd, 'ignore', 'ignore'] });
       closeSync(fd);
@@ -130,7 +136,7 @@ describe('A repair of gc looks again', function () {
       await fixture.store.write(`${vbd.backendPath}/params`, fixture.image('another'));
       await refused(fixture, wanted, 'EIDENTITY');
       assert.equal(fixture.loops().length, 1);
-      assert.equal(await fixture.node(vbd, 'node'), only(fixture.loops()));
+      assert.equal(await fixture.node(vbd, 'node'), onlyLoop(fixture));
       assert.equal((await runXenBlock(fixture.bed, vbd, 'remove')).status, 0);
     }));
 
@@ -138,7 +144,7 @@ describe('A repair of gc looks again', function () {
     withFixture(async (fixture) => {
       await using loop = await attachLoop(fixture.image());
       const minor = Number(loop.path.replace('/dev/loop', ''));
-      const identity = { devnum: { major: 7, minor }, diskseq: BigInt(diskseqOf(loop.path)) };
+      const identity = { devnum: { major: 7, minor }, diskseq: BigInt(loop.diskseq) };
       const backingFile = '/not/needed';
       const found = { path: loop.path, ...identity, backingFile, autoclear: false };
       const wanted: Repair = { action: 'clear-loop', loop: found };
