@@ -1,6 +1,6 @@
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { type AuditPlace, collectHostState } from './collect-host-state.js';
-import { findFaults } from './find-faults.js';
+import { type FindOptions, findFaults } from './find-faults.js';
 import type { Finding } from './finding.js';
 
 /**
@@ -20,13 +20,14 @@ export async function audit(
   store: Xenstore,
   place: AuditPlace,
   pause: (ms: number) => Promise<void>,
-  options: RequestOptions,
+  options: RequestOptions & FindOptions,
 ): Promise<Finding[]> {
-  const first = findFaults(await collectHostState(store, place, options));
+  const find = async (): Promise<Finding[]> =>
+    findFaults(await collectHostState(store, place, options), options);
+  const first = await find();
   if (first.length === 0) return [];
   await pause(SETTLE_MS);
   const nameOf = ({ kind, object }: Finding): string => `${kind} ${object}`;
   const before = new Set(first.map(nameOf));
-  const second = findFaults(await collectHostState(store, place, options));
-  return second.filter((finding) => before.has(nameOf(finding)));
+  return (await find()).filter((finding) => before.has(nameOf(finding)));
 }

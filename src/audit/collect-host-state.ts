@@ -4,7 +4,7 @@ import { isPresent, readPresentDiskseq } from '../topology/stacked-block.js';
 import { listVbds } from '../vbd/list-vbds.js';
 import { type OpenVbd, OpenVbds } from '../vbd/open-vbds.js';
 import { tryReadPublishedDevice } from '../vbd/published-device.js';
-import { listRecords, readRecord } from '../vbd/record.js';
+import { listRecords, readRecord, type VbdRecord } from '../vbd/record.js';
 import { listUnfinished } from '../vbd/unfinished-records.js';
 import { readVbdBackend } from '../vbd/vbd-backend.js';
 import { backendNode, parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
@@ -34,11 +34,16 @@ export async function collectHostState(
   // The kernel is asked last. So the nodes of an open vbd that XenStore does not list are gone.
   const open = await new OpenVbds(sysfs).list();
   const vbds = await readVbds(store, listed, open, options);
-  const isReadable = (vbd: VbdPath): boolean => readRecord(runDirectory, vbd) !== undefined;
+  const recordOf = (vbd: VbdPath): VbdRecord | undefined => readRecord(runDirectory, vbd);
+  const isReadable = (vbd: VbdPath): boolean => recordOf(vbd) !== undefined;
   const recordPath = ({ sysfsName }: VbdPath): string => join(runDirectory, `${sysfsName}.json`);
   return {
     vbds,
-    loops: await findIdleLoops(vbds, options.signal),
+    loops: await findIdleLoops(
+      vbds,
+      records.map(recordOf).filter((record) => record !== undefined),
+      options.signal,
+    ),
     overlaps: await findOverlaps(store, open, options),
     layers,
     errors,

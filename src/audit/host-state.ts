@@ -39,6 +39,8 @@ export interface HostDevice {
 /** A bound loop device that belongs to no vbd and that nothing visibly uses. */
 export interface HostLoop {
   readonly path: string;
+  readonly devnum: Devnum;
+  readonly diskseq: bigint;
   readonly backingFile: string;
   readonly autoclear: boolean;
 }

@@ -1,15 +1,26 @@
 import { unlinkSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { clearIdleLoop } from '../block/loop/clear-idle-loop.js';
 import { type DetachOptions, detach } from '../hotplug/detach.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
+import { sameDevnum } from '../linux/devnum.js';
+import { readPresentDiskseq } from '../topology/stacked-block.js';
+import { listVbds } from '../vbd/list-vbds.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
+import { tryReadPublishedDevice } from '../vbd/published-device.js';
+import { listRecords, readRecord } from '../vbd/record.js';
+import { listUnfinished } from '../vbd/unfinished-records.js';
 import { readVbdBackend } from '../vbd/vbd-backend.js';
 import { backendNode, sameVbd, type VbdPath } from '../vbd/vbd-path.js';
 import type { TransactionStep, Xenstore } from '../xenstore/xenstore.js';
-import type { Repair } from './finding.js';
+import { confirmDetach, type Expected } from './confirm-detach.js';
+import type { Repair, SeenVbd } from './finding.js';
+import type { HostLoop } from './host-state.js';
 
 /**
- * Carries out the repair of one finding. Leaves a vbd alone that has come into use since the audit,
- * and throws `EHELD` for it. Throws the errors of a detach, too.
+ * Carries out the repair of one finding. Looks again right before it changes anything, and leaves
+ * alone what has changed or has come into use since the audit: throws `ERACE` or `EHELD` for it.
+ * Throws the errors of a detach, too.
  */
 export async function repair(
   store: Xenstore,
@@ -18,31 +29,82 @@ export async function repair(
 ): Promise<void> {
   switch (wanted.action) {
     case 'remove-file':
-      unlinkSync(wanted.path);
-      return;
+      return removeStrayFile(wanted.path);
     case 'remove-error':
       return await removeError(store, wanted.vbd, options);
-    case 'detach':
-      await requireClosed(wanted.vbd, options);
-      return await detach(store, wanted.vbd, options);
-    case 'detach-gone': {
-      await requireClosed(wanted.vbd, options);
-      const { exists } = await readVbdBackend(store, wanted.vbd, { nodes: ['frontend'] });
-      if (exists) throw inUse(wanted.vbd);
-      return await detach(store, wanted.vbd, options);
+    case 'clear-loop':
+      return await clearLoop(store, wanted.loop, options);
+    case 'detach-gone':
+      return await detachIf(store, wanted.vbd, { nodes: 'gone' }, options);
+    case 'detach': {
+      const { vbd, seen } = wanted;
+      await detachIf(store, vbd, { nodes: 'as seen', seen }, options);
+      if (seen.node === undefined) return;
+      return await change(store, vbd, options, [
+        { op: 'expect', path: backendNode(vbd, 'node'), value: seen.node },
+        { op: 'remove', path: backendNode(vbd, 'node') },
+      ]);
     }
-    case 'remove-backend':
-      await requireClosed(wanted.vbd, options);
-      await detach(store, wanted.vbd, options);
-      await requireClosed(wanted.vbd, options);
-      return await removeBackend(store, wanted.vbd, wanted.frontend, options);
+    case 'remove-backend': {
+      const { vbd, frontend, seen } = wanted;
+      await detachIf(store, vbd, { nodes: 'as seen', seen }, options);
+      await requireClosed(vbd, options);
+      return await removeBackend(store, vbd, frontend, options);
+    }
   }
+}
+
+async function detachIf(
+  store: Xenstore,
+  vbd: VbdPath,
+  expected: Expected,
+  options: DetachOptions,
+): Promise<void> {
+  const openVbds = new OpenVbds(options.sysfs);
+  await detach(store, vbd, {
+    ...options,
+    // The published number may be that of another disk by now.
+    udevRefresh: expected.nodes === 'as seen' && options.udevRefresh && !isStale(expected.seen),
+    confirm: (found) => confirmDetach(found, expected, openVbds),
+  });
+}
+
+/** Removes a file of the run directory, unless it is a record by now, or is about to be one. */
+function removeStrayFile(path: string): void {
+  const directory = dirname(path);
+  const isUnfinished = listUnfinished(directory).some((left) => left.path === path);
+  const record = listRecords(directory).find((vbd) => `${vbd.sysfsName}.json` === basename(path));
+  const isUnreadable = record !== undefined && readRecord(directory, record) === undefined;
+  if (!isUnfinished && !isUnreadable) {
+    throw new HotplugError(`${path} has changed since the audit looked at it, and stays`, {
+      code: 'ERACE',
+    });
+  }
+  unlinkSync(path);
+}
+
+/** Unbinds a loop device that no vbd has open or names, and that nobody else has open. */
+async function clearLoop(
+  store: Xenstore,
+  loop: HostLoop,
+  { sysfs, signal }: DetachOptions,
+): Promise<void> {
+  const open = (await new OpenVbds(sysfs).list()).map(({ vbd, devnum }) => ({ vbd, devnum }));
+  const published = (await listVbds(store, { signal })).map(async (vbd) => ({
+    vbd,
+    devnum: tryReadPublishedDevice(vbd, await readVbdBackend(store, vbd, { signal }))?.devnum,
+  }));
+  const user = [...open, ...(await Promise.all(published))].find(
+    ({ devnum }) => devnum !== undefined && sameDevnum(devnum, loop.devnum),
+  );
+  if (user !== undefined) throw inUse(`${loop.path}, which ${user.vbd.backend} names,`);
+  await clearIdleLoop(loop, signal);
 }
 
 /** Throws `EHELD` if blkback now has a device open for the vbd. */
 async function requireClosed(vbd: VbdPath, { sysfs }: DetachOptions): Promise<void> {
   const open = await new OpenVbds(sysfs).list();
-  if (open.some((other) => sameVbd(other.vbd, vbd))) throw inUse(vbd);
+  if (open.some((other) => sameVbd(other.vbd, vbd))) throw inUse(vbd.backend);
 }
 
 /** Removes the kernel's error report about a vbd, if the vbd has no backend. */
@@ -75,11 +137,18 @@ async function change(
   steps: readonly TransactionStep[],
 ): Promise<void> {
   const outcome = await store.transact(steps, { signal });
-  if (!outcome.committed) throw inUse(vbd);
+  if (!outcome.committed) throw inUse(vbd.backend);
 }
 
-function inUse(vbd: VbdPath): HotplugError {
-  return new HotplugError(`${vbd.backend} has come into use in the meantime, and stays`, {
+function inUse(what: string): HotplugError {
+  return new HotplugError(`${what} has come into use in the meantime, and stays`, {
     code: 'EHELD',
   });
+}
+
+/** Tells whether the published number may belong to another device than the published one. */
+function isStale({ published }: SeenVbd): boolean {
+  if (published === undefined) return false;
+  const present = readPresentDiskseq(published.devnum);
+  return published.diskseq !== undefined && published.diskseq !== present;
 }

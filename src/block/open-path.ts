@@ -1,4 +1,4 @@
-import { isSystemError } from '../linux/errno.js';
+import { isSystemError, SystemError } from '../linux/errno.js';
 import { O_PATH, type OpenOptions, OwnedFd } from '../linux/fd.js';
 import { showPath } from '../util/path-bytes.js';
 import { withOwnership } from '../util/with-ownership.js';
@@ -47,6 +47,7 @@ async function open(path: string, options: OpenOptions): Promise<OwnedFd> {
   try {
     return await OwnedFd.open(path, O_PATH, options);
   } catch (error) {
+    if (isSystemError(error, 'ENOENT')) throw withSpelling(error, path, options);
     if (options.symlinks !== false) throw error;
     if (isSystemError(error, 'ELOOP')) {
       throw new BlockError(
@@ -62,4 +63,17 @@ async function open(path: string, options: OpenOptions): Promise<OwnedFd> {
     }
     throw error;
   }
+}
+
+/**
+ * Returns the error for a path that leads nowhere. People write `/path,key=value`, where the bare path
+ * goes on to the end.
+ */
+function withSpelling(error: SystemError, path: string, { name }: OpenOptions): SystemError {
+  if (!/^[^=]*,[a-z-]+=/.test(path)) return error;
+  const { code, errno, syscall } = error;
+  return new SystemError(
+    `${error.message}; a bare path has no keys behind it: to set them, write path=${name}`,
+    { code, errno, syscall, cause: error },
+  );
 }

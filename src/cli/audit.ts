@@ -1,4 +1,5 @@
 import { audit as auditHost } from '../audit/audit.js';
+import type { FindOptions } from '../audit/find-faults.js';
 import type { Finding } from '../audit/finding.js';
 import { errorMessage } from '../errors.js';
 import { toOneLine } from '../util/one-line.js';
@@ -26,8 +27,9 @@ export async function audit(context: StoreContext): Promise<Outcome> {
 export async function collectGarbage(context: StoreContext): Promise<Outcome> {
   const { store, settings, signal, invocation } = context;
   const isReal = invocation.options?.yes !== undefined;
+  const loops = invocation.options?.loops !== undefined;
   const results: { finding: Finding; error: string | undefined }[] = [];
-  const findings = await find(context);
+  const findings = await find(context, { loops });
   const left = findings.filter((finding) => finding.repair === undefined);
   for (const finding of findings) {
     if (finding.repair === undefined) continue;
@@ -45,7 +47,10 @@ export async function collectGarbage(context: StoreContext): Promise<Outcome> {
     if (!isReal) return `would end ${describe(finding)}`;
     return error === undefined ? `ended ${title(finding)}` : `failed ${title(finding)}: ${error}`;
   });
-  const rest = left.map((finding) => `left to you ${describe(finding)}`);
+  const rest = left.map(
+    (finding) =>
+      `left to you ${describe(finding)}\n    gc leaves it: ${toOneLine(finding.leftBecause ?? '')}`,
+  );
   if (lines.length + rest.length === 0) lines.push('Nothing is left behind.');
   if (!isReal && results.length > 0) rest.push('Nothing has been changed: --yes does it.');
   const hasFailed = results.some(({ error }) => error !== undefined);
@@ -60,8 +65,11 @@ export async function collectGarbage(context: StoreContext): Promise<Outcome> {
   };
 }
 
-async function find({ store, settings, signal }: StoreContext): Promise<Finding[]> {
-  return await auditHost(store, settings, (ms) => pause(ms, signal), { signal });
+async function find(
+  { store, settings, signal }: StoreContext,
+  options: FindOptions = {},
+): Promise<Finding[]> {
+  return await auditHost(store, settings, (ms) => pause(ms, signal), { signal, ...options });
 }
 
 function title({ kind, object }: Finding): string {
@@ -73,6 +81,8 @@ function describe(finding: Finding): string {
   return `${title(finding)}:\n    ${toOneLine(meaning)}\n    to end it: ${toOneLine(command)}`;
 }
 
-function toJson({ kind, object, meaning, command, repair }: Finding): Record<string, unknown> {
-  return { kind, object, meaning, command, automatic: repair !== undefined };
+function toJson(finding: Finding): Record<string, unknown> {
+  const { kind, object, meaning, command, repair, leftBecause } = finding;
+  const reason = leftBecause ?? null;
+  return { kind, object, meaning, command, automatic: repair !== undefined, reason };
 }

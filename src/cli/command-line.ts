@@ -2,8 +2,9 @@ import { didYouMean } from '../util/did-you-mean.js';
 import { quote } from '../util/one-line.js';
 import { COMMANDS, type Command } from './commands.js';
 import { describeCommand, describeCommands } from './help.js';
+import { OPTIONS } from './options.js';
 import { print } from './output.js';
-import { parseWords, takeCommand } from './parse-words.js';
+import { isOption, parseWords, takeCommand } from './parse-words.js';
 import { printUsageError } from './result.js';
 import { UsageError } from './usage-error.js';
 
@@ -15,7 +16,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
   const json = words.includes('--json');
   try {
     if (asksForHelp(name, rest)) return printHelp(name === 'help' ? rest : [name, ...rest]);
-    if (name === undefined) throw new UsageError('a command is needed');
+    if (name === undefined) throw withoutCommand(rest);
     const command = requireCommand(name);
     const { operand, options, run } = command;
     const operands = operand === undefined ? 0 : mostOperands(operand);
@@ -28,6 +29,15 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     const about = name !== undefined && Object.hasOwn(COMMANDS, name) ? `help ${name}` : 'help';
     return printUsageError({ json }, error, `xen-blkback ${about}`);
   }
+}
+
+/** Returns the error for words without a command, of which one may be no option of any command. */
+function withoutCommand(words: readonly string[]): UsageError {
+  const unknown = words.find((word) => /^-./.test(word) && word !== '--' && !isOption(word));
+  if (unknown === undefined) return new UsageError('a command is needed');
+  const [name = ''] = unknown.split('=');
+  const known = [...Object.keys(OPTIONS).map((option) => `--${option}`), '--help', '--version'];
+  return new UsageError(`there is no option ${quote(name).slice(1, -1)}${didYouMean(name, known)}`);
 }
 
 /** Returns the largest number of operands: any number for `[SCRIPT…]`, two for `VBD [SIZE]`. */

@@ -115,7 +115,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
   gc: {
     summary: 'end what audit finds and nobody has open',
-    options: [...STORE, 'udev-refresh', 'yes'],
+    options: [...STORE, 'udev-refresh', 'loops', 'yes'],
     run: onStore(async () => (await import('./audit.js')).collectGarbage),
   },
   doctor: {

@@ -1,3 +1,4 @@
+import type { AttachTimes } from '../daemon/attach-times.js';
 import type { ControlOptions } from '../daemon/control-socket.js';
 import { describeStatus } from '../daemon/daemon-status.js';
 import type { EventFeed } from '../daemon/event-feed.js';
@@ -7,6 +8,7 @@ import type { Statistics } from '../daemon/statistics.js';
 import { listHungCalls } from '../linux/hung-calls.js';
 import { monotonicMs } from '../util/clock.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
+import { parseVbdPath } from '../vbd/vbd-path.js';
 import { readVersion } from './version.js';
 
 /**
@@ -17,13 +19,26 @@ export function reporter(daemon: {
   readonly service: Service;
   readonly statistics: Statistics;
   readonly feed: EventFeed;
+  readonly attachTimes: AttachTimes;
   readonly sysfs: string;
 }): ControlOptions['report'] {
-  const { service, statistics, feed, sysfs } = daemon;
+  const { service, statistics, feed, attachTimes, sysfs } = daemon;
   // Read at the start, because another version may be installed later.
   const version = readVersion();
   const openVbds = new OpenVbds(sysfs);
-  return async (question) => {
+  return async (question, about) => {
+    if (question === 'attachment') {
+      const vbd = parseVbdPath(about ?? '');
+      const found = vbd && attachTimes.find(vbd);
+      return `attachment ${JSON.stringify({
+        version: 1,
+        daemon: version,
+        pid: process.pid,
+        since: statistics.since.toISOString(),
+        attached: found?.time.toISOString() ?? null,
+        diskseq: found === undefined ? null : String(found.diskseq),
+      })}\n`;
+    }
     const open = await openVbds.list().catch(() => undefined);
     const state = {
       version,

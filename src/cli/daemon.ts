@@ -1,4 +1,5 @@
 import { takeActivatedSocket } from '../daemon/activation.js';
+import { AttachTimes } from '../daemon/attach-times.js';
 import { type ControlHandler, ControlSocket } from '../daemon/control-socket.js';
 import { GuestStates } from '../daemon/guest-states.js';
 import { limitHeapGrowth } from '../daemon/limit-heap-growth.js';
@@ -6,7 +7,7 @@ import { DaemonLog, Priority } from '../daemon/log.js';
 import { Service } from '../daemon/service.js';
 import { Statistics } from '../daemon/statistics.js';
 import { Supervisor } from '../daemon/supervisor.js';
-import { describeEvent, eventFields, type VbdEvent } from '../daemon/vbd-event.js';
+import { describeEvent, eventFields, isToldByEvent, type VbdEvent } from '../daemon/vbd-event.js';
 import { startWatchdog } from '../daemon/watchdog.js';
 import { errorCode, errorMessage } from '../errors.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
@@ -80,6 +81,7 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
   }
   const place = activated === undefined ? options.socket : (passed ?? 'the socket that was passed');
   const statistics = new Statistics();
+  const attachTimes = new AttachTimes();
   const states = new GuestStates((event) => feed.publish(event));
   const service: Service = new Service({
     scripts: options.scripts,
@@ -90,6 +92,7 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
       onEvent: (event) => {
         logEvent(log, event, settings.verbose);
         statistics.note(event);
+        attachTimes.note(event);
         feed.publish(event);
         if (event.action === 'remove' || event.step === 'planned') states.forget(event.vbd);
       },
@@ -109,8 +112,10 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
   const feed = followService(service, settings.sysfs);
   const stop = handleSignals(log, supervisor);
   const handler = loggingHandler(service, settings.log, log);
-  const report = reporter({ service, statistics, feed, sysfs: settings.sysfs });
-  const control = { handler, feed, report, timeoutMs: settings.timeoutMs };
+  const report = reporter({ service, statistics, feed, attachTimes, sysfs: settings.sysfs });
+  const onRefused = (reason: string): void =>
+    log.write(Priority.warning, `a request at the control socket was refused: ${reason}`);
+  const control = { handler, feed, report, onRefused, timeoutMs: settings.timeoutMs };
   await using _socket = await (activated === undefined
     ? ControlSocket.listen(options.socket, control)
     : ControlSocket.adopt(activated, control));
@@ -177,13 +182,14 @@ function loggingHandler(service: Service, file: string, log: DaemonLog): Control
       await service.handle(request);
     } catch (error) {
       const line = `${toOneLine(request.path)}: ${toOneLine(errorMessage(error))}`;
-      const code = errorCode(error);
+      const code = errorCode(error) ?? 'EINTERNAL';
       // The client is not told about this failure. It does the work itself, and reports the result.
       if (code === 'EUNAVAILABLE') throw error;
-      // The journal, and through it syslog, has the event of a failed job. `EVBD` precedes any job.
+      // The log has the event of a failed job. Other failures precede any job, or follow it.
+      if (!isToldByEvent(error)) log.write(Priority.error, line, { XEN_BLKBACK_CODE: code });
+      // The journal passes its lines on to syslog.
       if (!log.isJournal) await logFailure(file, line);
       else await appendFailure(file, line);
-      if (log.isJournal && code === 'EVBD') log.write(Priority.error, line);
       throw error;
     }
   };

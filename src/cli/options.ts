@@ -61,6 +61,9 @@ export const OPTIONS = {
   uses: { value: 'PATH', describe: 'only vbds with bytes of this file or device' },
   shrink: { describe: 'the size may be smaller: what lies behind it in the file is lost' },
   undo: { describe: 'bring the scripts of these names back' },
+  loops: {
+    describe: 'also end loop devices that nobody is seen to use; they may be an administrator’s',
+  },
   yes: { describe: 'do it; without this nothing is changed' },
   check: { describe: 'say nothing but what is wrong; the exit status tells' },
 } as const satisfies Record<string, Option>;

@@ -94,8 +94,10 @@ function runYargs(words: readonly string[], { options }: Accepted) {
       .fail(false)
       .parseSync();
   } catch (error) {
-    // The message of yargs is "Not enough arguments following: NAME".
-    const name = options.find((option) => errorMessage(error).endsWith(`: ${option}`));
+    // The message of yargs is "Not enough arguments following: NAME", or the names of several, or
+    // their letters.
+    const [, first] = /: ([\w-]+)(, [\w-]+)*$/.exec(errorMessage(error)) ?? [];
+    const name = options.find((one) => one === first || optionOf(one).letter === first);
     if (name === undefined) throw error;
     throw new UsageError(`--${name} needs a value: --${name} ${optionOf(name).value}`);
   }
@@ -113,6 +115,11 @@ function splitOption(word: string): { name: OptionName | undefined; value: strin
     long === undefined ? `-${optionOf(name).letter}` === word : name === long,
   );
   return { name, value };
+}
+
+/** Tells whether a word is an option of any command. */
+export function isOption(word: string): boolean {
+  return splitOption(word).name !== undefined;
 }
 
 function refuseValueOfSwitch(word: string, { options }: Accepted): void {

@@ -7,6 +7,7 @@ import { summarizeVbd, type VbdSummary } from '../vbd/summarize-vbd.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import { describeXenbusState } from '../vbd/xenbus-state.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
+import { attacherRows, attacherToJson, findAttacher } from './attacher.js';
 import { isRemote } from './backend-domain.js';
 import { stackToJson } from './device-json.js';
 import type { Context, Outcome } from './invocation.js';
@@ -31,9 +32,11 @@ export async function show({ store, vbd, settings, signal }: Context): Promise<O
   const present = devnum && isPresent(summary) ? await readStack(devnum) : undefined;
   const stack = present ? formatStack(present) : [];
   const details = await readDetails(store, summary, { signal });
+  const attacher = await findAttacher(summary);
   const rows = [
     ...describeSummary(summary),
     ...detailRows(details),
+    ...attacherRows(attacher, details.script),
     ...stack.map((line, index) => [index === 0 ? 'stack' : '', line]),
     ['opened by blkback', describeOpened(summary)],
     ['on remove', undo ?? '-'],
@@ -44,6 +47,7 @@ export async function show({ store, vbd, settings, signal }: Context): Promise<O
     json: {
       ...toJson(summary),
       ...detailsToJson(details),
+      ...attacherToJson(attacher),
       stack: present ? stackToJson(present) : null,
       'on-remove': undo ?? null,
     },
@@ -65,7 +69,13 @@ async function showRemote(store: Xenstore, vbd: VbdPath, signal: AbortSignal): P
   ];
   return {
     text: alignColumns(rows),
-    json: { ...toJson(summary), ...detailsToJson(details), stack: null, 'on-remove': null },
+    json: {
+      ...toJson(summary),
+      ...detailsToJson(details),
+      ...attacherToJson({ by: undefined }),
+      stack: null,
+      'on-remove': null,
+    },
   };
 }
 

@@ -34,8 +34,10 @@ export type ControlHandler = (request: ControlRequest) => Promise<void>;
 export interface ControlOptions {
   readonly handler: ControlHandler;
   readonly feed: EventFeed;
-  /** Returns the whole reply to a question about the daemon. */
-  readonly report: (question: ReportRequest['action']) => Promise<string>;
+  /** Returns the whole reply to a question about the daemon, or about a vbd. */
+  readonly report: (question: ReportRequest['action'], about?: string) => Promise<string>;
+  /** Called with the reason when a request is refused before the handler sees it. */
+  readonly onRefused?: (reason: string) => void;
   /** How long the handler may take at most; milliseconds. */
   readonly timeoutMs: number;
 }
@@ -46,6 +48,7 @@ export class ControlSocket implements AsyncDisposable {
   readonly #handler: ControlHandler;
   readonly #feed: EventFeed;
   readonly #report: ControlOptions['report'];
+  readonly #onRefused: ControlOptions['onRefused'];
   readonly #timeoutMs: number;
   readonly #idle = new Set<Socket>();
   /** The path of the socket. `undefined` if a service manager owns the socket and passed it. */
@@ -53,10 +56,11 @@ export class ControlSocket implements AsyncDisposable {
   /** Tells other daemons that this one lives. The kernel drops the lock when the process ends. */
   #lock: OwnedFd | undefined;
 
-  private constructor({ handler, feed, report, timeoutMs }: ControlOptions) {
+  private constructor({ handler, feed, report, onRefused, timeoutMs }: ControlOptions) {
     this.#handler = handler;
     this.#report = report;
     this.#feed = feed;
+    this.#onRefused = onRefused;
     this.#timeoutMs = timeoutMs;
     this.#server = createServer((socket) => this.#serve(socket));
     this.#server.maxConnections = MOST_CONNECTIONS;
@@ -119,7 +123,8 @@ export class ControlSocket implements AsyncDisposable {
     socket.on('error', () => undefined);
     const uid = readPeerUid(socket);
     if (uid !== 0) {
-      socket.end(failedReply('EACCES', `only root may ask, not user ${uid ?? 'unknown'}`));
+      const reason = `only root may ask, not user ${uid ?? 'unknown'}`;
+      this.#refuse(socket, failedReply('EACCES', reason));
       return;
     }
     this.#idle.add(socket);
@@ -132,7 +137,7 @@ export class ControlSocket implements AsyncDisposable {
       if (end < 0 && line.length <= LONGEST_LINE) return;
       socket.off('data', collect).resume().setTimeout(0);
       this.#idle.delete(socket);
-      if (end < 0) socket.end(failedReply('EPROTOCOL', 'the request is too long'));
+      if (end < 0) this.#refuse(socket, failedReply('EPROTOCOL', 'the request is too long'));
       else void this.#answer(socket, line.slice(0, end));
     };
     socket.on('data', collect);
@@ -141,17 +146,20 @@ export class ControlSocket implements AsyncDisposable {
   async #answer(socket: Socket, line: string): Promise<void> {
     const parsed = parseRequest(line);
     if (!parsed.ok) {
-      socket.end(parsed.reply);
+      this.#refuse(socket, parsed.reply);
       return;
     }
     const { request } = parsed;
     if (request.action === 'events') {
       if (this.#feed.add(socket, ACCEPTED, request.start)) return;
-      socket.end(failedReply('EBUSY', 'too many others read events already'));
+      this.#refuse(socket, failedReply('EBUSY', 'too many others read events already'));
       return;
     }
     if (!('path' in request)) {
-      socket.end(await this.#report(request.action));
+      await this.#report(request.action, request.about).then(
+        (reply) => socket.end(reply),
+        (error: unknown) => this.#refuse(socket, failureReply(error)),
+      );
       return;
     }
     // A client that hears no answer in time does the work itself. A second, late start could harm.
@@ -163,11 +171,19 @@ export class ControlSocket implements AsyncDisposable {
       await this.#handler(request);
       socket.end(DONE);
     } catch (error) {
-      const code = errorCode(error) ?? 'EINTERNAL';
-      const sentence = shorten(toOneLine(errorMessage(error)));
-      socket.end(code === 'EUNAVAILABLE' ? UNAVAILABLE : failedReply(code, sentence));
+      socket.end(errorCode(error) === 'EUNAVAILABLE' ? UNAVAILABLE : failureReply(error));
     }
   }
+
+  /** Ends a connection with a reply that refuses the request, and tells the reason. */
+  #refuse(socket: Socket, reply: string): void {
+    socket.end(reply);
+    this.#onRefused?.(reply.trimEnd());
+  }
+}
+
+function failureReply(error: unknown): string {
+  return failedReply(errorCode(error) ?? 'EINTERNAL', shorten(toOneLine(errorMessage(error))));
 }
 
 /**

@@ -31,9 +31,11 @@ export type EventsStart =
   | { readonly after: undefined }
   | { readonly after: { readonly run: string; readonly seq: number } };
 
-/** A question about the daemon itself. */
+/** A question about the daemon itself, or about what it has done for the vbd at `about`. */
 export interface ReportRequest {
-  readonly action: 'status' | 'metrics';
+  readonly action: 'status' | 'metrics' | 'attachment';
+  /** A backend path that is not parsed yet. */
+  readonly about?: string;
 }
 
 /** The request that a line contains, or the reply to a line that contains no valid request. */
@@ -58,8 +60,11 @@ export function parseRequest(line: string): ParsedRequest {
   if (isAlone && (action === 'events' || action === 'status' || action === 'metrics')) {
     return { ok: true, request: { action } };
   }
+  if (action === 'attachment' && path !== undefined && rest.length === 0) {
+    return { ok: true, request: { action, about: path } };
+  }
   if ((action !== 'add' && action !== 'remove') || path === undefined || rest.length > 0) {
-    const wanted = 'add PATH, remove PATH, events, status or metrics is needed';
+    const wanted = 'add PATH, remove PATH, attachment PATH, events, status or metrics is needed';
     return { ok: false, reply: failedReply('EPROTOCOL', wanted) };
   }
   return { ok: true, request: { action, path } };

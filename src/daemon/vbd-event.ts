@@ -39,6 +39,14 @@ export interface FeedEvent extends Omit<VbdEvent, 'action' | 'step'> {
 /** A function that is called with each event when it happens. */
 export type VbdListener = (event: VbdEvent) => void;
 
+/** The errors of which an event has told already. */
+const told = new WeakSet<Error>();
+
+/** Tells whether an event has told of this very error, so that it must not be logged once more. */
+export function isToldByEvent(error: unknown): boolean {
+  return error instanceof Error && told.has(error);
+}
+
 /** The steps of one attach or detach. It turns each step into an event for `listener`. */
 export class VbdSteps {
   readonly #vbd: VbdPath;
@@ -74,6 +82,7 @@ export class VbdSteps {
   failed(error: unknown): void {
     const code = errorCode(error) ?? 'EINTERNAL';
     const errno = error instanceof BlkbackError ? error.errno : undefined;
+    if (error instanceof Error) told.add(error);
     this.#tell({ step: 'failed', detail: shorten(toOneLine(errorMessage(error))), code, errno });
   }
 

@@ -7,6 +7,7 @@ import { listRecords, readRecordLeniently } from '../vbd/record.js';
 import type { VbdBackend } from '../vbd/vbd-backend.js';
 import { parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
+import { isToldByEvent, VbdSteps } from './vbd-event.js';
 import { type JobOptions, VbdQueue } from './vbd-queue.js';
 
 export type { JobOptions };
@@ -15,11 +16,13 @@ export type { JobOptions };
 export class VbdJobs {
   readonly #store: Xenstore;
   readonly #options: JobOptions;
+  readonly #listIdleLayerOwners: () => Promise<string[]>;
   readonly #queues = new Map<string, VbdQueue>();
 
-  constructor(store: Xenstore, options: JobOptions) {
+  constructor(store: Xenstore, options: JobOptions, listIdle = listIdleLayerOwners) {
     this.#store = store;
     this.#options = options;
+    this.#listIdleLayerOwners = listIdle;
   }
 
   /**
@@ -28,7 +31,7 @@ export class VbdJobs {
    */
   async listKnown(domid?: number): Promise<VbdPath[]> {
     const records = listRecords(this.#options.runDirectory);
-    const layers = (await listIdleLayerOwners())
+    const layers = (await this.#listIdleLayerOwners())
       .map((owner) => parseVbdPath(`${VBD_ROOT}/${owner.replace('-', '/')}`))
       .filter((vbd) => vbd !== undefined);
     const known = [...[...this.#queues.values()].map(({ vbd }) => vbd), ...records, ...layers];
@@ -72,11 +75,16 @@ export class VbdJobs {
   async onBackendRemoved(vbd: VbdPath): Promise<void> {
     try {
       const record = readRecordLeniently(this.#options.runDirectory, vbd);
-      const isLayered = (await listIdleLayerOwners()).includes(layerOwner(vbd));
-      if (record || isLayered || this.#queues.has(vbd.backend)) await this.remove(vbd);
-    } catch {
-      // The removal has reported its failure as an event.
+      const isKnown = record !== undefined || this.#queues.has(vbd.backend);
+      if (isKnown || (await this.#hasIdleLayer(vbd))) await this.remove(vbd);
+    } catch (error) {
+      if (isToldByEvent(error)) return;
+      new VbdSteps(vbd, 'remove', this.#options.onEvent).failed(error);
     }
+  }
+
+  async #hasIdleLayer(vbd: VbdPath): Promise<boolean> {
+    return (await this.#listIdleLayerOwners()).includes(layerOwner(vbd));
   }
 
   /** Aborts every attach that is under way, and waits until all of them have rolled back. */

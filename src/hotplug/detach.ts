@@ -21,6 +21,11 @@ export interface DetachOptions {
   readonly udevRefresh?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: ((step: DetachStep, detail: string) => void) | undefined;
+  /**
+   * Called when everything about the vbd is known and nothing has been changed. It throws to leave
+   * the vbd as it is, and then the toolstack is told nothing.
+   */
+  readonly confirm?: ((found: Detachment) => Promise<void>) | undefined;
 }
 
 /** The steps of a detach, in their order. Steps that have nothing to tell are not reported. */
@@ -42,15 +47,18 @@ export type DetachStep =
 export async function detach(store: Xenstore, vbd: VbdPath, options: DetachOptions): Promise<void> {
   using deadline = new Deadline(options.timeoutMs, options.signal);
   await requireOwnDomain(store, vbd, { signal: deadline.signal });
+  let isConfirmed = options.confirm === undefined;
   try {
     const detachment = await collectDetachment(store, vbd, options, { signal: deadline.signal });
     await using _directory = detachment.directory;
     options.onStep?.('planned', describeDetachment(detachment));
     requireOffline(detachment);
+    await options.confirm?.(detachment);
+    isConfirmed = true;
     await runDetach(detachSteps(store, detachment, options, deadline.signal), options);
   } catch (error) {
     // A vbd that is in use is in order, and its nodes are to go on saying so.
-    if (errorCode(error) !== 'EONLINE') {
+    if (errorCode(error) !== 'EONLINE' && isConfirmed) {
       const signal = deadline.rollback();
       await reportFailure(store, vbd, error, { signal }).catch(() => undefined);
     }

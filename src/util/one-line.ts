@@ -8,9 +8,11 @@ export function quote(text: string): string {
 
 /**
  * Makes any text fit for one line of a log or terminal, without line ends and control characters.
+ * The name of a guest or file must not turn the direction of writing either, because that would
+ * show the words in another order (Unicode's Bidi_Control).
  */
 export function toOneLine(text: string): string {
-  return text.replace(/\s+/g, ' ').replace(/\p{Cc}/gu, '?');
+  return text.replace(/\s+/g, ' ').replace(/[\p{Cc}\p{Bidi_Control}]/gu, '?');
 }
 
 /**

@@ -3,14 +3,14 @@ import { waitFor } from '../xenstore/wait-for.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { awaitDeviceOpened, type OpenedBy, throwIfRefused } from './await-device-opened.js';
 import { readPublishedDevice } from './published-device.js';
-import { readVbdBackend, type VbdBackend } from './vbd-backend.js';
+import { readVbdBackend, requireBackend, type VbdBackend } from './vbd-backend.js';
 import { VbdError } from './vbd-error.js';
 import { VbdInstance } from './vbd-instance.js';
 import type { VbdPath } from './vbd-path.js';
 
 /**
  * Waits until blkback has opened the device of a vbd, whichever program attaches the vbd. Resolves
- * with the way in which that is known. Throws `EGONE`, `ESTATE` or `EBLKBACK` where blkback never
+ * with the way in which that is known. Throws `EBACKEND` where there is no such vbd, `EGONE`, `ESTATE` or `EBLKBACK` where blkback never
  * will, `EATTACH` or `EBUSY` where an add of the vbd has failed, `EPUBLISHED` where
  * `physical-device` names no device, `ESYSFS`, and `ETIMEDOUT` at the deadline.
  */
@@ -24,6 +24,8 @@ export async function awaitVbdOpened(
   },
 ): Promise<OpenedBy> {
   const { signal, late } = limitTime(options.timeoutMs, options.signal);
+  // A vbd that was there and goes is told otherwise than one that never was.
+  let hasBeenSeen = false;
   let waitingFor = `${vbd.backend}/physical-device`;
   try {
     const { backend, published } = await waitFor(
@@ -31,6 +33,8 @@ export async function awaitVbdOpened(
       [vbd.backend, vbd.error],
       async () => {
         const seen = await readVbdBackend(store, vbd, { signal });
+        if (!hasBeenSeen) requireBackend(vbd, seen);
+        hasBeenSeen = true;
         throwIfRefused(vbd, seen);
         throwIfFailed(vbd, seen);
         const device = readPublishedDevice(vbd, seen);

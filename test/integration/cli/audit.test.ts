@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { effort } from '../../bed/effort.js';
-import { attachLoop, devnumOf } from '../../bed/images.js';
+import { attachLoop } from '../../bed/images.js';
 import { assertSchema } from '../../bed/json-schema.js';
 import { needs } from '../../bed/needs.js';
-import { deleteVbd } from '../../bed/toolstack.js';
 import type { HotplugFixture } from '../hotplug/fixture.js';
 import { withFixture } from './cli-bed.js';
 
@@ -80,29 +78,6 @@ describe('xen-blkback audit and gc', function () {
       assert.deepEqual(await audit(fixture), []);
     }));
 
-  it('what an add has left that was killed after its publication: gc clears it', () =>
-    withFixture(async (fixture) => {
-      const vbd = await fixture.vbd(`path=${fixture.image()},autoclear=no`);
-      await fixture.blkback.hold('events', vbd.key);
-      const adding = fixture.startScript(vbd, 'add', { XEN_BLKBACK_VERBOSE: 'yes' });
-      await fixture.published(vbd);
-
-      adding.process.kill('SIGKILL');
-      assert.equal((await adding.ended).status, null);
-      await deleteVbd(fixture.store, vbd);
-      await fixture.blkback.release('events', vbd.key);
-      // Until an attach has come to its end its loop device clears itself.
-      assert.deepEqual(fixture.loops(), []);
-      const left = (await audit(fixture)).filter(({ automatic }) => automatic);
-      assert.deepEqual(
-        left.map(({ kind }) => kind),
-        ['record-left'],
-      );
-      assert.deepEqual(await collect(fixture), ['record-left']);
-      fixture.assertNothingLeft();
-      assert.deepEqual(await audit(fixture), []);
-    }));
-
   it('what a guest has left whose script was uninstalled before it ended: gc ends all of it', () =>
     withFixture(async (fixture) => {
       const [kept, usual] = [`path=${fixture.image()},autoclear=no`, fixture.image()];
@@ -125,38 +100,6 @@ describe('xen-blkback audit and gc', function () {
       assert.deepEqual(await audit(fixture), []);
     }));
 
-  it('what a full /run has left, which is nothing but the sentence', () =>
-    withFixture(async (fixture) => {
-      const { runDirectory } = fixture.bed;
-      const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=16k', 'none', runDirectory]);
-      assert.equal(mounted.status, 0);
-      try {
-        spawnSync('dd', ['if=/dev/zero', `of=${runDirectory}/filler`, 'bs=4k', 'count=100']);
-        const vbd = await fixture.vbd(`path=${fixture.image()},autoclear=no`);
-        assert.equal((await fixture.script(vbd, 'add')).status, 1);
-        const [found, ...more] = await audit(fixture);
-        assert.deepEqual([found?.kind, more], ['attach-failed', []]);
-        assert.match(found?.meaning ?? '', /could not be written/);
-        assert.deepEqual(await collect(fixture), []);
-        await fixture.delete(vbd);
-        assert.deepEqual(await audit(fixture), []);
-        assert.deepEqual(fixture.loops(), []);
-      } finally {
-        spawnSync('umount', ['--lazy', runDirectory]);
-      }
-    }));
-
-  it('a device that blkback has open without nodes: told, and left alone', () =>
-    withFixture(async (fixture) => {
-      const vbd = await fixture.vbd(fixture.image());
-      await fixture.attach(vbd);
-      await fixture.blkback.hold('events', vbd.key);
-      await fixture.store.remove(vbd.backendPath);
-      assert.deepEqual(await kinds(fixture), [`nodes-gone ${vbd.key}`]);
-      assert.deepEqual(await collect(fixture), []);
-      assert.equal(fixture.loops().length, 1);
-    }));
-
   it('a guest that is gone with its backend left: gc removes the backend, not one that is open', () =>
     withFixture(async (fixture) => {
       const idle = await fixture.vbd(fixture.image());
@@ -172,18 +115,6 @@ describe('xen-blkback audit and gc', function () {
       assert.equal(await fixture.exists(idle.backendPath), false);
       assert.equal(await fixture.exists(open.backendPath), true);
       assert.equal(fixture.loops().length, 1);
-    }));
-
-  it('a sequence number that is another by now, and a device that is not there', () =>
-    withFixture(async (fixture) => {
-      const other = await fixture.vbd(fixture.image());
-      await fixture.attach(other);
-      await fixture.store.write(`${other.backendPath}/diskseq`, '1');
-      const gone = await fixture.create('/nowhere', { extra: { 'physical-device': '1e7:5' } });
-      const found = await kinds(fixture);
-      assert.ok(found.includes(`diskseq-differs ${other.key}`), found.join());
-      assert.ok(found.includes(`device-gone ${gone.key}`), found.join());
-      assert.deepEqual(await collect(fixture), []);
     }));
 
   it('two guests that write the same bytes, not two vbds of one', () =>
@@ -221,37 +152,6 @@ describe('xen-blkback audit and gc', function () {
       );
       assert.deepEqual(await collect(fixture), ['record-unreadable', 'record-unreadable']);
       assert.deepEqual(fixture.records(), ['other']);
-    }));
-
-  it('a vbd that blkback is done with and nobody has removed: gc removes what is ours', () =>
-    withFixture(async (fixture) => {
-      const vbd = await fixture.vbd(`path=${fixture.image()},autoclear=no`);
-      await fixture.attach(vbd);
-      await fixture.close(vbd);
-      await fixture.logged(vbd, 'closed');
-      assert.deepEqual(await kinds(fixture), [`not-open ${vbd.key}`]);
-      assert.deepEqual(await collect(fixture), ['not-open']);
-      assert.equal(await fixture.node(vbd, 'physical-device'), undefined);
-      fixture.assertNothingLeft();
-    }));
-
-  it("another script's device that was not taken away: told with the command that does", () =>
-    withFixture(async (fixture) => {
-      const image = fixture.image();
-      await using loop = await attachLoop(image);
-      const vbd = await fixture.vbd(image, {
-        script: '/etc/xen/scripts/block',
-        extra: { node: loop.path },
-      });
-      await fixture.store.write(`${vbd.backendPath}/physical-device`, devnumOf(loop.path));
-      await fixture.logged(vbd, 'opened');
-      await fixture.close(vbd);
-      await fixture.logged(vbd, 'closed');
-      const [found, ...more] = await audit(fixture);
-      assert.deepEqual([found?.kind, found?.object, more], ['other-script', vbd.key, []]);
-      assert.equal(found?.command, `XENBUS_PATH=${vbd.backendPath} /etc/xen/scripts/block remove`);
-      assert.deepEqual(await collect(fixture), []);
-      assert.deepEqual(fixture.loops(), [loop.path]);
     }));
 
   it('a loop device that neither guest nor host uses: told, and left to its owner', () =>

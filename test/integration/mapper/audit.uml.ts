@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { closeSync, openSync } from 'node:fs';
 import { attachLoop } from '../../bed/images.js';
 import { assertSchema } from '../../bed/json-schema.js';
 import { createMapped, linear, mappedNames } from '../../bed/mapper.js';
@@ -38,6 +39,31 @@ describe('xen-blkback audit and gc, with layers', function () {
       assert.deepEqual(await mappedNames(), [...kept, used.name].sort());
       await over[Symbol.asyncDispose]();
       await fixture.delete(attached);
+    }),
+  );
+
+  it(
+    'end a loop device that nobody uses where --loops asks for it, and none that somebody has open',
+    on({}, async (fixture) => {
+      await using idle = await attachLoop(fixture.image());
+      await using used = await attachLoop(fixture.image());
+      await using over = await attachLoop(used.path);
+      const fd = openSync(over.path, 'r');
+      try {
+        const without = (await fixture.cli(['gc', '--yes'])).stdout;
+        assert.match(without, /left to you \/dev\/loop\d+ \(loop-unexplained\)/);
+        const dry = (await fixture.cli(['gc', '--loops'])).stdout;
+        assert.ok(dry.includes(`would end ${idle.path} (loop-unexplained)`), dry);
+        assert.equal(fixture.loops().length, 2);
+        const { status, stdout } = await fixture.cli(['gc', '--loops', '--yes']);
+        assert.equal(status, 0);
+        assert.equal(stdout, `ended ${idle.path} (loop-unexplained)\n`);
+        assert.deepEqual(fixture.loops(), [used.path]);
+      } finally {
+        closeSync(fd);
+      }
+      await over.detach();
+      await used.detach();
     }),
   );
 });

@@ -3,7 +3,7 @@ import { type Accepted, parseWords, takeCommand } from '../../../src/cli/parse-w
 
 const CHECK: Accepted = {
   name: 'check',
-  options: ['json', 'verbose', 'mode', 'timeout'],
+  options: ['json', 'verbose', 'mode', 'timeout', 'columns'],
   operands: 1,
 };
 
@@ -29,6 +29,8 @@ describe('parseWords', () => {
     [['-x'], 'check has no option -x'],
     [['--timeout'], '--timeout needs a value: --timeout SECONDS'],
     [['--timeout', '--json'], '--timeout needs a value: --timeout SECONDS'],
+    [['-o'], '--columns needs a value: --columns COLUMNS'],
+    [['-o', '--timeout'], '--timeout needs a value: --timeout SECONDS'],
     [['--json=yes'], '--json takes no value: "yes" is one too many'],
     [['--mode', 'rw'], 'mode "rw": r or w is needed'],
     [['a', 'b'], 'check takes one argument: "b" is one too many'],

@@ -18,6 +18,12 @@ describe('parseRequest', () => {
       request: { action: 'events' },
     }));
 
+  it('reads a question about a vbd', () =>
+    assert.deepEqual(parseRequest('xen-blkback 1 attachment backend/vbd/7/51712'), {
+      ok: true,
+      request: { action: 'attachment', about: 'backend/vbd/7/51712' },
+    }));
+
   for (const [text, start] of [
     ['snapshot', { after: undefined }],
     ['after 1f 12', { after: { run: '1f', seq: 12 } }],
@@ -46,6 +52,8 @@ describe('parseRequest', () => {
     'xen-blkback 1 add',
     'xen-blkback 1 add a b',
     'xen-blkback 1 events backend/vbd/7/51712',
+    'xen-blkback 1 attachment',
+    'xen-blkback 1 attachment a b',
     'xen-blkback 1 events snapshot x',
     'xen-blkback 1 events after 1f',
     'xen-blkback 1 events after 1f x',

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { shorten } from '../../../src/util/one-line.js';
+import { shorten, toOneLine } from '../../../src/util/one-line.js';
 
 describe('A message that is shortened', () => {
   it('stays as it is up to 1024 bytes', () => {
@@ -30,5 +30,20 @@ describe('A message that is shortened', () => {
     const short = shorten(`${'x'.repeat(1000)}: no such file or device!`);
     assert.equal(Buffer.byteLength(short), 1024);
     assert.ok(short.endsWith(': no such file or device!'));
+  });
+});
+
+describe('A text on one line', () => {
+  for (const [what, text, shown] of [
+    ['line ends and tabs', 'a\n\tb\u2028c', 'a b c'],
+    ['escapes of a terminal', 'a\u001b[31m', 'a?[31m'],
+    ['letters that turn the direction of writing', 'a\u202eb\u2067c\u200f', 'a?b?c?'],
+  ] as const) {
+    it(`has no ${what}`, () => assert.equal(toOneLine(text), shown));
+  }
+
+  it('keeps letters of any language', () => {
+    const text = 'wörk, диск, 磁盤, قرص, 👩\u200d💻';
+    assert.equal(toOneLine(text), text);
   });
 });

@@ -1,0 +1,75 @@
+import { getDiskseq } from '../../linux/block-ioctl.js';
+import { devnumFromStat, formatDevnum, sameDevnum } from '../../linux/devnum.js';
+import { isSystemError } from '../../linux/errno.js';
+import { O_EXCL, O_RDONLY, OwnedFd } from '../../linux/fd.js';
+import {
+  clearLoop,
+  getLoopStatus,
+  LO_FLAGS_AUTOCLEAR,
+  setAutoclear,
+} from '../../linux/loop-ioctl.js';
+import { BlockError } from '../block-error.js';
+import { listDiskHolders } from '../holders.js';
+import type { LoopInstance } from './release-loop.js';
+
+/** How long the file may take to let autoclear be switched off again; milliseconds. */
+const RESTORE_MS = 5000;
+
+/**
+ * Unbinds a loop device that does not clear itself, if nobody else has it open. The kernel decides
+ * that: LOOP_CLR_FD unbinds the device for its only opener, and for one of several only switches
+ * autoclear on (drivers/block/loop.c, loop_clr_fd). Autoclear is switched off again then. While
+ * this function has the device open, no other close is the last one, so the device stays bound.
+ *
+ * The open is exclusive, so nobody can mount or claim the device meanwhile. Throws `BlockError`:
+ * `EIDENTITY` if the device is another one by now, `EHELD` if somebody has it open or it clears
+ * itself. Throws `SystemError` as well.
+ */
+export async function clearIdleLoop(
+  loop: LoopInstance & { readonly path: string },
+  signal?: AbortSignal,
+): Promise<void> {
+  await using fd = await openExclusively(loop, signal);
+  if (!sameDevnum(devnumFromStat(fd.inode.rdev), loop.devnum)) throw isAnother(loop);
+  if ((await getDiskseq(fd)) !== loop.diskseq) throw isAnother(loop);
+  // The status also shows that the file system answers, before anything is changed.
+  const { flags } = await getLoopStatus(fd, signal);
+  if ((flags & LO_FLAGS_AUTOCLEAR) !== 0) throw await isHeld(loop);
+  if ((await listDiskHolders(loop.devnum)).length > 0) throw await isHeld(loop);
+  await clearLoop(fd, signal);
+  try {
+    await setAutoclear(fd, false, AbortSignal.timeout(RESTORE_MS));
+  } catch (error) {
+    // The device is unbound, or will be with the close of this descriptor (since Linux 6.11).
+    if (isSystemError(error, 'ENXIO')) return;
+    throw error;
+  }
+  throw await isHeld(loop);
+}
+
+async function openExclusively(
+  loop: LoopInstance & { readonly path: string },
+  signal: AbortSignal | undefined,
+): Promise<OwnedFd> {
+  try {
+    return await OwnedFd.open(loop.path, O_RDONLY | O_EXCL, { signal });
+  } catch (error) {
+    if (isSystemError(error, 'EBUSY')) throw await isHeld(loop);
+    throw error;
+  }
+}
+
+function isAnother({ devnum, diskseq }: LoopInstance): BlockError {
+  return new BlockError(
+    `loop device ${formatDevnum(devnum)} (diskseq ${diskseq}) is another one by now, and stays`,
+    { code: 'EIDENTITY' },
+  );
+}
+
+async function isHeld({ devnum, path }: LoopInstance & { path: string }): Promise<BlockError> {
+  const holders = (await listDiskHolders(devnum)).map(({ name }) => name);
+  return new BlockError(
+    `${path} is in use, and stays as it is: ${holders.join(', ') || 'the kernel has it open (blkback, it seems)'}`,
+    { code: 'EHELD' },
+  );
+}
