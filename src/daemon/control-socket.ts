@@ -1,14 +1,11 @@
-import { constants } from 'node:fs';
 import { chmod, mkdir, rm } from 'node:fs/promises';
-import { connect, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
-import { O_RDWR, OwnedFd } from '../linux/fd.js';
+import type { OwnedFd } from '../linux/fd.js';
 import { readPeerUid } from '../linux/peer.js';
-import { tryLockByte } from '../linux/range-lock.js';
 import { shorten, toOneLine } from '../util/one-line.js';
 import { withOwnership } from '../util/with-ownership.js';
-import { DaemonError } from './daemon-error.js';
 import type { EventFeed } from './event-feed.js';
 import {
   ACCEPTED,
@@ -21,6 +18,7 @@ import {
   type ReportRequest,
   UNAVAILABLE,
 } from './protocol.js';
+import { answers, inUse, lockAddress } from './socket-address.js';
 
 /** Enough for every disk of many guests at once. No toolstack needs more. */
 const MOST_CONNECTIONS = 1024;
@@ -184,33 +182,4 @@ export class ControlSocket implements AsyncDisposable {
 
 function failureReply(error: unknown): string {
   return failedReply(errorCode(error) ?? 'EINTERNAL', shorten(toOneLine(errorMessage(error))));
-}
-
-/**
- * Takes the lock file beside the socket. Without the lock, a third daemon could begin to listen
- * after this one has looked for others and before it removes the old socket, and would lose its
- * socket.
- */
-function lockAddress(path: string): OwnedFd {
-  const file = OwnedFd.openSync(`${path}.lock`, O_RDWR | constants.O_CREAT);
-  if (tryLockByte(file, 0n, true)) return file;
-  void file.close();
-  throw inUse(path);
-}
-
-function inUse(path: string): DaemonError {
-  return new DaemonError(`another daemon listens at ${path}: stop that one first, or use it`, {
-    code: 'EADDRINUSE',
-  });
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(path);
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => resolve(false));
-  });
 }
