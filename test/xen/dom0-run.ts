@@ -15,7 +15,7 @@ export interface Boot extends Run {
 }
 
 /** Of the machine that is emulated, in MiB; dom0 has most of it, guests take what is left. */
-const MEMORY = 2048;
+const MEMORY = 2304;
 const DOM0_MEMORY = 1400;
 
 /**
