@@ -3,8 +3,9 @@
 
 CONSOLES=/var/log/xen/console
 
-# Writes the configuration of a guest. KIND is linux, which obeys; or idle, which does nothing but is built
-# in a fraction of the time; or driver, a driver domain.
+# Writes the configuration of a guest. KIND is linux, which obeys; or pvh, the same with the processor's
+# virtualisation; or idle, which does nothing but is built in a fraction of the time; or driver, a driver
+# domain.
 configure() { # NAME KIND DISK…
   local name=$1 kind=$2 spec
   shift 2
@@ -26,6 +27,7 @@ configure() { # NAME KIND DISK…
         echo "ramdisk = '/boot/guest.cpio'"
         echo 'memory = 112'
       fi
+      [ "$kind" != pvh ] || echo "type = 'pvh'"
       echo "extra = '$extra'"
     fi
     echo "${GUEST_EXTRA:-on_crash = 'destroy'}"

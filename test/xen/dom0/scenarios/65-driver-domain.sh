@@ -121,13 +121,12 @@ driver_domain_daemon() {
   image_there after.img 'by the second daemon'
   xl block-attach held "$(disk_there xvdc w after.img)"
   xen-blkback wait "$(domid_of held)/51744" --backend-domain "$driver" --opened
-  xl block-detach held xvdb --force
   destroy held
   expect_nothing_there
 }
 
 # Many at once, with what XenStore grants a guest: 128 watches, 1000 nodes, 10 transactions, 20 requests.
-VBDS=20
+VBDS=40
 scenario driver-domain-many
 driver_domain_many_needs() { shared_driver; }
 driver_domain_many() {
@@ -144,11 +143,17 @@ driver_domain_many() {
     xen-blkback wait "$path/$devid" --opened --timeout 120
   done
   note "$VBDS vbds were served $(seconds_since "$began") s after xl create began, emulated"
+  note "what xenstored counts of the driver domain: $(xenstore-control quota "$(domid_of driver)" | tr -s ' \n' ' ')"
   expect 'number of vbds' "$VBDS" "$(xenstore-list "$path" | wc -l)"
   destroy crowd
   expect_nothing_there
 }
-vdev() { local letters=abcdefghijklmnopqrstuvwxyz; echo "xvd${letters:$1-1:1}"; } # NUMBER
+# From xvda to xvdaz.
+vdev() { # NUMBER
+  local letters=abcdefghijklmnopqrstuvwxyz prefix=xvd number=$1
+  [ "$number" -le 26 ] || { prefix=xvda; number=$((number - 26)); }
+  echo "$prefix${letters:number-1:1}"
+}
 
 # The driver domain dies: its vbds are gone with it, and the guest hangs until somebody destroys it.
 scenario driver-domain-crash

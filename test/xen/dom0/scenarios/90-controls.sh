@@ -74,3 +74,10 @@ scenario control-xen-block-shares-with-dom0
 control_xen_block_shares_with_dom0() {
   SCRIPT=block fails dom0-itself 'a guest may write what dom0 has'
 }
+
+# Xen's block takes a file that is missing for a drive without a medium.
+scenario control-xen-block-says-nothing
+control_xen_block_says_nothing_needs() { shared_driver; }
+control_xen_block_says_nothing() {
+  SCRIPT=block fails driver-domain-fails 'its (status|sentence):'
+}
