@@ -15,13 +15,15 @@ export interface Boot extends Run {
 }
 
 /** Of the machine that is emulated, in MiB; dom0 has most of it, guests take what is left. */
-const MEMORY = 2048;
+const MEMORY = 2304;
+const PROCESSOR = 'Nehalem,vendor=AuthenticAMD,+rdrand,+svm,+npt';
 const DOM0_MEMORY = 1400;
 
 /**
  * Boots Xen in QEMU, without hardware virtualisation, and gives the lines of dom0's report as they
  * come; they end when the machine does. `-cpu max` makes dom0 crash (Xen 4.17), Nehalem does not;
- * without rdrand its Linux has no random numbers for a minute or so, and Node waits for them.
+ * without rdrand its Linux has no random numbers for a minute or so, and Node waits for them. QEMU
+ * emulates the virtualisation of AMD's processors, which Xen uses on those of AMD only.
  */
 export class Dom0 {
   readonly #qemu: ChildProcess;
@@ -76,7 +78,7 @@ function machine({ driver, generation, image, scenarios, shell }: Boot): string[
     // Time is counted in instructions, and passes at once while nobody runs: no toolstack's patience
     // ends because this machine is busy.
     ...['-icount', 'shift=1,sleep=off'],
-    ...['-accel', 'tcg', '-cpu', 'Nehalem,+rdrand', '-smp', '1', '-m', String(MEMORY)],
+    ...['-accel', 'tcg', '-cpu', PROCESSOR, '-smp', '1', '-m', String(MEMORY)],
     // With the drives of the default machine Xen's boot code waits 30 s for their BIOS to answer.
     ...['-nodefaults', '-no-reboot', '-display', 'none'],
     ...['-kernel', join(parts, 'xen')],

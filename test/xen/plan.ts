@@ -34,6 +34,8 @@ export const SAMPLE: readonly string[] = [
   'double-writer',
   'daemon',
   'save-restore',
+  'pvh',
+  'driver-domain',
   'bootloader',
   'opened-cycles',
   'xenstore-device',

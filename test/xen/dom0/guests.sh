@@ -3,8 +3,9 @@
 
 CONSOLES=/var/log/xen/console
 
-# Writes the configuration of a guest. KIND is linux, which obeys, or idle, which does nothing but is
-# built in a fraction of the time.
+# Writes the configuration of a guest. KIND is linux, which obeys; or pvh, the same with the processor's
+# virtualisation; or idle, which does nothing but is built in a fraction of the time; or driver, a driver
+# domain.
 configure() { # NAME KIND DISK…
   local name=$1 kind=$2 spec
   shift 2
@@ -14,11 +15,20 @@ configure() { # NAME KIND DISK…
       echo "kernel = '/boot/idle-guest'"
       echo 'memory = 8'
     else
-      echo "kernel = '/boot/vmlinux'"
-      echo "ramdisk = '/boot/guest.cpio'"
-      echo 'memory = 112'
       # The clock's rate is what QEMU says; looking for it through ports that do not exist takes 5 s.
-      echo "extra = 'console=hvc0 quiet tsc_early_khz=1000000 audit=0 ipv6.disable=1 mitigations=off'"
+      local extra='console=hvc0 quiet tsc_early_khz=1000000 audit=0 ipv6.disable=1 mitigations=off'
+      echo "kernel = '/boot/vmlinux'"
+      if [ "$kind" = driver ]; then
+        echo "ramdisk = '$RUN/driver.cpio'"
+        echo 'memory = 500'
+        echo 'driver_domain = 1'
+        extra+=" rdinit=/bed/driver-init BED_DRIVER=$BED_DRIVER"
+      else
+        echo "ramdisk = '/boot/guest.cpio'"
+        echo 'memory = 112'
+      fi
+      [ "$kind" != pvh ] || echo "type = 'pvh'"
+      echo "extra = '$extra'"
     fi
     echo "${GUEST_EXTRA:-on_crash = 'destroy'}"
     echo 'disk = ['
@@ -29,11 +39,11 @@ configure() { # NAME KIND DISK…
 
 create() { xl create "$RUN/$1.cfg"; } # NAME
 
-# Makes a Linux guest and waits until it obeys.
+# Makes a Linux guest, or one of another kind, and waits until it obeys.
 start_guest() { # NAME DISK…
   local name=$1
   rm -f "$CONSOLES/guest-$name.log"
-  configure "$name" linux "${@:2}"
+  configure "$name" "${KIND:-linux}" "${@:2}"
   create "$name"
   await_ready "$name" 1
 }

@@ -1,37 +1,173 @@
-# A disk of a driver domain, seen from dom0.
+# A driver domain: a guest with blkback, the daemon and `xl devd`, which has the disks of other guests in its
+# memory. libxl in dom0 makes the nodes, reports success, and never looks again.
 # shellcheck shell=bash
 
-# libxl makes the nodes, reports success, and never looks again. What the driver domain would write, this dom0
-# writes: an idle guest has no backend driver.
+# It has dom0's files, but for what only dom0 boots.
+shared_driver() {
+  gone driver || return 0
+  (
+    cd /
+    find . -xdev \( -path ./boot -o -path ./var/log \) -prune -o -print | busybox cpio -o -H newc
+  ) >"$RUN/driver.cpio"
+  KIND=driver shared_guest driver
+  rm "$RUN/driver.cpio"
+}
+
+# What a command says there, on one line.
+there() { ask driver sh - "$*"; } # COMMAND
+done_there() { expect "$1 there" 'done;' "$(there "$1 && echo done")"; } # COMMAND
+
+image_there() { done_there "echo '$2' >/srv/$1 && truncate -s 4M /srv/$1"; } # NAME TEXT
+
+# As `disk`, with a file of the driver domain.
+disk_there() { echo "backend=driver,$(disk "$1" "$2" "/srv/$3")"; } # VDEV r|w NAME
+
+backends_of_driver() { echo "/local/domain/$(domid_of driver)/backend/vbd"; }
+
+# Loop devices, records and vbds of the driver domain.
+belongings_there() {
+  there 'losetup -n -O BACK-FILE -l; ls -d /run/xen-blkback/vbd-* /sys/bus/xen-backend/devices/* 2>/dev/null; xenstore-list backend/vbd 2>/dev/null; echo .'
+}
+nothing_there() { [ "$(belongings_there)" = '.;' ]; }
+expect_nothing_there() {
+  eventually 60 "there is still something there: $(belongings_there)" nothing_there
+}
+
 scenario driver-domain
+driver_domain_needs() { shared_driver; }
 driver_domain() {
-  local driver guest root creation waiting began status=0
-  local sentence='open /srv/missing.img: no such file or directory (ENOENT)'
-  configure disks idle
-  create disks
-  driver=$(domid_of disks)
-  root=/local/domain/$driver/backend/vbd
-  configure lost idle 'backend=disks, vdev=xvda, access=w, script=block-diskseq, target=/srv/missing.img'
-  create lost &
-  creation=$!
-  eventually 90 'libxl makes a backend' xenstore-list "$root"
-  guest=$(xenstore-list "$root")
-  eventually 90 'libxl makes all of it' xenstore-read "$root/$guest/51712/params"
-  xenstore-write "$root/$guest/51712/state" 2
-  wait "$creation" || exit_with_reason "xl create failed with status $?, although it cannot know"
+  image_there disk.img 'in the driver domain'
+  image_there more.img 'more of that'
+  start_guest served "$(disk_there xvda w disk.img)"
+  expect 'what the guest reads' 'in the driver domain' "$(ask served head xvda)"
+  expect 'the guest writes' written "$(ask served write xvda 'from another domain')"
+  expect 'what the file has then' 'from another domain' \
+    "$(there 'dd if=/srv/disk.img bs=4096 skip=1 count=1 2>/dev/null | head -n 1 | tr -d "\0\n"')"
+  xen-blkback wait "$(domid_of served)/51712" --backend-domain "$(domid_of driver)" --opened
+  xl block-attach served "$(disk_there xvdb r more.img)"
+  eventually 90 'xvdb appears' has_disk served xvdb
+  expect 'what the guest reads' 'more of that' "$(ask served head xvdb)"
+  expect_match 'the list' "$(domid_of served)/51728 +served" "$(xen-blkback list --all -n)"
+  detach served xvdb
+  destroy served
+  expect_nothing_there
+}
+
+# The file is missing: `xl create` cannot know, and `wait` says why the guest has no disk. The driver domain
+# is stopped meanwhile, so that there is something to wait for.
+scenario driver-domain-fails
+driver_domain_fails_needs() { shared_driver; }
+driver_domain_fails() {
+  local driver guest waiting watching status=0
+  driver=$(domid_of driver)
+  done_there 'pkill -STOP -f "[d]evd -F|[d]aemon --verbose"'
+  configure lost idle "$(disk_there xvda w missing.img)"
+  create lost || exit_with_reason "xl create failed with status $?, although it cannot know"
+  guest=$(domid_of lost)
   xen-blkback wait "$guest/51712" --backend-domain "$driver" --opened --timeout 120 2>"$RUN/said" &
   waiting=$!
-  # Until it watches.
+  xenstore-watch "$(backends_of_driver)/$guest/51712/hotplug-status" | stamp >"$RUN/stamps" &
+  watching=$!
+  # Until both watch.
   nap 20
   kill -0 "$waiting" || exit_with_reason "it did not wait: $(<"$RUN/said")"
-  xenstore-write "$root/$guest/51712/hotplug-error" "$sentence" "$root/$guest/51712/hotplug-status" error
-  began=$EPOCHREALTIME
+  done_there 'pkill -CONT -f "[d]evd -F|[d]aemon --verbose"'
   wait "$waiting" || status=$?
-  note "the wait ended $(seconds_since "$began") s after the failure, emulated"
+  note "the wait ended $(seconds_since "$(tail -n 1 "$RUN/stamps" | cut -d ' ' -f 1)") s after the failure, emulated"
+  kill "$watching"
   expect 'its status' 1 "$status"
-  expect_match 'its sentence' "domain $driver could not attach $guest/51712: open /srv/missing.img" "$(<"$RUN/said")"
+  expect_match 'its sentence' "domain $driver could not attach $guest/51712: .*/srv/missing.img" "$(<"$RUN/said")"
   expect_match 'the list' "^$driver +$guest/51712 +lost .*error" "$(xen-blkback list --all --errors -n)"
   expect_match 'show' 'hotplug status +error' "$(xen-blkback show "$guest/xvda" --backend-domain "$driver")"
   destroy lost
-  destroy disks
+  expect_nothing_there
+}
+
+# A second guest that would write the same file is refused there, and dom0 is told by status 3.
+scenario driver-domain-shares
+driver_domain_shares_needs() { shared_driver; }
+driver_domain_shares() {
+  local driver said status=0
+  driver=$(domid_of driver)
+  image_there shared.img 'for one only'
+  configure first idle "$(disk_there xvda w shared.img)"
+  configure second idle "$(disk_there xvda w shared.img)"
+  create first
+  xen-blkback wait "$(domid_of first)/51712" --backend-domain "$driver" --opened
+  create second
+  said=$(xen-blkback wait "$(domid_of second)/51712" --backend-domain "$driver" --opened 2>&1) || status=$?
+  expect 'status of the wait' 3 "$status"
+  expect_match 'its sentence' 'others use the same bytes' "$said"
+  destroy second
+  destroy first
+  expect_nothing_there
+}
+
+# Its daemon dies: the hotplug script does the work itself, and a new daemon takes over what is there.
+scenario driver-domain-daemon
+driver_domain_daemon_needs() { shared_driver; }
+driver_domain_daemon() {
+  local driver
+  driver=$(domid_of driver)
+  image_there before.img 'by the first daemon'
+  image_there between.img 'by nobody'
+  configure held idle "$(disk_there xvda w before.img)"
+  create held
+  xen-blkback wait "$(domid_of held)/51712" --backend-domain "$driver" --opened
+  expect 'the daemon dies' 137 "$(ask driver kill-daemon)"
+  xl block-attach held "$(disk_there xvdb w between.img)"
+  xen-blkback wait "$(domid_of held)/51728" --backend-domain "$driver" --opened
+  ask driver start-daemon
+  image_there after.img 'by the second daemon'
+  xl block-attach held "$(disk_there xvdc w after.img)"
+  xen-blkback wait "$(domid_of held)/51744" --backend-domain "$driver" --opened
+  destroy held
+  expect_nothing_there
+}
+
+# Many at once, with what XenStore grants a guest: 128 watches, 1000 nodes, 10 transactions, 20 requests.
+VBDS=30
+scenario driver-domain-many
+driver_domain_many_needs() { shared_driver; }
+driver_domain_many() {
+  local number began devid path said disks=()
+  done_there "for n in {1..$VBDS}; do truncate -s 1M /srv/many\$n.img; done"
+  for ((number = 1; number <= VBDS; number++)); do
+    disks+=("$(disk_there "$(vdev "$number")" w "many$number.img")")
+  done
+  configure crowd idle "${disks[@]}"
+  began=$EPOCHREALTIME
+  create crowd
+  path=$(backends_of_driver)/$(domid_of crowd)
+  for devid in $(xenstore-list "$path"); do
+    xen-blkback wait "$path/$devid" --opened --timeout 120
+  done
+  note "$VBDS vbds were served $(seconds_since "$began") s after xl create began, emulated"
+  note "what xenstored counts of the driver domain: $(xenstore-control quota "$(domid_of driver)" | tr -s ' \n' ' ')"
+  expect 'number of vbds' "$VBDS" "$(xenstore-list "$path" | wc -l)"
+  destroy crowd
+  expect_nothing_there
+}
+# From xvda to xvdaz.
+vdev() { # NUMBER
+  local letters=abcdefghijklmnopqrstuvwxyz prefix=xvd number=$1
+  [ "$number" -le 26 ] || { prefix=xvda; number=$((number - 26)); }
+  echo "$prefix${letters:number-1:1}"
+}
+
+# The driver domain dies: its vbds are gone with it, and the guest hangs until somebody destroys it.
+scenario driver-domain-crash
+driver_domain_crash_needs() { shared_driver; }
+driver_domain_crash() {
+  local driver
+  driver=$(domid_of driver)
+  image_there lost.img 'lost with it'
+  start_guest bereft "$(disk_there xvda w lost.img)"
+  xl destroy driver
+  expect 'the list' '' "$(xen-blkback list --all -n)"
+  expect_match 'show' 'has no vbd of domain' \
+    "$(xen-blkback show "$(domid_of bereft)/xvda" --backend-domain "$driver" 2>&1 || true)"
+  note "audit: $(xen-blkback audit 2>&1 | tr '\n' ';')"
+  destroy bereft
+  expect_end_of driver
 }
