@@ -57,12 +57,7 @@ export class VbdJobs {
 
   /** Aborts an attach that is under way, and detaches the vbd. */
   async remove(vbd: VbdPath): Promise<void> {
-    const queue = this.#queue(vbd);
-    try {
-      await queue.remove();
-    } finally {
-      if (queue.isEmpty) this.#queues.delete(vbd.backend);
-    }
+    await this.#dismiss(vbd, (queue) => queue.remove());
   }
 
   /**
@@ -73,7 +68,9 @@ export class VbdJobs {
     try {
       const record = readRecordLeniently(this.#options.runDirectory, vbd);
       const isLayered = (await listIdleLayerOwners()).includes(layerOwner(vbd));
-      if (record || isLayered || this.#queues.has(vbd.backend)) await this.remove(vbd);
+      if (record || isLayered || this.#queues.has(vbd.backend)) {
+        await this.#dismiss(vbd, (queue) => queue.cleanUp());
+      }
     } catch {
       // The removal has reported its failure as an event.
     }
@@ -88,6 +85,16 @@ export class VbdJobs {
   /** Waits for all jobs that are under way. Never rejects. */
   async settled(): Promise<void> {
     await Promise.all([...this.#queues.values()].map((queue) => queue.settled()));
+  }
+
+  /** Removes a vbd, and forgets it if nothing else is under way. */
+  async #dismiss(vbd: VbdPath, remove: (queue: VbdQueue) => Promise<void>): Promise<void> {
+    const queue = this.#queue(vbd);
+    try {
+      await remove(queue);
+    } finally {
+      if (queue.isEmpty) this.#queues.delete(vbd.backend);
+    }
   }
 
   #queue(vbd: VbdPath): VbdQueue {

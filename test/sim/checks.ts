@@ -52,10 +52,7 @@ export class Checks implements BlkbackListener {
     this.#checkBytes();
     const { instance, disk } = open;
     const isAlone = instance.isOrphan && this.#blkback?.guise === 'stock' && !this.#strict;
-    if (bytesOf(disk) !== undefined) return;
-    // Whatever is bound to it later is the orphan's: another add may have found the number free before.
-    if (isAlone) instance.isGhost = true;
-    if (isAlone) return;
+    if (bytesOf(disk) !== undefined || isAlone) return;
     this.violate(`${instance.backend} has ${disk.name}, on which nothing is any more`);
   }
 

@@ -123,7 +123,7 @@ export const MUTANTS: readonly KnownMutant[] = [
   {
     name: 'a number that a vbd names is bound again',
     file: 'block/loop/free-loop.ts',
-    find: '!(await avoid?.())?.has(number)',
+    find: '!(await avoid?.())?.has(free)',
     replace: '(await avoid?.()) !== null',
     seed: 0,
   },
