@@ -51,6 +51,7 @@ export class Blkback {
   readonly #kernel: Kernel;
   readonly #store: SimulatedStore;
   readonly #listener: BlkbackListener;
+  readonly #due = new Set<string>();
   /** Makes all delays short. */
   isPrompt = false;
   /** The percentage of delays that are long. */
@@ -60,19 +61,30 @@ export class Blkback {
     world: { scheduler: Scheduler; kernel: Kernel; store: SimulatedStore },
     guise: Guise,
     listener: BlkbackListener,
+    slow: number,
   ) {
     this.#scheduler = world.scheduler;
     this.#kernel = world.kernel;
     this.#store = world.store;
     this.#listener = listener;
     this.guise = guise;
-    this.#slow = world.scheduler.random.pick([5, 20, 50]);
+    this.#slow = slow;
     this.#store.onChange((path) => {
       const [root, kind, domid, devid] = path.split('/');
       if (root !== 'backend' || kind !== 'vbd' || devid === undefined) return;
       const backend = `${root}/${kind}/${domid}/${devid}`;
       const instance = this.instances.get(backend);
       if (instance && this.#node(backend, 'frontend') === undefined) instance.isDeleted = true;
+      this.#lookLater(backend);
+    });
+  }
+
+  /** Looks at a vbd soon, once for all nodes that change at the same time. */
+  #lookLater(backend: string): void {
+    if (this.#due.has(backend)) return;
+    this.#due.add(backend);
+    queueMicrotask(() => {
+      this.#due.delete(backend);
       this.#scheduler.after(this.#delay(200), () => this.#look(backend));
     });
   }

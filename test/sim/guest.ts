@@ -1,6 +1,7 @@
 import type { Random } from '../bed/random.js';
 import type { Checks } from './checks.js';
 import type { Daemon } from './daemon.js';
+import type { Mix } from './mix.js';
 import type { World } from './process.js';
 import { type Outcome, runScript } from './script.js';
 
@@ -13,13 +14,25 @@ export class Guest {
 
   /** If there is a daemon, most requests go through it. */
   readonly #daemon: Daemon | undefined;
+  /** Guests without a mix come when all else is quiet, and nothing happens to them. */
+  readonly #mix: Mix | undefined;
 
-  constructor(world: World, checks: Checks, domid: number, daemon?: Daemon) {
+  constructor(
+    world: World,
+    checks: Checks,
+    domid: number,
+    { daemon, mix }: { readonly daemon?: Daemon; readonly mix?: Mix } = {},
+  ) {
     this.#world = world;
     this.#daemon = daemon;
+    this.#mix = mix;
     this.#checks = checks;
     this.domid = domid;
     this.backend = `backend/vbd/${domid}/51712`;
+  }
+
+  get #killed(): number {
+    return this.#mix?.killed ?? 0;
   }
 
   get #random(): Random {
@@ -51,14 +64,14 @@ export class Guest {
 
   /** Runs one script, or two at once. A script may be killed at any step. */
   async add(): Promise<Outcome> {
-    const first = this.#script('add', 20);
-    if (!this.#random.percent(12)) return await first;
+    const first = this.#script('add', this.#killed);
+    if (!this.#random.percent(this.#mix?.twice ?? 0)) return await first;
     await this.sleep(this.#random.fraction() * 5);
-    const [a, b] = await Promise.all([first, this.#script('add', 20)]);
+    const [a, b] = await Promise.all([first, this.#script('add', this.#killed)]);
     return a === 'done' || b === 'done' ? 'done' : 'failed';
   }
 
-  async remove(killed = 20): Promise<Outcome> {
+  async remove(killed = this.#killed): Promise<Outcome> {
     return await this.#script('remove', killed);
   }
 
@@ -76,9 +89,9 @@ export class Guest {
   /** Removes the disk in an orderly way, or just deletes its nodes. */
   async destroy(): Promise<void> {
     const random = this.#random;
-    const how = random.below(10);
+    const isOrderly = random.percent(this.#mix?.orderly ?? 100);
     const isThere = this.#world.store.read(`${this.backend}/frontend`) !== undefined;
-    if (how < 6 && isThere) {
+    if (isOrderly && isThere) {
       this.#write({ online: '0', state: '5' });
       const end = this.#world.scheduler.now + 10_000;
       while (this.#world.store.read(`${this.backend}/state`) === '5') {
@@ -90,7 +103,7 @@ export class Guest {
       return;
     }
     this.deleteNodes();
-    if (how < 9) await this.remove();
+    if (random.percent(75)) await this.remove();
   }
 
   /** Makes the vbd anew and attaches it while a remove of it still runs. */

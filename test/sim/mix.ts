@@ -1,0 +1,89 @@
+import type { Random } from '../bed/random.js';
+
+/** What happens how often in a schedule. Plain numbers are percentages. */
+export interface Mix {
+  readonly guests: readonly [number, number];
+  /** How often each guest comes and goes. */
+  readonly lives: readonly [number, number];
+  readonly targets: readonly string[];
+  /** All guests want the same disk at the same time. */
+  readonly stampede: number;
+  readonly daemon: number;
+  /** Scripts that are killed. */
+  readonly killed: number;
+  /** Adds that run twice at the same time. */
+  readonly twice: number;
+  /** Adds that run once more after a success. */
+  readonly repeated: number;
+  /** Guests that get the disk of another one as soon as that one goes. */
+  readonly inherited: number;
+  /** Nodes that are deleted while the guest has, or gets, its disk. */
+  readonly deleted: number;
+  /** Deleted nodes that are made anew a moment later. */
+  readonly anew: number;
+  /** Vbds that are made anew while a remove of them runs. */
+  readonly contradicted: number;
+  /** Toolstacks that close the disk before they delete its nodes. */
+  readonly orderly: number;
+  /** A restart of xenstored. */
+  readonly restarted: number;
+  /** Another disk under the same number. */
+  readonly replugged: number;
+  /** A disk whose sequence number rises. */
+  readonly renumbered: number;
+  /** The percentages of the driver's delays that are long. */
+  readonly slow: readonly number[];
+}
+
+export const HUNG = '/img/hung.img';
+export const HEALTHY = '/img/a.img';
+const KEPT = `path=${HEALTHY},autoclear=no`;
+
+/** Everything that can happen, none of it often. */
+const ANYTHING: Mix = {
+  guests: [2, 3],
+  lives: [1, 3],
+  targets: [HEALTHY, KEPT, '/img/b.img', '/dev/sda', '/dev/sda', HUNG],
+  ...{ stampede: 30, daemon: 50, killed: 20, twice: 12, repeated: 20, inherited: 20 },
+  ...{ deleted: 15, anew: 50, contradicted: 8, orderly: 60 },
+  ...{ restarted: 10, replugged: 30, renumbered: 20 },
+  slow: [5, 20, 50],
+};
+
+/** A short schedule, in which one thing happens often. */
+const SHORT: Mix = {
+  ...ANYTHING,
+  ...{ guests: [2, 2], lives: [1, 1], stampede: 0, daemon: 20, restarted: 2, replugged: 0 },
+  renumbered: 0,
+};
+
+/** The mixes of short schedules. Each makes some rare meeting of events likely. */
+const THEMES: readonly Mix[] = [
+  // Many want one disk within a few milliseconds.
+  { ...SHORT, guests: [2, 3], stampede: 100, killed: 5, slow: [20, 50] },
+  // Adds are killed, and others get the same disk while the driver has not opened it yet.
+  {
+    ...{ ...SHORT, targets: [HEALTHY, '/dev/sda', '/img/b.img'], daemon: 0, killed: 80 },
+    ...{ inherited: 60, orderly: 30, slow: [50, 80] },
+  },
+  // Vbds are made anew under their own path, with the same values.
+  {
+    ...{ ...SHORT, guests: [1, 2], targets: [KEPT, '/dev/sda', HEALTHY], stampede: 80 },
+    ...{ deleted: 70, anew: 95, contradicted: 50, killed: 10, slow: [20, 50] },
+  },
+  // Two adds of one vbd run at once, and its loop device does not clear itself.
+  {
+    ...{ ...SHORT, guests: [1, 2], lives: [1, 2], targets: [KEPT, KEPT, HEALTHY], twice: 80 },
+    ...{ killed: 30, deleted: 5, slow: [5, 50] },
+  },
+  // The sequence number of a disk rises while guests have it or want it.
+  {
+    ...{ ...SHORT, targets: ['/dev/sda'], renumbered: 100, replugged: 30, inherited: 40 },
+    ...{ killed: 30, slow: [20, 50] },
+  },
+];
+
+/** Chooses what happens how often. */
+export function pickMix(random: Random): Mix {
+  return random.percent(25) ? ANYTHING : random.pick(THEMES);
+}
