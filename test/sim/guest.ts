@@ -83,7 +83,18 @@ export class Guest {
     const killAfter = random.percent(killed) ? random.between(1, 260) : undefined;
     const timeoutMs = random.pick([2000, 4000, 4000, 30_000]);
     const options = { timeoutMs, killAfter };
-    return await runScript(this.#world, this.#checks, action, this.backend, options).ended;
+    const script = runScript(this.#world, this.#checks, action, this.backend, options);
+    if (action === 'add' && random.percent(this.#mix?.cut ?? 0)) this.#killOncePublished(script);
+    return await script.ended;
+  }
+
+  #killOncePublished({ process }: ReturnType<typeof runScript>): void {
+    const { store, scheduler } = this.#world;
+    const path = `${this.backend}/physical-device`;
+    store.onChange((changed) => {
+      if (changed !== path || !process.isAlive || store.read(path) === undefined) return;
+      scheduler.after(scheduler.random.fraction() * 0.5, () => process.kill('killed'));
+    });
   }
 
   /** Removes the disk in an orderly way, or just deletes its nodes. */
@@ -103,7 +114,7 @@ export class Guest {
       return;
     }
     this.deleteNodes();
-    if (random.percent(75)) await this.remove();
+    if (!random.percent(this.#mix?.abandoned ?? 0)) await this.remove();
   }
 
   /** Makes the vbd anew and attaches it while a remove of it still runs. */

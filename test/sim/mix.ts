@@ -9,8 +9,10 @@ export interface Mix {
   /** All guests want the same disk at the same time. */
   readonly stampede: number;
   readonly daemon: number;
-  /** Scripts that are killed. */
+  /** Scripts that are killed at any step. */
   readonly killed: number;
+  /** Adds that are killed as soon as XenStore has their publication. */
+  readonly cut: number;
   /** Adds that run twice at the same time. */
   readonly twice: number;
   /** Adds that run once more after a success. */
@@ -25,6 +27,8 @@ export interface Mix {
   readonly contradicted: number;
   /** Toolstacks that close the disk before they delete its nodes. */
   readonly orderly: number;
+  /** Deleted nodes whose vbd nobody removes afterwards. */
+  readonly abandoned: number;
   /** A restart of xenstored. */
   readonly restarted: number;
   /** Another disk under the same number. */
@@ -33,6 +37,10 @@ export interface Mix {
   readonly renumbered: number;
   /** The percentages of the driver's delays that are long. */
   readonly slow: readonly number[];
+  /** Answers of xenstored that come late. */
+  readonly late: number;
+  /** The longest times until a guest comes; milliseconds. */
+  readonly pauses: readonly number[];
 }
 
 export const HUNG = '/img/hung.img';
@@ -47,7 +55,7 @@ const ANYTHING: Mix = {
   ...{ stampede: 30, daemon: 50, killed: 20, twice: 12, repeated: 20, inherited: 20 },
   ...{ deleted: 15, anew: 50, contradicted: 8, orderly: 60 },
   ...{ restarted: 10, replugged: 30, renumbered: 20 },
-  slow: [5, 20, 50],
+  ...{ abandoned: 25, cut: 2, slow: [5, 20, 50], late: 2, pauses: [5, 500, 4000] },
 };
 
 /** A short schedule, in which one thing happens often. */
@@ -60,16 +68,38 @@ const SHORT: Mix = {
 /** The mixes of short schedules. Each makes some rare meeting of events likely. */
 const THEMES: readonly Mix[] = [
   // Many want one disk within a few milliseconds.
-  { ...SHORT, guests: [2, 3], stampede: 100, killed: 5, slow: [20, 50] },
+  {
+    ...{ ...SHORT, guests: [2, 3], targets: ['/dev/sda', '/dev/sda', HEALTHY, KEPT] },
+    ...{ stampede: 100, killed: 5, slow: [20, 50], late: 20 },
+  },
   // Adds are killed, and others get the same disk while the driver has not opened it yet.
   {
-    ...{ ...SHORT, targets: [HEALTHY, '/dev/sda', '/img/b.img'], daemon: 0, killed: 80 },
-    ...{ inherited: 60, orderly: 30, slow: [50, 80] },
+    ...{ ...SHORT, targets: [HEALTHY, '/dev/sda', '/img/b.img'], daemon: 0, killed: 30, cut: 50 },
+    ...{ inherited: 50, orderly: 30, slow: [50, 80], pauses: [5, 50, 500] },
   },
   // Vbds are made anew under their own path, with the same values.
   {
     ...{ ...SHORT, guests: [1, 2], targets: [KEPT, '/dev/sda', HEALTHY], stampede: 80 },
-    ...{ deleted: 70, anew: 95, contradicted: 50, killed: 10, slow: [20, 50] },
+    ...{
+      daemon: 50,
+      deleted: 70,
+      anew: 95,
+      contradicted: 50,
+      killed: 10,
+      twice: 30,
+      slow: [20, 50],
+    },
+  },
+  // Vbds get other disks under their own path, and nobody removes what they had before.
+  {
+    ...{
+      ...SHORT,
+      guests: [1, 2],
+      lives: [2, 3],
+      targets: [KEPT, HEALTHY, '/img/b.img'],
+      daemon: 0,
+    },
+    ...{ orderly: 50, abandoned: 70, killed: 10, slow: [20, 50], pauses: [5, 500] },
   },
   // Two adds of one vbd run at once, and its loop device does not clear itself.
   {
@@ -79,7 +109,7 @@ const THEMES: readonly Mix[] = [
   // The sequence number of a disk rises while guests have it or want it.
   {
     ...{ ...SHORT, targets: ['/dev/sda'], renumbered: 100, replugged: 30, inherited: 40 },
-    ...{ killed: 30, slow: [20, 50] },
+    ...{ cut: 20, slow: [20, 50], pauses: [5, 500] },
   },
 ];
 

@@ -42,6 +42,7 @@ export async function runSchedule(
   const guise = scheduler.random.percent(50) ? 'stock' : 'key';
   scheduler.tell('blkback', () => `is ${guise}`);
   const mix = pickMix(scheduler.random);
+  store.late = mix.late;
   const blkback = new Blkback(world, guise, checks, scheduler.random.pick(mix.slow));
   checks.watch(blkback);
   const onRejection = (reason: unknown): void => {

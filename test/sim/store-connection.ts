@@ -96,7 +96,7 @@ export class StoreConnection {
     if (this.#isBusy || this.#requests.length === 0) return;
     this.#isBusy = true;
     const { random } = this.#store.scheduler;
-    const ms = random.fraction() * (random.percent(2) ? 50 : 0.1);
+    const ms = random.fraction() * (random.percent(this.#store.late) ? 50 : 0.1);
     this.#store.scheduler.after(ms, () => {
       this.#isBusy = false;
       do {

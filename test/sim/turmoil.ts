@@ -38,7 +38,7 @@ export async function turmoil(
         const late = guest.sleep(random.fraction() * 4000).then(() => params);
         params = await Promise.race([new Promise<string>((resolve) => heirs.push(resolve)), late]);
       } else {
-        await guest.sleep(random.fraction() * (stampede ? 3 : random.pick([5, 500, 4000])));
+        await guest.sleep(random.fraction() * (stampede ? 3 : random.pick(mix.pauses)));
         if (stampede === undefined && random.percent(60)) params = random.pick(targets);
       }
       const mode = random.percent(70) ? 'w' : 'r';
