@@ -30,6 +30,8 @@ export interface OpenDisk {
   readonly disk: Disk;
   readonly writable: boolean;
   readonly since: number;
+  /** When blkback has closed it. */
+  until: number;
 }
 
 /** The listener through which blkback informs the checks. */
@@ -182,7 +184,10 @@ export class Blkback {
     }
     this.#kernel.openDisk(disk, false);
     instance.isGhost = this.#node(backend, 'physical-device') === undefined;
-    const open = { instance, disk, writable: mode.includes('w'), since: this.#scheduler.now };
+    const open = {
+      ...{ instance, disk, writable: mode.includes('w') },
+      ...{ since: this.#scheduler.now, until: Number.POSITIVE_INFINITY },
+    };
     instance.open = open;
     this.opens.add(open);
     this.#scheduler.tell('blkback', () => `opens ${disk.name} for ${backend}`);
@@ -234,6 +239,7 @@ export class Blkback {
       this.#scheduler.after(tells ? this.#delay(2000) : 0, () => {
         this.#scheduler.tell('blkback', () => `closes ${open.disk.name}, of ${backend}`);
         this.opens.delete(open);
+        open.until = this.#scheduler.now;
         this.#kernel.closeDisk(open.disk, false);
       });
     };

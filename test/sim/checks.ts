@@ -66,9 +66,8 @@ export class Checks implements BlkbackListener {
 
   /** Checks the result of an add that has succeeded. */
   onAdded(backend: string, since: number): void {
-    const opens = this.#blkback?.opens ?? new Set();
     const found = this.#opened.some(
-      (open) => open.instance.backend === backend && (open.since >= since || opens.has(open)),
+      ({ instance, until }) => instance.backend === backend && until >= since,
     );
     if (!found)
       this.violate(`an add of ${backend} succeeded, and blkback has not opened its device`);

@@ -77,7 +77,7 @@ export class Guest {
 
   async #script(action: 'add' | 'remove', killed: number): Promise<Outcome> {
     const random = this.#random;
-    if (this.#daemon?.isThere && random.percent(80)) {
+    if (this.#daemon?.isThere && random.percent(this.#mix?.asked ?? 0)) {
       return await this.#daemon.ask(action, this.backend);
     }
     const killAfter = random.percent(killed) ? random.between(1, 260) : undefined;

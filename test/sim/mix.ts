@@ -9,6 +9,8 @@ export interface Mix {
   /** All guests want the same disk at the same time. */
   readonly stampede: number;
   readonly daemon: number;
+  /** Requests that go to the daemon, if there is one. */
+  readonly asked: number;
   /** Scripts that are killed at any step. */
   readonly killed: number;
   /** Adds that are killed as soon as XenStore has their publication. */
@@ -25,6 +27,8 @@ export interface Mix {
   readonly anew: number;
   /** Vbds that are made anew while a remove of them runs. */
   readonly contradicted: number;
+  /** Toolstacks that take the disk away while an add of it runs. */
+  readonly hasty: number;
   /** Toolstacks that close the disk before they delete its nodes. */
   readonly orderly: number;
   /** Deleted nodes whose vbd nobody removes afterwards. */
@@ -52,8 +56,8 @@ const ANYTHING: Mix = {
   guests: [2, 3],
   lives: [1, 3],
   targets: [HEALTHY, KEPT, '/img/b.img', '/dev/sda', '/dev/sda', HUNG],
-  ...{ stampede: 30, daemon: 50, killed: 20, twice: 12, repeated: 20, inherited: 20 },
-  ...{ deleted: 15, anew: 50, contradicted: 8, orderly: 60 },
+  ...{ stampede: 30, daemon: 50, asked: 80, killed: 20, twice: 12, repeated: 20, inherited: 20 },
+  ...{ deleted: 15, anew: 50, contradicted: 8, hasty: 2, orderly: 60 },
   ...{ restarted: 10, replugged: 30, renumbered: 20 },
   ...{ abandoned: 25, cut: 2, slow: [5, 20, 50], late: 2, pauses: [5, 500, 4000] },
 };
@@ -79,37 +83,29 @@ const THEMES: readonly Mix[] = [
   },
   // Vbds are made anew under their own path, with the same values.
   {
-    ...{ ...SHORT, guests: [1, 2], targets: [KEPT, '/dev/sda', HEALTHY], stampede: 80 },
-    ...{
-      daemon: 50,
-      deleted: 70,
-      anew: 95,
-      contradicted: 50,
-      killed: 10,
-      twice: 30,
-      slow: [20, 50],
-    },
+    ...{ ...SHORT, guests: [1, 2], targets: [KEPT, '/dev/sda', HEALTHY], stampede: 80, cut: 20 },
+    ...{ daemon: 50, asked: 40, deleted: 70, anew: 95, contradicted: 60, killed: 10, twice: 30 },
+    ...{ slow: [20, 50], late: 10 },
+  },
+  // Toolstacks give an attach up while it is under way.
+  {
+    ...{ ...SHORT, guests: [1, 2], targets: [KEPT, '/dev/sda', HEALTHY], stampede: 50, hasty: 80 },
+    ...{ killed: 5, slow: [20, 50], late: 10, pauses: [5, 500] },
   },
   // Vbds get other disks under their own path, and nobody removes what they had before.
   {
-    ...{
-      ...SHORT,
-      guests: [1, 2],
-      lives: [2, 3],
-      targets: [KEPT, HEALTHY, '/img/b.img'],
-      daemon: 0,
-    },
-    ...{ orderly: 50, abandoned: 70, killed: 10, slow: [20, 50], pauses: [5, 500] },
+    ...{ ...SHORT, guests: [1, 2], lives: [2, 4], targets: [KEPT, '/img/b.img'], daemon: 0 },
+    ...{ orderly: 50, abandoned: 70, killed: 5, deleted: 0, slow: [50, 80], pauses: [5, 500] },
   },
   // Two adds of one vbd run at once, and its loop device does not clear itself.
   {
     ...{ ...SHORT, guests: [1, 2], lives: [1, 2], targets: [KEPT, KEPT, HEALTHY], twice: 80 },
-    ...{ killed: 30, deleted: 5, slow: [5, 50] },
+    ...{ killed: 30, cut: 10, deleted: 5, slow: [5, 50, 80], late: 10 },
   },
   // The sequence number of a disk rises while guests have it or want it.
   {
-    ...{ ...SHORT, targets: ['/dev/sda'], renumbered: 100, replugged: 30, inherited: 40 },
-    ...{ cut: 20, slow: [20, 50], pauses: [5, 500] },
+    ...{ ...SHORT, targets: ['/dev/sda'], renumbered: 100, killed: 5, cut: 10, slow: [50, 80] },
+    pauses: [5, 50, 500],
   },
 ];
 

@@ -55,7 +55,11 @@ export async function turmoil(
           if (again) scheduler.after(random.fraction() * random.pick([1, 50]), remake);
         });
       }
-      const outcome = await guest.add();
+      const isHasty = random.percent(mix.hasty);
+      if (isHasty) checks.contradicted.add(guest.backend);
+      const adding = guest.add();
+      if (isHasty) await guest.sleep(random.fraction() * random.pick([5, 20, 1000]));
+      const outcome = isHasty ? undefined : await adding;
       if (outcome === 'done' && random.percent(mix.repeated)) await guest.add();
       if (outcome === 'done') await guest.sleep(random.fraction() * 3000);
       life.isOver = true;
@@ -67,6 +71,7 @@ export async function turmoil(
       scheduler.after(random.fraction() * random.pick([1, 20, 200]), inherit);
       if (random.percent(mix.contradicted)) await guest.remakeWhileRemoved(params, mode);
       await guest.destroy();
+      await adding;
       // Mostly, a backend path is used again only after its last instance is gone.
       const end = scheduler.now + (random.percent(85) ? 60_000 : 0);
       while (blkback.instances.has(guest.backend) && scheduler.now < end) await guest.sleep(50);
@@ -83,7 +88,7 @@ export async function turmoil(
   if (random.percent(mix.replugged))
     scheduler.after(random.fraction() * 9000, () => replug(world, checks, blkback));
   for (let times = random.percent(mix.renumbered) ? 3 : 0; times > 0; times--) {
-    scheduler.after(random.fraction() * 4000, () => {
+    scheduler.after(random.fraction() * random.pick([20, 1000, 4000]), () => {
       const disk = kernel.disks.get('sda');
       if (disk !== undefined) kernel.renumber(disk);
     });
