@@ -23,6 +23,8 @@ export interface Mix {
   readonly inherited: number;
   /** Nodes that are deleted while the guest has, or gets, its disk. */
   readonly deleted: number;
+  /** The longest times until they are deleted; milliseconds. */
+  readonly deletedAfter: readonly number[];
   /** Deleted nodes that are made anew a moment later. */
   readonly anew: number;
   /** Vbds that are made anew while a remove of them runs. */
@@ -57,7 +59,14 @@ const ANYTHING: Mix = {
   lives: [1, 3],
   targets: [HEALTHY, KEPT, '/img/b.img', '/dev/sda', '/dev/sda', HUNG],
   ...{ stampede: 30, daemon: 50, asked: 80, killed: 20, twice: 12, repeated: 20, inherited: 20 },
-  ...{ deleted: 15, anew: 50, contradicted: 8, hasty: 2, orderly: 60 },
+  ...{
+    deleted: 15,
+    deletedAfter: [10, 1000, 20_000],
+    anew: 50,
+    contradicted: 8,
+    hasty: 2,
+    orderly: 60,
+  },
   ...{ restarted: 10, replugged: 30, renumbered: 20 },
   ...{ abandoned: 25, cut: 2, slow: [5, 20, 50], late: 2, pauses: [5, 500, 4000] },
 };
@@ -87,6 +96,11 @@ const THEMES: readonly Mix[] = [
     ...{ daemon: 50, asked: 40, deleted: 70, anew: 95, contradicted: 60, killed: 10, twice: 30 },
     ...{ slow: [20, 50], late: 10 },
   },
+  // A daemon serves a vbd that is made anew, while others ask for the vbd without the daemon.
+  {
+    ...{ ...SHORT, guests: [1, 2], targets: [KEPT, '/dev/sda', HEALTHY], daemon: 100, asked: 30 },
+    ...{ deleted: 100, deletedAfter: [10, 100], anew: 100, killed: 2, slow: [50, 80], late: 20 },
+  },
   // Toolstacks give an attach up while it is under way.
   {
     ...{ ...SHORT, guests: [1, 2], targets: [KEPT, '/dev/sda', HEALTHY], stampede: 50, hasty: 80 },
@@ -94,8 +108,8 @@ const THEMES: readonly Mix[] = [
   },
   // Vbds get other disks under their own path, and nobody removes what they had before.
   {
-    ...{ ...SHORT, guests: [1, 2], lives: [2, 4], targets: [KEPT, '/img/b.img'], daemon: 0 },
-    ...{ orderly: 50, abandoned: 70, killed: 5, deleted: 0, slow: [50, 80], pauses: [5, 500] },
+    ...{ ...SHORT, lives: [3, 4], targets: [KEPT, '/img/b.img'], daemon: 0, killed: 2 },
+    ...{ orderly: 60, abandoned: 95, deleted: 0, slow: [50], pauses: [5, 500] },
   },
   // Two adds of one vbd run at once, and its loop device does not clear itself.
   {

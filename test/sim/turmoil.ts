@@ -47,7 +47,7 @@ export async function turmoil(
       const life = { isOver: false };
       if (random.percent(mix.deleted)) {
         const again = random.percent(mix.anew);
-        scheduler.after(random.fraction() * random.pick([10, 1000, 20_000]), () => {
+        scheduler.after(random.fraction() * random.pick(mix.deletedAfter), () => {
           guest.deleteNodes();
           const remake = (): void => {
             if (!life.isOver) guest.create(params, mode);
