@@ -160,13 +160,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
   },
   {
-    name: 'what is open is stale when its sequence number has risen',
-    file: 'sharing/find-guest-uses.ts',
-    find: '  if (!open) {\n    // The loop',
-    replace:
-      '  if (use.diskseq !== undefined && use.diskseq !== snapshot.diskseq(devnum)) return undefined;\n  if (!open) {\n    // The loop',
-  },
-  {
     name: 'opened is believed whatever it answers',
     file: 'vbd/await-device-opened.ts',
     find: "        if (open !== undefined) return judge(vbd, open, devnum, 'key');\n",

@@ -51,8 +51,8 @@ export async function runSchedule(
   process.on('unhandledRejection', onRejection);
   try {
     furnish(kernel, scheduler);
-    await turmoil(world, checks, blkback, mix);
-    await quiet(world, checks, blkback);
+    const domids = await turmoil(world, checks, blkback, mix);
+    await quiet(world, checks, blkback, domids);
   } finally {
     process.off('unhandledRejection', onRejection);
   }
@@ -69,7 +69,12 @@ function furnish(kernel: Kernel, { random }: Scheduler): void {
 }
 
 /** Checks the end: `remove` removes all that is left, and a hung disk disturbs no healthy one. */
-async function quiet(world: World, checks: Checks, blkback: Blkback): Promise<void> {
+async function quiet(
+  world: World,
+  checks: Checks,
+  blkback: Blkback,
+  domids: readonly number[],
+): Promise<void> {
   if (checks.violations.length > 0) return;
   const { scheduler, kernel } = world;
   blkback.isPrompt = true;
@@ -90,12 +95,12 @@ async function quiet(world: World, checks: Checks, blkback: Blkback): Promise<vo
   };
   await settle();
   if (checks.violations.length > 0) return;
-  for (const domid of [1, 2, 3]) {
+  for (const domid of domids) {
     const outcome = await wait(new Guest(world, checks, domid).remove(0));
     if (outcome !== 'done') checks.violate(`the last remove of guest ${domid} ${outcome}`);
   }
   checks.checkQuiet([...world.processes].map(({ name }) => name));
-  if (scheduler.random.percent(75)) return;
+  if (scheduler.random.percent(90)) return;
   const hung = new Guest(world, checks, 8);
   const file = kernel.files.get(HUNG);
   if (file !== undefined) file.hung = true;

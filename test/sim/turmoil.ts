@@ -8,13 +8,13 @@ import type { World } from './process.js';
 /** How long guests come and go; milliseconds of virtual time. */
 const TURMOIL_MS = 300_000;
 
-/** Lets some guests come and go, with a few disks that several of them want. */
+/** Lets some guests come and go, with a few disks that several of them want. Returns the guests' domids. */
 export async function turmoil(
   world: World,
   checks: Checks,
   blkback: Blkback,
   mix: Mix,
-): Promise<void> {
+): Promise<readonly number[]> {
   const { scheduler, store, kernel } = world;
   const { random } = scheduler;
   const daemon = new Daemon(world, checks);
@@ -96,6 +96,7 @@ export async function turmoil(
   await scheduler.run(() => left === 0 || checks.violations.length > 0, TURMOIL_MS);
   for (const guest of guests) guest.deleteNodes();
   daemon.stop();
+  return guests.map(({ domid }) => domid);
 }
 
 /** Replaces a disk by another one with the same number, if nobody uses or is about to use it. */
