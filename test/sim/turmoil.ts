@@ -69,7 +69,8 @@ export async function turmoil(
       };
       if (outcome === 'killed') inherit();
       scheduler.after(random.fraction() * random.pick([1, 20, 200]), inherit);
-      if (random.percent(mix.contradicted)) await guest.remakeWhileRemoved(params, mode);
+      const next = random.percent(60) ? params : random.pick(targets);
+      if (random.percent(mix.contradicted)) await guest.remakeWhileRemoved(next, mode);
       await guest.destroy();
       await adding;
       // Mostly, a backend path is used again only after its last instance is gone.
