@@ -47,6 +47,13 @@ export class Checks implements BlkbackListener {
     this.#wanted.set(instance, { path, bytes: new Set(bytes === undefined ? [] : [bytes]) });
   }
 
+  /** Notes that a vbd was made anew, perhaps before blkback has noticed the end of the one before. */
+  onMade(backend: string, params: string): void {
+    const instance = this.#blkback?.instances.get(backend);
+    const bytes = this.#kernel.bytesAt(pathOf(params));
+    if (instance && bytes !== undefined) this.#wanted.get(instance)?.bytes.add(bytes);
+  }
+
   onOpen(open: OpenDisk): void {
     this.#opened.push(open);
     this.#checkBytes();

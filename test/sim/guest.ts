@@ -46,6 +46,7 @@ export class Guest {
   /** Makes all nodes of the disk at once. */
   create(params: string, mode: string): void {
     const { domid } = this;
+    this.#checks.onMade(this.backend, params);
     this.#write({
       frontend: `/local/domain/${domid}/device/vbd/51712`,
       'frontend-id': String(domid),
