@@ -60,12 +60,7 @@ export class VbdJobs {
 
   /** Aborts an attach that is under way, and detaches the vbd. */
   async remove(vbd: VbdPath): Promise<void> {
-    const queue = this.#queue(vbd);
-    try {
-      await queue.remove();
-    } finally {
-      if (queue.isEmpty) this.#queues.delete(vbd.backend);
-    }
+    await this.#dismiss(vbd, (queue) => queue.remove());
   }
 
   /**
@@ -76,7 +71,9 @@ export class VbdJobs {
     try {
       const record = readRecordLeniently(this.#options.runDirectory, vbd);
       const isKnown = record !== undefined || this.#queues.has(vbd.backend);
-      if (isKnown || (await this.#hasIdleLayer(vbd))) await this.remove(vbd);
+      if (isKnown || (await this.#hasIdleLayer(vbd))) {
+        await this.#dismiss(vbd, (queue) => queue.cleanUp());
+      }
     } catch (error) {
       if (isToldByEvent(error)) return;
       new VbdSteps(vbd, 'remove', this.#options.onEvent).failed(error);
@@ -96,6 +93,16 @@ export class VbdJobs {
   /** Waits for all jobs that are under way. Never rejects. */
   async settled(): Promise<void> {
     await Promise.all([...this.#queues.values()].map((queue) => queue.settled()));
+  }
+
+  /** Removes a vbd, and forgets it if nothing else is under way. */
+  async #dismiss(vbd: VbdPath, remove: (queue: VbdQueue) => Promise<void>): Promise<void> {
+    const queue = this.#queue(vbd);
+    try {
+      await remove(queue);
+    } finally {
+      if (queue.isEmpty) this.#queues.delete(vbd.backend);
+    }
   }
 
   #queue(vbd: VbdPath): VbdQueue {

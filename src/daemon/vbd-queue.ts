@@ -36,6 +36,8 @@ export class VbdQueue {
   readonly #options: JobOptions;
   #attach: AttachJob | undefined;
   #removal: Promise<void> | undefined;
+  /** Whether the removal that is under way leaves a vbd alone that has been made anew. */
+  #isCleanUp = false;
 
   constructor(store: Xenstore, vbd: VbdPath, options: JobOptions) {
     this.#store = store;
@@ -79,10 +81,17 @@ export class VbdQueue {
 
   /** Aborts an attach that is under way, and detaches the vbd. */
   async remove(): Promise<void> {
-    this.#removal ??= this.#remove().finally(() => {
-      this.#removal = undefined;
-    });
-    return await this.#removal;
+    // A clean-up may have found the vbd made anew. This request is about the vbd that is there now.
+    if (this.#isCleanUp) await this.#removal?.catch(() => undefined);
+    return await this.#startRemoval(false);
+  }
+
+  /**
+   * Aborts an attach that is under way, and undoes what is left of a vbd whose nodes are gone. Does
+   * nothing to a vbd that has been made anew by then: another program may have attached it.
+   */
+  async cleanUp(): Promise<void> {
+    return await this.#startRemoval(true);
   }
 
   /** Aborts an attach that is under way. The attach then rolls back. */
@@ -134,7 +143,17 @@ export class VbdQueue {
     return job;
   }
 
-  async #remove(): Promise<void> {
+  #startRemoval(isCleanUp: boolean): Promise<void> {
+    if (this.#removal !== undefined) return this.#removal;
+    this.#isCleanUp = isCleanUp;
+    this.#removal = this.#remove(isCleanUp).finally(() => {
+      this.#removal = undefined;
+      this.#isCleanUp = false;
+    });
+    return this.#removal;
+  }
+
+  async #remove(onlyIfGone: boolean): Promise<void> {
     const job = this.#attach;
     if (job?.outcome === 'running') {
       job.controller.abort(new HotplugError('the vbd is being removed', { code: 'ECANCELED' }));
@@ -144,7 +163,7 @@ export class VbdQueue {
     const steps = new VbdSteps(this.vbd, 'remove', this.#options.onEvent);
     const onStep = steps.step.bind(steps);
     try {
-      await detach(this.#store, this.vbd, { ...this.#options, onStep });
+      await detach(this.#store, this.vbd, { ...this.#options, onlyIfGone, onStep });
     } catch (error) {
       steps.failed(error);
       throw error;

@@ -19,6 +19,11 @@ export interface DetachOptions {
   readonly runDirectory: string;
   /** Whether udev is to look at a device of the toolstack's again, once blkback has closed it. */
   readonly udevRefresh?: boolean | undefined;
+  /**
+   * Whether only what a vbd has left is to be undone. If its nodes exist again, it has been made
+   * anew, and the detach does nothing: its device is that of the new vbd.
+   */
+  readonly onlyIfGone?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: ((step: DetachStep, detail: string) => void) | undefined;
   /**
@@ -51,6 +56,7 @@ export async function detach(store: Xenstore, vbd: VbdPath, options: DetachOptio
   try {
     const detachment = await collectDetachment(store, vbd, options, { signal: deadline.signal });
     await using _directory = detachment.directory;
+    if (options.onlyIfGone && detachment.backend.exists) return;
     options.onStep?.('planned', describeDetachment(detachment));
     requireOffline(detachment);
     await options.confirm?.(detachment);

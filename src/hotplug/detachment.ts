@@ -47,9 +47,10 @@ export async function collectDetachment(
   place: { readonly sysfs: string; readonly runDirectory: string },
   options: RequestOptions,
 ): Promise<Detachment> {
-  const backend = await readVbdBackend(store, vbd, options);
-  // The record is only a hint, and the device itself decides.
+  // The record is only a hint, and the device itself decides. It is read before the nodes: where
+  // these are gone, the record is not that of a vbd that is made anew meanwhile.
   const record = readRecordLeniently(place.runDirectory, vbd);
+  const backend = await readVbdBackend(store, vbd, options);
   const layers = await listLayers(layerOwner(vbd), options.signal);
   const published = tryReadPublishedDevice(vbd, backend);
   const base = layers[0] && layerBase(layers[0]);

@@ -2,7 +2,7 @@ import type { Step } from '../util/steps.js';
 import { placeRecord } from '../vbd/record.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
-import { unbindPredecessor } from './unbind-predecessor.js';
+import { forgetPredecessor, unbindPredecessor } from './unbind-predecessor.js';
 
 /** Returns the step that records what a kill would leave behind, before anything can be killed. */
 export function recordUndoing(attachment: Attachment): Step<AttachStep> {
@@ -13,9 +13,12 @@ export function recordUndoing(attachment: Attachment): Step<AttachStep> {
     name: 'recorded',
     waitsFor: `${options.runDirectory} to take the record`,
     run: async () => {
-      if (!isNeeded()) return '';
       const { identity, path } = attachment.device.bottom;
       const { devnum, diskseq } = identity;
+      if (!isNeeded()) {
+        await forgetPredecessor(options.runDirectory, vbd, diskseq, attachment.signal);
+        return '';
+      }
       await unbindPredecessor(options.runDirectory, vbd, diskseq, attachment.signal);
       takeBack = placeRecord(options.runDirectory, vbd, { devnum, diskseq, path, unbind: true });
       return '';

@@ -30,6 +30,8 @@ export interface OpenDisk {
   readonly disk: Disk;
   readonly writable: boolean;
   readonly since: number;
+  /** When blkback has closed it. */
+  until: number;
 }
 
 /** The listener through which blkback informs the checks. */
@@ -51,6 +53,7 @@ export class Blkback {
   readonly #kernel: Kernel;
   readonly #store: SimulatedStore;
   readonly #listener: BlkbackListener;
+  readonly #due = new Set<string>();
   /** Makes all delays short. */
   isPrompt = false;
   /** The percentage of delays that are long. */
@@ -60,19 +63,30 @@ export class Blkback {
     world: { scheduler: Scheduler; kernel: Kernel; store: SimulatedStore },
     guise: Guise,
     listener: BlkbackListener,
+    slow: number,
   ) {
     this.#scheduler = world.scheduler;
     this.#kernel = world.kernel;
     this.#store = world.store;
     this.#listener = listener;
     this.guise = guise;
-    this.#slow = world.scheduler.random.pick([5, 20, 50]);
+    this.#slow = slow;
     this.#store.onChange((path) => {
       const [root, kind, domid, devid] = path.split('/');
       if (root !== 'backend' || kind !== 'vbd' || devid === undefined) return;
       const backend = `${root}/${kind}/${domid}/${devid}`;
       const instance = this.instances.get(backend);
       if (instance && this.#node(backend, 'frontend') === undefined) instance.isDeleted = true;
+      this.#lookLater(backend);
+    });
+  }
+
+  /** Looks at a vbd soon, once for all nodes that change at the same time. */
+  #lookLater(backend: string): void {
+    if (this.#due.has(backend)) return;
+    this.#due.add(backend);
+    queueMicrotask(() => {
+      this.#due.delete(backend);
       this.#scheduler.after(this.#delay(200), () => this.#look(backend));
     });
   }
@@ -170,7 +184,10 @@ export class Blkback {
     }
     this.#kernel.openDisk(disk, false);
     instance.isGhost = this.#node(backend, 'physical-device') === undefined;
-    const open = { instance, disk, writable: mode.includes('w'), since: this.#scheduler.now };
+    const open = {
+      ...{ instance, disk, writable: mode.includes('w') },
+      ...{ since: this.#scheduler.now, until: Number.POSITIVE_INFINITY },
+    };
     instance.open = open;
     this.opens.add(open);
     this.#scheduler.tell('blkback', () => `opens ${disk.name} for ${backend}`);
@@ -222,6 +239,7 @@ export class Blkback {
       this.#scheduler.after(tells ? this.#delay(2000) : 0, () => {
         this.#scheduler.tell('blkback', () => `closes ${open.disk.name}, of ${backend}`);
         this.opens.delete(open);
+        open.until = this.#scheduler.now;
         this.#kernel.closeDisk(open.disk, false);
       });
     };

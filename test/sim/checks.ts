@@ -47,15 +47,19 @@ export class Checks implements BlkbackListener {
     this.#wanted.set(instance, { path, bytes: new Set(bytes === undefined ? [] : [bytes]) });
   }
 
+  /** Notes that a vbd was made anew, perhaps before blkback has noticed the end of the one before. */
+  onMade(backend: string, params: string): void {
+    const instance = this.#blkback?.instances.get(backend);
+    const bytes = this.#kernel.bytesAt(pathOf(params));
+    if (instance && bytes !== undefined) this.#wanted.get(instance)?.bytes.add(bytes);
+  }
+
   onOpen(open: OpenDisk): void {
     this.#opened.push(open);
     this.#checkBytes();
     const { instance, disk } = open;
     const isAlone = instance.isOrphan && this.#blkback?.guise === 'stock' && !this.#strict;
-    if (bytesOf(disk) !== undefined) return;
-    // Whatever is bound to it later is the orphan's: another add may have found the number free before.
-    if (isAlone) instance.isGhost = true;
-    if (isAlone) return;
+    if (bytesOf(disk) !== undefined || isAlone) return;
     this.violate(`${instance.backend} has ${disk.name}, on which nothing is any more`);
   }
 
@@ -69,9 +73,8 @@ export class Checks implements BlkbackListener {
 
   /** Checks the result of an add that has succeeded. */
   onAdded(backend: string, since: number): void {
-    const opens = this.#blkback?.opens ?? new Set();
     const found = this.#opened.some(
-      (open) => open.instance.backend === backend && (open.since >= since || opens.has(open)),
+      ({ instance, until }) => instance.backend === backend && until >= since,
     );
     if (!found)
       this.violate(`an add of ${backend} succeeded, and blkback has not opened its device`);

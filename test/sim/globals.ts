@@ -28,7 +28,8 @@ export function globalsOf(session: Session): Globals {
   };
   const timer = (ms: number, run: () => void) => {
     const process = current();
-    process.step();
+    // Whoever catches every error and tries again after a pause would go round for ever otherwise.
+    if (process.isAlive) process.step();
     const event = process.after(ms, run);
     const handle = { event, unref: () => handle, ref: () => handle };
     return handle;

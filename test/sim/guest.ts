@@ -1,6 +1,7 @@
 import type { Random } from '../bed/random.js';
 import type { Checks } from './checks.js';
 import type { Daemon } from './daemon.js';
+import type { Mix } from './mix.js';
 import type { World } from './process.js';
 import { type Outcome, runScript } from './script.js';
 
@@ -13,13 +14,25 @@ export class Guest {
 
   /** If there is a daemon, most requests go through it. */
   readonly #daemon: Daemon | undefined;
+  /** Guests without a mix come when all else is quiet, and nothing happens to them. */
+  readonly #mix: Mix | undefined;
 
-  constructor(world: World, checks: Checks, domid: number, daemon?: Daemon) {
+  constructor(
+    world: World,
+    checks: Checks,
+    domid: number,
+    { daemon, mix }: { readonly daemon?: Daemon; readonly mix?: Mix } = {},
+  ) {
     this.#world = world;
     this.#daemon = daemon;
+    this.#mix = mix;
     this.#checks = checks;
     this.domid = domid;
     this.backend = `backend/vbd/${domid}/51712`;
+  }
+
+  get #killed(): number {
+    return this.#mix?.killed ?? 0;
   }
 
   get #random(): Random {
@@ -33,6 +46,7 @@ export class Guest {
   /** Makes all nodes of the disk at once. */
   create(params: string, mode: string): void {
     const { domid } = this;
+    this.#checks.onMade(this.backend, params);
     this.#write({
       frontend: `/local/domain/${domid}/device/vbd/51712`,
       'frontend-id': String(domid),
@@ -51,34 +65,45 @@ export class Guest {
 
   /** Runs one script, or two at once. A script may be killed at any step. */
   async add(): Promise<Outcome> {
-    const first = this.#script('add', 20);
-    if (!this.#random.percent(12)) return await first;
+    const first = this.#script('add', this.#killed);
+    if (!this.#random.percent(this.#mix?.twice ?? 0)) return await first;
     await this.sleep(this.#random.fraction() * 5);
-    const [a, b] = await Promise.all([first, this.#script('add', 20)]);
+    const [a, b] = await Promise.all([first, this.#script('add', this.#killed)]);
     return a === 'done' || b === 'done' ? 'done' : 'failed';
   }
 
-  async remove(killed = 20): Promise<Outcome> {
+  async remove(killed = this.#killed): Promise<Outcome> {
     return await this.#script('remove', killed);
   }
 
   async #script(action: 'add' | 'remove', killed: number): Promise<Outcome> {
     const random = this.#random;
-    if (this.#daemon?.isThere && random.percent(80)) {
+    if (this.#daemon?.isThere && random.percent(this.#mix?.asked ?? 0)) {
       return await this.#daemon.ask(action, this.backend);
     }
     const killAfter = random.percent(killed) ? random.between(1, 260) : undefined;
     const timeoutMs = random.pick([2000, 4000, 4000, 30_000]);
     const options = { timeoutMs, killAfter };
-    return await runScript(this.#world, this.#checks, action, this.backend, options).ended;
+    const script = runScript(this.#world, this.#checks, action, this.backend, options);
+    if (action === 'add' && random.percent(this.#mix?.cut ?? 0)) this.#killOncePublished(script);
+    return await script.ended;
+  }
+
+  #killOncePublished({ process }: ReturnType<typeof runScript>): void {
+    const { store, scheduler } = this.#world;
+    const path = `${this.backend}/physical-device`;
+    store.onChange((changed) => {
+      if (changed !== path || !process.isAlive || store.read(path) === undefined) return;
+      scheduler.after(scheduler.random.fraction() * 0.5, () => process.kill('killed'));
+    });
   }
 
   /** Removes the disk in an orderly way, or just deletes its nodes. */
   async destroy(): Promise<void> {
     const random = this.#random;
-    const how = random.below(10);
+    const isOrderly = random.percent(this.#mix?.orderly ?? 100);
     const isThere = this.#world.store.read(`${this.backend}/frontend`) !== undefined;
-    if (how < 6 && isThere) {
+    if (isOrderly && isThere) {
       this.#write({ online: '0', state: '5' });
       const end = this.#world.scheduler.now + 10_000;
       while (this.#world.store.read(`${this.backend}/state`) === '5') {
@@ -90,7 +115,7 @@ export class Guest {
       return;
     }
     this.deleteNodes();
-    if (how < 9) await this.remove();
+    if (!random.percent(this.#mix?.abandoned ?? 0)) await this.remove();
   }
 
   /** Makes the vbd anew and attaches it while a remove of it still runs. */

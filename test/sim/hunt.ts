@@ -1,20 +1,30 @@
 import { bundleEngine, type Mutant } from './bundle.js';
 import { runSchedule } from './schedule.js';
 
+/** Where to look for a mutant. */
+export interface HuntOptions {
+  /** The schedule that found the mutant before. */
+  readonly known?: number | undefined;
+  readonly seed: number;
+  readonly schedules: number;
+}
+
 /** The schedule that has found a mutant. */
 export interface Catch {
   readonly seed: number;
   readonly violation: string;
 }
 
-/** Runs schedules with a mutant until one fails. Returns `undefined` if none of them fails. */
+/**
+ * Runs schedules with a mutant until one fails: the known one first, as a change of the program
+ * moves them. Returns `undefined` if none of them fails. */
 export async function hunt(
   mutant: Mutant,
-  seed: number,
-  schedules: number,
+  { known, seed, schedules }: HuntOptions,
 ): Promise<Catch | undefined> {
   const session = await bundleEngine(mutant);
-  for (let at = seed; at < seed + schedules; at++) {
+  const range = Array.from({ length: schedules }, (_, index) => seed + index);
+  for (const at of known === undefined ? range : [known, ...range]) {
     const [violation] = (await runSchedule(session, at)).violations;
     if (violation !== undefined) return { seed: at, violation };
   }

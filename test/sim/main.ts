@@ -1,9 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { bundleEngine } from './bundle.js';
-import { hunt } from './hunt.js';
 import { type LotResult, runLot, runLotBeside } from './lot.js';
-import { MUTANTS } from './mutants.js';
+import { tableOfMutants } from './mutant-table.js';
 import { runSchedule } from './schedule.js';
 
 /**
@@ -25,7 +24,7 @@ async function main(): Promise<void> {
     },
   });
   const [seed, schedules] = [Number(values.seed), Number(values.schedules)];
-  if (values.mutants) return await huntAll(seed, schedules, values.mutant);
+  if (values.mutants) return await tableOfMutants(seed, schedules, values.mutant);
   const seconds = Number(values.seconds);
   const options = { strict: values.strict, keepGoing: values['keep-going'], seconds };
   const jobs = values.story ? 1 : Math.min(Number(values.jobs), schedules);
@@ -51,16 +50,6 @@ async function main(): Promise<void> {
 async function tellStory(seed: number, strict: boolean): Promise<void> {
   const { story } = await runSchedule(await bundleEngine(), seed, { tells: true, strict });
   for (const line of story.slice(-200)) console.log(line);
-}
-
-/** Prints for each mutant how many schedules it takes to find it. */
-async function huntAll(seed: number, schedules: number, name: string): Promise<void> {
-  for (const mutant of MUTANTS.filter((one) => one.name.includes(name))) {
-    const found = await hunt(mutant, seed, schedules);
-    const after = found === undefined ? 'NOT FOUND' : `${found.seed - seed + 1}`.padStart(9);
-    console.log(`${after}  ${mutant.name}${found ? `: ${found.violation}` : ''}`);
-    if (found === undefined) process.exitCode = 1;
-  }
 }
 
 await main();

@@ -6,7 +6,6 @@ import type { SimulatedProcess } from './process.js';
 /** The object at a path: a node that can be opened, or a text. */
 export type Found = { readonly node: Node } | { readonly text: string };
 
-const RUN = '/run/';
 const FD = /^\/proc\/self\/fd\/(\d+)(?:\/(.*))?$/;
 const VBDS = '/sys/bus/xen-backend/devices/';
 
@@ -27,7 +26,7 @@ export function resolve(process: SimulatedProcess, path: string): Found | undefi
     return attribute === undefined ? { node: vbd } : vbdAttribute(vbd, attribute);
   }
   const file = kernel.files.get(path);
-  if (file !== undefined) return path.startsWith(RUN) ? { node: file } : { node: file };
+  if (file !== undefined) return { node: file };
   if (path.startsWith('/proc/self/fdinfo/')) {
     const open = process.fds.has(Number(path.slice('/proc/self/fdinfo/'.length)));
     return open ? { text: 'pos:\t0\nflags:\t0\nmnt_id:\t1\n' } : undefined;

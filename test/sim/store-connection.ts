@@ -16,6 +16,9 @@ import type { SimulatedStore } from './store.js';
 /** The percentage of commits that conflict with an unrelated client. */
 const CONFLICTS = 3;
 
+/** The percentage of requests after which the next one is answered at once, too. */
+const MORE = 75;
+
 /**
  * A connection like that of native/channel.h, and xenstored's end. Answers come after any delay.
  */
@@ -88,17 +91,19 @@ export class StoreConnection {
     }
   }
 
-  /** Answers one request after another, each after a moment. */
+  /** Answers one request after another. Others come in between after some of them. */
   #serve(): void {
     if (this.#isBusy || this.#requests.length === 0) return;
     this.#isBusy = true;
     const { random } = this.#store.scheduler;
-    const ms = random.fraction() * (random.percent(2) ? 50 : 0.1);
+    const ms = random.fraction() * (random.percent(this.#store.late) ? 50 : 0.1);
     this.#store.scheduler.after(ms, () => {
       this.#isBusy = false;
-      const request = this.#requests.shift();
-      if (!this.#isOpen || request === undefined) return;
-      this.#answer(request);
+      do {
+        const request = this.#requests.shift();
+        if (!this.#isOpen || request === undefined) return;
+        this.#answer(request);
+      } while (random.percent(MORE));
       this.#serve();
     });
   }

@@ -10,6 +10,8 @@ export class SimulatedStore {
   readonly nodes = new Map<string, TreeNode>([['/', ROOT]]);
   readonly scheduler: Scheduler;
   readonly connections = new Set<StoreConnection>();
+  /** The percentage of answers that come late. */
+  late = 0;
   readonly #watchers: ((path: string) => void)[] = [];
 
   constructor(scheduler: Scheduler) {

@@ -36,6 +36,11 @@ export function openLoopControl(): OwnedFd {
  */
 export interface FreeLoop {
   readonly number: number;
+  /**
+   * Tells whether the device may be bound. To be called while the caller has the device open: from
+   * then on the device cannot be bound by another process, published, and unbound again unseen.
+   */
+  mayBeBound(): Promise<boolean>;
   /** Ends the claim after the device has been bound. */
   release(): void;
   /**
@@ -69,6 +74,7 @@ export interface FreeLoopOptions {
 export class FreeLoopSearch {
   readonly #control: OwnedFd;
   readonly #options: FreeLoopOptions;
+  readonly #refused = new Set<number>();
   #isFirst = true;
   #spares: SpareLoop[] = [];
 
@@ -81,17 +87,29 @@ export class FreeLoopSearch {
   async claim(): Promise<FreeLoop> {
     if (this.#isFirst || !HAS_LOOP_DISKSEQ) {
       this.#isFirst = false;
-      return await claimFreeLoop(this.#control, this.#options);
+      return await this.#claimAny();
     }
     if (this.#spares.length === 0) this.#spares = await this.#listSpares();
     for (let spare = this.#spares.pop(); spare !== undefined; spare = this.#spares.pop()) {
-      if (!claimed.has(spare.number) && isStillSpare(spare)) return claim(spare.number, false);
+      const seen = spare;
+      if (claimed.has(seen.number) || !isStillSpare(seen)) continue;
+      return claim(seen.number, false, async () => isStillSpare(seen));
     }
-    return await claimFreeLoop(this.#control, this.#options);
+    return await this.#claimAny();
+  }
+
+  /** Notes that a device must not be bound. The kernel goes on calling the device free. */
+  refuse({ number }: FreeLoop): void {
+    this.#refused.add(number);
+  }
+
+  async #claimAny(): Promise<FreeLoop> {
+    return await claimFreeLoop(this.#control, this.#options, this.#refused);
   }
 
   async #listSpares(): Promise<SpareLoop[]> {
-    const spares = listSpareLoops((number) => claimed.has(number));
+    const isTaken = (number: number): boolean => claimed.has(number) || this.#refused.has(number);
+    const spares = listSpareLoops(isTaken);
     // `avoid` is called after the spares were listed. A process that binds a spare after that
     // changes the diskseq of the spare, and `isStillSpare` notices the change.
     const avoid = await this.#options.avoid?.();
@@ -106,20 +124,16 @@ export class FreeLoopSearch {
 export async function claimFreeLoop(
   control: OwnedFd,
   { signal, avoid }: FreeLoopOptions = {},
+  refused: ReadonlySet<number> = new Set(),
 ): Promise<FreeLoop> {
   const before = countBlocks();
   const first = await getFreeLoop(control, { signal });
   const isMade = countBlocks() > before;
   for (let number: number | undefined = first; number !== undefined; number = nextUnbound()) {
-    if (claimed.has(number)) continue;
-    const found = claim(number, isMade && number === first);
-    try {
-      if ((isMade && number === first) || !(await avoid?.())?.has(number)) return found;
-    } catch (error) {
-      await found.discard();
-      throw error;
-    }
-    found.release();
+    if (claimed.has(number) || refused.has(number)) continue;
+    const free = number;
+    if (isMade && free === first) return claim(free, true);
+    return claim(free, false, async () => !(await avoid?.())?.has(free));
   }
   const made = await addLoop(control, {
     signal,
@@ -128,7 +142,11 @@ export async function claimFreeLoop(
   return claim(made, true);
 }
 
-function claim(number: number, isMade: boolean): FreeLoop {
+function claim(
+  number: number,
+  isMade: boolean,
+  mayBeBound = async (): Promise<boolean> => true,
+): FreeLoop {
   claimed.add(number);
   const discard = async (how: RetryOptions): Promise<void> => {
     if (isMade) await takeAway(number, how);
@@ -136,6 +154,7 @@ function claim(number: number, isMade: boolean): FreeLoop {
   };
   return {
     number,
+    mayBeBound,
     release: () => void claimed.delete(number),
     discard: () => discard(AT_ONCE),
     discardAfter: (cameBack) => void cameBack.then(() => discard(PATIENTLY)),

@@ -94,6 +94,10 @@ function bindFreeLoop(
       try {
         const loop = await openLoop(free.number, options);
         return await withOwnership(loop, async () => {
+          if (!(await free.mayBeBound())) {
+            search.refuse(free);
+            throw SystemError.fromErrno('open', loop.name, ERRNO.EBUSY);
+          }
           const onAbandoned = (promise: Promise<void>): void => {
             cameBack = promise;
           };

@@ -1,0 +1,23 @@
+/** The first schedule that finds each mutant. `npm run sim -- --mutants` writes this file. */
+export const MUTANT_SEEDS: Readonly<Record<string, number>> = {
+  'nobody looks who else has the bytes': 1,
+  'no lock is taken': 43,
+  'those who write share their lock': 43,
+  'a file counts as alone whoever has it open': 1,
+  'two who write may share': 1,
+  'what the kernel has open does not count': 2,
+  'the device is let go before blkback has opened it': 1,
+  'the roll-back erases the publication whatever has come of it': 15,
+  'a publication that is not answered counts as never opened': 18,
+  'nobody holds the device for a blkback that may open it yet': 18,
+  'time is never up': 4,
+  'a loop device does not clear itself': 1,
+  'a failure is reported below a backend that is gone': 8,
+  'a second publication overwrites the first one': 28,
+  'what is to be undone is not recorded': 7,
+  'the record of a vbd that was there before is overwritten': 18,
+  'a remove unbinds nothing': 1,
+  'a remove does not wait until the device is closed': 18,
+  'a remove removes the record of a vbd that was made anew': 109,
+  'an add that fails forgets a loop device that another add has adopted': 483,
+};
