@@ -11,8 +11,8 @@ import { backendNode, parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { isXenstoreError } from '../xenstore/xenstore-error.js';
 import type { HostState, HostVbd } from './host-state.js';
-import { findIdleLoops } from './idle-loops.js';
 import { findOverlaps } from './overlaps.js';
+import { findIdleLoops } from './unexplained-loops.js';
 
 /** The directories that an audit reads. */
 export interface AuditPlace {

@@ -1,5 +1,5 @@
 import { unlinkSync } from 'node:fs';
-import { blockingCall } from '../linux/blocking.js';
+import { blockingCall } from '../linux/blocking-call.js';
 import { randomHex } from '../linux/calls.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import { isSystemError } from '../linux/errno.js';

@@ -1,4 +1,4 @@
-import { blockingCall } from '../linux/blocking.js';
+import { blockingCall } from '../linux/blocking-call.js';
 import { throwShortage } from '../linux/errno.js';
 import { O_PATH, O_RDONLY, OwnedFd } from '../linux/fd.js';
 import { readMemoryFile } from '../linux/memory-file.js';

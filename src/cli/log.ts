@@ -1,5 +1,5 @@
 import { openForAppending, writeText } from '../linux/append.js';
-import { closeDescriptor } from '../linux/blocking.js';
+import { closeDescriptor } from '../linux/blocking-call.js';
 import { pause } from '../util/retry.js';
 
 /** The priority of syslog.h. */

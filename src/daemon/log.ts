@@ -1,7 +1,7 @@
 import { openSync } from 'node:fs';
 import { errorMessage } from '../errors.js';
 import { openForAppending } from '../linux/append.js';
-import { closeDescriptor } from '../linux/blocking.js';
+import { closeDescriptor } from '../linux/blocking-call.js';
 import { sendDatagram } from '../linux/datagram.js';
 import { toOneLine } from '../util/one-line.js';
 import { encodeJournalEntry, isStderrJournal, JOURNAL_SOCKET } from './journal.js';

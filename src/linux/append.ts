@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { pause } from '../util/retry.js';
-import { blockingCall, closeDescriptor } from './blocking.js';
+import { blockingCall, closeDescriptor } from './blocking-call.js';
 import { isSystemError } from './errno.js';
 import { placeOfFd } from './place.js';
 

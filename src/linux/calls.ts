@@ -1,5 +1,5 @@
 import { loadAddon, type Syscall, type SyscallArgument } from './addon.js';
-import { type BlockingCall, blockingCall } from './blocking.js';
+import { type BlockingCall, blockingCall } from './blocking-call.js';
 import { SystemError } from './errno.js';
 import { placeOfFd } from './place.js';
 import { traceResult } from './trace.js';

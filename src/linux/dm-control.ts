@@ -1,5 +1,5 @@
 import { ERRNO } from '../util/errno.js';
-import { blockingCall } from './blocking.js';
+import { blockingCall } from './blocking-call.js';
 import { DM_FLAG, type DmReply, decodeDmReply } from './dm-ioctl.js';
 import { isSystemError, SystemError } from './errno.js';
 import { O_RDWR, OwnedFd } from './fd.js';

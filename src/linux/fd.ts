@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { ERRNO } from '../util/errno.js';
-import { closeDescriptor } from './blocking.js';
+import { closeDescriptor } from './blocking-call.js';
 import { SystemError } from './errno.js';
 import {
   type FileStat,

@@ -1,5 +1,5 @@
 import { showPath } from '../util/path-bytes.js';
-import { blockingCall } from './blocking.js';
+import { blockingCall } from './blocking-call.js';
 import { statxInode } from './calls.js';
 import { pathArgument } from './path-steps.js';
 import { type Place, placeOfFd } from './place.js';

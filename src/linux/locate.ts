@@ -1,5 +1,5 @@
 import { pause } from '../util/retry.js';
-import { closeDescriptor } from './blocking.js';
+import { closeDescriptor } from './blocking-call.js';
 import { isSystemError } from './errno.js';
 import { walk } from './path-steps.js';
 import { type Place, placeOfFd } from './place.js';

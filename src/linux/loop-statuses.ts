@@ -1,4 +1,4 @@
-import { blockingCall } from './blocking.js';
+import { blockingCall } from './blocking-call.js';
 import { SystemError } from './errno.js';
 import { decodeLoopStatus, type LoopStatus } from './loop-ioctl.js';
 

@@ -1,4 +1,4 @@
-import { blockingCall } from './blocking.js';
+import { blockingCall } from './blocking-call.js';
 import { isSystemError } from './errno.js';
 import type { Mount } from './mounts.js';
 import { placeOfMount } from './place.js';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { ERRNO } from '../util/errno.js';
 import { decodePath, encodePath } from '../util/path-bytes.js';
 import type { SyscallArgument } from './addon.js';
-import { blockingCall, closeDescriptor } from './blocking.js';
+import { blockingCall, closeDescriptor } from './blocking-call.js';
 import { isSystemError, SystemError } from './errno.js';
 import { readMountTable } from './mounts.js';
 import { type Place, placeOfFd, placeOfMount } from './place.js';

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { ERRNO } from '../util/errno.js';
-import { blockingCall, closeDescriptor } from './blocking.js';
+import { blockingCall, closeDescriptor } from './blocking-call.js';
 import { SystemError } from './errno.js';
 import { isAnyPlaceClosed } from './hung-calls.js';
 import { locate } from './locate.js';

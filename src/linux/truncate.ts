@@ -1,4 +1,4 @@
-import { blockingCall } from './blocking.js';
+import { blockingCall } from './blocking-call.js';
 import type { OwnedFd } from './fd.js';
 import { placeOfFd } from './place.js';
 

@@ -12,7 +12,7 @@ import {
   parseRelativePath,
   splitTarget,
   targetError,
-} from './target-syntax.js';
+} from './target-values.js';
 
 /** What `params` asks for. The grammar is in docs/targets.md. */
 export interface Target {

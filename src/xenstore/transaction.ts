@@ -2,7 +2,7 @@ import { type RetryOptions, retry } from '../util/retry.js';
 import { Nodes } from './nodes.js';
 import { checkPath, checkValue } from './path.js';
 import type { Requests } from './requests.js';
-import { type CheckedStep, Transact } from './transact.js';
+import { type CheckedStep, Transact } from './transact-exchange.js';
 import type {
   Transaction,
   TransactionOptions,

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import koffi from 'koffi';
 import { loadAddon } from '../../src/linux/addon.js';
-import { blockingCall } from '../../src/linux/blocking.js';
+import { blockingCall } from '../../src/linux/blocking-call.js';
 
 // Lives of calls that block, run by blocking-sanitizer.test.ts in a process of its own, and in workers.
 

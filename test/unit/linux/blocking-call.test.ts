@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { blockingCall } from '../../../src/linux/blocking.js';
+import { blockingCall } from '../../../src/linux/blocking-call.js';
 import { describeHungCall, listHungCalls } from '../../../src/linux/hung-calls.js';
 import { pause } from '../../../src/util/retry.js';
 import { projectRoot } from '../../bed/paths.js';
 
-const BLOCKING = join(projectRoot, 'dist/src/linux/blocking.js');
+const BLOCKING = join(projectRoot, 'dist/src/linux/blocking-call.js');
 
 /** Returns a `struct timespec` with this time. */
 function timespec(ms: number): Buffer {
@@ -270,7 +270,7 @@ describe('blockingCall', () => {
   it('reports that no thread is to be had as the error of the call', () => {
     const { status, stderr } = inProcess(`
       import { execFileSync } from 'node:child_process';
-      import { loadAddon } from ${JSON.stringify(BLOCKING.replace('blocking.js', 'addon.js'))};
+      import { loadAddon } from ${JSON.stringify(BLOCKING.replace('blocking-call.js', 'addon.js'))};
       // Another user may not be able to enter the directory of the checkout.
       loadAddon();
       execFileSync('prlimit', ['--pid', String(process.pid), '--nproc=1:1']);
