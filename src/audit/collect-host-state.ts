@@ -3,6 +3,7 @@ import { listLayers } from '../block/mapper/release-layer.js';
 import { isPresent, readPresentDiskseq } from '../topology/stacked-block.js';
 import { listVbds } from '../vbd/list-vbds.js';
 import { type OpenVbd, OpenVbds } from '../vbd/open-vbds.js';
+import { listOrphanedFrontends } from '../vbd/orphaned-frontends.js';
 import { tryReadPublishedDevice } from '../vbd/published-device.js';
 import { listRecords, readRecord, type VbdRecord } from '../vbd/record.js';
 import { listUnfinished } from '../vbd/unfinished-records.js';
@@ -30,6 +31,7 @@ export async function collectHostState(
   const records = listRecords(runDirectory);
   const errors = await listErrors(store, options);
   const layers = await readLayers(options.signal);
+  const orphans = await listOrphanedFrontends(store, options);
   const listed = await listVbds(store, options);
   // The kernel is asked last. So the nodes of an open vbd that XenStore does not list are gone.
   const open = await new OpenVbds(sysfs).list();
@@ -47,6 +49,7 @@ export async function collectHostState(
     overlaps: await findOverlaps(store, open, options),
     layers,
     errors,
+    orphans,
     records: records.filter(isReadable).map((vbd) => ({ vbd, path: recordPath(vbd) })),
     strayFiles: [
       ...records.filter((vbd) => !isReadable(vbd)).map(recordPath),

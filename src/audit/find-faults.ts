@@ -24,6 +24,16 @@ export function findFaults(state: HostState, { loops = false }: FindOptions = {}
           'blkback has it open for both, and only you know which of them is to lose its disk',
       }),
     ),
+    ...state.orphans.map(
+      ({ domid, devid, backendDomid }): Finding => ({
+        kind: 'backend-domain-gone',
+        object: `disk ${devid} of guest ${domid}`,
+        meaning: `domain ${backendDomid}, which served it, is gone: nothing answers the guest's reads and writes`,
+        command: `xl destroy ${domid}`,
+        leftBecause:
+          'the guest still has the disk, and a driver domain that is started anew does not take it over',
+      }),
+    ),
     ...state.layers.flatMap(({ vbd, layer }): Finding[] => {
       if (layer.openCount > 0 || known.has(vbd.backend)) return [];
       return [

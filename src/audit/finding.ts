@@ -5,6 +5,7 @@ import type { HostLoop } from './host-state.js';
 /** The kinds of things that can be left behind or contradict each other. */
 export type FindingKind =
   | 'attach-failed'
+  | 'backend-domain-gone'
   | 'backend-without-guest'
   | 'device-gone'
   | 'diskseq-differs'

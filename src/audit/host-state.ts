@@ -1,5 +1,6 @@
 import type { Devnum } from '../linux/devnum.js';
 import type { MapperState } from '../linux/mapper-state.js';
+import type { OrphanedFrontend } from '../vbd/orphaned-frontends.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 
 // The state of a host, as one look of an audit sees it. Each part is read once.
@@ -66,6 +67,8 @@ export interface HostState {
   readonly layers: readonly { readonly vbd: VbdPath; readonly layer: MapperState }[];
   /** Vbds that have a node below `error/`, with the text of the node. */
   readonly errors: readonly { readonly vbd: VbdPath; readonly text: string }[];
+  /** The disks of guests whose backend domain is gone. */
+  readonly orphans: readonly OrphanedFrontend[];
   readonly records: readonly HostRecord[];
   /** Files of the run directory that are named like records but cannot be read as records. */
   readonly strayFiles: readonly string[];

@@ -143,7 +143,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a remove takes away what has been published since it began',
-    file: 'hotplug/detach-steps.ts',
+    file: 'hotplug/remove-nodes.ts',
     find: '  if (!present.every(isSeen)) return;\n',
     replace: '  void isSeen;\n',
   },

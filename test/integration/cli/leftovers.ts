@@ -98,6 +98,16 @@ export const LEFTOVERS: readonly Leftover[] = [
     },
   },
   {
+    what: 'a disk whose driver domain is gone',
+    kind: 'backend-domain-gone',
+    left: /driver domain that is started anew/,
+    leave: async ({ store }, domid) => {
+      await store.write(`/local/domain/${domid}/device/vbd/${DEVID}/backend-id`, '4711');
+      return `disk ${DEVID} of guest ${domid}`;
+    },
+    tidy: ({ store }, domid) => store.remove(`/local/domain/${domid}`),
+  },
+  {
     what: 'a guest that ended after the script was uninstalled',
     kind: 'backend-without-guest',
     leave: async (fixture, domid) => {
