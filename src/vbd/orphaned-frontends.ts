@@ -15,7 +15,9 @@ const DOMAINS = '/local/domain';
 
 /**
  * Lists the disks of all guests whose backend domain is gone, such as a driver domain that has
- * crashed. Lists none where XenStore refuses to list the domains, which only dom0 may do.
+ * crashed. Believes what libxl has noted for itself (libxl_device.c, libxl__device_generic_add),
+ * because a guest may write into its own frontend. Lists none of other toolstacks, and none where
+ * XenStore refuses to list the domains, which only dom0 may do.
  */
 export async function listOrphanedFrontends(
   store: Xenstore,
@@ -37,16 +39,16 @@ async function listOrphans(
   present: ReadonlySet<string>,
   options: RequestOptions,
 ): Promise<OrphanedFrontend[]> {
-  const root = `${DOMAINS}/${domid}/device/vbd`;
+  const root = `/libxl/${domid}/device/vbd`;
   const devids = await listNumbers(store, root, options);
   const backends = await store.readMany(
-    devids.map((devid) => `${root}/${devid}/backend-id`),
+    devids.map((devid) => `${root}/${devid}/backend`),
     options,
   );
   return devids.flatMap((devid, index) => {
-    const backend = backends[index]?.toString('latin1');
-    // A frontend without this node is being made, or removed.
-    if (backend === undefined || !/^\d+$/.test(backend) || present.has(backend)) return [];
+    const path = backends[index]?.toString('latin1') ?? '';
+    const [, backend] = /^\/local\/domain\/(\d+)\/backend\/vbd\//.exec(path) ?? [];
+    if (backend === undefined || present.has(backend)) return [];
     return [{ domid: Number(domid), devid: Number(devid), backendDomid: Number(backend) }];
   });
 }

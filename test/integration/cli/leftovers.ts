@@ -102,10 +102,15 @@ export const LEFTOVERS: readonly Leftover[] = [
     kind: 'backend-domain-gone',
     left: /driver domain that is started anew/,
     leave: async ({ store }, domid) => {
-      await store.write(`/local/domain/${domid}/device/vbd/${DEVID}/backend-id`, '4711');
+      await store.write(`/local/domain/${domid}/name`, 'guest');
+      const backend = `/local/domain/4711/backend/vbd/${domid}/${DEVID}`;
+      await store.write(`/libxl/${domid}/device/vbd/${DEVID}/backend`, backend);
       return `disk ${DEVID} of guest ${domid}`;
     },
-    tidy: ({ store }, domid) => store.remove(`/local/domain/${domid}`),
+    tidy: async ({ store }, domid) => {
+      await store.remove(`/local/domain/${domid}`);
+      await store.remove(`/libxl/${domid}`);
+    },
   },
   {
     what: 'a guest that ended after the script was uninstalled',

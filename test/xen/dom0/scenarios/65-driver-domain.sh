@@ -167,7 +167,7 @@ driver_domain_crash() {
   expect 'the list' '' "$(xen-blkback list --all -n)"
   expect_match 'show' 'has no vbd of domain' \
     "$(xen-blkback show "$(domid_of bereft)/xvda" --backend-domain "$driver" 2>&1 || true)"
-  note "audit: $(xen-blkback audit 2>&1 | tr '\n' ';')"
+  expect_match 'the audit' "disk 51712 of guest $(domid_of bereft)" "$(xen-blkback audit 2>&1 || true)"
   destroy bereft
   expect_end_of driver
 }
