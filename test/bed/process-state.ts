@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { errorCode } from '../../src/errors.js';
 
 /** The state of a process at one moment, as the kernel tells it. */
 export interface ProcessState {
@@ -13,7 +14,15 @@ export interface ProcessState {
 /** Reads the state of a process. */
 export function processState(pid: number): ProcessState {
   const threads = readdirSync(`/proc/${pid}/task`);
-  const sleeps = threads.map((thread) => field(`${pid}/task/${thread}`, 'voluntary_ctxt_switches'));
+  const sleeps = threads.map((thread) => {
+    try {
+      return field(`${pid}/task/${thread}`, 'voluntary_ctxt_switches');
+    } catch (error) {
+      // The thread has ended since it was listed.
+      if (['ENOENT', 'ESRCH'].includes(errorCode(error) ?? '')) return 0;
+      throw error;
+    }
+  });
   return {
     residentMiB: field(String(pid), 'VmRSS') / 1024,
     descriptors: readdirSync(`/proc/${pid}/fd`).length,
