@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { errorCode } from '../src/errors.js';
+import { errorCode, errorMessage } from '../src/errors.js';
 import { compileClient } from './client.js';
 import { type SettledConffile, settleConffile } from './conffile.js';
 import { divert } from './divert.js';
@@ -85,7 +85,11 @@ export async function install({
   const kept = await dropEmpty(root, directories, [...files.keys(), ...shipped.keys()]);
   await writeManifest(root, { files, conffiles: shipped, directories: kept });
 
-  if (root === '/') await promisify(execFile)(node, [CODE_COMPILER]);
+  if (root === '/') {
+    await promisify(execFile)(node, [CODE_COMPILER]).catch((error: unknown) => {
+      say(`${CODE_COMPILER} has failed, so the programs start slower: ${errorMessage(error)}`);
+    });
+  }
   if (scripts.length > 0) await divert(root, 'add', scripts);
   say(`${entries.length} files below ${root}, to be run by ${node}`);
   for (const { offered, path } of conffiles) {

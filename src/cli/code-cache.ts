@@ -1,9 +1,11 @@
 import {
   closeSync,
+  fchmodSync,
   fsyncSync,
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeSync,
 } from 'node:fs';
@@ -11,12 +13,13 @@ import { setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
 
 // The code cache of a program: what V8 makes of the program's text, in a file beside it. A process
-// that finds the cache does not compile the text again. V8 refuses a cache that another version of
-// V8, or one with other flags, has made. V8 compares only the length of the text, so the header of
-// the file names the text by its size and its time of change, as Python's .pyc files do.
+// that finds the cache does not compile the text again. V8 11.3 compares only its version, its flags
+// and the length of the text. A build of Node.js with patches of its own has the same version, and
+// crashes over such a cache (nodejs/node#62781). So the header of the file names the Node.js and the
+// text by what the file system says of both files. A header that differs only costs time.
 
 /** The bytes before V8's data. V8 copies data that is not aligned, so the number is a multiple of 8. */
-const HEADER = 128;
+const HEADER = 256;
 
 /** Returns the name of the cache of a program's file. */
 export function cacheName(program: string): string {
@@ -44,7 +47,7 @@ function readCodeCache(file: string): Buffer | undefined {
     const bytes = readFileSync(cacheName(file));
     const data = bytes.subarray(HEADER);
     const header = bytes.toString('latin1', 0, HEADER);
-    return header === headerOf(file, data.length) ? data : undefined;
+    return header === writeHeader(identify(file), data.length) ? data : undefined;
   } catch {
     // A cache that is absent or cannot be read only costs time.
     return undefined;
@@ -53,20 +56,29 @@ function readCodeCache(file: string): Buffer | undefined {
 
 /**
  * Writes the cache of a program for the Node.js that runs this. Replaces an older cache at once, and
- * only after all bytes are on the disk. Throws what the file system throws.
+ * only after all bytes are on the disk. Throws what the file system throws, and leaves nothing then.
  */
 export function writeCodeCache(file: string): void {
+  // A text that is exchanged while it is compiled has another identity than this one.
+  const identity = identify(file);
   const data = compileWhole(file).createCachedData();
-  const fresh = `${cacheName(file)}.new`;
-  const descriptor = openSync(fresh, 'w', 0o644);
+  // Two processes may write at the same time.
+  const fresh = `${cacheName(file)}.${process.pid}`;
   try {
-    writeSync(descriptor, headerOf(file, data.length), 0, 'latin1');
-    writeSync(descriptor, data, 0, data.length, HEADER);
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
+    const descriptor = openSync(fresh, 'w', 0o644);
+    try {
+      fchmodSync(descriptor, 0o644);
+      writeSync(descriptor, writeHeader(identity, data.length), 0, 'latin1');
+      writeSync(descriptor, data, 0, data.length, HEADER);
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+    renameSync(fresh, cacheName(file));
+  } catch (error) {
+    rmSync(fresh, { force: true });
+    throw error;
   }
-  renameSync(fresh, cacheName(file));
 }
 
 /** Compiles all functions. V8 would leave most of them until their first call, out of the cache. */
@@ -88,7 +100,15 @@ function readText(file: string): string {
   return `(function(require,__filename){${readFileSync(file, 'latin1')}\n})`;
 }
 
-function headerOf(file: string, length: number): string {
-  const { size, mtimeNs } = statSync(file, { bigint: true });
-  return `xen-blkback code cache 1: ${size} ${mtimeNs} ${length}\n`.padEnd(HEADER);
+/** Names a text and the Node.js that runs this. No archive can set the time of the last change. */
+function identify(file: string): string {
+  const node = statSync(process.execPath, { bigint: true });
+  const text = statSync(file, { bigint: true });
+  const parts = [process.version, process.arch];
+  for (const { ino, size, ctimeNs } of [node, text]) parts.push(`${ino}/${size}/${ctimeNs}`);
+  return parts.join(' ');
+}
+
+function writeHeader(identity: string, length: number): string {
+  return `xen-blkback code cache 2: ${identity} ${length}\n`.padEnd(HEADER);
 }

@@ -70,7 +70,7 @@ describe('The code cache of a program', () => {
   it('is not used where a part of it is missing', () => {
     writeCodeCache(file);
     const { size } = statSync(cacheName(file));
-    for (const length of [size - 1, 128, 50, 0]) {
+    for (const length of [size - 1, 256, 50, 0]) {
       truncateSync(cacheName(file), length);
       assert.deepEqual(run(), { said: 'one', cache: 'none' }, `${length} of ${size} bytes`);
     }
@@ -80,9 +80,39 @@ describe('The code cache of a program', () => {
     writeCodeCache(file);
     const bytes = readFileSync(cacheName(file));
     // The second word of V8's data is a hash of the version.
-    bytes.writeUInt32LE((bytes.readUInt32LE(132) ^ 1) >>> 0, 132);
+    bytes.writeUInt32LE((bytes.readUInt32LE(260) ^ 1) >>> 0, 260);
     writeFileSync(cacheName(file), bytes);
     assert.deepEqual(run(), { said: 'one', cache: 'refused' });
+  });
+
+  it('is not used where another Node.js of the same V8 has made it', () => {
+    writeCodeCache(file);
+    const bytes = readFileSync(cacheName(file));
+    const header = bytes.toString('latin1', 0, 256);
+    assert.ok(header.includes(`${process.version} ${process.arch} `));
+    const { size } = statSync(process.execPath);
+    for (const [mine, other] of [
+      [
+        process.version,
+        process.version.replace(/\d$/, (digit) => String((Number(digit) + 1) % 10)),
+      ],
+      [`/${size}/`, `/${String(size).replace(/^\d/, (digit) => (digit === '9' ? '8' : '9'))}/`],
+    ] as const) {
+      bytes.write(header.replace(mine, other), 0, 'latin1');
+      writeFileSync(cacheName(file), bytes);
+      assert.deepEqual(run(), { said: 'one', cache: 'none' }, other);
+    }
+    bytes.write(header, 0, 'latin1');
+    writeFileSync(cacheName(file), bytes);
+    assert.deepEqual(run(), { said: 'one', cache: 'taken' });
+  });
+
+  it('is not used for a text of the same length and the same time, as archives set it', () => {
+    const { atime, mtime } = statSync(file);
+    writeCodeCache(file);
+    write('two');
+    utimesSync(file, atime, mtime);
+    assert.deepEqual(run(), { said: 'two', cache: 'none' });
   });
 
   it('leaves no other file behind, and none where there is no program', () => {
