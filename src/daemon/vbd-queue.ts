@@ -35,9 +35,10 @@ export class VbdQueue {
   readonly #store: Xenstore;
   readonly #options: JobOptions;
   #attach: AttachJob | undefined;
-  #removal: Promise<void> | undefined;
-  /** Whether the removal that is under way leaves a vbd alone that has been made anew. */
-  #isCleanUp = false;
+  /** The removal that is under way. A clean-up leaves a vbd alone that has been made anew. */
+  #removal: { readonly isCleanUp: boolean; readonly done: Promise<void> } | undefined;
+  /** The number of adds and removes that a client waits for, also before they have begun. */
+  #requests = 0;
 
   constructor(store: Xenstore, vbd: VbdPath, options: JobOptions) {
     this.#store = store;
@@ -57,7 +58,7 @@ export class VbdQueue {
 
   /** Tells whether nothing is known of the vbd here, and nothing is under way. */
   get isEmpty(): boolean {
-    return this.#attach === undefined && this.#removal === undefined;
+    return this.#attach === undefined && this.#removal === undefined && this.#requests === 0;
   }
 
   /** Starts to attach a vbd that waits for a device, before any client has asked for it. */
@@ -69,21 +70,31 @@ export class VbdQueue {
 
   /** Attaches the vbd, or returns the result of an attach that is under way or done already. */
   async add(): Promise<AttachResult> {
-    await this.#removal?.catch(() => undefined);
-    const job = this.#attach;
-    if (job?.outcome === 'running') return await this.#result(job);
-    if (job?.outcome === 'attached' && (await this.#isStill(job))) return await job.result;
-    // The cause of an earlier failure may have been removed, and an attached vbd may have been made
-    // anew. Another request may have noticed the same and may have started an attach already.
-    if (this.#attach === job) this.#attach = undefined;
-    return await (this.#attach ?? this.#start()).result;
+    this.#requests++;
+    try {
+      await this.#removal?.done.catch(() => undefined);
+      const job = this.#attach;
+      if (job?.outcome === 'running') return await this.#result(job);
+      if (job?.outcome === 'attached' && (await this.#isStill(job))) return await job.result;
+      // The cause of an earlier failure may have been removed, and an attached vbd may have been
+      // made anew. Another request may have noticed the same and may have started an attach already.
+      if (this.#attach === job) this.#attach = undefined;
+      return await (this.#attach ?? this.#start()).result;
+    } finally {
+      this.#requests--;
+    }
   }
 
   /** Aborts an attach that is under way, and detaches the vbd. */
   async remove(): Promise<void> {
     // A clean-up may have found the vbd made anew. This request is about the vbd that is there now.
-    if (this.#isCleanUp) await this.#removal?.catch(() => undefined);
-    return await this.#startRemoval(false);
+    this.#requests++;
+    try {
+      if (this.#removal?.isCleanUp) await this.#removal.done.catch(() => undefined);
+      return await this.#startRemoval(false);
+    } finally {
+      this.#requests--;
+    }
   }
 
   /**
@@ -101,7 +112,7 @@ export class VbdQueue {
 
   /** Waits for the attach and the detach that are under way. Never rejects. */
   async settled(): Promise<void> {
-    await Promise.allSettled([this.#attach?.result, this.#removal]);
+    await Promise.allSettled([this.#attach?.result, this.#removal?.done]);
   }
 
   /**
@@ -144,29 +155,29 @@ export class VbdQueue {
   }
 
   #startRemoval(isCleanUp: boolean): Promise<void> {
-    if (this.#removal !== undefined) return this.#removal;
-    this.#isCleanUp = isCleanUp;
-    this.#removal = this.#remove(isCleanUp).finally(() => {
-      this.#removal = undefined;
-      this.#isCleanUp = false;
-    });
-    return this.#removal;
+    this.#removal ??= { isCleanUp, done: this.#remove(isCleanUp) };
+    return this.#removal.done;
   }
 
   async #remove(onlyIfGone: boolean): Promise<void> {
-    const job = this.#attach;
-    if (job?.outcome === 'running') {
-      job.controller.abort(new HotplugError('the vbd is being removed', { code: 'ECANCELED' }));
-    }
-    await job?.result.catch(() => undefined);
-    if (this.#attach === job) this.#attach = undefined;
     const steps = new VbdSteps(this.vbd, 'remove', this.#options.onEvent);
     const onStep = steps.step.bind(steps);
     try {
+      const job = this.#attach;
+      if (job?.outcome === 'running') {
+        // The news that the nodes are gone may be older than the attach.
+        const nodes = ['frontend'] as const;
+        if (onlyIfGone && (await readVbdBackend(this.#store, this.vbd, { nodes })).exists) return;
+        job.controller.abort(new HotplugError('the vbd is being removed', { code: 'ECANCELED' }));
+      }
+      await job?.result.catch(() => undefined);
+      if (this.#attach === job) this.#attach = undefined;
       await detach(this.#store, this.vbd, { ...this.#options, onlyIfGone, onStep });
     } catch (error) {
       steps.failed(error);
       throw error;
+    } finally {
+      this.#removal = undefined;
     }
   }
 

@@ -52,19 +52,22 @@ export type DetachStep =
 export async function detach(store: Xenstore, vbd: VbdPath, options: DetachOptions): Promise<void> {
   using deadline = new Deadline(options.timeoutMs, options.signal);
   await requireOwnDomain(store, vbd, { signal: deadline.signal });
-  let isConfirmed = options.confirm === undefined;
+  let isTold = options.confirm === undefined;
   try {
     const detachment = await collectDetachment(store, vbd, options, { signal: deadline.signal });
     await using _directory = detachment.directory;
-    if (options.onlyIfGone && detachment.backend.exists) return;
+    const { exists } = detachment.backend;
+    if (options.onlyIfGone && exists) return;
+    // Where the nodes were gone, nodes that exist later are those of a vbd that was made anew.
+    isTold &&= exists;
     options.onStep?.('planned', describeDetachment(detachment));
     requireOffline(detachment);
     await options.confirm?.(detachment);
-    isConfirmed = true;
+    isTold = exists;
     await runDetach(detachSteps(store, detachment, options, deadline.signal), options);
   } catch (error) {
     // A vbd that is in use is in order, and its nodes are to go on saying so.
-    if (errorCode(error) !== 'EONLINE' && isConfirmed) {
+    if (errorCode(error) !== 'EONLINE' && isTold) {
       const signal = deadline.rollback();
       await reportFailure(store, vbd, error, { signal }).catch(() => undefined);
     }

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pause } from '../../../src/util/retry.js';
 import { only } from '../../bed/assertions.js';
 import { attachLoop, sysfsAttribute } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { on } from './fixture.js';
+import { on, parse } from './fixture.js';
 import { hold } from './holder.js';
 
 describe('detach', () => {
@@ -74,6 +75,27 @@ describe('detach', () => {
         await holder.end();
         await fixture.detach(vbd);
         fixture.assertNothingLeft();
+      }),
+    );
+
+    it(
+      'reports no failure to a vbd that has been made anew meanwhile',
+      on({}, async (fixture) => {
+        const vbd = await fixture.vbd(`path=${fixture.image()},autoclear=no`);
+        await fixture.attach(vbd);
+        await using holder = await hold(only(fixture.loops()));
+        await fixture.delete(vbd);
+        const detached = fixture.detach(vbd, { timeoutMs: 1500 });
+        detached.catch(() => undefined);
+        await pause(500);
+        const anew = await fixture.vbd(fixture.image(), { devid: parse(vbd).devid });
+        await fixture.store.write(`${anew.backendPath}/hotplug-status`, 'connected');
+        await assert.rejects(detached, { code: 'EHELD' });
+        const status = await fixture.store.read(`${anew.backendPath}/hotplug-status`);
+        assert.equal(status.toString(), 'connected');
+        await holder.end();
+        await fixture.delete(anew);
+        await fixture.detach(anew);
       }),
     );
   });
