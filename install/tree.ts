@@ -2,7 +2,7 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { cacheName } from '../src/cli/code-cache.js';
+import { PROGRAMS as CODE_PROGRAMS, cacheName } from '../src/cli/code-cache.js';
 import { CONFIG_FILE } from '../src/cli/read-config.js';
 import { writeCopyright } from './copyright.js';
 import { planCompletion } from './manual/completion.js';
@@ -35,7 +35,7 @@ const COMMAND = 'dist/xen-blkback.cjs';
 const COMPILE_CODE = 'dist/compile-code.cjs';
 export const CODE_COMPILER: string = `${LIBRARY}/${COMPILE_CODE}`;
 /** What ONE_SHOT and COMMAND start. */
-const CODE = ['block-diskseq', 'version', 'xen-blkback'].map((name) => `dist/code/${name}.cjs`);
+const CODE = CODE_PROGRAMS.map((name) => `dist/code/${name}.cjs`);
 /** The files that CODE_COMPILER writes. */
 export const CODE_CACHES: readonly string[] = CODE.map((name) => `${LIBRARY}/${cacheName(name)}`);
 

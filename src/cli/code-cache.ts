@@ -18,6 +18,9 @@ import { Script } from 'node:vm';
 // crashes over such a cache (nodejs/node#62781). So the header of the file names the Node.js and the
 // text by what the file system says of both files. A header that differs only costs time.
 
+/** The programs of a build, in dist/code (.ci/build). */
+export const PROGRAMS = ['block-diskseq', 'version', 'xen-blkback'] as const;
+
 /** The bytes before V8's data. V8 copies data that is not aligned, so the number is a multiple of 8. */
 const HEADER = 256;
 

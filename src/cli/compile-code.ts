@@ -3,11 +3,11 @@
 // The build runs it, and so do the installer and the packages, after they have put the files in place
 // and when Node.js has changed.
 import { dirname, join } from 'node:path';
-import { writeCodeCache } from './code-cache.js';
+import { PROGRAMS, writeCodeCache } from './code-cache.js';
 
 /** The name of this file, inserted by .ci/build. */
 declare const __FILE__: string;
 
-for (const name of ['block-diskseq', 'xen-blkback', 'version']) {
+for (const name of PROGRAMS) {
   writeCodeCache(join(dirname(__FILE__), 'code', `${name}.cjs`));
 }

@@ -11,6 +11,11 @@ import type { Vbd } from './toolstack.js';
 
 const INSTALLER = join(projectRoot, 'dist/install/main.js');
 
+/** The places of an installation, as people and packages know them. */
+export const SCRIPT = '/etc/xen/scripts/block-diskseq';
+export const CLIENT = '/usr/libexec/xen-blkback/block-diskseq';
+export const LIBRARY = '/usr/lib/xen-blkback';
+
 /** A directory into which the project installs itself. */
 export class Destdir implements Disposable {
   readonly path: string = mkdtempSync(join(tmpdir(), 'xen-destdir-'));

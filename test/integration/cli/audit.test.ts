@@ -7,14 +7,7 @@ import { assertSchema } from '../../bed/json-schema.js';
 import { needs } from '../../bed/needs.js';
 import type { HotplugFixture } from '../hotplug/fixture.js';
 import { withFixture } from './cli-bed.js';
-
-interface Found {
-  readonly kind: string;
-  readonly object: string;
-  readonly meaning: string;
-  readonly command: string;
-  readonly automatic: boolean;
-}
+import type { Found } from './found.js';
 
 /** What an audit says of this bed: the machine has loop devices of other tests, too. */
 async function audit(fixture: HotplugFixture): Promise<Found[]> {

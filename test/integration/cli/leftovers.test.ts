@@ -4,16 +4,8 @@ import { assertSchema } from '../../bed/json-schema.js';
 import { needs } from '../../bed/needs.js';
 import { openStore } from '../../bed/store.js';
 import { HotplugFixture } from '../hotplug/fixture.js';
+import type { Found } from './found.js';
 import { DisposableStack, LEFTOVERS } from './leftovers.js';
-
-interface Found {
-  readonly kind: string;
-  readonly object: string;
-  readonly meaning: string;
-  readonly command: string;
-  readonly automatic: boolean;
-  readonly reason: string | null;
-}
 
 /** The guest of the first leftover. Each has a guest of its own. */
 const FIRST = 11;

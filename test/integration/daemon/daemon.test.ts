@@ -3,14 +3,14 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeRecord } from '../../../src/vbd/record.js';
 import { parseVbdPath } from '../../../src/vbd/vbd-path.js';
-import { type Bed, startBed } from '../../bed/bed.js';
-import type { BlkbackBehaviour } from '../../bed/blkback.js';
-import { type Daemon, runClient, startDaemon } from '../../bed/daemon.js';
+import { startBed } from '../../bed/bed.js';
+import { runClient, startDaemon } from '../../bed/daemon.js';
 import { loopsLeft } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { openStore } from '../../bed/store.js';
 import { closeVbd, createVbd, deleteVbd, waitInitWait, waitNode } from '../../bed/toolstack.js';
 import { HotplugFixture, MARKER } from '../hotplug/fixture.js';
+import { withDaemon } from './with-daemon.js';
 
 /** The client cannot fall back without Node, so the daemon has done all work that is done. */
 const WITHOUT_NODE = { PATH: '/nonexistent' };
@@ -21,20 +21,9 @@ describe('the daemon', function () {
     needs(this, 'root', 'loop', 'xenstored');
   });
 
-  async function withFixture(
-    behaviour: BlkbackBehaviour,
-    body: (fixture: HotplugFixture, daemon: Daemon, bed: Bed) => Promise<void>,
-    ...options: string[]
-  ): Promise<void> {
-    await using bed = await startBed(behaviour);
-    await using store = await openStore(bed);
-    await using daemon = await startDaemon(bed, ...options);
-    await body(new HotplugFixture(bed, store), daemon, bed);
-  }
-
   for (const guise of ['stock', 'diskseq'] as const) {
     it(`attaches and detaches for the compiled client, ${guise} blkback`, () =>
-      withFixture({ guise }, async (fixture, daemon, bed) => {
+      withDaemon({ guise }, async (fixture, daemon, bed) => {
         const vbd = await fixture.vbd(fixture.image());
         const env = { ...daemon.env, ...WITHOUT_NODE };
         const added = await runClient(env, vbd, 'add');
@@ -50,7 +39,7 @@ describe('the daemon', function () {
   }
 
   it('prepares a vbd unasked if its script is ours, and no other', () =>
-    withFixture({}, async (fixture) => {
+    withDaemon({}, async (fixture) => {
       const other = await fixture.vbd(fixture.image(), { script: '/etc/xen/scripts/block' });
       const ours = await fixture.vbd(fixture.image());
       await waitNode(fixture.store, `${ours.backendPath}/hotplug-status`, 'connected');
@@ -58,7 +47,7 @@ describe('the daemon', function () {
     }));
 
   it('prepares every vbd with --all', () =>
-    withFixture(
+    withDaemon(
       {},
       async (fixture) => {
         const vbd = await fixture.vbd(fixture.image(), { omit: ['script'] });
@@ -68,7 +57,7 @@ describe('the daemon', function () {
     ));
 
   it('prints the failure through the client, and tries again when it is asked again', () =>
-    withFixture({}, async (fixture, daemon) => {
+    withDaemon({}, async (fixture, daemon) => {
       const path = join(fixture.bed.images, 'late.img');
       const vbd = await fixture.vbd(path);
       const env = { ...daemon.env, ...WITHOUT_NODE };
@@ -81,7 +70,7 @@ describe('the daemon', function () {
     }));
 
   it('attaches fifty at once, each exactly once', () =>
-    withFixture({}, async (fixture, daemon, bed) => {
+    withDaemon({}, async (fixture, daemon, bed) => {
       const env = { ...daemon.env, ...WITHOUT_NODE };
       const images = Array.from({ length: 50 }, (_, index) => fixture.image(`disk ${index}`));
       const vbds = await Promise.all(images.map((image) => fixture.create(image)));
@@ -106,7 +95,7 @@ describe('the daemon', function () {
     }));
 
   it('rolls back when the vbd goes away in the middle', () =>
-    withFixture({ noOpen: true }, async (fixture, _daemon, bed) => {
+    withDaemon({ noOpen: true }, async (fixture, _daemon, bed) => {
       const vbd = await fixture.vbd(fixture.image());
       await fixture.published(vbd);
       await fixture.delete(vbd);
@@ -115,7 +104,7 @@ describe('the daemon', function () {
     }));
 
   it('ends in time at SIGTERM, and holds for blkback what was published until that is decided', () =>
-    withFixture({ noOpen: true }, async (fixture, daemon, bed) => {
+    withDaemon({ noOpen: true }, async (fixture, daemon, bed) => {
       const vbd = await fixture.vbd(fixture.image());
       await fixture.published(vbd);
       const start = performance.now();
@@ -153,7 +142,7 @@ describe('the daemon', function () {
   });
 
   it('is not needed: stopped, hanging or of another version, the client does it itself', () =>
-    withFixture({}, async (fixture, daemon) => {
+    withDaemon({}, async (fixture, daemon) => {
       const attach = async (env: Readonly<Record<string, string>>) => {
         // The daemon does not look for this script, so it must not prepare the vbd.
         const vbd = await fixture.vbd(fixture.image(), { script: '/etc/xen/scripts/other' });
@@ -170,7 +159,7 @@ describe('the daemon', function () {
     }));
 
   it('connects again after xenstored was killed, and serves on', () =>
-    withFixture({}, async (fixture, daemon, bed) => {
+    withDaemon({}, async (fixture, daemon, bed) => {
       await using _first = fixture.store;
       bed.xenstored.kill('SIGKILL');
       await bed.xenstored.restart();
@@ -186,7 +175,7 @@ describe('the daemon', function () {
     }));
 
   it('refuses to start beside another one, which goes on', () =>
-    withFixture({}, async (fixture, daemon, bed) => {
+    withDaemon({}, async (fixture, daemon, bed) => {
       await assert.rejects(startDaemon(bed), /another daemon listens/);
       const vbd = await fixture.vbd(fixture.image());
       assert.equal((await runClient({ ...daemon.env, ...WITHOUT_NODE }, vbd, 'add')).status, 0);

@@ -3,29 +3,19 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { pause } from '../../../src/util/retry.js';
-import { type Bed, startBed } from '../../bed/bed.js';
 import { type Daemon, runClient, startDaemon } from '../../bed/daemon.js';
 import { within } from '../../bed/deadline.js';
 import { needs } from '../../bed/needs.js';
 import { CLI, type Running, startProgram } from '../../bed/script.js';
-import { openStore } from '../../bed/store.js';
 import { closeVbd, type Vbd } from '../../bed/toolstack.js';
-import { HotplugFixture } from '../hotplug/fixture.js';
+import type { HotplugFixture } from '../hotplug/fixture.js';
+import { withDaemon } from './with-daemon.js';
 
 describe('xen-blkback events', function () {
   this.timeout(60_000);
   before(function () {
     needs(this, 'root', 'loop', 'xenstored');
   });
-
-  async function withFixture(
-    body: (fixture: HotplugFixture, daemon: Daemon, bed: Bed) => Promise<void>,
-  ): Promise<void> {
-    await using bed = await startBed();
-    await using store = await openStore(bed);
-    await using daemon = await startDaemon(bed);
-    await body(new HotplugFixture(bed, store), daemon, bed);
-  }
 
   /** Starts `xen-blkback events`. It reports every event from the moment at which this resolves. */
   async function follow({ env }: Pick<Daemon, 'env'>, ...options: string[]): Promise<Running> {
@@ -48,7 +38,7 @@ describe('xen-blkback events', function () {
   }
 
   it('tells each step of an attach and a detach, in order and with times, until interrupted', () =>
-    withFixture(async (fixture, daemon) => {
+    withDaemon({}, async (fixture, daemon) => {
       await fixture.store.write('/local/domain/7/name', 'work');
       const running = await follow(daemon, '--json');
       const vbd = await attachAndDetach(fixture, daemon);
@@ -94,7 +84,7 @@ describe('xen-blkback events', function () {
     }));
 
   it('tells first how every vbd is, and what a guest does by itself', () =>
-    withFixture(async (fixture, daemon) => {
+    withDaemon({}, async (fixture, daemon) => {
       const vbd = await fixture.vbd(fixture.image());
       assert.equal((await runClient(daemon.env, vbd, 'add')).status, 0);
       const bad = await fixture.vbd('/nonexistent');
@@ -126,7 +116,7 @@ describe('xen-blkback events', function () {
     }));
 
   it('goes on with --reconnect when the daemon is back', () =>
-    withFixture(async (fixture, daemon, bed) => {
+    withDaemon({}, async (fixture, daemon, bed) => {
       const running = await follow(daemon, '--json', '--reconnect');
       let said = '';
       running.process.stdout?.on('data', (text: string) => {
@@ -147,7 +137,7 @@ describe('xen-blkback events', function () {
     }));
 
   it('tells of a failure, with its code', () =>
-    withFixture(async (fixture, daemon) => {
+    withDaemon({}, async (fixture, daemon) => {
       const running = await follow(daemon, '--json');
       const vbd = await fixture.vbd('/nonexistent/image');
       assert.equal((await runClient(daemon.env, vbd, 'add')).status, 1);
@@ -157,7 +147,7 @@ describe('xen-blkback events', function () {
     }));
 
   it('says it in words for people, and ends when the daemon does', () =>
-    withFixture(async (fixture, daemon) => {
+    withDaemon({}, async (fixture, daemon) => {
       const running = await follow(daemon);
       const vbd = await attachAndDetach(fixture, daemon);
       daemon.kill('SIGTERM');
@@ -169,7 +159,7 @@ describe('xen-blkback events', function () {
     }));
 
   it('ends when the daemon is killed', () =>
-    withFixture(async (_fixture, daemon) => {
+    withDaemon({}, async (_fixture, daemon) => {
       const running = await follow(daemon);
       daemon.kill('SIGKILL');
       const { status, stderr } = await running.ended;
@@ -178,7 +168,7 @@ describe('xen-blkback events', function () {
     }));
 
   it('says that there is no daemon, or that it does not answer', () =>
-    withFixture(async (_fixture, daemon, bed) => {
+    withDaemon({}, async (_fixture, daemon, bed) => {
       const events = (socket: string) =>
         startProgram(process.execPath, [CLI, 'events', '--socket', socket], bed.env).ended;
       const absent = await events(join(bed.directory, 'no.sock'));
@@ -194,7 +184,7 @@ describe('xen-blkback events', function () {
     }));
 
   it('ends quietly when nobody reads what it prints', () =>
-    withFixture(async (fixture, daemon) => {
+    withDaemon({}, async (fixture, daemon) => {
       const command = `"$1" "$2" events -v | head -n 1`;
       const env = { PATH: process.env.PATH, ...daemon.env };
       const child = spawn('sh', ['-c', command, 'sh', process.execPath, CLI], { env });

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
-import { type Bed, startBed } from '../../bed/bed.js';
-import { type Daemon, startDaemon } from '../../bed/daemon.js';
+import type { Daemon } from '../../bed/daemon.js';
 import { within } from '../../bed/deadline.js';
 import { needs } from '../../bed/needs.js';
-import { openStore } from '../../bed/store.js';
-import { HotplugFixture } from '../hotplug/fixture.js';
+import { withDaemon } from './with-daemon.js';
 
 /** Sends a request and returns the last line of the answer. */
 async function ask({ socket }: Daemon, request: string): Promise<string> {
@@ -23,15 +21,6 @@ describe('What a client of the daemon is told', function () {
   before(function () {
     needs(this, 'root', 'loop', 'xenstored');
   });
-
-  async function onDaemon(
-    body: (daemon: Daemon, fixture: HotplugFixture, bed: Bed) => Promise<void>,
-  ): Promise<void> {
-    await using bed = await startBed();
-    await using store = await openStore(bed);
-    await using daemon = await startDaemon(bed);
-    await body(daemon, new HotplugFixture(bed, store), bed);
-  }
 
   /** Asks, and expects a failure whose sentence the log has as well, exactly once. */
   async function refused(daemon: Daemon, request: string, reply: RegExp): Promise<void> {
@@ -60,11 +49,12 @@ describe('What a client of the daemon is told', function () {
     ['a request of another protocol', 'xen-blkback 7 status\n', /^unsupported 1$/],
     ['a request without end', 'x'.repeat(2000), /^failed EPROTOCOL .*too long/],
   ] as const) {
-    it(`reaches the log too: ${what}`, () => onDaemon((daemon) => refused(daemon, request, reply)));
+    it(`reaches the log too: ${what}`, () =>
+      withDaemon({}, (_fixture, daemon) => refused(daemon, request, reply)));
   }
 
   it('reaches the log once where a job has told it already', () =>
-    onDaemon(async (daemon, fixture) => {
+    withDaemon({}, async (fixture, daemon) => {
       const vbd = await fixture.create('/nonexistent/image');
       const request = `xen-blkback 1 add ${vbd.backendPath}\n`;
       await refused(daemon, request, /^failed ENOENT .*nonexistent/);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { DebianRoot } from '../../bed/debian-root.js';
 import { needsFullEffort } from '../../bed/effort.js';
+import { CLIENT } from '../../bed/installed.js';
 import { needs } from '../../bed/needs.js';
 import { Packages } from '../../bed/packages.js';
 import { startProgram } from '../../bed/script.js';
@@ -11,7 +12,6 @@ const EVERYTHING =
   "find /etc /usr /var /run -not -path '/var/lib/dpkg/*' -not -path '/var/lib/apt/*' -not -path '/var/cache/*' -not -path '/var/log/*' | sort";
 const INSTALL = 'apt-get install --quiet --yes --no-install-recommends';
 const PURGE = 'apt-get purge --quiet --yes --autoremove xen-blkback';
-const CLIENT = '/usr/libexec/xen-blkback/block-diskseq';
 
 describe('the Debian package on a fresh Debian 13', function () {
   this.timeout(1_500_000);

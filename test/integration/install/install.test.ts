@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Destdir, listTree } from '../../bed/installed.js';
+import { Destdir, LIBRARY, listTree, SCRIPT } from '../../bed/installed.js';
 import { projectRoot } from '../../bed/paths.js';
-
-const SCRIPT = '/etc/xen/scripts/block-diskseq';
-const LIBRARY = '/usr/lib/xen-blkback';
 
 describe('the installer', function () {
   this.timeout(60_000);

@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Bed, startBed } from '../../bed/bed.js';
 import { needsFullEffort } from '../../bed/effort.js';
+import { CLIENT } from '../../bed/installed.js';
 import { needs } from '../../bed/needs.js';
 import { PackageRoot } from '../../bed/package-root.js';
 import { type Packages, sharedPackages } from '../../bed/packages.js';
@@ -13,7 +14,6 @@ import { closeVbd } from '../../bed/toolstack.js';
 import { HotplugFixture, MARKER } from '../hotplug/fixture.js';
 
 const SOCKET_ENABLED = '/etc/systemd/system/sockets.target.wants/xen-blkback.socket';
-const CLIENT = '/usr/libexec/xen-blkback/block-diskseq';
 /** Lists all files except for dpkg's and rpm's own records. */
 const EVERYTHING =
   "find /etc /usr /var /run -not -path '/var/lib/dpkg/*' -not -path '/var/lib/rpm*' -not -path '/var/cache/*' -not -name '*.log' -not -path '/run/*' | sort";

@@ -9,11 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { Destdir, listTree } from '../../bed/installed.js';
-
-const SCRIPT = '/etc/xen/scripts/block-diskseq';
-const CLIENT = '/usr/libexec/xen-blkback/block-diskseq';
-const LIBRARY = '/usr/lib/xen-blkback';
+import { CLIENT, Destdir, LIBRARY, listTree, SCRIPT } from '../../bed/installed.js';
 
 describe('the installer', function () {
   this.timeout(60_000);

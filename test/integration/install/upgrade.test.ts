@@ -9,14 +9,11 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { Destdir, listTree } from '../../bed/installed.js';
+import { CLIENT, Destdir, LIBRARY, listTree, SCRIPT } from '../../bed/installed.js';
 
 const SETTINGS = '/etc/xen/xen-blkback.conf';
 /** The settings file of earlier versions. */
 const OLD_SETTINGS = '/etc/default/xen-blkback';
-const SCRIPT = '/etc/xen/scripts/block-diskseq';
-const CLIENT = '/usr/libexec/xen-blkback/block-diskseq';
-const LIBRARY = '/usr/lib/xen-blkback';
 
 describe('the installer', function () {
   this.timeout(60_000);

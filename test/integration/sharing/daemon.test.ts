@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { type Bed, startBed } from '../../bed/bed.js';
-import { type Daemon, runClient, startDaemon } from '../../bed/daemon.js';
+import { type Daemon, runClient } from '../../bed/daemon.js';
 import { needs } from '../../bed/needs.js';
 import { openStore } from '../../bed/store.js';
 import type { Vbd } from '../../bed/toolstack.js';
+import { withDaemon } from '../daemon/with-daemon.js';
 import { HotplugFixture } from '../hotplug/fixture.js';
 
 /** The daemon does not prepare a vbd of this script unasked. */
@@ -36,17 +36,8 @@ describe('Sharing, by the daemon', function () {
     return vbd;
   }
 
-  async function withFixture(
-    body: (fixture: HotplugFixture, daemon: Daemon, bed: Bed) => Promise<void>,
-  ) {
-    await using bed = await startBed({});
-    await using store = await openStore(bed);
-    await using daemon = await startDaemon(bed);
-    await body(new HotplugFixture(bed, store), daemon, bed);
-  }
-
   it('knows at once what others have attached, and what is gone again', () =>
-    withFixture(async (fixture, daemon) => {
+    withDaemon({}, async (fixture, daemon) => {
       for (let round = 0; round < 5; round++) {
         const image = fixture.image();
         const first = await fixture.vbd(image, UNASKED);
@@ -64,7 +55,7 @@ describe('Sharing, by the daemon', function () {
     }));
 
   it('tells the toolstack of a vbd that it has prepared unasked, too', () =>
-    withFixture(async (fixture, daemon) => {
+    withDaemon({}, async (fixture, daemon) => {
       const image = fixture.image();
       await fixture.attach(await fixture.vbd(image, UNASKED));
       const vbd = await fixture.vbd(image, { frontend: 9 });
@@ -75,7 +66,7 @@ describe('Sharing, by the daemon', function () {
     }));
 
   it('knows it all again after xenstored was restarted', () =>
-    withFixture(async (fixture, daemon, bed) => {
+    withDaemon({}, async (fixture, daemon, bed) => {
       await fixture.attach(await fixture.vbd(fixture.image(), UNASKED));
       await using _dead = fixture.store;
       bed.xenstored.kill('SIGKILL');

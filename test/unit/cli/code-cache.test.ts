@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cacheName, writeCodeCache } from '../../../src/cli/code-cache.js';
+import { cacheName, PROGRAMS, writeCodeCache } from '../../../src/cli/code-cache.js';
 import { projectRoot } from '../../bed/paths.js';
 
 const MODULE = join(projectRoot, 'dist/src/cli/code-cache.js');
@@ -122,7 +122,7 @@ describe('The code cache of a program', () => {
   });
 
   it('is there for each program of a build, and serves the Node.js that has built it', () => {
-    for (const name of ['block-diskseq', 'xen-blkback', 'version']) {
+    for (const name of PROGRAMS) {
       const program = join(projectRoot, 'dist/code', `${name}.cjs`);
       assert.equal(run(program).cache, 'taken', name);
       // The text is read as Latin-1.
