@@ -7,7 +7,7 @@ import { type Bed, startBed } from '../../bed/bed.js';
 import { startChild, stopChild } from '../../bed/child.js';
 import { runClient, startDaemonProgram } from '../../bed/daemon.js';
 import { DatagramReceiver } from '../../bed/datagrams.js';
-import { fileExists, within } from '../../bed/deadline.js';
+import { within } from '../../bed/deadline.js';
 import { needs } from '../../bed/needs.js';
 import { projectRoot } from '../../bed/paths.js';
 import { CLI, startProgram } from '../../bed/script.js';
@@ -58,6 +58,16 @@ describe('the daemon under a service manager', function () {
       for await (const data of client) reply += data;
       return reply;
     });
+  }
+
+  /**
+   * Waits until somebody listens at a socket, which is a moment after its file exists. Does not
+   * connect, because the first client starts the daemon. 10000 is __SO_ACCEPTCON (linux/net.h).
+   */
+  async function isListening(socket: string, signal: AbortSignal): Promise<void> {
+    const isIt = (line: string): boolean =>
+      line.includes(' 00010000 ') && line.endsWith(` ${socket}`);
+    while (!readFileSync('/proc/net/unix', 'utf8').split('\n').some(isIt)) await pause(10, signal);
   }
 
   /** Returns what a user other than root reads from a socket whose mode lets that user connect. */
@@ -242,7 +252,7 @@ describe('the daemon under a service manager', function () {
         { stdio: 'ignore', env: { PATH: process.env.PATH } },
       );
       try {
-        await within(5000, 'the socket', (signal) => fileExists(socket, signal));
+        await within(5000, 'the socket', (signal) => isListening(socket, signal));
         const other = '/etc/xen/scripts/other';
         const vbd = await fixture.vbd(fixture.image(), { script: other });
         assert.deepEqual(manager.texts(), [], 'no daemon yet');
