@@ -25,8 +25,8 @@ export interface AttachmentAnswer {
 }
 
 /**
- * Finds out which program has attached a vbd. Nothing on disk or in XenStore tells it: only the
- * daemon remembers what it has attached itself, until it ends.
+ * Finds out which program has attached a vbd. Neither a file nor a node records it. Only
+ * the daemon remembers what it has attached itself, until it ends.
  */
 export async function findAttacher(summary: VbdSummary): Promise<Attacher> {
   const { vbd, devnum, diskseq, nodesGone, isRemote } = summary;

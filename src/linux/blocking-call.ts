@@ -28,7 +28,10 @@ export interface BlockingCall {
   readonly locate?: (() => Promise<Place | undefined>) | undefined;
   /** Disposes of the result if the call succeeds after it was given up. */
   readonly onAbandonedSuccess?: ((result: number) => void) | undefined;
-  /** Told when the call is given up. The promise resolves when it has come back, after `late`. */
+  /**
+   * Called when the call is given up. The promise resolves when the call has come back, after
+   * `onAbandonedSuccess`.
+   */
   readonly onAbandoned?: ((cameBack: Promise<void>) => void) | undefined;
 }
 
@@ -37,7 +40,7 @@ export interface BlockingCall {
  * one that hangs. Returns the result. Throws `SystemError` with the errno of the call, with the
  * errno of pthread_create(3) if no thread can be had, or with `EHUNG` if too many calls to the same
  * place hang already. Rejects with the signal's reason as soon as the signal is aborted. From then
- * on the bytes of `args` are not written any more, and `late` gets the result.
+ * on the bytes of `args` are not written any more, and `onAbandonedSuccess` gets the result.
  */
 export async function blockingCall(request: BlockingCall): Promise<number> {
   const { signal } = request;
