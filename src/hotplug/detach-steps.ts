@@ -5,6 +5,7 @@ import { errorCode } from '../errors.js';
 import { removeMapper } from '../linux/device-mapper.js';
 import { formatDevnum, formatDevnumHex } from '../linux/devnum.js';
 import { isSystemError } from '../linux/errno.js';
+import type { MapperState } from '../linux/mapper-state.js';
 import { markPendingOpen } from '../sharing/pending-opens.js';
 import { poll } from '../util/poll.js';
 import type { Step } from '../util/steps.js';
@@ -129,9 +130,10 @@ async function withdraw(
 
 /** Makes the last close remove what was made for the vbd, unless the kernel does so anyway. */
 async function undo({ layers, loop }: Detachment, signal: AbortSignal): Promise<string> {
-  for (const { devnum, deferredRemove } of layers) {
+  for (const { name, deferredRemove } of layers) {
     if (deferredRemove) continue;
-    await removeMapper({ devnum }, true, signal).catch((error: unknown) => {
+    // The number may be that of another mapper device by now. The name has a random part.
+    await removeMapper({ name }, true, signal).catch((error: unknown) => {
       if (!isSystemError(error, 'ENXIO')) throw error;
     });
   }
@@ -178,10 +180,14 @@ async function awaitReleased(
   { sysfs }: DetachOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { vbd, loop, published, layers } = detachment;
+  const { vbd, backend, directory, loop, published, layers } = detachment;
   if (isHeldByBlkback(detachment)) return;
-  // Always looked for: a killed `add` can leave a layer that was never published.
-  await waitLayersGone(layerOwner(vbd), signal);
+  const found = new Set(layers.map(({ uuid }) => uuid));
+  // A killed `add` can leave a layer that was never published, and that turns up late. Once the vbd
+  // has been made anew, such a layer is one that an add of the new vbd is about to open.
+  const isMeant = ({ uuid }: MapperState): boolean =>
+    found.has(uuid) || (backend.exists && !isMadeAnew(sysfs, vbd.sysfsName, directory));
+  await waitLayersGone(layerOwner(vbd), isMeant, signal);
   if (loop !== undefined) await waitLoopUnbound(loop, signal);
   if (loop !== undefined || layers.length > 0 || published === undefined) return;
   await awaitMapperClosed(published, new OpenVbds(sysfs), signal);

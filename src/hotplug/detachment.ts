@@ -47,11 +47,11 @@ export async function collectDetachment(
   place: { readonly sysfs: string; readonly runDirectory: string },
   options: RequestOptions,
 ): Promise<Detachment> {
-  // The record is only a hint, and the device itself decides. It is read before the nodes: where
-  // these are gone, the record is not that of a vbd that is made anew meanwhile.
+  // The record is only a hint, and the device itself decides. Record and layers are read before the
+  // nodes: where these are gone, they are not those of a vbd that is made anew meanwhile.
   const record = readRecordLeniently(place.runDirectory, vbd);
-  const backend = await readVbdBackend(store, vbd, options);
   const layers = await listLayers(layerOwner(vbd), options.signal);
+  const backend = await readVbdBackend(store, vbd, options);
   const published = tryReadPublishedDevice(vbd, backend);
   const base = layers[0] && layerBase(layers[0]);
   const loop = await findOwnLoop({ backend, record, base, published });

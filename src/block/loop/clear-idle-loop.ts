@@ -12,8 +12,8 @@ import { BlockError } from '../block-error.js';
 import { listDiskHolders } from '../holders.js';
 import type { LoopInstance } from './release-loop.js';
 
-/** How long the file may take to let autoclear be switched off again; milliseconds. */
-const RESTORE_MS = 5000;
+/** How long the driver may take to unbind the device, or to switch autoclear off; milliseconds. */
+const CLEAR_MS = 5000;
 
 /**
  * Unbinds a loop device that does not clear itself, if nobody else has it open. The kernel decides
@@ -36,9 +36,11 @@ export async function clearIdleLoop(
   const { flags } = await getLoopStatus(fd, signal);
   if ((flags & LO_FLAGS_AUTOCLEAR) !== 0) throw await isHeld(loop);
   if ((await listDiskHolders(loop.devnum)).length > 0) throw await isHeld(loop);
-  await clearLoop(fd, signal);
+  signal?.throwIfAborted();
+  // From here on nothing interrupts it: autoclear must not stay on a device of somebody else.
+  await clearLoop(fd, AbortSignal.timeout(CLEAR_MS));
   try {
-    await setAutoclear(fd, false, AbortSignal.timeout(RESTORE_MS));
+    await setAutoclear(fd, false, AbortSignal.timeout(CLEAR_MS));
   } catch (error) {
     // The device is unbound, or will be with the close of this descriptor (since Linux 6.11).
     if (isSystemError(error, 'ENXIO')) return;

@@ -75,18 +75,23 @@ export async function discardLayer(name: string): Promise<void> {
 }
 
 /**
- * Waits until the layers of a vbd are gone, and removes the layers that nobody has open. A process
- * that is killed between making a layer and opening it leaves such a layer behind.
+ * Waits until those layers of a vbd are gone for which `isMeant` returns true, and removes the
+ * layers among them that nobody has open. A process that is killed between making a layer and
+ * opening it leaves such a layer behind. `isMeant` is asked in every round.
  *
  * If `signal` is aborted first, throws `BlockError` with the code `EHELD`. If the reason of
  * `signal` has the code `ECANCELED`, or if device-mapper has not answered, throws that reason
  * instead.
  */
-export async function waitLayersGone(owner: string, signal: AbortSignal): Promise<void> {
+export async function waitLayersGone(
+  owner: string,
+  isMeant: (layer: MapperState) => boolean,
+  signal: AbortSignal,
+): Promise<void> {
   let left: MapperState[] = [];
   try {
     await poll(signal, async () => {
-      left = await listLayers(owner, signal);
+      left = (await listLayers(owner, signal)).filter(isMeant);
       const idle = left.filter(({ openCount }) => openCount === 0);
       await Promise.all(idle.map((layer) => removeIdle(layer, signal)));
       return left.length === 0 ? true : undefined;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { clearIdleLoop } from '../../../../src/block/loop/clear-idle-loop.js';
 import { isLoopBound } from '../../../../src/block/loop/release-loop.js';
+import { nextTurn } from '../../../../src/util/next-turn.js';
 import { attachLoop, type Loop, makeImage } from '../../../bed/images.js';
 import { needs } from '../../../bed/needs.js';
 import { mountNew, run } from '../fixture.js';
@@ -73,6 +74,32 @@ describe('clearIdleLoop', function () {
     await using _mount = await mountNew('ext4', directory, loop.path);
     await assertLeft(loop, 'EHELD', /the mount .*\/mount-ext4/);
   });
+
+  it('switches autoclear off again also if it is interrupted just when that is on', async () => {
+    await using loop = await attachLoop(image());
+    const fd = openSync(loop.path, 'r');
+    try {
+      // Several tries, because this process may also hear first that autoclear is on.
+      for (let left = 10; left > 0; left--) {
+        const interrupt = new AbortController();
+        const cleared = clearIdleLoop(instanceOf(loop), interrupt.signal);
+        cleared.catch(() => undefined);
+        while (!seesAutoclear(loop)) await nextTurn();
+        interrupt.abort(new Error('enough'));
+        await assert.rejects(cleared, { code: 'EHELD' });
+        assert.equal(isAutoclear(loop), false);
+      }
+    } finally {
+      closeSync(fd);
+    }
+    assert.equal(isLoopBound(instanceOf(loop)), true);
+  });
+
+  /** Looks for about a millisecond, in which no call of this process is answered. */
+  function seesAutoclear(loop: Loop): boolean {
+    for (let left = 60; left > 0; left--) if (isAutoclear(loop)) return true;
+    return false;
+  }
 
   it('leaves a device that is another one by now', async () => {
     await using loop = await attachLoop(image());
