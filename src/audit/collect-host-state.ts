@@ -20,12 +20,14 @@ export interface AuditPlace {
   /** The root of sysfs, below which the xen-backend bus is found. */
   readonly sysfs: string;
   readonly runDirectory: string;
+  /** The names by which toolstacks call our hotplug script. */
+  readonly scripts: readonly string[];
 }
 
 /** Reads XenStore, the kernel and the run directory. Changes nothing. Throws the errors of all. */
 export async function collectHostState(
   store: Xenstore,
-  { sysfs, runDirectory }: AuditPlace,
+  { sysfs, runDirectory, scripts }: AuditPlace,
   options: RequestOptions,
 ): Promise<HostState> {
   const records = listRecords(runDirectory);
@@ -35,7 +37,8 @@ export async function collectHostState(
   const listed = await listVbds(store, options);
   // The kernel is asked last. So the nodes of an open vbd that XenStore does not list are gone.
   const open = await new OpenVbds(sysfs).list();
-  const vbds = await readVbds(store, listed, open, options);
+  const isKnown = (script: string): boolean => script === 'block' || scripts.includes(script);
+  const vbds = await readVbds(store, listed, open, isKnown, options);
   const recordOf = (vbd: VbdPath): VbdRecord | undefined => readRecord(runDirectory, vbd);
   const isReadable = (vbd: VbdPath): boolean => recordOf(vbd) !== undefined;
   const recordPath = ({ sysfsName }: VbdPath): string => join(runDirectory, `${sysfsName}.json`);
@@ -62,22 +65,27 @@ async function readVbds(
   store: Xenstore,
   listed: readonly VbdPath[],
   open: readonly OpenVbd[],
+  isKnownScript: (name: string) => boolean,
   options: RequestOptions,
 ): Promise<HostVbd[]> {
   const all = new Map(listed.map((vbd) => [vbd.backend, vbd]));
   for (const { vbd } of open) all.set(vbd.backend, vbd);
   const devices = new Map(open.map(({ vbd, devnum }) => [vbd.backend, devnum]));
-  return await Promise.all([...all.values()].map((vbd) => readVbd(store, vbd, devices, options)));
+  const read = (vbd: VbdPath) => readVbd(store, vbd, devices, isKnownScript, options);
+  return await Promise.all([...all.values()].map(read));
 }
 
 async function readVbd(
   store: Xenstore,
   vbd: VbdPath,
   open: ReadonlyMap<string, OpenVbd['devnum']>,
+  isKnownScript: (name: string) => boolean,
   options: RequestOptions,
 ): Promise<HostVbd> {
   const backend = await readVbdBackend(store, vbd, options);
   const frontend = backend.text('frontend');
+  const frontendGone = frontend !== undefined && !(await exists(store, frontend, options));
+  const script = basename(backend.text('script') ?? '') || undefined;
   const published = tryReadPublishedDevice(vbd, backend);
   const [node] = await store.readMany([backendNode(vbd, 'node')], options);
   return {
@@ -85,9 +93,11 @@ async function readVbd(
     nodesGone: !backend.exists,
     online: backend.text('online') === '1',
     state: backend.text('state'),
-    script: basename(backend.text('script') ?? '') || undefined,
+    script,
+    isScriptUnknown: script !== undefined && !isKnownScript(script),
     frontend,
-    guestGone: frontend !== undefined && !(await exists(store, frontend, options)),
+    frontendGone,
+    guestGone: frontendGone && (await isGuestGone(store, vbd.domid, options)),
     hotplugStatus: backend.text('hotplug-status'),
     hotplugError: backend.text('hotplug-error'),
     node: node?.toString('utf8'),
@@ -99,6 +109,14 @@ async function readVbd(
     },
     open: open.get(vbd.backend),
   };
+}
+
+async function isGuestGone(
+  store: Xenstore,
+  domid: number,
+  options: RequestOptions,
+): Promise<boolean> {
+  return domid === 0 || !(await exists(store, `/local/domain/${domid}`, options));
 }
 
 /** Tells whether a node exists. A node that may not be read (EACCES) exists. */

@@ -6,6 +6,7 @@ import type { HostLoop } from './host-state.js';
 export type FindingKind =
   | 'attach-failed'
   | 'backend-domain-gone'
+  | 'backend-without-frontend'
   | 'backend-without-guest'
   | 'device-gone'
   | 'diskseq-differs'
@@ -21,7 +22,7 @@ export type FindingKind =
   | 'record-unreadable';
 
 /** One thing that an audit has found. `gc` either ends it or says why it does not. */
-export type Finding = FoundFact & (Repairable | Left);
+export type Finding = FoundFact & Ending;
 
 interface FoundFact {
   readonly kind: FindingKind;
@@ -29,9 +30,13 @@ interface FoundFact {
   readonly object: string;
   /** One sentence that says what the finding means. */
   readonly meaning: string;
+}
+
+/** How a finding is ended: by which command, and by `gc` or not. */
+export type Ending = {
   /** The command that clears the finding. A person decides whether to run it. */
   readonly command: string;
-}
+} & (Repairable | Left);
 
 interface Repairable {
   /** The repair by which `gc` can clear the finding, because nobody has the object open. */

@@ -14,9 +14,13 @@ export interface HostVbd {
   readonly state: string | undefined;
   /** The base name of the hotplug script. */
   readonly script: string | undefined;
+  /** The script is neither ours nor Xen's `block`: nobody here knows what it has made. */
+  readonly isScriptUnknown: boolean;
   /** The path of the frontend directory in XenStore. */
   readonly frontend: string | undefined;
-  /** The frontend no longer exists in XenStore, which means that the guest is gone. */
+  /** The frontend no longer exists in XenStore. Its guest may have removed it. */
+  readonly frontendGone: boolean;
+  /** The guest itself no longer exists in XenStore, either. dom0 is always there. */
   readonly guestGone: boolean;
   readonly hotplugStatus: string | undefined;
   readonly hotplugError: string | undefined;

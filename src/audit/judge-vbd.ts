@@ -1,7 +1,7 @@
 import { formatDevnum } from '../linux/devnum.js';
 import { quote } from '../util/one-line.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
-import type { Finding, Repair, SeenVbd } from './finding.js';
+import type { Ending, Finding, Repair, SeenVbd } from './finding.js';
 import type { HostVbd } from './host-state.js';
 
 /** Returns the findings about one vbd. Pure. */
@@ -19,12 +19,13 @@ export function judgeVbd(seen: HostVbd): Finding[] {
 function judgePublication(seen: HostVbd): Finding | undefined {
   const { vbd, published, open } = seen;
   // The finding about a vbd that is idle ends the publication, too.
-  if (published === undefined || (open === undefined && (seen.guestGone || isEnding(seen)))) return;
+  if (published === undefined || (open === undefined && (seen.frontendGone || isEnding(seen))))
+    return;
   const { devnum, diskseq, presentDiskseq, isPresent } = published;
   const name = shortName(vbd);
   const end =
     open === undefined
-      ? { command: `xen-blkback remove ${name}`, repair: detachRepair(seen) }
+      ? endPublication(seen)
       : {
           command: `xl block-detach ${vbd.domid} ${vbd.devid}`,
           leftBecause: `blkback has device ${formatDevnum(open)} open for the guest`,
@@ -47,8 +48,8 @@ function judgePublication(seen: HostVbd): Finding | undefined {
 }
 
 /** Returns the finding about a vbd for which blkback has a device open, if there is one. */
-function judgeOpen({ vbd, nodesGone, guestGone, open }: HostVbd): Finding | undefined {
-  if (open === undefined || !(nodesGone || guestGone)) return undefined;
+function judgeOpen({ vbd, nodesGone, frontendGone, open }: HostVbd): Finding | undefined {
+  if (open === undefined || !(nodesGone || frontendGone)) return undefined;
   return {
     kind: 'nodes-gone',
     object: shortName(vbd),
@@ -63,8 +64,8 @@ function judgeOpen({ vbd, nodesGone, guestGone, open }: HostVbd): Finding | unde
  * gives a disk to dom0 while a boot loader reads it, and never takes it back by a time-out. When
  * libxl gives up waiting for dom0's frontend, the vbd stays, and the guest's own disk is refused.
  */
-function judgeWaiting({ vbd, nodesGone, guestGone, open, state }: HostVbd): Finding | undefined {
-  if (open === undefined || nodesGone || guestGone || vbd.domid !== 0 || state !== '2') return;
+function judgeWaiting({ vbd, nodesGone, frontendGone, open, state }: HostVbd): Finding | undefined {
+  if (open === undefined || nodesGone || frontendGone || vbd.domid !== 0 || state !== '2') return;
   return {
     kind: 'dom0-waits',
     object: shortName(vbd),
@@ -77,17 +78,17 @@ function judgeWaiting({ vbd, nodesGone, guestGone, open, state }: HostVbd): Find
 
 /** Returns the finding about a vbd for which blkback has no device open, if there is one. */
 function judgeIdle(seen: HostVbd): Finding | undefined {
-  const { vbd, nodesGone, guestGone, frontend, open, state, script, node } = seen;
+  const { vbd, nodesGone, frontendGone, frontend, open, state, script } = seen;
   if (open !== undefined || nodesGone) return undefined;
   const name = shortName(vbd);
-  if (guestGone && frontend !== undefined) return judgeGuestGone(seen, frontend);
-  if (isEnding(seen) && node !== undefined) {
+  if (frontendGone && frontend !== undefined) return judgeFrontendGone(seen, frontend);
+  if (isEnding(seen) && (seen.node !== undefined || isAnothers(seen))) {
     return {
       kind: 'other-script',
       object: name,
-      meaning: `blkback is done with it (state ${state}), and ${script ?? 'its script'} has not taken ${node} away`,
+      meaning: `blkback is done with it (state ${state}), and ${script ?? 'its script'} has not taken ${madeByScript(seen)} away`,
       command: removeByScript(seen),
-      ...(isXenBlock(seen) ? { repair: detachRepair(seen) } : leftToScript(seen)),
+      ...(isAnothers(seen) ? leftToScript(seen) : { repair: detachRepair(seen) }),
     };
   }
   if (isEnding(seen) && seen.published !== undefined) {
@@ -109,20 +110,30 @@ function judgeIdle(seen: HostVbd): Finding | undefined {
   };
 }
 
-function judgeGuestGone(seen: HostVbd, frontend: string): Finding {
-  const { vbd, node } = seen;
+function judgeFrontendGone(seen: HostVbd, frontend: string): Finding {
+  const { vbd, guestGone } = seen;
+  const name = shortName(vbd);
+  if (!guestGone) {
+    return {
+      kind: 'backend-without-frontend',
+      object: vbd.backend,
+      meaning: `its frontend is gone from XenStore (${frontend}), its guest is there, and blkback has nothing open for it: a detach was cut short, or the guest has removed its nodes`,
+      command: `xen-blkback remove ${name} && xenstore-rm ${vbd.backend}`,
+      leftBecause: 'its guest is there, and its toolstack may be about to detach it',
+    };
+  }
   const found = {
     kind: 'backend-without-guest',
     object: vbd.backend,
     meaning: `its guest is gone from XenStore (${frontend}), and blkback has nothing open for it`,
   } as const;
-  if (node !== undefined && !isXenBlock(seen)) {
+  if (isAnothers(seen)) {
     const command = `${removeByScript(seen)} && xenstore-rm ${vbd.backend}`;
     return { ...found, command, ...leftToScript(seen) };
   }
   return {
     ...found,
-    command: `xen-blkback remove ${shortName(vbd)} && xenstore-rm ${vbd.backend}`,
+    command: `xen-blkback remove ${name} && xenstore-rm ${vbd.backend}`,
     repair: { action: 'remove-backend', vbd, frontend, seen: toSeen(seen) },
   };
 }
@@ -132,17 +143,36 @@ function isEnding({ state, online }: HostVbd): boolean {
   return (state === '5' || state === '6') && !online;
 }
 
-/** Tells whether Xen's own script serves the vbd. What it makes is a loop device over the target. */
-function isXenBlock({ script }: HostVbd): boolean {
-  return script === 'block';
+/** Returns how a publication is ended for which blkback has nothing open. */
+function endPublication(seen: HostVbd): Ending {
+  return isAnothers(seen)
+    ? { command: removeByScript(seen), ...leftToScript(seen) }
+    : { command: `xen-blkback remove ${shortName(seen.vbd)}`, repair: detachRepair(seen) };
+}
+
+/**
+ * Tells whether the vbd has something from a script that nobody here knows. Xen's own script is
+ * known: what it makes is a loop device over the target.
+ */
+function isAnothers({ script, isScriptUnknown, node, published }: HostVbd): boolean {
+  if (isScriptUnknown) return node !== undefined || published !== undefined;
+  return node !== undefined && script !== 'block';
+}
+
+/** Names what the script of a vbd has made: its `node`, or else the device that it has published. */
+function madeByScript({ node, published }: HostVbd): string {
+  return (
+    node ?? (published === undefined ? 'its device' : `device ${formatDevnum(published.devnum)}`)
+  );
 }
 
 function removeByScript({ vbd, script }: HostVbd): string {
   return `XENBUS_PATH=${vbd.backend} /etc/xen/scripts/${script ?? 'block'} remove`;
 }
 
-function leftToScript({ script = 'its script', node }: HostVbd): { readonly leftBecause: string } {
-  return { leftBecause: `only ${script} knows how ${node} is taken away` };
+function leftToScript(seen: HostVbd): { readonly leftBecause: string } {
+  const { script = 'its script' } = seen;
+  return { leftBecause: `only ${script} knows how ${madeByScript(seen)} is taken away` };
 }
 
 function detachRepair(seen: HostVbd): Repair {

@@ -116,15 +116,19 @@ async function removeError(store: Xenstore, vbd: VbdPath, options: DetachOptions
   ]);
 }
 
-/** Removes the backend of a guest that is gone, if the frontend is still gone. */
+/** Removes the backend of a guest that is gone, if it and the frontend are still gone. */
 async function removeBackend(
   store: Xenstore,
   vbd: VbdPath,
   frontend: string,
   options: DetachOptions,
 ): Promise<void> {
+  const isGuest = vbd.domid !== 0;
   await change(store, vbd, options, [
     { op: 'expect', path: frontend, value: undefined },
+    ...(isGuest
+      ? [{ op: 'expect' as const, path: `/local/domain/${vbd.domid}`, value: undefined }]
+      : []),
     { op: 'expect', path: backendNode(vbd, 'frontend'), value: frontend },
     { op: 'remove', path: vbd.backend },
   ]);

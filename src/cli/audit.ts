@@ -6,6 +6,7 @@ import { toOneLine } from '../util/one-line.js';
 import { pause } from '../util/retry.js';
 import { ExitStatus } from './exit-status.js';
 import type { Outcome, StoreContext } from './invocation.js';
+import { listScriptNames } from './script-names.js';
 
 /** Runs `audit`: lists the findings, their meanings, and the commands that clear them. */
 export async function audit(context: StoreContext): Promise<Outcome> {
@@ -69,7 +70,8 @@ async function find(
   { store, settings, signal }: StoreContext,
   options: FindOptions = {},
 ): Promise<Finding[]> {
-  return await auditHost(store, settings, (ms) => pause(ms, signal), { signal, ...options });
+  const place = { ...settings, scripts: listScriptNames() };
+  return await auditHost(store, place, (ms) => pause(ms, signal), { signal, ...options });
 }
 
 function title({ kind, object }: Finding): string {

@@ -117,9 +117,36 @@ export const LEFTOVERS: readonly Leftover[] = [
     kind: 'backend-without-guest',
     leave: async (fixture, domid) => {
       const vbd = await closed(fixture, kept(fixture), domid);
+      await fixture.store.remove(`/local/domain/${domid}`);
+      return vbd.backendPath;
+    },
+  },
+  {
+    what: 'a guest that is there, and has removed its own frontend',
+    kind: 'backend-without-frontend',
+    left: /its guest is there, and its toolstack may be about to detach it/,
+    leave: async (fixture, domid) => {
+      const vbd = await closed(fixture, kept(fixture), domid);
       await fixture.store.remove(vbd.frontendPath);
       return vbd.backendPath;
     },
+    tidy: async (fixture, domid) => {
+      await fixture.detach(vbdOf(domid).backendPath);
+      await endGuest(fixture, domid);
+    },
+  },
+  {
+    what: 'what another script has published, of which nothing is there any more',
+    kind: 'device-gone',
+    left: /only block-drbd knows how device 487:6 is taken away/,
+    leave: async (fixture, domid) => {
+      const script = '/etc/xen/scripts/block-drbd';
+      const extra = { 'physical-device': '1e7:6', diskseq: '2' };
+      const vbd = await fixture.create('drbd:x', { ...own(domid), script, extra });
+      await fixture.logged(vbd, 'failed');
+      return vbd.key;
+    },
+    tidy: endGuest,
   },
   {
     what: 'a vbd that is closed, and for which no remove has run',
@@ -136,7 +163,7 @@ export const LEFTOVERS: readonly Leftover[] = [
     kind: 'backend-without-guest',
     leave: async (fixture, domid) => {
       const vbd = await closedByXen(fixture, domid);
-      await fixture.store.remove(vbd.frontendPath);
+      await fixture.store.remove(`/local/domain/${domid}`);
       return vbd.backendPath;
     },
   },
@@ -165,7 +192,7 @@ export const LEFTOVERS: readonly Leftover[] = [
       } finally {
         spawnSync('umount', ['--lazy', runDirectory]);
       }
-      await fixture.store.remove(vbd.frontendPath);
+      await fixture.store.remove(`/local/domain/${domid}`);
       return vbd.backendPath;
     },
   },

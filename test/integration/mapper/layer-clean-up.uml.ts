@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { only } from '../../bed/assertions.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
+import { only } from '../../bed/assertions.js';
 import { linear, type Mapped } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import { deleteVbd, type Vbd } from '../../bed/toolstack.js';

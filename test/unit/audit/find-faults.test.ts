@@ -15,10 +15,12 @@ const device = { major: 7, minor: 3 };
 const published = { devnum: device, diskseq: 5n, presentDiskseq: 5n, isPresent: true };
 const ATTACHED: HostVbd = {
   ...{ vbd, nodesGone: false, online: true, state: '4', script: 'block-diskseq' },
-  ...{ frontend: '/local/domain/7/device/vbd/51712', guestGone: false },
+  ...{ isScriptUnknown: false, frontend: '/local/domain/7/device/vbd/51712' },
+  ...{ frontendGone: false, guestGone: false },
   ...{ hotplugStatus: 'connected', hotplugError: undefined, node: undefined },
   ...{ published, open: device },
 };
+const GUEST_GONE = { frontendGone: true, guestGone: true };
 const LAYER = {
   ...{ name: 'xenvbd-7-51712-aa', uuid: 'XENVBD-7-51712-aa', devnum: { major: 253, minor: 0 } },
   ...{
@@ -47,8 +49,35 @@ describe('judge', () => {
 
   it('tells what blkback has open from what it has not', () => {
     assert.deepEqual(ofVbd({ nodesGone: true, published: undefined }), ['nodes-gone']);
-    assert.deepEqual(ofVbd({ guestGone: true }), ['nodes-gone']);
-    assert.deepEqual(ofVbd({ guestGone: true, open: undefined }), ['backend-without-guest']);
+    assert.deepEqual(ofVbd({ frontendGone: true }), ['nodes-gone']);
+    assert.deepEqual(ofVbd({ ...GUEST_GONE, open: undefined }), ['backend-without-guest']);
+  });
+
+  it('takes nothing from a guest that is there and has removed its own frontend', () => {
+    const found = findFaults({
+      ...NOTHING,
+      vbds: [{ ...ATTACHED, open: undefined, frontendGone: true }],
+    });
+    assert.deepEqual(
+      found.map(({ kind, repair }) => [kind, repair]),
+      [['backend-without-frontend', undefined]],
+    );
+  });
+
+  it('leaves what another script has published, also where it has written no node', () => {
+    const foreign = { script: 'block-drbd', isScriptUnknown: true, open: undefined };
+    for (const [change, kind] of [
+      [{ published: { ...published, isPresent: false } }, 'device-gone'],
+      [{ published: { ...published, presentDiskseq: 6n } }, 'diskseq-differs'],
+      [{ state: '6', online: false }, 'other-script'],
+      [GUEST_GONE, 'backend-without-guest'],
+    ] as const) {
+      const found = findFaults({ ...NOTHING, vbds: [{ ...ATTACHED, ...foreign, ...change }] });
+      assert.deepEqual(
+        found.map((finding) => [finding.kind, finding.repair, finding.leftBecause]),
+        [[kind, undefined, 'only block-drbd knows how device 7:3 is taken away']],
+      );
+    }
   });
 
   it('finds a disk that dom0 was given and has not taken, and no other that waits', () => {
@@ -81,7 +110,7 @@ describe('judge', () => {
     };
     const found = findFaults({
       ...NOTHING,
-      vbds: [{ ...ATTACHED, guestGone: true, published: { ...published, presentDiskseq: 6n } }],
+      vbds: [{ ...ATTACHED, ...GUEST_GONE, published: { ...published, presentDiskseq: 6n } }],
       loops: [loop, { ...loop, autoclear: true }],
       overlaps: [{ writer: vbd, other: vbdPath(8, 1), device: '/dev/loop1' }],
     });
@@ -123,10 +152,10 @@ describe('judge', () => {
       );
     assert.deepEqual(of({ script: 'block' }), ['other-script detach']);
     assert.deepEqual(of({ script: 'block-nbd' }), ['other-script left']);
-    assert.deepEqual(of({ script: 'block', guestGone: true }), [
+    assert.deepEqual(of({ script: 'block', ...GUEST_GONE }), [
       'backend-without-guest remove-backend',
     ]);
-    assert.deepEqual(of({ script: 'block-nbd', guestGone: true }), ['backend-without-guest left']);
+    assert.deepEqual(of({ script: 'block-nbd', ...GUEST_GONE }), ['backend-without-guest left']);
   });
 
   it('has each kind in the table of docs/audit.md, with what gc does', () => {
@@ -141,7 +170,8 @@ describe('judge', () => {
       kinds,
     );
     const never = listed.filter((row) => / no: /.test(row)).map((row) => row.split(' ')[0]);
+    const guest = ['attach-failed', 'backend-domain-gone', 'backend-without-frontend'];
     const open = ['dom0-waits', 'double-writer', 'nodes-gone'];
-    assert.deepEqual(never, ['attach-failed', 'backend-domain-gone', ...open]);
+    assert.deepEqual(never, [...guest, ...open]);
   });
 });
