@@ -30,14 +30,23 @@ race() { # ours|xen loop|mapper COUNT RIGHT WRONG
   RACE=$said
 }
 
+# Shows that Xen's script loses this race now and then: else nothing would be shown of ours.
+lost_by_xen() { # loop|mapper RIGHT WRONG
+  local left
+  for ((left = 10; left > 0; left--)); do
+    race xen "$1" 3 "$2" "$3"
+    [[ $RACE == *' 0 another'* ]] || return 0
+  done
+  exit_with_reason "Xen's script never lost: it was no race"
+}
+
 # Files on loop devices, which somebody clears and sets up anew.
 scenario race-loop
 race_loop() {
   image right.img 'the right one'
   image wrong.img 'another'
   race ours loop 25 "$IMAGES/right.img" "$IMAGES/wrong.img"
-  race xen loop 3 "$IMAGES/right.img" "$IMAGES/wrong.img"
-  [[ $RACE != *' 0 another'* ]] || exit_with_reason "Xen's script never lost: it was no race"
+  lost_by_xen loop "$IMAGES/right.img" "$IMAGES/wrong.img"
 }
 
 scenario race-mapper
@@ -48,10 +57,9 @@ race_mapper() {
   right=$(losetup --show -f "$IMAGES/right.img")
   wrong=$(losetup --show -f "$IMAGES/wrong.img")
   race ours mapper 20 "0 8192 linear $right 0" "0 8192 linear $wrong 0"
-  race xen mapper 3 "0 8192 linear $right 0" "0 8192 linear $wrong 0"
+  lost_by_xen mapper "0 8192 linear $right 0" "0 8192 linear $wrong 0"
   losetup -d "$right"
   losetup -d "$wrong"
-  [[ $RACE != *' 0 another'* ]] || exit_with_reason "Xen's script never lost: it was no race"
 }
 
 # A device whose sequence number is not the one in XenStore: the patched driver refuses it, the stock one
