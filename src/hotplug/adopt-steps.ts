@@ -72,6 +72,7 @@ function adoptPublication(attachment: Attachment): Step<AttachStep> {
     name: 'published',
     waitsFor: 'nothing',
     run: async () => {
+      await attachment.recordLock?.[Symbol.asyncDispose]();
       const publication = toPublication(attachment.device, options.uapi);
       // The device may have been published in the other dialect, and under another name.
       const text = backend.text('physical-device') ?? publication['physical-device'];

@@ -166,6 +166,7 @@ function publishDevice(attachment: Attachment): Step<AttachStep> {
       }
       // From here on, every other add finds the publication in XenStore.
       await claim[Symbol.asyncDispose]();
+      await attachment.recordLock?.[Symbol.asyncDispose]();
       return attachment.publication['physical-device'];
     },
     undo: () => withdrawPublication(attachment),

@@ -5,6 +5,7 @@ import { runSteps, type Step } from '../util/steps.js';
 import { requireOwnDomain } from '../vbd/own-domain.js';
 import { readPublishedDevice } from '../vbd/published-device.js';
 import { ATTACH_NODES, readVbdBackend, type VbdBackend } from '../vbd/vbd-backend.js';
+import type { VbdDirectory } from '../vbd/vbd-directory.js';
 import { VbdError } from '../vbd/vbd-error.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
@@ -45,7 +46,8 @@ export async function attach(
     return await run.attach();
   } catch (cause) {
     const error = await run.explain(cause);
-    const report = { signal: deadline.rollback(), sysfs: options.sysfs };
+    const { sysfs } = options;
+    const report = { signal: deadline.rollback(), sysfs, instance: run.instance };
     // The caller is told the first error. A failure to report it would only hide it.
     await reportAttachFailure(store, vbd, error, report).catch(() => undefined);
     throw error;
@@ -66,6 +68,8 @@ class AttachRun {
   readonly #deadline: Deadline;
   /** Whether blkback has been told of a device. Nothing after that is done twice. */
   #published = false;
+  /** The instance that was to get the device; pinned only while a step needs it. */
+  #instance: VbdDirectory | undefined;
   /** The step that is under way. */
   #step: Pick<Step<AttachStep>, 'waitsFor'> = { waitsFor: 'XenStore to answer' };
 
@@ -74,6 +78,10 @@ class AttachRun {
     this.#vbd = vbd;
     this.#options = options;
     this.#deadline = deadline;
+  }
+
+  get instance(): VbdDirectory | undefined {
+    return this.#instance;
   }
 
   /**
@@ -128,6 +136,7 @@ class AttachRun {
         this.#step = step;
       },
       onDone: ({ name }, detail) => {
+        if (name === 'ready') this.#instance = attachment.instance.directory;
         if (name === 'published') this.#published = true;
         this.#tell(name, detail, attachment.stepDevice);
       },

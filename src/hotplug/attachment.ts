@@ -39,6 +39,8 @@ export class Attachment {
    * made for the vbd needs none.
    */
   mark: OwnedFd | undefined;
+  /** Keeps other adds of the vbd from placing their record, until this one's is published. */
+  recordLock: AsyncDisposable | undefined;
   /** What did not go as asked although the guest has its disk, as one sentence each. */
   readonly warnings: string[] = [];
   #instance: VbdInstance | undefined;

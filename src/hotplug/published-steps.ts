@@ -69,7 +69,8 @@ function report(attachment: Attachment): Step<AttachStep> {
     name: 'reported',
     waitsFor: 'XenStore to take hotplug-status',
     run: async () => {
-      await reportConnected(store, vbd, attachment.publication, { signal });
+      const confirm = (): boolean => attachment.instance.directory.isCurrent();
+      await reportConnected(store, vbd, attachment.publication, { signal, confirm });
       return '';
     },
   };

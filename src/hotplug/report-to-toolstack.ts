@@ -2,20 +2,22 @@ import { BlkbackError, errorCode, errorMessage } from '../errors.js';
 import { SystemError } from '../linux/errno.js';
 import { shorten, toOneLine } from '../util/one-line.js';
 import type { Publication } from '../vbd/publish-device.js';
-import { VbdDirectory } from '../vbd/vbd-directory.js';
+import { isMadeAnew, VbdDirectory } from '../vbd/vbd-directory.js';
 import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
-import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+import type { RequestOptions, TransactOptions, Xenstore } from '../xenstore/xenstore.js';
 import { HotplugError } from './hotplug-error.js';
 
 /**
- * Tells the toolstack that blkback has the device. Throws `EGONE` where the backend is gone or
- * names another device.
+ * Tells the toolstack that blkback has the device. Throws `EGONE` where the backend is gone, was
+ * made anew or names another device.
+ *
+ * @param options `confirm` tells whether the nodes are still those of the same instance.
  */
 export async function reportConnected(
   store: Xenstore,
   vbd: VbdPath,
   publication: Publication,
-  options: RequestOptions,
+  options: TransactOptions,
 ): Promise<void> {
   const outcome = await store.transact(
     [
@@ -37,22 +39,31 @@ export async function reportConnected(
 }
 
 /**
- * Tells the toolstack why an attach failed, unless the vbd is served. An add that fails for a guest
- * that has its disk changes nothing for that guest.
+ * Tells the toolstack why an attach failed, unless the vbd is served or was made anew. An add that
+ * fails for a guest that has its disk changes nothing for that guest.
+ *
+ * @param options `instance` is the directory of the instance that was to get the device, if the
+ *   attach has come so far. It need not be pinned any more.
  */
 export async function reportAttachFailure(
   store: Xenstore,
   vbd: VbdPath,
   error: unknown,
-  options: RequestOptions & { readonly sysfs: string },
+  {
+    sysfs,
+    instance,
+    ...options
+  }: RequestOptions & { readonly sysfs: string; readonly instance: VbdDirectory | undefined },
 ): Promise<void> {
   const nodes = ['hotplug-status', 'physical-device'].map((node) => backendNode(vbd, node));
   const [status, device] = await store.readMany(nodes, options);
   if (status?.toString('utf8') === 'connected' && device !== undefined) {
-    await using directory = await VbdDirectory.pin(options.sysfs, vbd.sysfsName);
+    await using directory = await VbdDirectory.pin(sysfs, vbd.sysfsName);
     if (directory?.readOpenDevice() !== undefined) return;
   }
-  await reportFailure(store, vbd, error, options);
+  const confirm = (): boolean =>
+    instance === undefined || !isMadeAnew(sysfs, vbd.sysfsName, instance);
+  await reportFailure(store, vbd, error, { ...options, confirm });
 }
 
 /**
@@ -63,7 +74,7 @@ export async function reportFailure(
   store: Xenstore,
   vbd: VbdPath,
   error: unknown,
-  options: RequestOptions,
+  options: TransactOptions,
 ): Promise<void> {
   const message = shorten(toOneLine(messageForGuest(vbd, error)));
   // `EBUSY` from a system call is another matter: it does not tell who uses the device.

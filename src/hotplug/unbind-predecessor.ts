@@ -42,7 +42,11 @@ export async function forgetPredecessor(
 }
 
 /** Returns the record of a vbd if it names another loop device than `own`, which must be unbound. */
-function readPredecessor(runDirectory: string, vbd: VbdPath, own: bigint): VbdRecord | undefined {
+export function readPredecessor(
+  runDirectory: string,
+  vbd: VbdPath,
+  own: bigint,
+): VbdRecord | undefined {
   const record = readRecordLeniently(runDirectory, vbd);
   return record?.unbind && record.diskseq !== own ? record : undefined;
 }

@@ -1,7 +1,9 @@
-import { type Publication, unpublish } from '../vbd/publish-device.js';
+import type { Publication } from '../vbd/publish-device.js';
+import { unpublish } from '../vbd/unpublish.js';
 import { XenbusState } from '../vbd/vbd-backend.js';
+import { isMadeAnew } from '../vbd/vbd-directory.js';
 import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
-import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+import type { TransactOptions, Xenstore } from '../xenstore/xenstore.js';
 import type { Attachment } from './attachment.js';
 import { holdDevice } from './hold-device.js';
 import { readPublicationOutcome } from './publication-outcome.js';
@@ -14,15 +16,18 @@ import { readPublicationOutcome } from './publication-outcome.js';
  */
 export async function withdrawPublication(attachment: Attachment): Promise<void> {
   const { store, vbd, instance, publication, deadline, device, mark } = attachment;
+  const { sysfs } = attachment.options;
   const signal = deadline.rollback();
   const outcome = await readPublicationOutcome(store, instance, signal);
+  // A vbd that was made anew may have the same device, and names it in the same words.
+  const confirm = (): boolean => !isMadeAnew(sysfs, vbd.sysfsName, instance.directory);
   if (outcome === 'never') {
-    await unpublish(store, vbd, publication, { signal });
+    await unpublish(store, vbd, publication, { signal, confirm });
     return;
   }
   attachment.isStillNamed = true;
   if (outcome === 'pending') holdDevice(device, instance, mark);
-  await requestEnd(store, vbd, publication, { signal });
+  await requestEnd(store, vbd, publication, { signal, confirm });
 }
 
 /**
@@ -34,11 +39,12 @@ async function requestEnd(
   store: Xenstore,
   vbd: VbdPath,
   publication: Publication,
-  options: RequestOptions,
+  options: TransactOptions,
 ): Promise<void> {
   const number = publication['physical-device'];
   try {
-    const [state] = await store.readMany([backendNode(vbd, 'state')], options);
+    const { signal } = options;
+    const [state] = await store.readMany([backendNode(vbd, 'state')], { signal });
     const closing = {
       op: 'write',
       path: backendNode(vbd, 'state'),

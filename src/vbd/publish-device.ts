@@ -122,6 +122,23 @@ export async function publish(
   throw failed === undefined ? madeAnew(vbd) : refusal(vbd, failed, outcome.found);
 }
 
+/**
+ * Makes sure that XenStore names to blkback what was seen, or still nothing. Throws `ERACE`, and as
+ * the store does.
+ */
+export async function requireNamedAsSeen(
+  store: Xenstore,
+  vbd: VbdPath,
+  seen: VbdBackend,
+  options: RequestOptions,
+): Promise<void> {
+  const path = backendNode(vbd, 'physical-device');
+  const value = seen.bytes('physical-device');
+  const [found] = await store.readMany([path], options);
+  if (found?.toString('hex') === value?.toString('hex')) return;
+  throw refusal(vbd, { op: 'expect', path, value }, found);
+}
+
 /** Returns whether an error of `publish` means that nothing was published. */
 export function isUnpublished(error: unknown): boolean {
   return error instanceof VbdError && ['EGONE', 'ESTATE', 'EOPEN', 'ERACE'].includes(error.code);
@@ -137,8 +154,9 @@ function madeAnew(vbd: VbdPath): VbdError {
 function refusal(vbd: VbdPath, failed: TransactionStep, value: Buffer | undefined): VbdError {
   const found = value?.toString('utf8');
   if (failed.path.endsWith('/physical-device')) {
+    const change = found === undefined ? 'removed' : `written (${quote(found)})`;
     return new VbdError(
-      `${failed.path} was written by somebody else (${quote(found ?? '')}) while the device was being opened`,
+      `${failed.path} was ${change} by somebody else while the device was being opened`,
       { code: 'ERACE' },
     );
   }
@@ -161,29 +179,4 @@ function refusal(vbd: VbdPath, failed: TransactionStep, value: Buffer | undefine
     `${failed.path} changed to ${quote(found)} while the device was being opened; ${why}`,
     { code: 'ESTATE' },
   );
-}
-
-/**
- * Takes back the nodes that `publish` wrote, if they still name the same device and XenStore can be
- * reached. Never rejects.
- */
-export async function unpublish(
-  store: Xenstore,
-  vbd: VbdPath,
-  publication: Publication,
-  options: RequestOptions,
-): Promise<void> {
-  const steps: TransactionStep[] = [
-    { op: 'exists', path: backendNode(vbd, 'frontend') },
-    {
-      op: 'expect',
-      path: backendNode(vbd, 'physical-device'),
-      value: publication['physical-device'],
-    },
-    { op: 'remove', path: backendNode(vbd, 'physical-device') },
-    { op: 'remove', path: backendNode(vbd, 'physical-device-path') },
-    { op: 'remove', path: backendNode(vbd, 'diskseq') },
-  ];
-  // The caller has an error to tell already, and that error is the more useful one.
-  await store.transact(steps, options).catch(() => undefined);
 }

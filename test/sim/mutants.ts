@@ -126,7 +126,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'what is to be undone is not recorded',
     file: 'hotplug/record-undoing.ts',
-    find: 'takeBack = placeRecord(options.runDirectory, vbd, { devnum, diskseq, path, unbind: true });',
+    find: 'takeBack = placeRecord(runDirectory, vbd, { devnum, diskseq, path, unbind: true });',
     replace: 'void [path, takeBack, placeRecord];',
   },
   {
@@ -138,7 +138,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the record of a vbd that was there before is overwritten',
     file: 'hotplug/record-undoing.ts',
-    find: '      await unbindPredecessor(options.runDirectory, vbd, diskseq, attachment.signal);\n',
+    find: '          await unbindPredecessor(runDirectory, vbd, diskseq, signal);\n',
     replace: '',
   },
   {
@@ -187,8 +187,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'an add that fails forgets a loop device that another add has adopted',
     file: 'hotplug/record-undoing.ts',
-    find: '      if (attachment.isStillNamed) return;\n',
-    replace: '',
+    find: 'if (!attachment.isStillNamed) takeBack?.();',
+    replace: 'takeBack?.();',
   },
   {
     name: 'a remove does not say what blkback may still open',
@@ -211,7 +211,19 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the record of a vbd that was there before stays',
     file: 'hotplug/record-undoing.ts',
-    find: '        await forgetPredecessor(options.runDirectory, vbd, diskseq, attachment.signal);\n',
+    find: '          await forgetPredecessor(runDirectory, vbd, diskseq, signal);\n',
+    replace: '',
+  },
+  {
+    name: 'an add that fails takes back what a vbd names that was made anew',
+    file: 'hotplug/withdraw-publication.ts',
+    find: '!isMadeAnew(sysfs, vbd.sysfsName, instance.directory)',
+    replace: 'sysfs !== undefined',
+  },
+  {
+    name: 'an add replaces the record of an add that is published meanwhile',
+    file: 'hotplug/record-undoing.ts',
+    find: '        await requireNamedAsSeen(store, vbd, backend, { signal });\n',
     replace: '',
   },
   {

@@ -36,7 +36,11 @@ describe('A repair of gc looks again', function () {
   }
 
   async function repairOf(fixture: HotplugFixture, kind: string): Promise<Repair> {
-    const state = await collectHostState(fixture.store, { ...options(fixture), scripts: ['block-diskseq'] }, {});
+    const state = await collectHostState(
+      fixture.store,
+      { ...options(fixture), scripts: ['block-diskseq'] },
+      {},
+    );
     const ours = { ...state, loops: [] };
     const found = findFaults(ours).find((finding) => finding.kind === kind);
     assert.ok(found?.repair, `${kind} is not found`);

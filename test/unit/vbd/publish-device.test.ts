@@ -6,8 +6,8 @@ import {
   publish,
   publishSteps,
   toPublication,
-  unpublish,
 } from '../../../src/vbd/publish-device.js';
+import { unpublish } from '../../../src/vbd/unpublish.js';
 import { VbdBackend } from '../../../src/vbd/vbd-backend.js';
 import type { VbdInstance } from '../../../src/vbd/vbd-instance.js';
 import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
