@@ -145,7 +145,7 @@ export class Service {
 
   async #serve(store: Xenstore, signal: AbortSignal, onServing: () => void): Promise<void> {
     const publications = new PublicationIndex(store);
-    const uses = indexedVbdUses(publications, this.#openVbds);
+    const uses = indexedVbdUses(store, publications, this.#openVbds);
     const surroundings = this.#surroundings;
     const jobs = new VbdJobs(store, { ...this.#options.jobs, uses, surroundings });
     const watch = new BackendWatch(store, jobs, publications, this.#options);

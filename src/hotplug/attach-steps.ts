@@ -1,5 +1,6 @@
 import { openPinned, pinLocator } from '../block/open-export.js';
 import { LOOP_MAJOR } from '../linux/devnum.js';
+import { listPendingOpens } from '../sharing/pending-opens.js';
 import { SharingLock } from '../sharing/sharing-lock.js';
 import { sharingRequest } from '../sharing/sharing-request.js';
 import { directLookup } from '../topology/storage-lookup.js';
@@ -110,8 +111,11 @@ function openDevice(attachment: Attachment): Step<AttachStep> {
  * now would become the disk of that guest.
  */
 async function listNamedLoops(attachment: Attachment): Promise<ReadonlySet<number>> {
+  // A device that blkback opens after the first look is in the second one.
+  const pending = await listPendingOpens(attachment.options.runDirectory);
   const uses = await usesOf(attachment).list({ signal: attachment.signal });
-  const loops = uses.map(({ devnum }) => devnum).filter(({ major }) => major === LOOP_MAJOR);
+  const named = [...pending, ...uses].map(({ devnum }) => devnum);
+  const loops = named.filter(({ major }) => major === LOOP_MAJOR);
   return new Set(loops.map(({ minor }) => minor));
 }
 

@@ -19,42 +19,69 @@ export interface VbdPublication {
 }
 
 /** The nodes that make up a publication. */
-export const PUBLICATION_NODES = ['mode', 'physical-device', 'diskseq'] as const;
+const PUBLICATION_NODES = ['mode', 'physical-device', 'diskseq'] as const;
+
+/**
+ * A node that blkback writes once for each instance, when it takes the vbd up, before it can hear of
+ * a device (Linux 6.1 and 6.12, drivers/block/xen-blkback/xenbus.c, xen_blkbk_probe). Where it is
+ * missing, blkback has not taken up the vbd of these nodes.
+ */
+export const PROBED_NODE = 'feature-max-indirect-segments';
+
+/** The nodes by which what XenStore says of a vbd can change. */
+export const INDEXED_NODES = [...PUBLICATION_NODES, PROBED_NODE] as const;
+
+/** What XenStore says of some vbds. */
+export interface VbdPublications {
+  /** The vbds that blkback has taken up, also those that name no device. */
+  readonly probed: readonly VbdPath[];
+  readonly publications: readonly VbdPublication[];
+}
 
 /** The number of vbds above which a first trip finds out which of them name a device. */
 const FEW = 8;
 
 /**
- * Reads the publications of some vbds, in one trip where there are few vbds. Leaves out the vbds
- * that name no device.
+ * Reads the publications of some vbds, in one trip where there are few vbds. Where many guests
+ * start at once, most of their vbds have no device yet, and a second trip is for the others only.
  */
-export async function listPublications(
+export async function readPublications(
   store: Xenstore,
   all: readonly VbdPath[],
   options?: RequestOptions,
-): Promise<VbdPublication[]> {
-  const vbds = all.length > FEW ? await listPublished(store, all, options) : all;
-  const paths = vbds.flatMap((vbd) => PUBLICATION_NODES.map((node) => backendNode(vbd, node)));
-  const values = await store.readMany(paths, options);
-  return vbds.flatMap((vbd, index) => {
-    const at = index * PUBLICATION_NODES.length;
-    const [mode, device, diskseq] = values.slice(at, at + PUBLICATION_NODES.length);
+): Promise<VbdPublications> {
+  if (all.length <= FEW) return await readAll(store, all, options);
+  const nodes = [PROBED_NODE, 'physical-device'];
+  const values = await readNodes(store, all, nodes, options);
+  const published = all.filter((_, index) => values[index]?.[1] !== undefined);
+  const { publications } = await readAll(store, published, options);
+  return { probed: all.filter((_, index) => values[index]?.[0] !== undefined), publications };
+}
+
+async function readAll(
+  store: Xenstore,
+  vbds: readonly VbdPath[],
+  options: RequestOptions | undefined,
+): Promise<VbdPublications> {
+  const values = await readNodes(store, vbds, INDEXED_NODES, options);
+  const publications = vbds.flatMap((vbd, index): VbdPublication[] => {
+    const [mode, device, diskseq] = values[index] ?? [];
     if (device === undefined) return [];
     const nodes = { physicalDevice: device.toString('latin1'), diskseq: diskseq?.toString() };
     return [{ vbd, ...nodes, mode: mode?.toString(), device: parsePublishedDevice(nodes) }];
   });
+  const isProbed = (_: VbdPath, index: number): boolean => values[index]?.at(-1) !== undefined;
+  return { probed: vbds.filter(isProbed), publications };
 }
 
-/**
- * Returns the vbds that name a device. Where many guests start at once, most of them have no device
- * yet, and this first trip spares two thirds of the reads.
- */
-async function listPublished(
+/** Reads some nodes of each vbd. */
+async function readNodes(
   store: Xenstore,
   vbds: readonly VbdPath[],
-  options?: RequestOptions,
-): Promise<VbdPath[]> {
-  const paths = vbds.map((vbd) => backendNode(vbd, 'physical-device'));
-  const devices = await store.readMany(paths, options);
-  return vbds.filter((_, index) => devices[index] !== undefined);
+  nodes: readonly string[],
+  options: RequestOptions | undefined,
+): Promise<(Buffer | undefined)[][]> {
+  const paths = vbds.flatMap((vbd) => nodes.map((node) => backendNode(vbd, node)));
+  const values = await store.readMany(paths, options);
+  return vbds.map((_, index) => values.slice(index * nodes.length, (index + 1) * nodes.length));
 }

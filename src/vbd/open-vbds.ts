@@ -22,6 +22,13 @@ export interface OpenVbd {
   readonly diskseq: undefined;
 }
 
+/** What the kernel tells of all vbds at one moment. */
+export interface KernelVbds {
+  readonly open: readonly OpenVbd[];
+  /** The vbds for which blkback has no device open: not yet, or no longer. */
+  readonly idle: readonly VbdPath[];
+}
+
 /**
  * The vbds for which blkback has devices open, as the kernel tells in sysfs. Toolstacks delete the
  * nodes of a vbd while its device is still open. Therefore sysfs, and not XenStore, decides who
@@ -48,12 +55,18 @@ export class OpenVbds {
    * does not mean that no vbd is open.
    */
   async list(): Promise<readonly OpenVbd[]> {
+    return (await this.look()).open;
+  }
+
+  /** Lists all vbds at this moment. Throws `ESYSFS` as well. */
+  async look(): Promise<KernelVbds> {
+    const idle: VbdPath[] = [];
     try {
-      return await this.#instances.list((name) => this.#read(name));
+      return { open: await this.#instances.list((name) => this.#read(name, idle)), idle };
     } catch (error) {
       // A kernel without xen-backend devices still has a bus directory, and then no vbd is served.
       const absent = isSystemError(error, 'ENOENT') && isInMemory(this.#bus);
-      if (absent && !isInMemory(this.#directory)) return [];
+      if (absent && !isInMemory(this.#directory)) return { open: [], idle: [] };
       throw new VbdError(
         `${this.#directory} cannot be read, so that nobody knows which devices guests use (${errorMessage(error)}): sysfs has to be mounted there`,
         { code: 'ESYSFS', cause: error },
@@ -61,19 +74,23 @@ export class OpenVbds {
     }
   }
 
-  #read(name: string): EntryValue<OpenVbd> | undefined {
+  /** Reads one vbd, and adds it to `idle` if blkback has nothing open for it. */
+  #read(name: string, idle: VbdPath[]): EntryValue<OpenVbd> | undefined {
     const [, domid, devid] = /^vbd-(\d{1,5})-(\d{1,10})$/.exec(name) ?? [];
     if (domid === undefined || devid === undefined) return undefined;
     const directory = join(this.#directory, name);
     const text = readVbdAttribute(directory, 'physical_device');
     const devnum = text === undefined ? undefined : scanDevnum(text);
     // blkback has not opened the device yet, or has closed it. The next call reads it again.
-    if (devnum === undefined) return undefined;
+    const vbd = vbdPath(Number(domid), Number(devid));
+    if (devnum === undefined) {
+      idle.push(vbd);
+      return undefined;
+    }
     // `mode` appears a moment after `physical_device`. Until then writing, the worse case, is
     // assumed.
     const mode = readVbdAttribute(directory, 'mode');
     const writable = mode?.includes('w') ?? true;
-    const vbd = vbdPath(Number(domid), Number(devid));
     const value = { vbd, devnum, writable, open: true, diskseq: undefined } as const;
     return { value, lasting: mode !== undefined };
   }

@@ -1,7 +1,12 @@
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
-import { listPublications, PUBLICATION_NODES, type VbdPublication } from './list-publications.js';
+import {
+  INDEXED_NODES,
+  readPublications,
+  type VbdPublication,
+  type VbdPublications,
+} from './list-publications.js';
 import { listDomainVbds, listVbds, VBD_ROOT } from './list-vbds.js';
-import { parseVbdPath } from './vbd-path.js';
+import { parseVbdPath, type VbdPath } from './vbd-path.js';
 
 /** A path whose watch costs nothing: nobody changes the node, and the node need not exist. */
 const QUIET_PATH = 'domid';
@@ -13,7 +18,9 @@ const QUIET_PATH = 'domid';
  */
 export class PublicationIndex {
   readonly #store: Xenstore;
-  readonly #known = new Map<string, VbdPublication>();
+  /** The vbds that blkback has taken up. */
+  readonly #probed = new Map<string, VbdPath>();
+  readonly #published = new Map<string, VbdPublication>();
   /**
    * The backend paths that have to be read again. `backend/vbd` and `backend/vbd/<domid>` stand for
    * all backend paths below them.
@@ -33,7 +40,7 @@ export class PublicationIndex {
   onWatchEvent(path: string): void {
     const [root, kind, domid, devid, node] = path.split('/');
     if (root !== 'backend' || kind !== 'vbd') return;
-    if (node !== undefined && !PUBLICATION_NODES.some((name) => name === node)) return;
+    if (node !== undefined && !INDEXED_NODES.some((name) => name === node)) return;
     this.#stale.add([root, kind, domid, devid].filter((part) => part !== undefined).join('/'));
   }
 
@@ -42,10 +49,13 @@ export class PublicationIndex {
     this.#retired = true;
   }
 
-  /** Lists the publications that were committed before the call, and perhaps some later ones. */
-  async list(options: RequestOptions = {}): Promise<readonly VbdPublication[]> {
+  /**
+   * Lists the vbds and publications that were committed before the call, and perhaps some later
+   * ones.
+   */
+  async list(options: RequestOptions = {}): Promise<VbdPublications> {
     if (this.#retired) {
-      return await listPublications(this.#store, await listVbds(this.#store, options), options);
+      return await readPublications(this.#store, await listVbds(this.#store, options), options);
     }
     await this.#catchUp(options);
     // Values whose change was announced before may still be on their way from xenstored into the
@@ -57,7 +67,10 @@ export class PublicationIndex {
       });
       await this.#refreshing;
     }
-    return [...this.#known.values()];
+    return {
+      probed: [...this.#probed.values()],
+      publications: [...this.#published.values()],
+    };
   }
 
   /**
@@ -95,9 +108,13 @@ export class PublicationIndex {
       const listed = new Set<string>();
       for (const path of stale) for (const backend of await this.#expand(path)) listed.add(backend);
       const vbds = [...listed].map(parseVbdPath).filter((vbd) => vbd !== undefined);
-      const found = await listPublications(this.#store, vbds);
-      for (const path of listed) this.#known.delete(path);
-      for (const publication of found) this.#known.set(publication.vbd.backend, publication);
+      const { probed, publications } = await readPublications(this.#store, vbds);
+      for (const path of listed) {
+        this.#probed.delete(path);
+        this.#published.delete(path);
+      }
+      for (const vbd of probed) this.#probed.set(vbd.backend, vbd);
+      for (const found of publications) this.#published.set(found.vbd.backend, found);
     } catch (error) {
       for (const path of stale) this.#stale.add(path);
       throw error;
@@ -110,7 +127,8 @@ export class PublicationIndex {
    */
   async #expand(path: string): Promise<string[]> {
     if (parseVbdPath(path) !== undefined) return [path];
-    const known = [...this.#known.keys()].filter((backend) => backend.startsWith(`${path}/`));
+    const all = new Set([...this.#probed.keys(), ...this.#published.keys()]);
+    const known = [...all].filter((backend) => backend.startsWith(`${path}/`));
     const domid = path.split('/')[2];
     const present =
       domid === undefined

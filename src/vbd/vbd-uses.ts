@@ -1,10 +1,13 @@
+import { errorCode } from '../errors.js';
 import { type Devnum, sameDevnum } from '../linux/devnum.js';
+import { pollPatiently } from '../util/poll.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
-import { listPublications, type VbdPublication } from './list-publications.js';
+import { PROBED_NODE, readPublications, type VbdPublication } from './list-publications.js';
 import { listVbds } from './list-vbds.js';
 import type { OpenVbd, OpenVbds } from './open-vbds.js';
 import type { PublicationIndex } from './publication-index.js';
-import type { VbdPath } from './vbd-path.js';
+import { VbdError } from './vbd-error.js';
+import { backendNode, sameVbd, type VbdPath } from './vbd-path.js';
 
 /** A device that blkback has open for a vbd, or is about to open. */
 export interface VbdUse {
@@ -25,7 +28,8 @@ export interface VbdUses {
   /**
    * Lists the devices that blkback has open, as the kernel says, and the devices that XenStore
    * names to blkback besides. The list has all devices that were open or published before the call,
-   * and perhaps some later ones. Throws `ESYSFS`, and the errors of the store.
+   * and perhaps some later ones. Waits while blkback may open a device that nobody knows
+   * (`findEnding`). Throws `ESYSFS`, the errors of the store, and the signal's reason.
    */
   list(options?: RequestOptions): Promise<readonly VbdUse[]>;
 }
@@ -36,29 +40,104 @@ export interface VbdUses {
  */
 export function readVbdUses(store: Xenstore, openVbds: OpenVbds): VbdUses {
   return {
-    list: async (options) => {
-      const vbds = await listVbds(store, options);
-      const before = await openVbds.list();
-      const open = new Set(before.map(({ vbd }) => vbd.backend));
-      // The kernel tells about the vbds that blkback has open, and XenStore need not be asked about
-      // them.
-      const others = vbds.filter(({ backend }) => !open.has(backend));
-      const publications = await listPublications(store, others, options);
-      // Since the first look, a vbd may have been opened and its nodes may have been deleted.
-      return joinUses([...before, ...(await openVbds.list())], publications);
-    },
+    list: (options = {}) =>
+      listSettled(store, options, async () => {
+        const vbds = await listVbds(store, options);
+        const before = await openVbds.list();
+        const open = new Set(before.map(({ vbd }) => vbd.backend));
+        // The kernel tells about the vbds that blkback has open, and XenStore need not be asked
+        // about them.
+        const others = vbds.filter(({ backend }) => !open.has(backend));
+        const { probed, publications } = await readPublications(store, others, options);
+        // Since the first look, a vbd may have been opened and its nodes may have been deleted.
+        const after = await openVbds.look();
+        const uses = joinUses([...before, ...after.open], publications);
+        return { uses, unknown: without(after.idle, probed) };
+      }),
   };
 }
 
 /** Returns a source that uses an index which events keep up to date. */
-export function indexedVbdUses(publications: PublicationIndex, openVbds: OpenVbds): VbdUses {
+export function indexedVbdUses(
+  store: Xenstore,
+  index: PublicationIndex,
+  openVbds: OpenVbds,
+): VbdUses {
   return {
-    // The kernel is asked last: a vbd whose nodes are gone may still be open.
-    list: async (options) => {
-      const published = await publications.list(options);
-      return joinUses(await openVbds.list(), published);
-    },
+    list: (options = {}) =>
+      listSettled(store, options, async () => {
+        const { probed, publications } = await index.list(options);
+        // The kernel is asked last: a vbd whose nodes are gone may still be open.
+        const { open, idle } = await openVbds.look();
+        return { uses: joinUses(open, publications), unknown: without(idle, probed) };
+      }),
   };
+}
+
+function without(vbds: readonly VbdPath[], others: readonly VbdPath[]): VbdPath[] {
+  if (vbds.length === 0) return [];
+  const left = new Set(others.map(({ backend }) => backend));
+  return vbds.filter(({ backend }) => !left.has(backend));
+}
+
+/** One look at all vbds. */
+interface Look {
+  readonly uses: readonly VbdUse[];
+  /** The vbds of the kernel that have nothing open, and that XenStore did not show as probed. */
+  readonly unknown: readonly VbdPath[];
+}
+
+/** Looks until every vbd of the first look is known that may still get a device unseen. */
+async function listSettled(
+  store: Xenstore,
+  options: RequestOptions,
+  look: () => Promise<Look>,
+): Promise<readonly VbdUse[]> {
+  const { signal = NEVER } = options;
+  let ending: readonly VbdPath[] | undefined;
+  const settled = async (): Promise<readonly VbdUse[] | undefined> => {
+    const { uses, unknown } = await look();
+    // A vbd that has come since is waited for by no call that began before.
+    const left = ending === undefined ? unknown : ending.filter((vbd) => isAmong(unknown, vbd));
+    ending = await findEnding(store, left, options);
+    return ending.length === 0 ? uses : undefined;
+  };
+  try {
+    return (await settled()) ?? (await pollPatiently(signal, settled));
+  } catch (error) {
+    const [vbd] = ending ?? [];
+    if (vbd === undefined || errorCode(error) !== 'ETIMEDOUT') throw error;
+    throw new VbdError(
+      `blkback may be about to open any device for ${vbd.sysfsName}, which it has not ended although its nodes in XenStore are gone or were made anew (${vbd.backend}): does a disk of that guest hang?`,
+      { code: 'ETIMEDOUT', cause: error },
+    );
+  }
+}
+
+const NEVER = new AbortController().signal;
+
+function isAmong(vbds: readonly VbdPath[], vbd: VbdPath): boolean {
+  return vbds.some((other) => sameVbd(other, vbd));
+}
+
+/**
+ * Returns those vbds of the kernel whose nodes are gone, or were made anew and not taken up yet.
+ *
+ * blkback reads the number of a device in one step and opens the device in another step, which a
+ * stalled disk can delay without limit. An add that is killed in between lets its device go, and a
+ * toolstack may then delete the nodes. Only the vbd itself is left, as blkback ends it after the
+ * open: the kernel handles one event after another (drivers/xen/xenbus/xenbus_xs.c,
+ * xenwatch_thread). Until then, blkback may open any device.
+ */
+async function findEnding(
+  store: Xenstore,
+  unknown: readonly VbdPath[],
+  options: RequestOptions,
+): Promise<VbdPath[]> {
+  if (unknown.length === 0) return [];
+  const paths = unknown.map((vbd) => backendNode(vbd, PROBED_NODE));
+  const marks = await store.readMany(paths, options);
+  return unknown.filter((_, at) => marks[at] === undefined);
 }
 
 /**

@@ -145,6 +145,7 @@ export class Blkback {
     };
     this.instances.set(backend, instance);
     this.#listener.onInstance(instance);
+    this.#write(backend, 'feature-max-indirect-segments', '256');
     this.#scheduler.after(this.#delay(3000), () => {
       if (instance.isEnding) return;
       if (this.guise === 'key') this.#write(backend, 'opened', '0');

@@ -145,21 +145,15 @@ export class Checks implements BlkbackListener {
     const known = opens.map((open) => ({ ...open, bytes: bytesOf(open.disk) }));
     for (const [index, { instance, disk, bytes, writable }] of known.entries()) {
       if (bytes === undefined) continue;
-      if (this.#isAlone(instance)) continue;
       if (!this.#wanted.get(instance)?.bytes.has(bytes)) {
         this.violate(`${instance.backend} has ${disk.name}, which is ${bytes} and not its own`);
       }
       for (const other of known.slice(index + 1)) {
         if (other.bytes !== bytes || other.instance.domid === instance.domid) continue;
-        if ((!writable && !other.writable) || this.#isAlone(other.instance)) continue;
+        if (!writable && !other.writable) continue;
         this.violate(`${instance.backend} and ${other.instance.backend} both have ${bytes}`);
       }
     }
-  }
-
-  /** Tells whether nobody knew of the open. Only a blkback that compares diskseqs is safe then. */
-  #isAlone({ isOrphan, isGhost }: Instance): boolean {
-    return isOrphan && isGhost && this.#blkback?.guise === 'stock' && !this.#strict;
   }
 
   /** Checks that no write has brought back a backend that is gone. */

@@ -43,6 +43,19 @@ describe('OpenVbds', () => {
     ]);
   });
 
+  it('tells which vbds have nothing open, each time', async () => {
+    const vbds = new OpenVbds(sysfs);
+    add('vbd-7-51712', '7:b', 'w');
+    add('vbd-9-51712');
+    for (let round = 0; round < 2; round++) {
+      const { idle } = await vbds.look();
+      assert.deepEqual(
+        idle.map(({ backend }) => backend),
+        ['backend/vbd/9/51712'],
+      );
+    }
+  });
+
   it('assumes writing where the mode is not there yet, and reads it later', async () => {
     const vbds = new OpenVbds(sysfs);
     const directory = add('vbd-7-51712', '7:b');

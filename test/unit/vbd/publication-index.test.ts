@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { listPublications } from '../../../src/vbd/list-publications.js';
+import { readPublications } from '../../../src/vbd/list-publications.js';
 import { listVbds } from '../../../src/vbd/list-vbds.js';
 import { PublicationIndex } from '../../../src/vbd/publication-index.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
@@ -39,7 +39,7 @@ async function indexed() {
     await other.write(`${ROOT}/${key}/physical-device`, device);
   };
   const list = async () =>
-    (await index.list())
+    (await index.list()).publications
       .map(({ vbd, physicalDevice, mode }) => `${vbd.domid}/${vbd.devid} ${physicalDevice} ${mode}`)
       .sort();
   const end = async () => {
@@ -83,8 +83,11 @@ describe('The index of publications', () => {
       if (Math.random() < 0.5) continue;
       const sorted = (list: readonly { vbd: { backend: string } }[]) =>
         [...list].sort((a, b) => (a.vbd.backend < b.vbd.backend ? -1 : 1));
-      const [mine, all] = [await index.list(), await listPublications(own, await listVbds(own))];
-      assert.deepEqual(sorted(mine), sorted(all));
+      const [mine, all] = [await index.list(), await readPublications(own, await listVbds(own))];
+      assert.deepEqual(sorted(mine.publications), sorted(all.publications));
+      const paths = (vbds: readonly { backend: string }[]) =>
+        vbds.map(({ backend }) => backend).sort();
+      assert.deepEqual(paths(mine.probed), paths(all.probed));
     }
     await end();
   });
