@@ -66,10 +66,10 @@ await_loop_of() { # FILE
 # is found before there is anything to wait for: then a kill comes within a time slice of that.
 await_script() {
   eventually 90 'the script runs' script_runs
-  SCRIPT_PID=$(script_runs)
 }
 
-script_runs() { pgrep -f 'block-diskseq.cjs add|scripts/block(-diskseq)? add' | grep -m 1 .; }
+# Of the processes of one script the oldest is the one that xl runs. The others may end at any moment.
+script_runs() { SCRIPT_PID=$(pgrep -o -f 'block-diskseq.cjs add|scripts/block(-diskseq)? add'); }
 
 # The script is killed when it has the loop device and has not done with it: xl create fails, and the
 # loop device goes with the process.
