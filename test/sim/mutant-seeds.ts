@@ -21,4 +21,5 @@ export const MUTANT_SEEDS: Readonly<Record<string, number>> = {
   'a remove unbinds nothing': 1,
   'a remove does not wait until the device is closed': 18,
   'a remove removes the record of a vbd that was made anew': 109,
+  'an add replaces the record of an add that is published meanwhile': 1132,
 };

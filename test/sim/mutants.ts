@@ -215,6 +215,18 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
   },
   {
+    name: 'a vbd whose nodes are gone counts as ended',
+    file: 'vbd/vbd-uses.ts',
+    find: 'return unknown.filter((_, at) => marks[at] === undefined);',
+    replace: 'return unknown.filter((_, at) => marks[at] === undefined && at < 0);',
+  },
+  {
+    name: 'a number that is marked as about to be opened is bound',
+    file: 'hotplug/attach-steps.ts',
+    find: '[...pending, ...uses]',
+    replace: '[...pending.slice(0, 0), ...uses]',
+  },
+  {
     name: 'an add that fails takes back what a vbd names that was made anew',
     file: 'hotplug/withdraw-publication.ts',
     find: '!isMadeAnew(sysfs, vbd.sysfsName, instance.directory)',
