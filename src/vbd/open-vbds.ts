@@ -74,6 +74,16 @@ export class OpenVbds {
     }
   }
 
+  /**
+   * Tells whether the kernel has the vbd, and no driver has taken it up. The kernel makes each vbd
+   * whether or not blkback is loaded (drivers/base/dd.c, driver_sysfs_add). A vbd that is gone has
+   * no driver either, and may have had a device a moment ago.
+   */
+  isWithoutDriver({ sysfsName }: VbdPath): boolean {
+    const vbd = join(this.#directory, sysfsName);
+    return !isInMemory(join(vbd, 'driver')) && isInMemory(vbd);
+  }
+
   /** Reads one vbd, and adds it to `idle` if blkback has nothing open for it. */
   #read(name: string, idle: VbdPath[]): EntryValue<OpenVbd> | undefined {
     const [, domid, devid] = /^vbd-(\d{1,5})-(\d{1,10})$/.exec(name) ?? [];

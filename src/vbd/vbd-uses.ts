@@ -41,7 +41,7 @@ export interface VbdUses {
 export function readVbdUses(store: Xenstore, openVbds: OpenVbds): VbdUses {
   return {
     list: (options = {}) =>
-      listSettled(store, options, async () => {
+      listSettled(store, openVbds, options, async () => {
         const vbds = await listVbds(store, options);
         const before = await openVbds.list();
         const open = new Set(before.map(({ vbd }) => vbd.backend));
@@ -65,7 +65,7 @@ export function indexedVbdUses(
 ): VbdUses {
   return {
     list: (options = {}) =>
-      listSettled(store, options, async () => {
+      listSettled(store, openVbds, options, async () => {
         const { probed, publications } = await index.list(options);
         // The kernel is asked last: a vbd whose nodes are gone may still be open.
         const { open, idle } = await openVbds.look();
@@ -90,6 +90,7 @@ interface Look {
 /** Looks until every vbd of the first look is known that may still get a device unseen. */
 async function listSettled(
   store: Xenstore,
+  openVbds: OpenVbds,
   options: RequestOptions,
   look: () => Promise<Look>,
 ): Promise<readonly VbdUse[]> {
@@ -99,7 +100,8 @@ async function listSettled(
     const { uses, unknown } = await look();
     // A vbd that has come since is waited for by no call that began before.
     const left = ending === undefined ? unknown : ending.filter((vbd) => isAmong(unknown, vbd));
-    ending = await findEnding(store, left, options);
+    const found = await findEnding(store, left, options);
+    ending = found.filter((vbd) => !openVbds.isWithoutDriver(vbd));
     return ending.length === 0 ? uses : undefined;
   };
   try {

@@ -104,6 +104,7 @@ void sysfs_remove(const struct vbd *vbd)
 	rename(below(&path, LINK "%s", vbd->name, ""), gone);
 	unlink(below(&path, FILE_OF_DEVICE, vbd->name, "physical_device"));
 	unlink(below(&path, FILE_OF_DEVICE, vbd->name, "mode"));
+	unlink(below(&path, FILE_OF_DEVICE, vbd->name, "driver"));
 	if (rmdir(below(&path, DEVICE "%s", vbd->name, "")) < 0 && errno != ENOENT)
 		die("rmdir %s: %m", path);
 }
@@ -131,7 +132,8 @@ static void sysfs_clear(void)
 void sysfs_prepare(void)
 {
 	static const char *const directories[] = {
-		"", "devices", "bus", "bus/xen-backend", "bus/xen-backend/devices", "staging",
+		"", "devices", "bus", "bus/xen-backend", "bus/xen-backend/devices",
+		"bus/xen-backend/drivers", "bus/xen-backend/drivers/vbd", "staging",
 	};
 	char path[4096];
 
@@ -147,6 +149,8 @@ void sysfs_add(const struct vbd *vbd)
 	/* A killed predecessor may have left an entry. */
 	sysfs_remove(vbd);
 	make(below(&path, DEVICE "%s", vbd->name, ""));
+	if (symlink("../../bus/xen-backend/drivers/vbd", below(&path, FILE_OF_DEVICE, vbd->name, "driver")) < 0)
+		die("symlink %s: %m", path);
 	snprintf(target, sizeof(target), "../../../devices/%s", vbd->name);
 	if (symlink(target, below(&path, LINK "%s", vbd->name, "")) < 0)
 		die("symlink %s: %m", path);

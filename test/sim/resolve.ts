@@ -43,7 +43,8 @@ export function resolve(process: SimulatedProcess, path: string): Found | undefi
 
 function vbdAttribute(vbd: VbdEntry, name: string): Found | undefined {
   if (!vbd.isThere) return undefined;
-  const text = { physical_device: vbd.physicalDevice, mode: vbd.mode }[name];
+  const { physicalDevice, mode } = vbd;
+  const text = { physical_device: physicalDevice, mode, driver: 'vbd' }[name];
   return text === undefined ? undefined : { text: `${text}\n` };
 }
 

@@ -30,7 +30,7 @@ describe('The list of what vbds have', () => {
   let sysfs: string;
   beforeEach(() => {
     sysfs = mkdtempSync('/dev/shm/xen-sysfs-');
-    mkdirSync(join(sysfs, 'bus/xen-backend/devices/vbd-7-51712'), { recursive: true });
+    mkdirSync(join(vbd(), 'driver'), { recursive: true });
   });
   afterEach(() => rmSync(sysfs, { recursive: true }));
   const vbd = (): string => join(sysfs, 'bus/xen-backend/devices/vbd-7-51712');
@@ -74,7 +74,7 @@ describe('The list of what vbds have', () => {
         const { store, list } = await begin();
         await store.write(`backend/vbd/7/51712/${PROBED_NODE}`, '256');
         assert.deepEqual(await list(AbortSignal.timeout(5000)), []);
-        mkdirSync(join(sysfs, 'bus/xen-backend/devices/vbd-7-51728'));
+        mkdirSync(join(sysfs, 'bus/xen-backend/devices/vbd-7-51728/driver'), { recursive: true });
         await store.write(`backend/vbd/7/51728/${PROBED_NODE}`, '256');
         assert.deepEqual(await list(AbortSignal.timeout(5000)), []);
         await store.close();
@@ -91,11 +91,18 @@ describe('The list of what vbds have', () => {
         await store.close();
       });
 
+      it('does not wait for a vbd that no driver has', async () => {
+        const { store, list } = await begin();
+        rmSync(join(vbd(), 'driver'), { recursive: true });
+        assert.deepEqual(await list(AbortSignal.timeout(5000)), []);
+        await store.close();
+      });
+
       it('does not wait for a vbd that has come since', async () => {
         const { store, list } = await begin();
         const listed = list(AbortSignal.timeout(5000));
         await pause(50);
-        mkdirSync(join(sysfs, 'bus/xen-backend/devices/vbd-7-51728'));
+        mkdirSync(join(sysfs, 'bus/xen-backend/devices/vbd-7-51728/driver'), { recursive: true });
         rmSync(vbd(), { recursive: true });
         assert.deepEqual(await listed, []);
         await store.close();
