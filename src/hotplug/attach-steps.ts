@@ -1,6 +1,6 @@
 import { openPinned, pinLocator } from '../block/open-export.js';
 import { LOOP_MAJOR } from '../linux/devnum.js';
-import { listPendingOpens } from '../sharing/pending-opens.js';
+import { isOpenFor, listPendingOpens } from '../sharing/pending-opens.js';
 import { SharingLock } from '../sharing/sharing-lock.js';
 import { sharingRequest } from '../sharing/sharing-request.js';
 import { directLookup } from '../topology/storage-lookup.js';
@@ -11,6 +11,7 @@ import { awaitInitWait } from '../vbd/await-init-wait.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
 import { isUnpublished, publish, toPublication } from '../vbd/publish-device.js';
 import { VbdInstance } from '../vbd/vbd-instance.js';
+import type { VbdPath } from '../vbd/vbd-path.js';
 import { readVbdUses, type VbdUses } from '../vbd/vbd-uses.js';
 import { announceOpen } from './announce-open.js';
 import type { AttachStep } from './attach-options.js';
@@ -113,7 +114,8 @@ function openDevice(attachment: Attachment): Step<AttachStep> {
 async function listNamedLoops(attachment: Attachment): Promise<ReadonlySet<number>> {
   // A device that blkback opens after the first look is in the second one.
   const pending = await listPendingOpens(attachment.options.runDirectory);
-  const uses = await usesOf(attachment).list({ signal: attachment.signal });
+  const isExplained = (vbd: VbdPath): boolean => pending.some((open) => isOpenFor(open, vbd));
+  const uses = await usesOf(attachment).list({ signal: attachment.signal, isExplained });
   const named = [...pending, ...uses].map(({ devnum }) => devnum);
   const loops = named.filter(({ major }) => major === LOOP_MAJOR);
   return new Set(loops.map(({ minor }) => minor));

@@ -1,3 +1,5 @@
+import type { OwnedFd } from '../linux/fd.js';
+import { markPendingOpen } from '../sharing/pending-opens.js';
 import type { Publication } from '../vbd/publish-device.js';
 import { unpublish } from '../vbd/unpublish.js';
 import { XenbusState } from '../vbd/vbd-backend.js';
@@ -15,7 +17,7 @@ import { readPublicationOutcome } from './publication-outcome.js';
  * held for it. Never rejects.
  */
 export async function withdrawPublication(attachment: Attachment): Promise<void> {
-  const { store, vbd, instance, publication, deadline, device, mark } = attachment;
+  const { store, vbd, instance, publication, deadline, device } = attachment;
   const { sysfs } = attachment.options;
   const signal = deadline.rollback();
   const outcome = await readPublicationOutcome(store, instance, signal);
@@ -26,8 +28,19 @@ export async function withdrawPublication(attachment: Attachment): Promise<void>
     return;
   }
   attachment.isStillNamed = true;
-  if (outcome === 'pending') holdDevice(device, instance, mark);
+  if (outcome === 'pending') holdDevice(device, instance, await markOf(attachment));
   await requestEnd(store, vbd, publication, { signal, confirm });
+}
+
+/**
+ * Returns the lock that says which device blkback may still open. A loop device that was made for
+ * the vbd has none yet. Without the lock, others would have to wait until blkback has opened it.
+ */
+async function markOf(attachment: Attachment): Promise<OwnedFd | undefined> {
+  const { vbd, device, plan, options } = attachment;
+  const use = { devnum: device.identity.devnum, writable: plan.request.writable };
+  attachment.mark ??= await markPendingOpen(options.runDirectory, vbd, use).catch(() => undefined);
+  return attachment.mark;
 }
 
 /**

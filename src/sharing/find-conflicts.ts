@@ -57,7 +57,8 @@ async function listUses(
   pending: readonly PendingOpen[],
   { uses, signal }: SharingContext,
 ): Promise<readonly VbdUse[]> {
-  const all = await uses.list({ signal });
+  const isExplained = (vbd: VbdPath): boolean => pending.some((open) => isOpenFor(open, vbd));
+  const all = await uses.list({ signal, isExplained });
   if (pending.length === 0) return all;
   return all.map((use) => (isPending(pending, use) ? { ...use, diskseq: undefined } : use));
 }

@@ -1,10 +1,11 @@
 import { errorCode } from '../errors.js';
 import { type Devnum, sameDevnum } from '../linux/devnum.js';
 import { pollPatiently } from '../util/poll.js';
+import { pause } from '../util/retry.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { PROBED_NODE, readPublications, type VbdPublication } from './list-publications.js';
 import { listVbds } from './list-vbds.js';
-import type { OpenVbd, OpenVbds } from './open-vbds.js';
+import type { KernelVbds, OpenVbd, OpenVbds } from './open-vbds.js';
 import type { PublicationIndex } from './publication-index.js';
 import { VbdError } from './vbd-error.js';
 import { backendNode, sameVbd, type VbdPath } from './vbd-path.js';
@@ -23,6 +24,12 @@ export interface VbdUse {
   readonly diskseq: bigint | undefined;
 }
 
+/** The options of `VbdUses.list`. */
+export interface ListUsesOptions extends RequestOptions {
+  /** Tells of a vbd whether the caller knows which device blkback may still open for it. */
+  readonly isExplained?: ((vbd: VbdPath) => boolean) | undefined;
+}
+
 /** A source that knows which devices the vbds of this domain have. */
 export interface VbdUses {
   /**
@@ -31,7 +38,7 @@ export interface VbdUses {
    * and perhaps some later ones. Waits while blkback may open a device that nobody knows
    * (`findEnding`). Throws `ESYSFS`, the errors of the store, and the signal's reason.
    */
-  list(options?: RequestOptions): Promise<readonly VbdUse[]>;
+  list(options?: ListUsesOptions): Promise<readonly VbdUse[]>;
 }
 
 /**
@@ -52,7 +59,7 @@ export function readVbdUses(store: Xenstore, openVbds: OpenVbds): VbdUses {
         // Since the first look, a vbd may have been opened and its nodes may have been deleted.
         const after = await openVbds.look();
         const uses = joinUses([...before, ...after.open], publications);
-        return { uses, unknown: without(after.idle, probed) };
+        return { uses, kernel: after, unknown: without(after.idle, probed) };
       }),
   };
 }
@@ -68,8 +75,9 @@ export function indexedVbdUses(
       listSettled(store, openVbds, options, async () => {
         const { probed, publications } = await index.list(options);
         // The kernel is asked last: a vbd whose nodes are gone may still be open.
-        const { open, idle } = await openVbds.look();
-        return { uses: joinUses(open, publications), unknown: without(idle, probed) };
+        const kernel = await openVbds.look();
+        const unknown = without(kernel.idle, probed);
+        return { uses: joinUses(kernel.open, publications), kernel, unknown };
       }),
   };
 }
@@ -83,29 +91,39 @@ function without(vbds: readonly VbdPath[], others: readonly VbdPath[]): VbdPath[
 /** One look at all vbds. */
 interface Look {
   readonly uses: readonly VbdUse[];
+  readonly kernel: KernelVbds;
   /** The vbds of the kernel that have nothing open, and that XenStore did not show as probed. */
   readonly unknown: readonly VbdPath[];
 }
+
+/** How long blkback has a device open after its vbd has left sysfs, at most; milliseconds. */
+const CLOSING_MS = 100;
 
 /** Looks until every vbd of the first look is known that may still get a device unseen. */
 async function listSettled(
   store: Xenstore,
   openVbds: OpenVbds,
-  options: RequestOptions,
+  options: ListUsesOptions,
   look: () => Promise<Look>,
 ): Promise<readonly VbdUse[]> {
-  const { signal = NEVER } = options;
+  const { signal = NEVER, isExplained = () => false } = options;
   let ending: readonly VbdPath[] | undefined;
+  let isClosing = false;
   const settled = async (): Promise<readonly VbdUse[] | undefined> => {
-    const { uses, unknown } = await look();
+    const { uses, kernel, unknown } = await look();
     // A vbd that has come since is waited for by no call that began before.
     const left = ending === undefined ? unknown : ending.filter((vbd) => isAmong(unknown, vbd));
+    isClosing ||= ending?.some((vbd) => !isIn(kernel, vbd)) ?? false;
     const found = await findEnding(store, left, options);
-    ending = found.filter((vbd) => !openVbds.isWithoutDriver(vbd));
+    ending = found.filter((vbd) => !openVbds.isWithoutDriver(vbd) && !isExplained(vbd));
     return ending.length === 0 ? uses : undefined;
   };
   try {
-    return (await settled()) ?? (await pollPatiently(signal, settled));
+    const uses = (await settled()) ?? (await pollPatiently(signal, settled));
+    if (!isClosing) return uses;
+    // A vbd has ended whose device nobody has seen.
+    await pause(CLOSING_MS, signal);
+    return (await look()).uses;
   } catch (error) {
     const [vbd] = ending ?? [];
     if (vbd === undefined || errorCode(error) !== 'ETIMEDOUT') throw error;
@@ -117,6 +135,10 @@ async function listSettled(
 }
 
 const NEVER = new AbortController().signal;
+
+function isIn({ open, idle }: KernelVbds, vbd: VbdPath): boolean {
+  return isAmong(idle, vbd) || open.some((other) => sameVbd(other.vbd, vbd));
+}
 
 function isAmong(vbds: readonly VbdPath[], vbd: VbdPath): boolean {
   return vbds.some((other) => sameVbd(other, vbd));

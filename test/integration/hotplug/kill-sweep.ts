@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { errorCode } from '../../../src/errors.js';
 import { attach } from '../../../src/hotplug/attach.js';
 import { detach } from '../../../src/hotplug/detach.js';
+import { pause } from '../../../src/util/retry.js';
 import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import type { Bed } from '../../bed/bed.js';
@@ -160,7 +161,8 @@ export class Sweep {
   /**
    * Adds the same bytes for another guest after the kill, and once more when the nodes are gone
    * while blkback cannot close yet. That guest may get the bytes only if blkback has not opened
-   * them for the first one.
+   * them for the first one. Where blkback has opened nothing and does not know yet that the nodes
+   * are gone, the add waits until blkback knows it.
    */
   async #addForAnother(run: Prepared): Promise<void> {
     const { blkback } = this.#bed;
@@ -174,13 +176,18 @@ export class Sweep {
       const vbd = await createVbd(this.#store, options);
       await waitInitWait(this.#store, vbd);
       const how = { ...this.#places(), uapi: 'key', timeoutMs: 3000 } as const;
-      const outcome = await attach(this.#store, parse(vbd), how).then(
+      const adding = attach(this.#store, parse(vbd), how).then(
         () => 'attached',
         (error: unknown) => errorCode(error) ?? String(error),
       );
-      const open = openDevices(blkback.log());
+      const open = openDevices(blkback.log()).filter(({ vbd: key }) => key === run.vbd.key);
       // An add that was killed before blkback opened its device has left an empty disk.
-      const held = open.some(({ vbd: key, size }) => key === run.vbd.key && size !== 0);
+      const held = open.some(({ size }) => size !== 0);
+      if (moment === 'deleted' && open.length === 0) {
+        await pause(20);
+        await blkback.release('events', run.vbd.key);
+      }
+      const outcome = await adding;
       const allowed = held ? ['EBUSY'] : ['EBUSY', 'attached'];
       assert.ok(allowed.includes(outcome), `${moment}, ${held ? 'held' : 'free'}: ${outcome}`);
       assertNeverBeside(blkback.log());

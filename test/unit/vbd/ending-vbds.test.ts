@@ -6,6 +6,7 @@ import { pause } from '../../../src/util/retry.js';
 import { PROBED_NODE } from '../../../src/vbd/list-publications.js';
 import { OpenVbds } from '../../../src/vbd/open-vbds.js';
 import { PublicationIndex } from '../../../src/vbd/publication-index.js';
+import type { VbdPath } from '../../../src/vbd/vbd-path.js';
 import { indexedVbdUses, readVbdUses, type VbdUses } from '../../../src/vbd/vbd-uses.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { MemoryXenstored } from '../../store/memory.js';
@@ -88,6 +89,15 @@ describe('The list of what vbds have', () => {
         assert.equal(answered(), undefined);
         await store.write(`backend/vbd/7/51712/${PROBED_NODE}`, '256');
         assert.deepEqual(await listed, []);
+        await store.close();
+      });
+
+      it('does not wait for a vbd of which the caller knows what it may get', async () => {
+        const store = await new MemoryXenstored().connect();
+        const uses = await makeSource(store, new OpenVbds(sysfs));
+        const isExplained = ({ sysfsName }: VbdPath): boolean => sysfsName === 'vbd-7-51712';
+        const signal = AbortSignal.timeout(5000);
+        assert.deepEqual(await uses.list({ signal, isExplained }), []);
         await store.close();
       });
 
