@@ -77,7 +77,7 @@ scenario leak-after-kill
 leak_after_kill() {
   local round creation
   image leak.img 'must not leak'
-  for round in 1 2; do
+  for ((round = 1; round <= ${ROUNDS:-2}; round++)); do
     configure leaking idle "$(disk xvda w "$IMAGES/leak.img")"
     create leaking &
     creation=$!
