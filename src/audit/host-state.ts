@@ -20,7 +20,10 @@ export interface HostVbd {
   readonly frontend: string | undefined;
   /** The frontend no longer exists in XenStore. Its guest may have removed it. */
   readonly frontendGone: boolean;
-  /** The guest itself no longer exists in XenStore, either. dom0 is always there. */
+  /**
+   * The frontend is gone, and the guest itself is gone from XenStore, too. dom0 is always there, so
+   * its missing frontend is enough.
+   */
   readonly guestGone: boolean;
   readonly hotplugStatus: string | undefined;
   readonly hotplugError: string | undefined;

@@ -1,6 +1,6 @@
 import { openPinned, pinLocator } from '../block/open-export.js';
 import { LOOP_MAJOR } from '../linux/devnum.js';
-import { isOpenFor, listPendingOpens } from '../sharing/pending-opens.js';
+import { hasPendingOpen, listPendingOpens } from '../sharing/pending-opens.js';
 import { SharingLock } from '../sharing/sharing-lock.js';
 import { sharingRequest } from '../sharing/sharing-request.js';
 import { directLookup } from '../topology/storage-lookup.js';
@@ -114,7 +114,7 @@ function openDevice(attachment: Attachment): Step<AttachStep> {
 async function listNamedLoops(attachment: Attachment): Promise<ReadonlySet<number>> {
   // A device that blkback opens after the first look is in the second one.
   const pending = await listPendingOpens(attachment.options.runDirectory);
-  const isExplained = (vbd: VbdPath): boolean => pending.some((open) => isOpenFor(open, vbd));
+  const isExplained = (vbd: VbdPath): boolean => hasPendingOpen(pending, vbd);
   const uses = await usesOf(attachment).list({ signal: attachment.signal, isExplained });
   const named = [...pending, ...uses].map(({ devnum }) => devnum);
   const loops = named.filter(({ major }) => major === LOOP_MAJOR);

@@ -14,6 +14,7 @@ import type { Xenstore } from '../xenstore/xenstore.js';
 import { findGuestUses, type GuestUse, isStale } from './find-guest-uses.js';
 import {
   findPendingUses,
+  hasPendingOpen,
   isOpenFor,
   isPending,
   listPendingOpens,
@@ -57,7 +58,7 @@ async function listUses(
   pending: readonly PendingOpen[],
   { uses, signal }: SharingContext,
 ): Promise<readonly VbdUse[]> {
-  const isExplained = (vbd: VbdPath): boolean => pending.some((open) => isOpenFor(open, vbd));
+  const isExplained = (vbd: VbdPath): boolean => hasPendingOpen(pending, vbd);
   const all = await uses.list({ signal, isExplained });
   if (pending.length === 0) return all;
   return all.map((use) => (isPending(pending, use) ? { ...use, diskseq: undefined } : use));

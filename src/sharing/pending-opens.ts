@@ -115,6 +115,11 @@ export function isOpenFor({ domid, devid }: PendingOpen, vbd: VbdPath): boolean 
   return domid === vbd.domid && devid === vbd.devid % DEVIDS;
 }
 
+/** Returns whether blkback may still open a known device for the vbd. Pure. */
+export function hasPendingOpen(pending: readonly PendingOpen[], vbd: VbdPath): boolean {
+  return pending.some((open) => isOpenFor(open, vbd));
+}
+
 /** Finds the pending opens that forbid an export of these bytes. */
 export async function findPendingUses(
   snapshot: StorageSnapshot,

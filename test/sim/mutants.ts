@@ -78,7 +78,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'nobody holds the device for a blkback that may open it yet',
     file: 'hotplug/withdraw-publication.ts',
-    find: "if (outcome === 'pending') holdDevice(device, instance, mark);",
+    find: "if (outcome === 'pending') holdDevice(device, instance, await markOf(attachment));",
     replace: '',
   },
   {
