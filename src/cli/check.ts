@@ -13,7 +13,7 @@ export async function check(
   { store, settings, signal, unreachable }: QuestionContext,
   { target, mode, frontend }: TargetQuestion,
 ): Promise<Outcome> {
-  const { use, conflicts, warnings } = await checkSharing(store, {
+  const { use, conflicts, warnings, gaps } = await checkSharing(store, {
     target,
     writable: mode === 'w',
     domid: parseDomid(frontend),
@@ -23,10 +23,10 @@ export async function check(
     runDirectory: settings.runDirectory,
     signal,
   });
-  const gap = unreachable === undefined ? undefined : describeGap(unreachable);
-  const told = [...warnings, ...(gap === undefined ? [] : [gap])];
+  const open = [...(unreachable === undefined ? [] : [describeGap(unreachable)]), ...gaps];
+  const told = [...warnings, ...open];
   for (const warning of told) complain(`xen-blkback: ${warning}\n`);
-  const verdict = conflicts.length > 0 ? 'busy' : gap === undefined ? 'free' : 'unknown';
+  const verdict = conflicts.length > 0 ? 'busy' : open.length === 0 ? 'free' : 'unknown';
   return {
     text: TEXTS[verdict](use, conflicts),
     json: {

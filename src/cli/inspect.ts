@@ -21,15 +21,16 @@ export async function inspect(
   const found = await inspectTarget(store, options);
   const { target, kind, stack, holders, conflicts } = found;
   const { refusal, barred } = tellApart(found.refusal);
-  const verdict = ((): Verdict => {
-    if (refusal !== undefined) return 'refused';
-    if (conflicts.length > 0) return 'busy';
-    return unreachable === undefined && barred === undefined ? 'free' : 'unknown';
-  })();
   const gaps = [
     ...(barred === undefined ? [] : [barred]),
     ...(unreachable === undefined ? [] : [describeGap(unreachable)]),
+    ...found.gaps,
   ];
+  const verdict = ((): Verdict => {
+    if (refusal !== undefined) return 'refused';
+    if (conflicts.length > 0) return 'busy';
+    return gaps.length === 0 ? 'free' : 'unknown';
+  })();
   const reasons =
     refusal === undefined ? conflicts.map(({ reason }) => reason) : [errorMessage(refusal)];
   const rows = [

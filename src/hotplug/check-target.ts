@@ -14,9 +14,11 @@ import { describeHidden } from '../topology/hidden-file.js';
 import { readStackedBlock, type StackedBlock } from '../topology/stacked-block.js';
 import { directLookup } from '../topology/storage-lookup.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
-import { readVbdUses } from '../vbd/vbd-uses.js';
+import { VbdError } from '../vbd/vbd-error.js';
+import { readVbdUses, type VbdUses } from '../vbd/vbd-uses.js';
 import { AbsentXenstore } from '../xenstore/absent-xenstore.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
+import { Deadline } from './deadline.js';
 import { toExportRequest } from './plan.js';
 
 /** The attach that is to be checked. */
@@ -43,7 +45,12 @@ export interface SharingVerdict {
   readonly conflicts: readonly { readonly conflict: Conflict; readonly reason: string }[];
   /** What could not be looked for, as one sentence each. */
   readonly warnings: readonly string[];
+  /** What leaves the answer open, as one sentence each. None if every use is known. */
+  readonly gaps: readonly string[];
 }
+
+/** How long a check waits until blkback ends a vbd that may still open any device; milliseconds. */
+const ENDING_MS = 2000;
 
 /** The owner of layers. Nothing is made here, so no layer needs a real name. */
 const CHECKED = 'checked';
@@ -74,7 +81,8 @@ export async function checkSharing(
     // The target is not open, so it cannot be told whether others use it.
     isSoleOpener: () => false,
   };
-  const uses = readVbdUses(store, new OpenVbds(options.sysfs));
+  const gaps: string[] = [];
+  const uses = listAtLeast(store, options, gaps);
   const surroundings = directLookup;
   const own = undefined;
   const context = { store, uses, surroundings, runDirectory, own, sameVm, signal };
@@ -86,7 +94,30 @@ export async function checkSharing(
     conflicts.push({ conflict, reason: await explainConflict(use, conflict, context) });
   }
   const hidden = pinned.kind === 'file' ? await describeHidden(node) : undefined;
-  return { use, conflicts, warnings: hidden === undefined ? [] : [hidden] };
+  return { use, conflicts, warnings: hidden === undefined ? [] : [hidden], gaps };
+}
+
+/**
+ * Returns a source for questions, which must not wait as long as an add: after `ENDING_MS` it lists
+ * the uses that are known, and adds to `gaps` what is not. Without a XenStore no vbd is waited for,
+ * because every vbd looks as if its nodes were gone.
+ */
+function listAtLeast(store: Xenstore, { sysfs }: CheckOptions, gaps: string[]): VbdUses {
+  const uses = readVbdUses(store, new OpenVbds(sysfs));
+  const isExplained = (): boolean => true;
+  return {
+    list: async (given = {}) => {
+      if (store instanceof AbsentXenstore) return await uses.list({ ...given, isExplained });
+      using patience = new Deadline(ENDING_MS, given.signal);
+      try {
+        return await uses.list({ ...given, signal: patience.signal });
+      } catch (error) {
+        if (!(error instanceof VbdError && error.code === 'ETIMEDOUT')) throw error;
+        gaps.push(error.message);
+        return await uses.list({ ...given, isExplained });
+      }
+    },
+  };
 }
 
 /**

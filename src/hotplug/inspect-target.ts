@@ -18,6 +18,8 @@ export interface TargetInspection {
   /** The error that an add would end with, no matter who else uses the device. */
   readonly refusal: unknown;
   readonly conflicts: SharingVerdict['conflicts'];
+  /** What leaves it open whether others use the device, as one sentence each. */
+  readonly gaps: SharingVerdict['gaps'];
 }
 
 /** The name of a layer. An inspection makes none. */
@@ -32,8 +34,9 @@ export async function inspectTarget(
   const request = toExportRequest(target, options.writable, INSPECTED);
   const found = await look(request);
   const refusal = await refusalOf(checkExport(request, options.signal));
-  const conflicts = refusal === undefined ? (await checkSharing(store, options)).conflicts : [];
-  return { target, ...found, refusal, conflicts };
+  if (refusal !== undefined) return { target, ...found, refusal, conflicts: [], gaps: [] };
+  const { conflicts, gaps } = await checkSharing(store, options);
+  return { target, ...found, refusal, conflicts, gaps };
 }
 
 async function refusalOf(checked: Promise<void>): Promise<unknown> {

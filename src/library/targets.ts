@@ -59,10 +59,10 @@ export interface TargetConflict {
 
 /** The answer to the question whether a target could be attached. */
 export interface CheckResult {
-  /** Whether there is no conflict. */
+  /** Whether there is no conflict, and no use that could not be found out. */
   readonly free: boolean;
   readonly conflicts: readonly TargetConflict[];
-  /** One sentence for each kind of use that could not be looked for. */
+  /** One sentence for each use, or kind of use, that could not be looked for. */
   readonly warnings: readonly string[];
 }
 
@@ -77,6 +77,8 @@ export interface Inspection {
   /** The reason for which the target cannot be attached, regardless of other users. */
   readonly refusal: BlkbackError | undefined;
   readonly conflicts: readonly TargetConflict[];
+  /** One sentence for each use that could not be found out. */
+  readonly gaps: readonly string[];
 }
 
 const CHECKS: Readonly<Record<keyof TargetOptions, Check>> = {
@@ -103,11 +105,15 @@ export async function check(
   target: string,
   options: TargetOptions = {},
 ): Promise<CheckResult> {
-  const { conflicts, warnings } = await checkSharing(
+  const { conflicts, warnings, gaps } = await checkSharing(
     store,
     toContext('check', { store, target, options }),
   );
-  return { free: conflicts.length === 0, conflicts: conflicts.map(toConflict), warnings };
+  return {
+    free: conflicts.length === 0 && gaps.length === 0,
+    conflicts: conflicts.map(toConflict),
+    warnings: [...warnings, ...gaps],
+  };
 }
 
 /**

@@ -42,6 +42,19 @@ describe('A vbd whose add was killed, and whose nodes were deleted, before blkba
     );
 
     it(
+      `leaves the answer of check and inspect open (${guise} blkback)`,
+      withGround('disk', { guise }, async (fixture, { path }) => {
+        const old = await leaveReadNumber(fixture, path);
+        for (const command of ['check', 'inspect']) {
+          const { status, stdout, stderr } = await fixture.cli([command, path]);
+          assert.equal(status, 4, stdout + stderr);
+          assert.match(stdout + stderr, /blkback may be about to open any device for vbd-7-51712/);
+        }
+        await fixture.blkback.release('open', old.key);
+      }),
+    );
+
+    it(
       `never gets the file of another guest that is bound to the same number (${guise} blkback)`,
       withGround('file', { guise }, async (fixture) => {
         const old = await leaveReadNumber(fixture, fixture.image('of the guest that is gone'));
