@@ -51,6 +51,7 @@ export function writeDom0Image(file: string, installed: string, generation: Gene
   }
   archive.file('/boot/vmlinux', join(parts, 'vmlinux'));
   archive.file('/boot/idle-guest', join(parts, 'idle-guest'));
+  archive.file('/boot/boot-sector', join(parts, 'boot-sector'));
   archive.file('/boot/guest.cpio', guestImage(parts));
   userland.tree(SOURCES, '/bed');
   userland.tree(INSIDE, '/bed/inside');

@@ -42,6 +42,10 @@ const XEN_PROGRAMS =
 /** Where Xen's tools are, one directory for each version. */
 const XEN_TOOLS = /^xen-\d/;
 
+/** The device model of HVM guests, which a generation may lack, and what it and their loader read. */
+const DEVICE_MODEL = '/usr/libexec/xen-qemu-system-i386';
+const HVM_FILES = ['/usr/share/qemu/keymaps/en-us', '/usr/share/seabios/bios-256k.bin'];
+
 /**
  * Puts programs, and the libraries that they are linked with, into an archive. They come from a root
  * that has a generation's packages unpacked: nothing of it is run here but its dynamic linker.
@@ -73,6 +77,7 @@ export class Userland {
       this.program(this.#existing(...places));
     }
     this.#addNode();
+    this.#addDeviceModel();
     this.tree(join(this.#root, 'etc/xen'), '/etc/xen');
   }
 
@@ -126,6 +131,13 @@ export class Userland {
       // Debian's Node.js has parts of itself there.
       this.tree(join(this.#root, NODE_PARTS), NODE_PARTS);
     } else this.#add('/usr/bin/node', realpathSync(process.execPath));
+  }
+
+  #addDeviceModel(): void {
+    if (lstatSync(join(this.#root, DEVICE_MODEL), { throwIfNoEntry: false }) === undefined) return;
+    this.program(DEVICE_MODEL);
+    const loaders = this.#xenTools().map((directory) => `${directory}/boot/hvmloader`);
+    for (const path of [...HVM_FILES, ...loaders]) this.#add(path, join(this.#root, path));
   }
 
   #xenTools(): string[] {

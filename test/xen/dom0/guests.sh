@@ -5,7 +5,7 @@ CONSOLES=/var/log/xen/console
 
 # Writes the configuration of a guest. KIND is linux, which obeys; or pvh, the same with the processor's
 # virtualisation; or idle, which does nothing but is built in a fraction of the time; or driver, a driver
-# domain.
+# domain; or hvm, which boots from its first disk.
 configure() { # NAME KIND DISK…
   local name=$1 kind=$2 spec
   shift 2
@@ -14,6 +14,9 @@ configure() { # NAME KIND DISK…
     if [ "$kind" = idle ]; then
       echo "kernel = '/boot/idle-guest'"
       echo 'memory = 8'
+    elif [ "$kind" = hvm ]; then
+      printf '%s\n' "type = 'hvm'" 'memory = 32' "boot = 'c'" "vga = 'none'" 'nographic = 1' 'vnc = 0' 'usb = 0' \
+        "serial = 'file:$CONSOLES/guest-$name.log'"
     else
       # The clock's rate is what QEMU says; looking for it through ports that do not exist takes 5 s.
       local extra='console=hvc0 quiet tsc_early_khz=1000000 audit=0 ipv6.disable=1 mitigations=off'
@@ -111,10 +114,11 @@ expect_end_of() { # NAME
   BEFORE=$(<"$RUN/$1.before")
 }
 
-# After a scenario that failed: domains, vbds made by hand, mappers and loop devices that were not there
-# before are taken away, so that the next one is not judged by them. Nobody minds what cannot be done.
+# After a scenario that failed: its daemon, domains, vbds made by hand, mappers and loop devices that were not
+# there before are taken away, so that the next one is not judged by them. Nobody minds what cannot be done.
 take_away() { # BELONGINGS
   local kind name
+  pkill -KILL -f '[d]aemon --verbose'
   unbind_mounts
   remove_nodes "$BACKENDS/900" "$BACKENDS/901" /local/domain/900 /local/domain/901
   new_since "$1" | while read -r kind name; do [ "$kind" != domain ] || xl destroy "$name"; done
@@ -131,5 +135,6 @@ new_since() { grep -vxF -e "$1" <<<"$(belongings)"; } # BELONGINGS
 # What scenarios have put in the place of installed files.
 unbind_mounts() {
   while umount /usr/lib/xen-blkback/dist/code/block-diskseq.cjs; do :; done
+  while umount /usr/bin/xenstore-write; do :; done
   [ ! -e /etc/xen/scripts/block.xen ] || mv -f /etc/xen/scripts/block.xen /etc/xen/scripts/block
 }

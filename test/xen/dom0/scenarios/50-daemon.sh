@@ -77,7 +77,7 @@ scenario leak-after-kill
 leak_after_kill() {
   local round creation
   image leak.img 'must not leak'
-  for ((round = 1; round <= ${ROUNDS:-2}; round++)); do
+  for ((round = 1; round <= 2; round++)); do
     configure leaking idle "$(disk xvda w "$IMAGES/leak.img")"
     create leaking &
     creation=$!
@@ -107,4 +107,35 @@ xl_timeout() {
   if wait "$creation"; then exit_with_reason 'xl create did not fail'; fi
   [ $((SECONDS - start)) -ge 35 ] || exit_with_reason "it failed after $((SECONDS - start)) s already"
   eventually 90 'end of the domain' gone slow
+}
+
+# xenstored is replaced while it runs, and keeps what it has: nodes, watches and connections. A disk is being
+# attached meanwhile.
+scenario xenstored-live-update
+xenstored_live_update() {
+  local domid attachment process place
+  image before.img 'before the update'
+  image during.img 'during the update'
+  image after.img 'after the update'
+  start_daemon
+  configure updated idle "$(disk xvda w "$IMAGES/before.img")"
+  create updated
+  domid=$(domid_of updated)
+  process=$(pgrep -o xenstored)
+  place=$(head -n 1 "/proc/$process/maps")
+  xl block-attach updated "$(disk xvdb w "$IMAGES/during.img")" &
+  attachment=$!
+  ${SPOILED_BY:-xenstore-control live-update} /usr/lib/xen-*/bin/xenstored
+  wait "$attachment" || exit_with_reason "xl block-attach failed with status $?"
+  xl block-attach updated "$(disk xvdc w "$IMAGES/after.img")"
+  # A program that was executed again lies elsewhere in memory.
+  expect 'the process' "$process" "$(pgrep -o xenstored)"
+  [ "$(head -n 1 "/proc/$process/maps")" != "$place" ] || exit_with_reason 'it is the same xenstored'
+  for devid in 51712 51728 51744; do
+    expect_vbd "$domid" $devid
+    grep -q "$domid/$devid: connected" "$LOGS/daemon.log" || exit_with_reason "$devid was not the daemon's"
+  done
+  destroy updated
+  nothing_more_than "$BEFORE"
+  stop_daemon
 }

@@ -2,15 +2,20 @@
 # memory. libxl in dom0 makes the nodes, reports success, and never looks again.
 # shellcheck shell=bash
 
-# It has dom0's files, but for what only dom0 boots.
 shared_driver() {
   gone driver || return 0
-  (
-    cd /
-    find . -xdev \( -path ./boot -o -path ./var/log \) -prune -o -print | busybox cpio -o -H newc
-  ) >"$RUN/driver.cpio"
+  pack_driver
   KIND=driver shared_guest driver
   rm "$RUN/driver.cpio"
+}
+
+# Its initial root: dom0's files, but for what only dom0 boots or runs. It is large.
+pack_driver() {
+  (
+    cd /
+    find . -xdev \( -path ./boot -o -path ./usr/libexec -o -path ./var/log \) -prune -o -print |
+      busybox cpio -o -H newc
+  ) >"$RUN/driver.cpio"
 }
 
 # What a command says there, on one line.
@@ -153,6 +158,76 @@ vdev() { # NUMBER
   local letters=abcdefghijklmnopqrstuvwxyz prefix=xvd number=$1
   [ "$number" -le 26 ] || { prefix=xvda; number=$((number - 26)); }
   echo "$prefix${letters:number-1:1}"
+}
+
+# A guest and the domain of its device model: the driver domain may not read that they are one virtual machine.
+scenario driver-domain-stub
+driver_domain_stub_needs() { shared_driver; }
+driver_domain_stub() {
+  local driver path said status=0
+  driver=$(domid_of driver)
+  image_there both.img 'for a guest and its device model'
+  configure master idle "$(disk_there xvda w both.img)"
+  create master
+  xen-blkback wait "$(domid_of master)/51712" --backend-domain "$driver" --opened
+  attach_to_stub
+  said=$(xen-blkback wait "$path" --opened 2>&1) || status=$?
+  expect 'status of the wait' 3 "$status"
+  expect_match 'its sentence' 'others use the same bytes' "$said"
+  expect_match 'what the driver domain knows' 'same-vm=assume' "$(there 'grep same-vm /var/log/bed/daemon.log')"
+  destroy stub
+  change_there "${SPOILED_BY:-same-vm=assume}"
+  attach_to_stub
+  xen-blkback wait "$path" --opened || exit_with_reason "it is refused: $(xenstore-read "$path/hotplug-error")"
+  destroy stub
+  destroy master
+  change_there
+  expect_nothing_there
+}
+# Makes it as libxl makes one, and gives it the guest's disk. Sets `path`.
+attach_to_stub() {
+  configure stub idle
+  create stub
+  xenstore-write "/local/domain/$(domid_of stub)/target" "$(domid_of master)"
+  xl block-attach stub "$(disk_there xvda w both.img)"
+  path=$(backends_of_driver)/$(domid_of stub)/51712
+}
+# The configuration, with a daemon that reads it. Without a line, as it was.
+change_there() { # [LINE]
+  done_there "echo '${1-}' >/etc/xen/xen-blkback.conf"
+  ask driver kill-daemon
+  ask driver start-daemon
+}
+
+# The driver domain reboots: it comes back under another number and without its old vbds. A guest whose disk it
+# had can get new ones.
+scenario driver-domain-reboot
+driver_domain_reboot_needs() { shared_driver; }
+driver_domain_reboot() {
+  local old driver guest count
+  old=$(domid_of driver)
+  image_there lost.img 'lost with it'
+  configure waiting idle "$(disk_there xvda w lost.img)"
+  create waiting
+  guest=$(domid_of waiting)
+  xen-blkback wait "$guest/51712" --backend-domain "$old" --opened
+  count=$(grep -c '^@ready' "$CONSOLES/guest-driver.log")
+  # xl reads it again.
+  pack_driver
+  tell driver ${SPOILED_BY:-reboot}
+  eventually 120 'a new driver domain' another_domid driver "$old"
+  await_ready driver $((count + 1))
+  rm "$RUN/driver.cpio"
+  driver=$(domid_of driver)
+  BEFORE=$(sed "s/\\b$old\\b/$driver/" <<<"$BEFORE")
+  expect_nothing_there
+  expect_match 'the audit' "disk 51712 of guest $guest" "$(xen-blkback audit 2>&1 || true)"
+  image_there found.img 'after the reboot'
+  xl block-attach waiting "$(disk_there xvdb w found.img)"
+  xen-blkback wait "$guest/51728" --backend-domain "$driver" --opened
+  expect_match 'the list' "^$driver +$guest/51728 +waiting" "$(xen-blkback list --all -n)"
+  destroy waiting
+  expect_nothing_there
 }
 
 # The driver domain dies: its vbds are gone with it, and the guest hangs until somebody destroys it.

@@ -23,10 +23,22 @@ control_diskseq_unchecked() {
   umount "$program" 2>/dev/null || true
 }
 
+# Xen's block is killed where it has bound the file and is about to write which device that is: a program in
+# the place of xenstore-write does it.
 scenario control-xen-block-leaks
 control_xen_block_leaks() {
-  # The script may be faster than the kill.
-  ROUNDS=20 SCRIPT=block fails leak-after-kill 'left behind: .*loop'
+  local program=/usr/bin/xenstore-write
+  mkdir -p "$RUN/real"
+  cp -L "$program" "$RUN/real/"
+  cat >"$RUN/deadly" <<END
+#!/bin/bash
+[[ \$1 != */node ]] || pkill -KILL -f '/etc/xen/scripts/block add'
+exec $RUN/real/xenstore-write "\$@"
+END
+  chmod +x "$RUN/deadly"
+  mount --bind "$RUN/deadly" "$program"
+  SCRIPT=block fails leak-after-kill 'left behind: .*loop'
+  umount "$program" 2>/dev/null || true
 }
 
 scenario control-xen-block-shares
@@ -81,4 +93,23 @@ scenario control-xen-block-says-nothing
 control_xen_block_says_nothing_needs() { shared_driver; }
 control_xen_block_says_nothing() {
   SCRIPT=block fails driver-domain-fails 'its (status|sentence):'
+}
+
+scenario control-not-updated
+control_not_updated() {
+  SPOILED_BY=true fails xenstored-live-update 'it is the same xenstored'
+}
+
+scenario control-stub-is-another
+control_stub_is_another_needs() { shared_driver; }
+control_stub_is_another() {
+  SPOILED_BY=same-vm=check fails driver-domain-stub 'it is refused: .*others use the same bytes'
+  change_there
+}
+
+scenario control-driver-domain-lost
+control_driver_domain_lost_needs() { shared_driver; }
+control_driver_domain_lost() {
+  SPOILED_BY=poweroff fails driver-domain-reboot 'a new driver domain: waited in vain'
+  expect_end_of driver
 }
