@@ -1,3 +1,4 @@
+import { type Devnum, LOOP_MAJOR } from '../linux/devnum.js';
 import type { OwnedFd } from '../linux/fd.js';
 import { withOwnership } from '../util/with-ownership.js';
 import { type BlockDevice, openBlockDevice } from './block-device.js';
@@ -44,8 +45,8 @@ export interface ExportRequest {
 /** The options of an open. */
 export interface OpenOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Gives the numbers of unbound loop devices that must not be bound. */
-  readonly avoidLoops?: (() => Promise<ReadonlySet<number>>) | undefined;
+  /** Gives the numbers that no loop device or layer that is made may have. */
+  readonly avoid?: (() => Promise<readonly Devnum[]>) | undefined;
 }
 
 /** Pins the file or device that the locator leads to, and opens it as `openPinned` does. */
@@ -69,23 +70,27 @@ export async function openPinned(
   request: ExportRequest,
   options: OpenOptions = {},
 ): Promise<BlockDevice> {
-  const { signal } = options;
   return await withOwnership(await openBase(pinned, request, options), async (base) =>
     request.layer === undefined
       ? base
-      : await createLayer(base, request.layer, request.writable, signal),
+      : await createLayer(base, request.layer, { ...options, writable: request.writable }),
   );
 }
 
 async function openBase(
   { fd: node, kind }: PinnedPath,
   request: ExportRequest,
-  { signal, avoidLoops: avoid }: OpenOptions,
+  { signal, avoid: listAvoided }: OpenOptions,
 ): Promise<BlockDevice> {
   if (kind === 'block') return await openDevice(node, request, signal);
   checkFile(node, request);
   const { file, writable, drive } = request;
   const mayBeEmpty = drive !== undefined;
+  const avoid = async (): Promise<ReadonlySet<number>> => {
+    const numbers = (await listAvoided?.()) ?? [];
+    const loops = numbers.filter(({ major }) => major === LOOP_MAJOR);
+    return new Set(loops.map(({ minor }) => minor));
+  };
   return await createLoopDevice(node, { ...file, mayBeEmpty, writable, signal, avoid });
 }
 

@@ -18,7 +18,6 @@ import { VbdError } from '../vbd/vbd-error.js';
 import { readVbdUses, type VbdUses } from '../vbd/vbd-uses.js';
 import { AbsentXenstore } from '../xenstore/absent-xenstore.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
-import { Deadline } from './deadline.js';
 import { toExportRequest } from './plan.js';
 
 /** The attach that is to be checked. */
@@ -108,9 +107,8 @@ function listAtLeast(store: Xenstore, { sysfs }: CheckOptions, gaps: string[]): 
   return {
     list: async (given = {}) => {
       if (store instanceof AbsentXenstore) return await uses.list({ ...given, isExplained });
-      using patience = new Deadline(ENDING_MS, given.signal);
       try {
-        return await uses.list({ ...given, signal: patience.signal });
+        return await uses.list({ ...given, patienceMs: ENDING_MS });
       } catch (error) {
         if (!(error instanceof VbdError && error.code === 'ETIMEDOUT')) throw error;
         gaps.push(error.message);

@@ -2,6 +2,7 @@ import { errorCode } from '../errors.js';
 import { formatDevnumHex } from '../linux/devnum.js';
 import { runSteps, type Step } from '../util/steps.js';
 import { requireOwnDomain } from '../vbd/own-domain.js';
+import { isMadeAnew } from '../vbd/vbd-directory.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { Deadline } from './deadline.js';
@@ -53,9 +54,12 @@ export async function detach(store: Xenstore, vbd: VbdPath, options: DetachOptio
   using deadline = new Deadline(options.timeoutMs, options.signal);
   await requireOwnDomain(store, vbd, { signal: deadline.signal });
   let isTold = options.confirm === undefined;
+  let confirm: (() => boolean) | undefined;
   try {
     const detachment = await collectDetachment(store, vbd, options, { signal: deadline.signal });
-    await using _directory = detachment.directory;
+    await using directory = detachment.directory;
+    // The nodes of a vbd that was made anew are not to tell of the end of the one before.
+    confirm = () => !isMadeAnew(options.sysfs, vbd.sysfsName, directory);
     const { exists } = detachment.backend;
     if (options.onlyIfGone && exists) return;
     // Where the nodes were gone, nodes that exist later are those of a vbd that was made anew.
@@ -69,7 +73,7 @@ export async function detach(store: Xenstore, vbd: VbdPath, options: DetachOptio
     // A vbd that is in use is in order, and its nodes are to go on saying so.
     if (errorCode(error) !== 'EONLINE' && isTold) {
       const signal = deadline.rollback();
-      await reportFailure(store, vbd, error, { signal }).catch(() => undefined);
+      await reportFailure(store, vbd, error, { signal, confirm }).catch(() => undefined);
     }
     throw error;
   }

@@ -3,8 +3,8 @@ import { type Devnum, formatDevnum } from '../linux/devnum.js';
 import type { MapperState } from '../linux/mapper-state.js';
 import { type PublishedDevice, tryReadPublishedDevice } from '../vbd/published-device.js';
 import { readRecordLeniently, type VbdRecord } from '../vbd/record.js';
-import { readVbdBackend, type VbdBackend, XenbusState } from '../vbd/vbd-backend.js';
-import { VbdDirectory } from '../vbd/vbd-directory.js';
+import { readVbdBackend, VbdBackend, XenbusState } from '../vbd/vbd-backend.js';
+import { isMadeAnew, VbdDirectory } from '../vbd/vbd-directory.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { findOwnLoop, type OwnLoop } from './own-loop.js';
@@ -51,25 +51,36 @@ export async function collectDetachment(
   // nodes: where these are gone, they are not those of a vbd that is made anew meanwhile.
   const record = readRecordLeniently(place.runDirectory, vbd);
   const layers = await listLayers(layerOwner(vbd), options.signal);
-  const backend = await readVbdBackend(store, vbd, options);
-  const published = tryReadPublishedDevice(vbd, backend);
-  const base = layers[0] && layerBase(layers[0]);
-  const loop = await findOwnLoop({ backend, record, base, published });
   const directory = await VbdDirectory.pin(place.sysfs, vbd.sysfsName);
-  const open = directory?.readOpenDevice();
-  const closesWithNodes = open !== undefined && backend.text('state') === XenbusState.Closed;
-  return {
-    vbd,
-    backend,
-    directory,
-    open,
-    published,
-    layers,
-    record,
-    loop,
-    pendingOpen: false,
-    closesWithNodes,
-  };
+  try {
+    const backend = await readNodesOf(store, vbd, directory, { ...place, ...options });
+    const published = tryReadPublishedDevice(vbd, backend);
+    const base = layers[0] && layerBase(layers[0]);
+    const loop = await findOwnLoop({ backend, record, base, published });
+    const open = directory?.readOpenDevice();
+    const closesWithNodes = open !== undefined && backend.text('state') === XenbusState.Closed;
+    const found = { vbd, backend, directory, open, published, layers, record, loop };
+    return { ...found, pendingOpen: false, closesWithNodes };
+  } catch (error) {
+    await directory?.[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/**
+ * Reads the nodes of an instance. If the vbd was made anew meanwhile, the nodes of the instance are
+ * gone, and those that were read may be the new one's.
+ */
+async function readNodesOf(
+  store: Xenstore,
+  vbd: VbdPath,
+  directory: VbdDirectory | undefined,
+  { sysfs, signal }: RequestOptions & { readonly sysfs: string },
+): Promise<VbdBackend> {
+  const backend = await readVbdBackend(store, vbd, { signal });
+  return isMadeAnew(sysfs, vbd.sysfsName, directory)
+    ? new VbdBackend(new Map(), undefined)
+    : backend;
 }
 
 /** Describes for people what is being given back. */

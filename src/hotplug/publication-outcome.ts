@@ -38,7 +38,7 @@ export async function readPublicationOutcome(
     const nodes = ['frontend', 'state', 'error'] as const;
     const backend = await readVbdBackend(store, vbd, { nodes, signal });
     // The driver has tried to open the device, has failed and said so, and does not try again.
-    if (backend.kernelError !== undefined) return known() ?? 'never';
+    if (backend.hasFailedToOpen) return known() ?? 'never';
     const state = backend.text('state');
     const ending = !backend.exists || state === XenbusState.Closing || state === XenbusState.Closed;
     if (!ending) return 'pending';

@@ -71,11 +71,14 @@ function withName(path: string, device: FamiliarDevice | undefined): string {
 }
 
 function describeGuest(guest: GuestUse, vdev: string | undefined): string {
-  const { domain, vbd, access, nodesGone, despite } = guest;
+  const { domain, vbd, access, nodesGone, stale, despite } = guest;
   const name = domain.name === undefined ? '' : ` (${domain.name})`;
   const disk = `domain ${domain.domid}${name} as ${vdev ?? `device ${vbd.devid}`}`;
   if (nodesGone) {
     return `still open ${access} in blkback for ${disk}, although ${vbd.backend} is gone from XenStore`;
+  }
+  if (stale) {
+    return `still to be opened ${access} by blkback for ${disk}, by all signs: ${vbd.backend} names its number for a device that had it before`;
   }
   const reason = {
     'encrypted-layer':
@@ -88,6 +91,10 @@ function describeGuest(guest: GuestUse, vdev: string | undefined): string {
 }
 
 function advice(wanted: SharingRequest, conflict: Conflict): string {
+  if (conflict.kind === 'guest' && conflict.stale) {
+    const { domid, devid } = conflict.vbd;
+    return `xl block-detach --force ${domid} ${devid} ends that`;
+  }
   if (conflict.kind === 'unexplained' || (conflict.kind === 'guest' && conflict.nodesGone)) {
     return 'it is free as soon as that has ended';
   }

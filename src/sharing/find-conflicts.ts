@@ -42,11 +42,13 @@ export interface SharingContext {
 }
 
 /**
- * Returns whether a use is about to end, as far as can be told: the nodes of its vbd are gone, or
- * nothing explains the use. Such a use may end at any moment, when blkback closes the device.
+ * Returns whether a use is about to end, as far as can be told: the nodes of its vbd are gone, they
+ * name a number for a device that had it before, or nothing explains the use. Such a use may end at
+ * any moment, when blkback closes or refuses the device.
  */
 export function mayEndSoon(conflict: Conflict): boolean {
-  return conflict.kind === 'unexplained' || (conflict.kind === 'guest' && conflict.nodesGone);
+  if (conflict.kind === 'unexplained') return true;
+  return conflict.kind === 'guest' && (conflict.nodesGone || conflict.stale);
 }
 
 /**

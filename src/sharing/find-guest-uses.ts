@@ -7,6 +7,7 @@ import { knownFileOfLoop } from '../topology/loop-backing.js';
 import type { Reach } from '../topology/reach.js';
 import { fileExtent, hasStorage, type StorageSnapshot } from '../topology/storage-snapshot.js';
 import { type OtherDisk, readOtherDisks } from '../vbd/other-disks.js';
+import { readVbdBackend } from '../vbd/vbd-backend.js';
 import { backendNode, sameVbd, type VbdPath } from '../vbd/vbd-path.js';
 import type { VbdUse } from '../vbd/vbd-uses.js';
 import type { SharingContext } from './find-conflicts.js';
@@ -27,6 +28,11 @@ export interface GuestUse {
   readonly devnum: Devnum | undefined;
   /** Whether blkback has the device open, according to the kernel. */
   readonly open: boolean;
+  /**
+   * Whether the vbd names the number for another device that had it before. blkback may still open
+   * the number, and would then have this device.
+   */
+  readonly stale: boolean;
   /** Whether XenStore no longer knows the vbd, although blkback has the device open. */
   readonly nodesGone: boolean;
   /** Whether the vbd belongs to the same virtual machine, which may share bytes with itself. */
@@ -35,7 +41,8 @@ export interface GuestUse {
   readonly despite: 'encrypted-layer' | 'unreadable-vm' | undefined;
 }
 
-interface Candidate extends Pick<GuestUse, 'vbd' | 'access' | 'path' | 'devnum' | 'open'> {
+interface Candidate
+  extends Pick<GuestUse, 'vbd' | 'access' | 'path' | 'devnum' | 'open' | 'stale'> {
   readonly theirs: Reach;
 }
 
@@ -61,7 +68,7 @@ export async function* findGuestUses(
     ({ vbd }) => own === undefined || !sameVbd(vbd, own),
   );
   const looks = [
-    ...uses.map((use) => compare(use, look)),
+    ...uses.map((use) => compare(use, look, context)),
     ...others.map((disk) => compareOther(disk, look)),
   ];
   const candidates = (await Promise.all(looks)).filter((candidate) => candidate !== undefined);
@@ -83,7 +90,7 @@ export async function* findGuestUses(
     const kinship = self === undefined ? 'other' : compareVms(self, domain, context.sameVm);
     // A disk that the toolstack has already taken away from its guest is not shared with that
     // guest: the disk is about to be closed.
-    const isKin = kinship === 'same' && !nodesGone;
+    const isKin = kinship === 'same' && !nodesGone && !candidate.stale;
     const encrypted = isKin && (await isEncryptedApart(wanted, candidate.theirs, look));
     const unreadable = kinship === 'unreadable' ? 'unreadable-vm' : undefined;
     yield {
@@ -100,22 +107,37 @@ export async function* findGuestUses(
 async function compare(
   use: VbdUse,
   { snapshot, reach, clashes }: Look,
+  context: SharingContext,
 ): Promise<Candidate | undefined> {
   const { vbd, devnum, open, writable } = use;
   // Only a device that blkback does not have open can be stale: another device may have its number
   // now.
-  if (!open) {
-    // The loop device still stands on this other file, or the vbd's entry is stale. It has none of
-    // the bytes in both cases, so there is no need to find out which case it is.
+  const stale = isStale(snapshot, use);
+  if (stale) {
+    if (!(await mayStillOpen(use, context))) return undefined;
+  } else if (!open) {
     const file = await knownFileOfLoop(devnum, use.diskseq);
     if (file !== undefined && !hasStorage(reach.extents, file)) return undefined;
-    if (isStale(snapshot, use)) return undefined;
   }
   const theirs = await snapshot.reachWithin(devnum, reach.extents);
   const path = theirs && snapshot.block(devnum)?.path;
   if (theirs === undefined || path === undefined) return undefined;
   const access = writable ? 'read-write' : 'read-only';
-  return clashes(access, theirs.extents) ? { vbd, access, path, devnum, open, theirs } : undefined;
+  if (!clashes(access, theirs.extents)) return undefined;
+  return { vbd, access, path, devnum, open, stale, theirs };
+}
+
+/**
+ * Returns whether blkback may still open the number that a vbd names, whatever device has it by
+ * then. A blkback that compares sequence numbers refuses another device.
+ */
+async function mayStillOpen(
+  { vbd, pending }: VbdUse,
+  { store, signal }: SharingContext,
+): Promise<boolean> {
+  if (!pending) return false;
+  const backend = await readVbdBackend(store, vbd, { nodes: ['opened', 'error'], signal });
+  return backend.bytes('opened') === undefined && !backend.hasFailedToOpen;
 }
 
 /** How long to wait for the file of another guest's disk; milliseconds. */
@@ -138,7 +160,7 @@ async function compareOther(
   const access = writable ? 'read-write' : 'read-only';
   if (theirs === undefined || !clashes(access, theirs.extents)) return undefined;
   const name = (device && snapshot.block(device)?.path) ?? path ?? '';
-  return { vbd, access, path: name, devnum: device, open: false, theirs };
+  return { vbd, access, path: name, devnum: device, open: false, stale: false, theirs };
 }
 
 async function look(path: string): Promise<FileStat | undefined> {

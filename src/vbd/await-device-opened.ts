@@ -103,10 +103,10 @@ export function throwIfRefused(vbd: VbdPath, backend: VbdBackend): void {
     });
   }
   if (backend.kernelError !== undefined) {
-    throw new VbdError(
-      `blkback could not open the device: ${quote(backend.kernelError)} (${vbd.error})`,
-      { code: 'EBLKBACK' },
-    );
+    const what = backend.hasFailedToOpen ? 'could not open the device' : 'has given up the vbd';
+    throw new VbdError(`blkback ${what}: ${quote(backend.kernelError)} (${vbd.error})`, {
+      code: 'EBLKBACK',
+    });
   }
   throwIfClosing(vbd, backend);
 }

@@ -51,11 +51,15 @@ export async function readPublications(
   options?: RequestOptions,
 ): Promise<VbdPublications> {
   if (all.length <= FEW) return await readAll(store, all, options);
-  const nodes = [PROBED_NODE, 'physical-device'];
+  const nodes = ['physical-device', PROBED_NODE];
   const values = await readNodes(store, all, nodes, options);
-  const published = all.filter((_, index) => values[index]?.[1] !== undefined);
-  const { publications } = await readAll(store, published, options);
-  return { probed: all.filter((_, index) => values[index]?.[0] !== undefined), publications };
+  const isPublished = (_: VbdPath, index: number): boolean => values[index]?.[0] !== undefined;
+  const published = all.filter(isPublished);
+  // The nodes of a vbd may be deleted between the trips. It then counts as what the second trip
+  // says, because only that one reads its publication.
+  const { probed, publications } = await readAll(store, published, options);
+  const others = all.filter((vbd, index) => !isPublished(vbd, index) && values[index]?.[1]);
+  return { probed: [...others, ...probed], publications };
 }
 
 async function readAll(

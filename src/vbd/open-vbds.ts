@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorMessage } from '../errors.js';
 import type { Devnum } from '../linux/devnum.js';
@@ -20,6 +21,7 @@ export interface OpenVbd {
   /** Tells this vbd from one that has only published a device (`VbdUse`). */
   readonly open: true;
   readonly diskseq: undefined;
+  readonly pending: false;
 }
 
 /** What the kernel tells of all vbds at one moment. */
@@ -84,6 +86,15 @@ export class OpenVbds {
     return !isInMemory(join(vbd, 'driver')) && isInMemory(vbd);
   }
 
+  /**
+   * Returns a number that tells the instance of a vbd from the others of that name; `undefined`
+   * where the kernel has none.
+   */
+  instanceOf({ sysfsName }: VbdPath): bigint | undefined {
+    const options = { bigint: true, throwIfNoEntry: false } as const;
+    return statSync(join(this.#directory, sysfsName), options)?.ino;
+  }
+
   /** Reads one vbd, and adds it to `idle` if blkback has nothing open for it. */
   #read(name: string, idle: VbdPath[]): EntryValue<OpenVbd> | undefined {
     const [, domid, devid] = /^vbd-(\d{1,5})-(\d{1,10})$/.exec(name) ?? [];
@@ -101,7 +112,8 @@ export class OpenVbds {
     // assumed.
     const mode = readVbdAttribute(directory, 'mode');
     const writable = mode?.includes('w') ?? true;
-    const value = { vbd, devnum, writable, open: true, diskseq: undefined } as const;
+    const device = { vbd, devnum, writable } as const;
+    const value = { ...device, open: true, diskseq: undefined, pending: false } as const;
     return { value, lasting: mode !== undefined };
   }
 }

@@ -1,3 +1,4 @@
+import { orAborted } from '../util/or-aborted.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import {
   INDEXED_NODES,
@@ -61,11 +62,10 @@ export class PublicationIndex {
     // Values whose change was announced before may still be on their way from xenstored into the
     // index.
     while (this.#stale.size > 0 || this.#refreshing !== undefined) {
-      options.signal?.throwIfAborted();
       this.#refreshing ??= this.#refresh().finally(() => {
         this.#refreshing = undefined;
       });
-      await this.#refreshing;
+      await orAborted(this.#refreshing, options.signal);
     }
     return {
       probed: [...this.#probed.values()],

@@ -52,6 +52,17 @@ export const XenbusState = {
   Closed: '6',
 } as const;
 
+/**
+ * The kernel's errors that end an attempt to open a published device: nothing is open after them.
+ * The texts are those of `backend_changed` (Linux 6.1, 6.12 and 7.3,
+ * drivers/block/xen-blkback/xenbus.c), and of the kernels with disk sequence numbers
+ * (docs/kernel-diskseq.md). All other errors are about the guest's end, and a guest can cause many
+ * of them. blkback looks at a publication whatever happened there. A text of the guest's own stands
+ * behind others, so the whole text counts.
+ */
+const OPEN_FAILED =
+  /^-?\d+ (creating vbd structure|creating sysfs entries|reading (mode|physical-device|diskseq)|writing opened)$/;
+
 /** The backend directory of a vbd at one moment. */
 export class VbdBackend {
   readonly #values: ReadonlyMap<VbdNode, Buffer>;
@@ -66,6 +77,11 @@ export class VbdBackend {
   /** Whether the backend exists. The kernel's own test is a readable `frontend`. */
   get exists(): boolean {
     return this.#values.has('frontend');
+  }
+
+  /** Whether the kernel's error says that the published device was not opened. */
+  get hasFailedToOpen(): boolean {
+    return this.kernelError !== undefined && OPEN_FAILED.test(this.kernelError);
   }
 
   bytes(node: VbdNode): Buffer | undefined {

@@ -58,10 +58,7 @@ export interface FreeLoop {
 /** The options of a search for a free loop device. */
 export interface FreeLoopOptions {
   readonly signal?: AbortSignal | undefined;
-  /**
-   * Gives the numbers of unbound loop devices that must not be bound. It is called only if an
-   * existing device is about to be used again.
-   */
+  /** Gives the numbers of unbound loop devices that must not be bound. */
   readonly avoid?: (() => Promise<ReadonlySet<number>>) | undefined;
 }
 
@@ -126,27 +123,24 @@ export async function claimFreeLoop(
   { signal, avoid }: FreeLoopOptions = {},
   refused: ReadonlySet<number> = new Set(),
 ): Promise<FreeLoop> {
+  const mayBind = (number: number) => async (): Promise<boolean> => !(await avoid?.())?.has(number);
   const before = countBlocks();
   const first = await getFreeLoop(control, { signal });
   const isMade = countBlocks() > before;
-  for (let number: number | undefined = first; number !== undefined; number = nextUnbound()) {
-    if (claimed.has(number) || refused.has(number)) continue;
-    const free = number;
-    if (isMade && free === first) return claim(free, true);
-    return claim(free, false, async () => !(await avoid?.())?.has(free));
+  for (let free: number | undefined = first; free !== undefined; free = nextUnbound()) {
+    if (claimed.has(free) || refused.has(free)) continue;
+    // Also a device that the kernel seems to have made for this call: another process may have got
+    // the same number, and may have bound, published and left it already.
+    return claim(free, isMade && free === first, mayBind(free));
   }
   const made = await addLoop(control, {
     signal,
     onAbandonedSuccess: (late) => void takeAway(late, AT_ONCE),
   });
-  return claim(made, true);
+  return claim(made, true, mayBind(made));
 }
 
-function claim(
-  number: number,
-  isMade: boolean,
-  mayBeBound = async (): Promise<boolean> => true,
-): FreeLoop {
+function claim(number: number, isMade: boolean, mayBeBound: () => Promise<boolean>): FreeLoop {
   claimed.add(number);
   const discard = async (how: RetryOptions): Promise<void> => {
     if (isMade) await takeAway(number, how);

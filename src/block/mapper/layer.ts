@@ -7,6 +7,7 @@ import {
   removeMapper,
   resumeMapper,
 } from '../../linux/device-mapper.js';
+import { type Devnum, sameDevnum } from '../../linux/devnum.js';
 import { isSystemError, type SystemError } from '../../linux/errno.js';
 import { O_RDONLY, type OwnedFd } from '../../linux/fd.js';
 import { findBlock } from '../../linux/sysfs.js';
@@ -33,6 +34,17 @@ export interface LayerRequest {
   readonly owner: string;
 }
 
+/** The options of a layer. */
+export interface LayerOptions {
+  readonly writable: boolean;
+  readonly signal?: AbortSignal | undefined;
+  /** Gives the numbers that the layer must not have. */
+  readonly avoid?: (() => Promise<readonly Devnum[]>) | undefined;
+}
+
+/** How many mapper devices are made to find one whose number no vbd names. */
+const ATTEMPTS = 64;
+
 /**
  * Makes a mapper device over all of `base`, which the result owns from then on. As soon as this
  * process has the layer open, the layer is marked for deferred removal. The kernel then removes the
@@ -44,9 +56,9 @@ export interface LayerRequest {
 export async function createLayer(
   base: BlockDevice,
   { kind, owner }: LayerRequest,
-  writable: boolean,
-  signal?: AbortSignal,
+  { writable, ...options }: LayerOptions,
 ): Promise<BlockDevice> {
+  const { signal } = options;
   const [bytes, blockSize] = [await getSize(base.fd), await getBlockSize(base.fd)];
   if (bytes % BigInt(blockSize) !== 0n) {
     throw new BlockError(
@@ -54,9 +66,7 @@ export async function createLayer(
       { code: 'EWINDOW' },
     );
   }
-  const id = `${owner}-${randomHex(8)}`;
-  const name = layerName(id);
-  await createMapper(name, layerUuid(id), signal);
+  const name = await createUnnamed(owner, options);
   try {
     await loadTable(name, base, { kind, sectors: bytes / 512n, blockSize, writable, signal });
     return await openLayer(name, base, signal);
@@ -64,6 +74,39 @@ export async function createLayer(
     await discardLayer(name);
     throw error;
   }
+}
+
+/**
+ * Makes a mapper device without a table, with a number that must not be avoided, and returns its
+ * name. The kernel gives the lowest number that is free. A device with a number to be avoided is
+ * kept until there is another one. The list of these numbers is read while the device is there: no
+ * other process can make a device with the same number, publish it and remove it unseen after that.
+ */
+async function createUnnamed(
+  owner: string,
+  { signal, avoid }: Omit<LayerOptions, 'writable'>,
+): Promise<string> {
+  const avoided: string[] = [];
+  try {
+    for (let left = ATTEMPTS; left > 0; left--) {
+      const id = `${owner}-${randomHex(8)}`;
+      const name = layerName(id);
+      await createMapper(name, layerUuid(id), signal);
+      avoided.push(name);
+      const made = await readMapper({ name }, signal);
+      if (made === undefined) throw new BlockError(`${name} has vanished`, { code: 'ENXIO' });
+      const numbers = (await avoid?.()) ?? [];
+      if (numbers.some((number) => sameDevnum(number, made.devnum))) continue;
+      avoided.pop();
+      return name;
+    }
+  } finally {
+    for (const name of avoided) await discardLayer(name);
+  }
+  throw new BlockError(
+    `no layer for ${owner} got a number in ${ATTEMPTS} attempts that no vbd names: see xen-blkback audit`,
+    { code: 'EBUSY' },
+  );
 }
 
 interface TableRequest {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { open } from 'node:fs/promises';
 import { pause } from '../../../src/util/retry.js';
 import { needs } from '../../bed/needs.js';
 import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
-import type { HotplugFixture } from '../hotplug/fixture.js';
+import { type HotplugFixture, on } from '../hotplug/fixture.js';
 import { GUISES, withGround } from './ground.js';
 
 // An add is killed when blkback has read the number that it has published, and has not opened the
@@ -71,4 +72,57 @@ describe('A vbd whose add was killed, and whose nodes were deleted, before blkba
       }),
     );
   }
+});
+
+describe('A vbd whose add was killed, and that was removed, before blkback has opened it', function () {
+  this.timeout(60_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  for (const guise of GUISES) {
+    for (const end of ['a program that has the device open', 'the add'] as const) {
+      it(
+        `never gets the file of another guest: ${end} ends after the remove (${guise} blkback)`,
+        on({ guise }, async (fixture) => {
+          const old = await fixture.vbd(fixture.image('of the guest that is gone'));
+          await fixture.blkback.hold('open', old.key);
+          const adding = fixture.startScript(old, 'add');
+          await fixture.logged(old, 'physical-device');
+          const isOther = end !== 'the add';
+          const path = (await fixture.node(old, 'physical-device-path')) ?? '';
+          const other = isOther ? await open(path, 'r') : undefined;
+          const kill = async (): Promise<void> => {
+            adding.process.kill('SIGKILL');
+            await adding.ended;
+          };
+          if (isOther) await kill();
+          await fixture.script(old, 'remove');
+          await (isOther ? other?.close() : kill());
+          await pause(100);
+          const marker = `of the next guest ${process.pid}`;
+          const vbd = await fixture.vbd(fixture.image(marker), { frontend: 8 });
+          const added = fixture.attach(vbd);
+          added.catch(() => undefined);
+          await pause(300);
+          await fixture.blkback.release('open', old.key);
+          await added;
+          await pause(100);
+          for (const { bytes } of fixture.events(old, 'opened')) assert.notEqual(bytes, marker);
+        }),
+      );
+    }
+  }
+
+  it(
+    'is named to no other guest while that one waits for it',
+    withGround('disk', {}, async (fixture, { path }) => {
+      const old = await leaveReadNumber(fixture, path);
+      const vbd = await fixture.vbd(path, { frontend: 8 });
+      await assert.rejects(fixture.attach(vbd, { timeoutMs: 2000 }), /for vbd-7-51712/);
+      const text = (await fixture.node(vbd, 'hotplug-error')) ?? '';
+      assert.match(text, /^vbd \d+: the backend domain cannot tell yet/);
+      await fixture.blkback.release('open', old.key);
+    }),
+  );
 });

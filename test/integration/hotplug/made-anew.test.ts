@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { open } from 'node:fs/promises';
+import { pause } from '../../../src/util/retry.js';
+import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { failure } from '../../bed/assertions.js';
 import { attachLoop, type Loop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
@@ -44,7 +47,7 @@ describe('An add of a vbd that is made anew meanwhile', function () {
         const added = fixture.attachThrough(late, vbd);
         added.catch(() => undefined);
         await fixture.published(vbd);
-        await fixture.store.write(`${vbd.errorPath}`, '2 the driver has failed');
+        await fixture.store.write(`${vbd.errorPath}`, '19 creating vbd structure');
         await assert.rejects(added);
         assert.deepEqual(await fixture.nodes(vbd, ...REPORT), [
           disk.devnum,
@@ -71,3 +74,69 @@ describe('An add of a vbd that is made anew meanwhile', function () {
     );
   }
 });
+
+describe('A remove of a vbd that is made anew meanwhile', function () {
+  this.timeout(30_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  it(
+    'takes back nothing that the new vbd names',
+    on({}, async (fixture) => {
+      await using disk = await attachLoop(fixture.image());
+      const vbd = await fixture.vbd(disk.path);
+      await fixture.attach(vbd);
+      let adding: Promise<unknown> | undefined;
+      const late = afterReading(fixture.store, '/physical-device', async () => {
+        const anew = await makeAnew(fixture, vbd, disk);
+        await fixture.blkback.hold('open', anew.key);
+        adding = fixture.attach(anew);
+        adding.catch(() => undefined);
+        await fixture.published(anew);
+      });
+      await fixture.detachThrough(late, vbd);
+      await fixture.blkback.release('open', vbd.key);
+      await adding;
+      assert.deepEqual(await fixture.nodes(vbd, ...REPORT), [disk.devnum, 'connected', undefined]);
+    }),
+  );
+
+  it(
+    'reports no failure to the new vbd',
+    on({}, async (fixture) => {
+      await using disk = await attachLoop(fixture.image());
+      const vbd = await fixture.vbd(fixture.image('a file of its own'));
+      await fixture.attach(vbd);
+      const holder = await open((await fixture.node(vbd, 'physical-device-path')) ?? '', 'r');
+      await fixture.close(vbd);
+      const removing = fixture.detach(vbd, { timeoutMs: 2500 });
+      removing.catch(() => undefined);
+      await pause(500);
+      await fixture.attach(await makeAnew(fixture, vbd, disk));
+      await assert.rejects(removing);
+      await holder.close();
+      assert.deepEqual(await fixture.nodes(vbd, ...REPORT), [disk.devnum, 'connected', undefined]);
+    }),
+  );
+});
+
+/** Returns a store that does something once, after the first read of such a node. */
+function afterReading(store: Xenstore, suffix: string, act: () => Promise<void>): Xenstore {
+  let isDone = false;
+  return new Proxy(store, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== 'function') return value;
+      if (name !== 'readMany') return (...args: unknown[]) => Reflect.apply(value, target, args);
+      return async (...args: Parameters<Xenstore['readMany']>) => {
+        const values = await target.readMany(...args);
+        if (!isDone && args[0].some((path) => path.endsWith(suffix))) {
+          isDone = true;
+          await act();
+        }
+        return values;
+      };
+    },
+  });
+}

@@ -69,7 +69,8 @@ describe('What blkback may still open', () => {
 
   it('is explained by a use of the same vbd, and by no other one', () => {
     const open: PendingOpen = { devnum: SDA, domid: 7, writable: true, devid: 51712 % 16381 };
-    const use = { vbd: VBD, devnum: SDA, writable: true, open: false, diskseq: 1n };
+    const device = { devnum: SDA, diskseq: 1n, writable: true };
+    const use = { vbd: VBD, ...device, open: false, pending: true };
     assert.deepEqual(unexplainedOpens([open], [use]), []);
     assert.deepEqual(unexplainedOpens([open], [{ ...use, vbd: OTHER }]), [open]);
     assert.deepEqual(unexplainedOpens([open], [{ ...use, devnum: LAST }]), [open]);

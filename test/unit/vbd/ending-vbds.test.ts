@@ -9,6 +9,7 @@ import { PublicationIndex } from '../../../src/vbd/publication-index.js';
 import type { VbdPath } from '../../../src/vbd/vbd-path.js';
 import { indexedVbdUses, readVbdUses, type VbdUses } from '../../../src/vbd/vbd-uses.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
+import { XenstoreError } from '../../../src/xenstore/xenstore-error.js';
 import { MemoryXenstored } from '../../store/memory.js';
 
 const SOURCES: readonly (readonly [
@@ -27,6 +28,18 @@ const SOURCES: readonly (readonly [
   ],
 ];
 
+/** Returns a store whose reads of several nodes go through `around`. */
+function withReads<T>(store: Xenstore, around: (read: () => Promise<T>) => Promise<T>): Xenstore {
+  return new Proxy(store, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== 'function') return value;
+      const call = (...args: unknown[]) => Reflect.apply(value, target, args);
+      return name === 'readMany' ? (...args: unknown[]) => around(() => call(...args)) : call;
+    },
+  });
+}
+
 describe('The list of what vbds have', () => {
   let sysfs: string;
   beforeEach(() => {
@@ -40,14 +53,16 @@ describe('The list of what vbds have', () => {
     describe(title, () => {
       const begin = async () => {
         const store = await new MemoryXenstored().connect();
-        const uses = await makeSource(store, new OpenVbds(sysfs));
         let answer: string[] | undefined;
-        const list = async (signal: AbortSignal): Promise<string[]> => {
-          const found = await uses.list({ signal });
-          answer = found.map(({ devnum, open }) => `${devnum.major}:${devnum.minor} ${open}`);
-          return answer;
+        const makeList = async (from: Xenstore) => {
+          const uses = await makeSource(from, new OpenVbds(sysfs));
+          return async (signal: AbortSignal): Promise<string[]> => {
+            const found = await uses.list({ signal });
+            answer = found.map(({ devnum, open }) => `${devnum.major}:${devnum.minor} ${open}`);
+            return answer;
+          };
         };
-        return { store, list, answered: () => answer };
+        return { store, makeList, list: await makeList(store), answered: () => answer };
       };
 
       it('waits for a vbd whose nodes are gone, which then has a device after all', async () => {
@@ -108,6 +123,38 @@ describe('The list of what vbds have', () => {
         await store.close();
       });
 
+      it('waits for no vbd in state 2, also where a quota kept blkback from making its nodes', async () => {
+        const { store, list } = await begin();
+        await store.write('backend/vbd/7/51712/state', '2');
+        assert.deepEqual(await list(AbortSignal.timeout(5000)), []);
+        await store.close();
+      });
+
+      it('waits a moment after the end of a vbd, also if it is there again by then', async () => {
+        const { store, list } = await begin();
+        const listed = list(AbortSignal.timeout(5000)).then(() => performance.now());
+        await pause(50);
+        rmSync(vbd(), { recursive: true });
+        mkdirSync(join(vbd(), 'driver'), { recursive: true });
+        await store.write(`backend/vbd/7/51712/${PROBED_NODE}`, '256');
+        const ended = performance.now();
+        const took = (await listed) - ended;
+        assert.ok(took >= 95, `${took} ms`);
+        await store.close();
+      });
+
+      it('says what the store says, where that is what takes too long', async () => {
+        const { store, makeList } = await begin();
+        const late = new XenstoreError('xenstored did not answer', { code: 'ETIMEDOUT' });
+        let answers = 4;
+        const silent = withReads(store, async (read) => {
+          if (answers-- <= 0) throw late;
+          return await read();
+        });
+        await assert.rejects((await makeList(silent))(AbortSignal.timeout(5000)), late);
+        await store.close();
+      });
+
       it('does not wait for a vbd that has come since', async () => {
         const { store, list } = await begin();
         const listed = list(AbortSignal.timeout(5000));
@@ -127,10 +174,37 @@ describe('The list of what vbds have', () => {
         timeUp.abort(new HotplugError('time is up', { code: 'ETIMEDOUT' }));
         await assert.rejects(listed, {
           code: 'ETIMEDOUT',
-          message: /any device for vbd-7-51712, which it has not ended although its nodes/,
+          message:
+            /any device for vbd-7-51712: it has not ended this vbd.*xl block-detach --force 7 51712/,
         });
         await store.close();
       });
+    });
+  }
+
+  for (const others of [2, 9]) {
+    it(`waits for a vbd whose nodes go while they are read, beside ${others} others`, async () => {
+      const store = await new MemoryXenstored().connect();
+      for (let number = 0; number <= others; number++) {
+        const devid = 51712 + 16 * number;
+        const path = join(sysfs, `bus/xen-backend/devices/vbd-7-${devid}/driver`);
+        mkdirSync(path, { recursive: true });
+        await store.write(`backend/vbd/7/${devid}/${PROBED_NODE}`, '256');
+      }
+      await store.write('backend/vbd/7/51712/physical-device', '7:5');
+      let isFirst = true;
+      const watched = withReads(store, async (read) => {
+        const values = await read();
+        if (isFirst) await store.remove('backend/vbd/7/51712');
+        isFirst = false;
+        return values;
+      });
+      const uses = readVbdUses(watched, new OpenVbds(sysfs));
+      // With few vbds one trip has read both nodes, and the device is known.
+      const listed = uses.list({ signal: AbortSignal.timeout(300) });
+      if (others < 8) assert.deepEqual((await listed)[0]?.devnum, { major: 7, minor: 5 });
+      else await assert.rejects(listed);
+      await store.close();
     });
   }
 });

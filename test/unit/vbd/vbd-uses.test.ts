@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import type { VbdPublication } from '../../../src/vbd/list-publications.js';
 import type { OpenVbd } from '../../../src/vbd/open-vbds.js';
-import { vbdPath } from '../../../src/vbd/vbd-path.js';
+import { type VbdPath, vbdPath } from '../../../src/vbd/vbd-path.js';
 import { joinUses, type VbdUse } from '../../../src/vbd/vbd-uses.js';
 
 const vbd = vbdPath(7, 51712);
 const device = (minor: number) => ({ major: 7, minor });
 
 function open(minor: number, which = vbd): OpenVbd {
-  return { vbd: which, devnum: device(minor), writable: true, open: true, diskseq: undefined };
+  const use = { open: true, diskseq: undefined, pending: false } as const;
+  return { vbd: which, devnum: device(minor), writable: true, ...use };
 }
 
 function published(minor: number | undefined, mode = 'w'): VbdPublication {
@@ -26,24 +27,31 @@ function describeUses(uses: readonly VbdUse[]): string[] {
 describe('joinUses', () => {
   it('has a vbd once that was seen open twice, with the device that it had last', () => {
     const other = vbdPath(8, 51712);
-    assert.deepEqual(describeUses(joinUses([open(1), open(3, other), open(2)], [])), [
+    assert.deepEqual(describeUses(joinUses([open(1), open(3, other), open(2)], [], [])), [
       '7 7:2 open w',
       '8 7:3 open w',
     ]);
   });
 
   it('has what is published of a vbd once where blkback has it open', () => {
-    assert.deepEqual(describeUses(joinUses([open(1)], [published(1)])), ['7 7:1 open w']);
+    assert.deepEqual(describeUses(joinUses([open(1)], [published(1)], [])), ['7 7:1 open w']);
   });
 
   it('has both where blkback has another device open than the one that is published', () => {
-    assert.deepEqual(describeUses(joinUses([open(1)], [published(2, 'r')])), [
+    assert.deepEqual(describeUses(joinUses([open(1)], [published(2, 'r')], [])), [
       '7 7:1 open w',
       '7 7:2 published r',
     ]);
   });
 
+  it('tells of what is published whether blkback may still open it', () => {
+    const pendingOf = (idle: readonly VbdPath[]): boolean[] =>
+      joinUses([], [published(1)], idle).map(({ pending }) => pending);
+    assert.deepEqual(pendingOf([vbd]), [true]);
+    assert.deepEqual(pendingOf([]), [false]);
+  });
+
   it('leaves out what names no device to blkback', () => {
-    assert.deepEqual(describeUses(joinUses([], [published(undefined)])), []);
+    assert.deepEqual(describeUses(joinUses([], [published(undefined)], [])), []);
   });
 });
