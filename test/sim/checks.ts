@@ -1,6 +1,6 @@
 import type { Blkback, BlkbackListener, Instance, OpenDisk } from './blkback.js';
 import type { Kernel } from './kernel/kernel.js';
-import { bytesOf } from './kernel/nodes.js';
+import { bytesOf, type MappedDevice } from './kernel/nodes.js';
 import type { Scheduler } from './scheduler.js';
 import type { SimulatedStore } from './store.js';
 
@@ -11,7 +11,12 @@ export class Checks implements BlkbackListener {
   readonly #kernel: Kernel;
   readonly #store: SimulatedStore;
   /** For each instance, the bytes that its target has led to since the instance was made. */
-  readonly #wanted = new Map<Instance, { readonly path: string; readonly bytes: Set<string> }>();
+  readonly #wanted = new Map<
+    Instance,
+    { readonly paths: Set<string>; readonly bytes: Set<string> }
+  >();
+  /** The mapper devices that go with their last guest, because a target says so. */
+  readonly #going = new Set<string>();
   /** All opens of devices so far. */
   readonly #opened: OpenDisk[] = [];
   readonly #strict: boolean;
@@ -42,16 +47,23 @@ export class Checks implements BlkbackListener {
   }
 
   onInstance(instance: Instance): void {
-    const path = pathOf(this.#store.read(`${instance.backend}/params`) ?? '');
-    const bytes = this.#kernel.bytesAt(path);
-    this.#wanted.set(instance, { path, bytes: new Set(bytes === undefined ? [] : [bytes]) });
+    this.#wanted.set(instance, { paths: new Set(), bytes: new Set() });
+    this.#want(instance, this.#store.read(`${instance.backend}/params`) ?? '');
   }
 
   /** Notes that a vbd was made anew, perhaps before blkback has noticed the end of the one before. */
   onMade(backend: string, params: string): void {
     const instance = this.#blkback?.instances.get(backend);
-    const bytes = this.#kernel.bytesAt(pathOf(params));
-    if (instance && bytes !== undefined) this.#wanted.get(instance)?.bytes.add(bytes);
+    if (instance) this.#want(instance, params);
+    if (params.includes('deferred-remove=yes')) this.#going.add(pathOf(params));
+  }
+
+  #want(instance: Instance, params: string): void {
+    const path = pathOf(params);
+    const wanted = this.#wanted.get(instance);
+    const bytes = this.#kernel.bytesAt(path);
+    wanted?.paths.add(path);
+    if (bytes !== undefined) wanted?.bytes.add(bytes);
   }
 
   onOpen(open: OpenDisk): void {
@@ -63,12 +75,17 @@ export class Checks implements BlkbackListener {
     this.violate(`${instance.backend} has ${disk.name}, on which nothing is any more`);
   }
 
-  /** Notes that another disk is now at this path. */
-  onReplaced(path: string): void {
-    const bytes = this.#kernel.bytesAt(path);
+  /** Notes that another disk is now at this path, or about to be. */
+  onReplaced(path: string, bytes = this.#kernel.bytesAt(path)): void {
     for (const wanted of this.#wanted.values()) {
-      if (wanted.path === path && bytes !== undefined) wanted.bytes.add(bytes);
+      if (wanted.paths.has(path) && bytes !== undefined) wanted.bytes.add(bytes);
     }
+  }
+
+  /** Checks that the program removes only its layers, and mapper devices that are to go. */
+  onMapperRemoval({ name }: MappedDevice): void {
+    if (name.startsWith('xenvbd-') || this.#going.has(`/dev/mapper/${name}`)) return;
+    this.violate(`the program removes ${name}, which is not its own`);
   }
 
   /** Checks the result of an add that has succeeded. */
@@ -133,9 +150,13 @@ export class Checks implements BlkbackListener {
     return { backend, open: isThere && !isClosed ? open : undefined };
   }
 
-  /** Checks after a successful remove that blkback has closed the vbd's loop device. */
+  /**
+   * Checks after a successful remove that blkback has closed the vbd's device. Only loop devices and
+   * mapper devices show whether they are open.
+   */
   onRemoved({ backend, open }: ReturnType<Checks['lookAt']>): void {
-    if (open?.disk.loop === undefined || !this.#blkback?.opens.has(open)) return;
+    if (open === undefined || !this.#blkback?.opens.has(open)) return;
+    if (open.disk.loop === undefined && open.disk.mapper === undefined) return;
     if (open.instance.isDeleted || this.contradicted.has(backend)) return;
     this.violate(`a remove of ${backend} succeeded, and blkback still has ${open.disk.name} open`);
   }
@@ -169,9 +190,15 @@ export class Checks implements BlkbackListener {
 
   /** Checks at the end that the program has left nothing behind. */
   checkQuiet(processes: readonly string[]): void {
-    for (const { name, loop, opens } of this.#kernel.disks.values()) {
+    const mappers = [...(this.#kernel.mapper?.devices ?? [])];
+    for (const disk of this.#kernel.disks.values()) {
+      const { name, loop, opens } = disk;
       if (loop?.bound !== undefined) this.violate(`${name} is left, bound to ${loop.bound.path}`);
-      if (opens !== 0) this.violate(`${name} is left open ${opens} times`);
+      const left = opens - mappers.filter(({ below }) => below.has(disk)).length;
+      if (left !== 0) this.violate(`${name} is left open ${left} times`);
+    }
+    for (const { name, isDeferred } of mappers) {
+      if (name.startsWith('xenvbd-') || isDeferred) this.violate(`mapper device ${name} is left`);
     }
     for (const path of this.#kernel.files.keys()) {
       if (/^\/run\/.*\.json/.test(path)) this.violate(`${path} is left`);
@@ -186,5 +213,7 @@ export class Checks implements BlkbackListener {
 
 /** Returns the path in a target. Handles only the targets of the schedules. */
 export function pathOf(params: string): string {
+  const [, name] = /^dm-name=([^,]+)/.exec(params) ?? [];
+  if (name !== undefined) return `/dev/mapper/${name}`;
   return /^path=([^,]+)/.exec(params)?.[1] ?? params;
 }
