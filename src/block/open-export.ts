@@ -1,3 +1,4 @@
+import { type Devnum, LOOP_MAJOR } from '../linux/devnum.js';
 import type { OwnedFd } from '../linux/fd.js';
 import { withOwnership } from '../util/with-ownership.js';
 import { type BlockDevice, openBlockDevice } from './block-device.js';
@@ -44,8 +45,8 @@ export interface ExportRequest {
 /** The options of an open. */
 export interface OpenOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Gives the numbers of unbound loop devices that must not be bound. */
-  readonly avoidLoops?: (() => Promise<ReadonlySet<number>>) | undefined;
+  /** Gives the numbers that a loop device or layer that is made must not have. */
+  readonly avoid?: (() => Promise<readonly Devnum[]>) | undefined;
 }
 
 /** Pins the file or device that the locator leads to, and opens it as `openPinned` does. */
@@ -69,24 +70,28 @@ export async function openPinned(
   request: ExportRequest,
   options: OpenOptions = {},
 ): Promise<BlockDevice> {
-  const { signal } = options;
+  const { signal, avoid } = options;
+  const { layer, writable } = request;
   return await withOwnership(await openBase(pinned, request, options), async (base) =>
-    request.layer === undefined
-      ? base
-      : await createLayer(base, request.layer, request.writable, signal),
+    layer === undefined ? base : await createLayer(base, layer, { writable, signal, avoid }),
   );
 }
 
 async function openBase(
   { fd: node, kind }: PinnedPath,
   request: ExportRequest,
-  { signal, avoidLoops: avoid }: OpenOptions,
+  { signal, avoid }: OpenOptions,
 ): Promise<BlockDevice> {
   if (kind === 'block') return await openDevice(node, request, signal);
   checkFile(node, request);
   const { file, writable, drive } = request;
   const mayBeEmpty = drive !== undefined;
-  return await createLoopDevice(node, { ...file, mayBeEmpty, writable, signal, avoid });
+  const avoidLoops = async (): Promise<ReadonlySet<number>> => {
+    const loops = ((await avoid?.()) ?? []).filter(({ major }) => major === LOOP_MAJOR);
+    return new Set(loops.map(({ minor }) => minor));
+  };
+  const options = { ...file, mayBeEmpty, writable, signal, avoid: avoidLoops };
+  return await createLoopDevice(node, options);
 }
 
 /**

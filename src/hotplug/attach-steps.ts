@@ -1,5 +1,5 @@
 import { openPinned, pinLocator } from '../block/open-export.js';
-import { LOOP_MAJOR } from '../linux/devnum.js';
+import type { Devnum } from '../linux/devnum.js';
 import { hasPendingOpen, listPendingOpens } from '../sharing/pending-opens.js';
 import { SharingLock } from '../sharing/sharing-lock.js';
 import { sharingRequest } from '../sharing/sharing-request.js';
@@ -95,8 +95,8 @@ function openDevice(attachment: Attachment): Step<AttachStep> {
     name: 'opened',
     waitsFor: 'the device to open',
     run: async () => {
-      const avoidLoops = (): Promise<ReadonlySet<number>> => listNamedLoops(attachment);
-      const device = await openPinned(attachment.pinned, plan.request, { signal, avoidLoops });
+      const avoid = (): Promise<Devnum[]> => listNamedDevices(attachment);
+      const device = await openPinned(attachment.pinned, plan.request, { signal, avoid });
       attachment.device = device;
       attachment.pinned.fd.closePin();
       return describeDevice(device);
@@ -106,19 +106,17 @@ function openDevice(attachment: Attachment): Step<AttachStep> {
 }
 
 /**
- * Returns the numbers of all loop devices that a vbd has or is about to get. The kernel calls such
- * a number free where an add was killed after its publication. A stock blkback has opened the
- * number all the same, as an empty disk, or may still open it. A file that is bound to the number
- * now would become the disk of that guest.
+ * Returns the numbers of all devices that a vbd has or is about to get. The kernel calls the number
+ * of a loop device or layer free where an add was killed after its publication. A stock blkback has
+ * opened the loop device all the same, as an empty disk, or may still open either. A device that is
+ * made with the number now would become the disk of that guest.
  */
-async function listNamedLoops(attachment: Attachment): Promise<ReadonlySet<number>> {
+async function listNamedDevices(attachment: Attachment): Promise<Devnum[]> {
   // A device that blkback opens after the first look is in the second one.
   const pending = await listPendingOpens(attachment.options.runDirectory);
   const isExplained = (vbd: VbdPath): boolean => hasPendingOpen(pending, vbd);
   const uses = await usesOf(attachment).list({ signal: attachment.signal, isExplained });
-  const named = [...pending, ...uses].map(({ devnum }) => devnum);
-  const loops = named.filter(({ major }) => major === LOOP_MAJOR);
-  return new Set(loops.map(({ minor }) => minor));
+  return [...pending, ...uses].map(({ devnum }) => devnum);
 }
 
 function checkSharing(attachment: Attachment): Step<AttachStep> {

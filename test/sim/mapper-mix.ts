@@ -37,7 +37,7 @@ export const MAPPER_MIXES: readonly Mix[] = [
   },
   // Adds that make layers are killed, and others want the same file or disk.
   {
-    ...{ ...SHORT, ...LAYERS, lives: [1, 2], daemon: 20, killed: 40, cut: 20, inherited: 50 },
+    ...{ ...SHORT, ...LAYERS, lives: [1, 2], daemon: 20, killed: 30, cut: 40, inherited: 30 },
     targets: [LINEAR_FILE, LINEAR_DISK, CRYPT_FILE, KEPT_LAYER, '/dev/sda', HEALTHY],
     ...{ orderly: 30, slow: [5, 50, 80], pauses: [5, 50, 500] },
   },

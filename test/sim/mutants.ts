@@ -245,4 +245,10 @@ export const MUTANTS: readonly Mutant[] = [
     replace:
       'const mayBe = await free.mayBeBound();\n        const loop = await openLoop(free.number, options);\n        return await withOwnership(loop, async () => {\n          if (!mayBe) {',
   },
+  {
+    name: 'a layer gets a number that a vbd names',
+    file: 'block/mapper/layer.ts',
+    find: 'const avoided = (await avoid?.()) ?? [];',
+    replace: 'const avoided: readonly Devnum[] = avoid ? [] : [];',
+  },
 ];

@@ -7,6 +7,7 @@ import {
   removeMapper,
   resumeMapper,
 } from '../../linux/device-mapper.js';
+import { type Devnum, sameDevnum } from '../../linux/devnum.js';
 import { isSystemError, type SystemError } from '../../linux/errno.js';
 import { O_RDONLY, type OwnedFd } from '../../linux/fd.js';
 import { findBlock } from '../../linux/sysfs.js';
@@ -33,6 +34,14 @@ export interface LayerRequest {
   readonly owner: string;
 }
 
+/** The options of `createLayer`. */
+export interface LayerOptions {
+  readonly writable: boolean;
+  readonly signal?: AbortSignal | undefined;
+  /** Gives the numbers that the layer must not have. */
+  readonly avoid?: (() => Promise<readonly Devnum[]>) | undefined;
+}
+
 /**
  * Makes a mapper device over all of `base`, which the result owns from then on. As soon as this
  * process has the layer open, the layer is marked for deferred removal. The kernel then removes the
@@ -44,8 +53,7 @@ export interface LayerRequest {
 export async function createLayer(
   base: BlockDevice,
   { kind, owner }: LayerRequest,
-  writable: boolean,
-  signal?: AbortSignal,
+  { writable, signal, avoid }: LayerOptions,
 ): Promise<BlockDevice> {
   const [bytes, blockSize] = [await getSize(base.fd), await getBlockSize(base.fd)];
   if (bytes % BigInt(blockSize) !== 0n) {
@@ -54,15 +62,42 @@ export async function createLayer(
       { code: 'EWINDOW' },
     );
   }
-  const id = `${owner}-${randomHex(8)}`;
-  const name = layerName(id);
-  await createMapper(name, layerUuid(id), signal);
+  const name = await createDevice(owner, signal, avoid);
   try {
     await loadTable(name, base, { kind, sectors: bytes / 512n, blockSize, writable, signal });
     return await openLayer(name, base, signal);
   } catch (error) {
     await discardLayer(name);
     throw error;
+  }
+}
+
+/**
+ * Makes a mapper device without a table, whose number is none of those to avoid. Returns its name.
+ *
+ * The kernel gives the lowest free number. A device that gets a number to avoid stays until the
+ * right one is made, because the kernel would give the same number again. The numbers to avoid are
+ * asked for when the device exists: from then on, no other device can be published with its number.
+ */
+async function createDevice(
+  owner: string,
+  signal: AbortSignal | undefined,
+  avoid: LayerOptions['avoid'],
+): Promise<string> {
+  const made: string[] = [];
+  try {
+    for (;;) {
+      const id = `${owner}-${randomHex(8)}`;
+      const name = layerName(id);
+      const devnum = await createMapper(name, layerUuid(id), signal);
+      made.push(name);
+      const avoided = (await avoid?.()) ?? [];
+      if (avoided.some((one) => sameDevnum(one, devnum))) continue;
+      made.pop();
+      return name;
+    }
+  } finally {
+    await Promise.all(made.map(discardLayer));
   }
 }
 
