@@ -17,7 +17,7 @@ const LAYERS = { hasMapper: true };
 export const MAPPER_MIXES: readonly Mix[] = [
   // Everything that can happen, on every kind of device.
   {
-    ...{ ...ANYTHING, ...VOLUMES },
+    ...{ ...ANYTHING, ...VOLUMES, neglected: 50 },
     targets: [
       ...[VOLUME, GOING, 'dm-name=more', '/dev/mapper/data', 'path=/dev/mapper/data,layer=linear'],
       ...[LINEAR_FILE, LINEAR_DISK, CRYPT_FILE, KEPT_LAYER, '/dev/sda', '/dev/sdc', HEALTHY],
@@ -35,11 +35,11 @@ export const MAPPER_MIXES: readonly Mix[] = [
     targets: [VOLUME, GOING, 'dm-name=more', '/dev/sda', '/dev/sdc', LINEAR_DISK],
     ...{ killed: 10, inherited: 50, orderly: 30, slow: [20, 50, 80], late: 20, pauses: [3, 50] },
   },
-  // Adds that make layers are killed, and others want the same file or disk.
+  // Adds that make layers are killed, and others want a layer or the same disk at that moment.
   {
-    ...{ ...SHORT, ...LAYERS, lives: [1, 2], daemon: 20, killed: 30, cut: 40, inherited: 30 },
+    ...{ ...SHORT, ...LAYERS, guests: [3, 3], lives: [2, 3], daemon: 10, killed: 10, cut: 40 },
     targets: [LINEAR_FILE, LINEAR_DISK, CRYPT_FILE, KEPT_LAYER, '/dev/sda', HEALTHY],
-    ...{ orderly: 30, slow: [5, 50, 80], pauses: [5, 50, 500] },
+    ...{ inherited: 10, orderly: 80, neglected: 90, slow: [50, 80], pauses: [5, 50, 500] },
   },
   // Vbds with layers are made anew under their own path, removed at the same time, or given up.
   {

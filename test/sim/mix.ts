@@ -31,6 +31,8 @@ export interface Mix {
   readonly hasty: number;
   /** Toolstacks that close the disk before they delete its nodes. */
   readonly orderly: number;
+  /** Toolstacks that do nothing for a while after their add was killed. */
+  readonly neglected: number;
   /** Deleted nodes whose vbd nobody removes afterwards. */
   readonly abandoned: number;
   /** A restart of xenstored. */
@@ -73,7 +75,7 @@ export const ANYTHING: Mix = {
   },
   ...{ restarted: 10, replugged: 30, renumbered: 20 },
   ...{ abandoned: 25, cut: 2, slow: [5, 20, 50], late: 2, pauses: [5, 500, 4000] },
-  ...{ hasMapper: false, volumes: [], unrest: [] },
+  ...{ neglected: 0, hasMapper: false, volumes: [], unrest: [] },
 };
 
 /** A short schedule, in which one thing happens often. */

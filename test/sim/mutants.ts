@@ -1,4 +1,5 @@
 import type { Mutant } from './bundle.js';
+import { MAPPER_MUTANTS } from './mapper-mutants.js';
 
 /** Small changes that make the program wrong. The simulator must find each one of them. */
 export const MUTANTS: readonly Mutant[] = [
@@ -245,10 +246,5 @@ export const MUTANTS: readonly Mutant[] = [
     replace:
       'const mayBe = await free.mayBeBound();\n        const loop = await openLoop(free.number, options);\n        return await withOwnership(loop, async () => {\n          if (!mayBe) {',
   },
-  {
-    name: 'a layer gets a number that a vbd names',
-    file: 'block/mapper/layer.ts',
-    find: 'const avoided = (await avoid?.()) ?? [];',
-    replace: 'const avoided: readonly Devnum[] = avoid ? [] : [];',
-  },
+  ...MAPPER_MUTANTS,
 ];

@@ -6,10 +6,15 @@ import { ANYTHING, type Mix, THEMES } from './mix.js';
 const WITH_MAPPER = 20;
 
 /**
- * Chooses what happens how often. A generator of its own decides which schedules have
- * device-mapper, so that a seed means the same whatever their share is.
+ * Tells whether a schedule has device-mapper. A generator of its own decides this, so that a seed
+ * without device-mapper means the same whatever their share is.
  */
+export function hasMapper(seed: number): boolean {
+  return new Random(~seed).percent(WITH_MAPPER);
+}
+
+/** Chooses what happens how often. */
 export function pickMix(random: Random, seed: number): Mix {
-  if (new Random(~seed).percent(WITH_MAPPER)) return random.pick(MAPPER_MIXES);
+  if (hasMapper(seed)) return random.pick(MAPPER_MIXES);
   return random.percent(25) ? ANYTHING : random.pick(THEMES);
 }

@@ -64,7 +64,9 @@ export async function turmoil(
       if (isHasty) await guest.sleep(random.fraction() * random.pick([5, 20, 1000]));
       const outcome = isHasty ? undefined : await adding;
       if (outcome === 'done' && random.percent(mix.repeated)) await guest.add();
-      if (outcome === 'done') await guest.sleep(random.fraction() * 3000);
+      const isKilled = outcome === 'killed' && mix.neglected > 0;
+      const isNeglected = isKilled && random.percent(mix.neglected);
+      if (outcome === 'done' || isNeglected) await guest.sleep(random.fraction() * 3000);
       life.isOver = true;
       const given = params;
       const inherit = (): void => {
