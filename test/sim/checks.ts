@@ -1,6 +1,6 @@
 import type { Blkback, BlkbackListener, Instance, OpenDisk } from './blkback.js';
 import type { Kernel } from './kernel/kernel.js';
-import { bytesOf, type MappedDevice } from './kernel/nodes.js';
+import { bytesOf, type MappedDevice, mappersOf } from './kernel/nodes.js';
 import type { Scheduler } from './scheduler.js';
 import type { SimulatedStore } from './store.js';
 
@@ -19,6 +19,11 @@ export class Checks implements BlkbackListener {
   readonly #going = new Set<string>();
   /** All opens of devices so far. */
   readonly #opened: OpenDisk[] = [];
+  /** For each mapper device with a new table, when it got it, and the instances until then. */
+  readonly #disturbed = new WeakMap<
+    MappedDevice,
+    { readonly time: number; readonly instances: ReadonlySet<Instance> }
+  >();
   readonly #strict: boolean;
   #blkback: Blkback | undefined;
   /** Vbds that are added and removed at the same time, so that either may win. */
@@ -88,14 +93,58 @@ export class Checks implements BlkbackListener {
     this.violate(`the program removes ${name}, which is not its own`);
   }
 
-  /** Checks the result of an add that has succeeded. */
-  onAdded(backend: string, since: number): void {
+  /**
+   * Notes that the administrator gives a mapper device another table, although somebody may have it
+   * open. Two guests may have the same bytes then, which no program can prevent.
+   */
+  onDisturbed(device: MappedDevice): void {
+    const open = [...(this.#blkback?.opens ?? [])].map(({ instance }) => instance);
+    const instances = [...(this.#blkback?.instances.values() ?? [])];
+    const before = this.#disturbed.get(device)?.instances ?? [];
+    const all = new Set([...before, ...open, ...instances]);
+    this.#disturbed.set(device, { time: this.#scheduler.now, instances: all });
+  }
+
+  #isDisturbed({ disk }: OpenDisk, ...instances: readonly Instance[]): boolean {
+    const sets = mappersOf(disk).map((device) => this.#disturbed.get(device));
+    return sets.some((set) => instances.every((instance) => set?.instances.has(instance)));
+  }
+
+  /** Checks the result of an add that has succeeded, in this process or in the daemon. */
+  onAdded(backend: string, since: number, process?: object): void {
+    if (process !== undefined) this.#checkTable(backend, process);
     const found = this.#opened.some(
       ({ instance, until }) => instance.backend === backend && until >= since,
     );
     if (!found)
       this.violate(`an add of ${backend} succeeded, and blkback has not opened its device`);
     this.#checkTold(backend);
+  }
+
+  /**
+   * Checks that an add has not succeeded whose mapper device has got the bytes of another guest. It
+   * must notice what has happened before blkback has opened the device, and what it has seen later.
+   */
+  #checkTable(backend: string, process: object): void {
+    const open = this.#blkback?.instances.get(backend)?.open;
+    if (open === undefined || !this.#isDisturbed(open, open.instance)) return;
+    const isKnown = mappersOf(open.disk).every((device) => {
+      const { time = 0 } = this.#disturbed.get(device) ?? {};
+      return time < open.since || device.seen.get(process) === device.live;
+    });
+    if (!isKnown) return;
+    for (const other of this.#blkback?.opens ?? []) {
+      if (this.#meet(open, other) && !this.#isDisturbed(other, other.instance)) {
+        this.violate(`an add of ${backend} succeeded with the bytes of ${other.instance.backend}`);
+      }
+    }
+  }
+
+  /** Tells whether two guests have the same bytes, and one of them writes. */
+  #meet(a: OpenDisk, b: OpenDisk): boolean {
+    const bytes = bytesOf(a.disk);
+    if (bytes === undefined || bytes !== bytesOf(b.disk)) return false;
+    return a.instance.domid !== b.instance.domid && (a.writable || b.writable);
   }
 
   /**
@@ -163,15 +212,17 @@ export class Checks implements BlkbackListener {
 
   #checkBytes(): void {
     const opens = [...(this.#blkback?.opens ?? [])];
-    const known = opens.map((open) => ({ ...open, bytes: bytesOf(open.disk) }));
-    for (const [index, { instance, disk, bytes, writable }] of known.entries()) {
+    for (const [index, open] of opens.entries()) {
+      const { instance, disk } = open;
+      const bytes = bytesOf(disk);
       if (bytes === undefined) continue;
       if (!this.#wanted.get(instance)?.bytes.has(bytes)) {
         this.violate(`${instance.backend} has ${disk.name}, which is ${bytes} and not its own`);
       }
-      for (const other of known.slice(index + 1)) {
-        if (other.bytes !== bytes || other.instance.domid === instance.domid) continue;
-        if (!writable && !other.writable) continue;
+      for (const other of opens.slice(index + 1)) {
+        if (!this.#meet(open, other)) continue;
+        const both = [instance, other.instance];
+        if (this.#isDisturbed(open, ...both) || this.#isDisturbed(other, ...both)) continue;
         this.violate(`${instance.backend} and ${other.instance.backend} both have ${bytes}`);
       }
     }

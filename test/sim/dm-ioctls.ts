@@ -49,8 +49,12 @@ export function mapperIoctl(process: SimulatedProcess, request: number, buffer: 
     }
     case 0xc138fd09: // DM_TABLE_LOAD
       return load(process, mapper, device(), buffer);
-    case 0xc138fd0c: // DM_TABLE_STATUS
-      return fillTable(device(), buffer);
+    case 0xc138fd0c: {
+      // DM_TABLE_STATUS
+      const found = device();
+      found.seen.set(process, found.live);
+      return fillTable(found, buffer);
+    }
     default:
       throw new Errno(ENOTTY);
   }

@@ -25,13 +25,13 @@ export const MAPPER_MIXES: readonly Mix[] = [
   },
   // Mapper devices are removed and made anew while guests want them.
   {
-    ...{ ...SHORT, ...VOLUMES, unrest: [5, 50, 500], lives: [1, 2] },
-    targets: [VOLUME, VOLUME, GOING, 'dm-name=more', '/dev/mapper/data', '/dev/mapper/more'],
+    ...{ ...SHORT, ...VOLUMES, unrest: [5, 50, 200], lives: [2, 3] },
+    targets: [VOLUME, GOING, 'dm-name=more', '/dev/mapper/data', '/dev/mapper/more', '/dev/sdc'],
     ...{ killed: 5, slow: [20, 50], pauses: [5, 50, 500] },
   },
   // Several want one disk, directly or through a mapper device, within a few milliseconds.
   {
-    ...{ ...SHORT, ...VOLUMES, guests: [2, 3], unrest: [500, 3000] },
+    ...{ ...SHORT, ...VOLUMES, guests: [2, 3], lives: [1, 2], unrest: [50, 500] },
     targets: [VOLUME, GOING, 'dm-name=more', '/dev/sda', '/dev/sdc', LINEAR_DISK],
     ...{ killed: 10, inherited: 50, orderly: 30, slow: [20, 50, 80], late: 20, pauses: [3, 50] },
   },

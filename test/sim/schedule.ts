@@ -76,8 +76,11 @@ function furnish(kernel: Kernel, scheduler: Scheduler, { hasMapper }: Mix): void
   for (const [index, name] of ['sdc', 'sdd', 'sde', 'sdf'].entries()) {
     kernel.addDisk(name, { major: 8, minor: 32 + 16 * index });
   }
-  const later = (run: () => void): void => void scheduler.after(random.fraction() * 30, run);
-  kernel.mapper = new DeviceMapper(kernel, { later });
+  const within = (longest: number) => (run: () => void) =>
+    void scheduler.after(random.fraction() * longest, run);
+  const later = within(30);
+  const udev = (run: () => void): void => within(random.percent(75) ? 30 : 1000)(run);
+  kernel.mapper = new DeviceMapper(kernel, { later, udev });
 }
 
 /** Checks the end: `remove` removes all that is left, and a hung disk disturbs no healthy one. */

@@ -69,9 +69,9 @@ export class Volumes {
       return;
     }
     const dice = this.#random.below(100);
-    if (dice < 20) await this.#suspend(mapper, device);
-    else if (dice < 35) this.#remove(mapper, device, true);
-    else if (dice < 70) await this.#remakeAll(mapper);
+    if (dice < 40) await this.#suspend(mapper, device);
+    else if (dice < 50) this.#remove(mapper, device, true);
+    else if (dice < 80) await this.#remakeAll(mapper);
     else await this.#remake(mapper, [name]);
   }
 
@@ -105,27 +105,29 @@ export class Volumes {
     const lower = device.inactive?.lower;
     const bytes = lower && bytesOf(lower);
     if (bytes !== undefined) this.#checks.onReplaced(`/dev/mapper/${device.name}`, bytes);
+    if (device.live !== undefined) this.#checks.onDisturbed(device);
     this.#tell(() => `resumes ${device.name}`);
     mapper.resume(device);
   }
 
-  /**
-   * Suspends a volume, and mostly gives it another table. A volume that somebody has open gets a
-   * disk that nobody else has: otherwise it would be the administrator who gives two guests one disk.
-   */
+  /** Suspends a volume, and mostly gives it another table, even if somebody has it open. */
   async #suspend(mapper: DeviceMapper, device: MappedDevice): Promise<void> {
     this.#tell(() => `suspends ${device.name}`);
     mapper.suspend(device);
     await this.#sleep();
-    const isLoaded = this.#random.percent(60) && mapper.devices.has(device);
-    const isOpen = (device.disk?.opens ?? 0) > 0;
-    if (isLoaded && isOpen) this.#load(mapper, device, this.#spareOf(device.name));
+    if (this.#random.percent(60) && mapper.devices.has(device)) {
+      this.#load(mapper, device, this.#chooseDisk(device.name));
+    }
     await this.#sleep();
     this.#resume(mapper, device);
   }
 
-  #spareOf(name: string): string {
-    return ['sde', 'sdf'][this.#mix.volumes.indexOf(name)] ?? 'sde';
+  /** Returns a disk that nobody else has, or else rather one that somebody has. */
+  #chooseDisk(name: string): string {
+    const spare = ['sde', 'sdf'][this.#mix.volumes.indexOf(name)] ?? 'sde';
+    if (this.#random.percent(50)) return spare;
+    const used = DISKS.filter((disk) => (this.#world.kernel.disks.get(disk)?.opens ?? 0) > 0);
+    return this.#random.pick(used.length > 0 ? used : DISKS);
   }
 
   #remove(mapper: DeviceMapper, device: MappedDevice, isDeferred: boolean): void {

@@ -13,8 +13,10 @@ export type MapperName =
 
 /** What happens around the module. */
 export interface MapperSurroundings {
-  /** Runs a function a little later, as a work queue of the kernel and udev do. */
+  /** Runs a function a little later, as a work queue of the kernel does. */
   readonly later: (run: () => void) => void;
+  /** Runs a function later, as udev does, which may be busy. */
+  readonly udev: (run: () => void) => void;
 }
 
 /** The claimant of all devices below tables: tables share their claims (dm.c, _dm_claim_ptr). */
@@ -61,7 +63,7 @@ export class DeviceMapper {
     const device: MappedDevice = {
       ...{ devnum: { major: MAPPER_MAJOR, minor: this.nextMinor }, name, uuid, disk: undefined },
       ...{ live: undefined, inactive: undefined, isSuspended: false, isDeferred: false },
-      below: new Map(),
+      ...{ below: new Map(), seen: new Map() },
     };
     this.devices.add(device);
     return device;
@@ -97,7 +99,7 @@ export class DeviceMapper {
     }
     device.isSuspended = false;
     // The event at the end of a resume makes udev set the link.
-    this.#surroundings.later(() => {
+    this.#surroundings.udev(() => {
       if (this.devices.has(device) && disk !== undefined) this.links.set(device.name, disk.name);
     });
   }
@@ -140,7 +142,7 @@ export class DeviceMapper {
     if (disk !== undefined) this.#kernel.disks.delete(disk.name);
     this.#release(device, inactive);
     this.#release(device, live);
-    this.#surroundings.later(() => {
+    this.#surroundings.udev(() => {
       if (this.find({ name }) === undefined) this.links.delete(name);
     });
   }

@@ -124,6 +124,8 @@ export interface MappedDevice {
   isDeferred: boolean;
   /** The devices that its tables have open, each once, and how many tables have each. */
   readonly below: Map<Disk, number>;
+  /** The table that each process has read last. */
+  readonly seen: Map<object, Table | undefined>;
 }
 
 /** A table of a mapper device, which has one line over the whole device. */
@@ -134,6 +136,12 @@ export interface Table {
   readonly params: Buffer;
   readonly lower: Disk;
   readonly readOnly: boolean;
+}
+
+/** Returns the mapper devices through which a device accesses its bytes, from the top down. */
+export function mappersOf({ mapper }: Disk): MappedDevice[] {
+  if (mapper === undefined) return [];
+  return [mapper, ...(mapper.live ? mappersOf(mapper.live.lower) : [])];
 }
 
 /** Returns a name for the bytes that a device now accesses, or `undefined` if it has none. */
