@@ -45,7 +45,7 @@ export interface ExportRequest {
 /** The options of an open. */
 export interface OpenOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Gives the numbers that no loop device or layer that is made may have. */
+  /** Gives the numbers that a loop device or layer that is made must not have. */
   readonly avoid?: (() => Promise<readonly Devnum[]>) | undefined;
 }
 
@@ -70,28 +70,28 @@ export async function openPinned(
   request: ExportRequest,
   options: OpenOptions = {},
 ): Promise<BlockDevice> {
+  const { signal, avoid } = options;
+  const { layer, writable } = request;
   return await withOwnership(await openBase(pinned, request, options), async (base) =>
-    request.layer === undefined
-      ? base
-      : await createLayer(base, request.layer, { ...options, writable: request.writable }),
+    layer === undefined ? base : await createLayer(base, layer, { writable, signal, avoid }),
   );
 }
 
 async function openBase(
   { fd: node, kind }: PinnedPath,
   request: ExportRequest,
-  { signal, avoid: listAvoided }: OpenOptions,
+  { signal, avoid }: OpenOptions,
 ): Promise<BlockDevice> {
   if (kind === 'block') return await openDevice(node, request, signal);
   checkFile(node, request);
   const { file, writable, drive } = request;
   const mayBeEmpty = drive !== undefined;
-  const avoid = async (): Promise<ReadonlySet<number>> => {
-    const numbers = (await listAvoided?.()) ?? [];
-    const loops = numbers.filter(({ major }) => major === LOOP_MAJOR);
+  const avoidLoops = async (): Promise<ReadonlySet<number>> => {
+    const loops = ((await avoid?.()) ?? []).filter(({ major }) => major === LOOP_MAJOR);
     return new Set(loops.map(({ minor }) => minor));
   };
-  return await createLoopDevice(node, { ...file, mayBeEmpty, writable, signal, avoid });
+  const options = { ...file, mayBeEmpty, writable, signal, avoid: avoidLoops };
+  return await createLoopDevice(node, options);
 }
 
 /**

@@ -95,7 +95,7 @@ function openDevice(attachment: Attachment): Step<AttachStep> {
     name: 'opened',
     waitsFor: 'the device to open',
     run: async () => {
-      const avoid = (): Promise<readonly Devnum[]> => listNamed(attachment);
+      const avoid = (): Promise<Devnum[]> => listNamedDevices(attachment);
       const device = await openPinned(attachment.pinned, plan.request, { signal, avoid });
       attachment.device = device;
       attachment.pinned.fd.closePin();
@@ -108,10 +108,10 @@ function openDevice(attachment: Attachment): Step<AttachStep> {
 /**
  * Returns the numbers of all devices that a vbd has or is about to get. The kernel calls the number
  * of a loop device or layer free where an add was killed after its publication. A stock blkback has
- * opened the loop device all the same, as an empty disk, or may still open the number. A file that
- * is bound to the number now, or a layer that gets it, would become the disk of that guest.
+ * opened the loop device all the same, as an empty disk, or may still open either. A device that is
+ * made with the number now would become the disk of that guest.
  */
-async function listNamed(attachment: Attachment): Promise<readonly Devnum[]> {
+async function listNamedDevices(attachment: Attachment): Promise<Devnum[]> {
   // A device that blkback opens after the first look is in the second one.
   const pending = await listPendingOpens(attachment.options.runDirectory);
   const isExplained = (vbd: VbdPath): boolean => hasPendingOpen(pending, vbd);

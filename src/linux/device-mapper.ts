@@ -61,9 +61,18 @@ export function listMappers(signal?: AbortSignal): Promise<{ name: string; devnu
   });
 }
 
-/** Makes a mapper device without a table. The device has a number, but no disk yet. */
-export function createMapper(name: string, uuid: string, signal?: AbortSignal): Promise<void> {
-  return tell(DM.create, describe({ name }), { name, uuid, flags: 0 }, signal);
+/**
+ * Makes a mapper device without a table. Returns its number. The device has no disk yet, but nobody
+ * else gets the number.
+ */
+export function createMapper(name: string, uuid: string, signal?: AbortSignal): Promise<Devnum> {
+  return callMapper({
+    request: DM.create,
+    object: describe({ name }),
+    encode: (size) => encodeDmRequest({ name, uuid, flags: 0 }, size),
+    decode: ({ devnum }) => devnum,
+    signal,
+  });
 }
 
 /** A table with one target over the whole device. `params` ends with a NUL; the caller wipes it. */

@@ -183,7 +183,7 @@ export class Blkback {
       this.#write(backend, 'state', '5');
       return;
     }
-    this.#kernel.openDisk(disk, false);
+    this.#kernel.openDisk(disk);
     instance.isGhost = this.#node(backend, 'physical-device') === undefined;
     const open = {
       ...{ instance, disk, writable: mode.includes('w') },
@@ -236,7 +236,8 @@ export class Blkback {
       if (open === undefined) return;
       // Between the two steps, nothing shows that a disk is open, except for autoclear loop devices
       // and mapper devices. The program cannot know it, so the close comes at once, as in the driver.
-      const tells = ((open.disk.loop?.bound?.flags ?? 0) & LO_AUTOCLEAR) !== 0;
+      const { loop, mapper } = open.disk;
+      const tells = mapper !== undefined || ((loop?.bound?.flags ?? 0) & LO_AUTOCLEAR) !== 0;
       this.#scheduler.after(tells ? this.#delay(2000) : 0, () => {
         this.#scheduler.tell('blkback', () => `closes ${open.disk.name}, of ${backend}`);
         this.opens.delete(open);

@@ -15,6 +15,8 @@ export interface Mutant {
   /** A text that occurs exactly once in the file. */
   readonly find: string;
   readonly replace: string;
+  /** Whether only schedules with device-mapper can find it. */
+  readonly needsMapper?: boolean;
 }
 
 /** Everything outside the program that the program can reach: the parameters of the bundle. */

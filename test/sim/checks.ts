@@ -1,6 +1,6 @@
 import type { Blkback, BlkbackListener, Instance, OpenDisk } from './blkback.js';
 import type { Kernel } from './kernel/kernel.js';
-import { bytesOf } from './kernel/nodes.js';
+import { bytesOf, type MappedDevice, mappersOf } from './kernel/nodes.js';
 import type { Scheduler } from './scheduler.js';
 import type { SimulatedStore } from './store.js';
 
@@ -11,9 +11,19 @@ export class Checks implements BlkbackListener {
   readonly #kernel: Kernel;
   readonly #store: SimulatedStore;
   /** For each instance, the bytes that its target has led to since the instance was made. */
-  readonly #wanted = new Map<Instance, { readonly path: string; readonly bytes: Set<string> }>();
+  readonly #wanted = new Map<
+    Instance,
+    { readonly paths: Set<string>; readonly bytes: Set<string> }
+  >();
+  /** The mapper devices that go with their last guest, because a target says so. */
+  readonly #going = new Set<string>();
   /** All opens of devices so far. */
   readonly #opened: OpenDisk[] = [];
+  /** For each mapper device with a new table, when it got it, and the instances until then. */
+  readonly #disturbed = new WeakMap<
+    MappedDevice,
+    { readonly time: number; readonly instances: ReadonlySet<Instance> }
+  >();
   readonly #strict: boolean;
   #blkback: Blkback | undefined;
   /** Vbds that are added and removed at the same time, so that either may win. */
@@ -42,16 +52,23 @@ export class Checks implements BlkbackListener {
   }
 
   onInstance(instance: Instance): void {
-    const path = pathOf(this.#store.read(`${instance.backend}/params`) ?? '');
-    const bytes = this.#kernel.bytesAt(path);
-    this.#wanted.set(instance, { path, bytes: new Set(bytes === undefined ? [] : [bytes]) });
+    this.#wanted.set(instance, { paths: new Set(), bytes: new Set() });
+    this.#want(instance, this.#store.read(`${instance.backend}/params`) ?? '');
   }
 
   /** Notes that a vbd was made anew, perhaps before blkback has noticed the end of the one before. */
   onMade(backend: string, params: string): void {
     const instance = this.#blkback?.instances.get(backend);
-    const bytes = this.#kernel.bytesAt(pathOf(params));
-    if (instance && bytes !== undefined) this.#wanted.get(instance)?.bytes.add(bytes);
+    if (instance) this.#want(instance, params);
+    if (params.includes('deferred-remove=yes')) this.#going.add(pathOf(params));
+  }
+
+  #want(instance: Instance, params: string): void {
+    const path = pathOf(params);
+    const wanted = this.#wanted.get(instance);
+    const bytes = this.#kernel.bytesAt(path);
+    wanted?.paths.add(path);
+    if (bytes !== undefined) wanted?.bytes.add(bytes);
   }
 
   onOpen(open: OpenDisk): void {
@@ -63,22 +80,71 @@ export class Checks implements BlkbackListener {
     this.violate(`${instance.backend} has ${disk.name}, on which nothing is any more`);
   }
 
-  /** Notes that another disk is now at this path. */
-  onReplaced(path: string): void {
-    const bytes = this.#kernel.bytesAt(path);
+  /** Notes that another disk is now at this path, or about to be. */
+  onReplaced(path: string, bytes = this.#kernel.bytesAt(path)): void {
     for (const wanted of this.#wanted.values()) {
-      if (wanted.path === path && bytes !== undefined) wanted.bytes.add(bytes);
+      if (wanted.paths.has(path) && bytes !== undefined) wanted.bytes.add(bytes);
     }
   }
 
-  /** Checks the result of an add that has succeeded. */
-  onAdded(backend: string, since: number): void {
+  /** Checks that the program removes only its layers, and mapper devices that are to go. */
+  onMapperRemoval({ name }: MappedDevice): void {
+    if (name.startsWith('xenvbd-') || this.#going.has(`/dev/mapper/${name}`)) return;
+    this.violate(`the program removes ${name}, which is not its own`);
+  }
+
+  /**
+   * Notes that the administrator gives a mapper device another table, although somebody may have it
+   * open. Two guests may have the same bytes then, which no program can prevent.
+   */
+  onDisturbed(device: MappedDevice): void {
+    const open = [...(this.#blkback?.opens ?? [])].map(({ instance }) => instance);
+    const instances = [...(this.#blkback?.instances.values() ?? [])];
+    const before = this.#disturbed.get(device)?.instances ?? [];
+    const all = new Set([...before, ...open, ...instances]);
+    this.#disturbed.set(device, { time: this.#scheduler.now, instances: all });
+  }
+
+  #isDisturbed({ disk }: OpenDisk, ...instances: readonly Instance[]): boolean {
+    const sets = mappersOf(disk).map((device) => this.#disturbed.get(device));
+    return sets.some((set) => instances.every((instance) => set?.instances.has(instance)));
+  }
+
+  /** Checks the result of an add that has succeeded, in this process or in the daemon. */
+  onAdded(backend: string, since: number, process?: object): void {
+    if (process !== undefined) this.#checkTable(backend, process);
     const found = this.#opened.some(
       ({ instance, until }) => instance.backend === backend && until >= since,
     );
     if (!found)
       this.violate(`an add of ${backend} succeeded, and blkback has not opened its device`);
     this.#checkTold(backend);
+  }
+
+  /**
+   * Checks that an add has not succeeded whose mapper device has got the bytes of another guest. It
+   * must notice what has happened before blkback has opened the device, and what it has seen later.
+   */
+  #checkTable(backend: string, process: object): void {
+    const open = this.#blkback?.instances.get(backend)?.open;
+    if (open === undefined || !this.#isDisturbed(open, open.instance)) return;
+    const isKnown = mappersOf(open.disk).every((device) => {
+      const { time = 0 } = this.#disturbed.get(device) ?? {};
+      return time < open.since || device.seen.get(process) === device.live;
+    });
+    if (!isKnown) return;
+    for (const other of this.#blkback?.opens ?? []) {
+      if (this.#meet(open, other) && !this.#isDisturbed(other, other.instance)) {
+        this.violate(`an add of ${backend} succeeded with the bytes of ${other.instance.backend}`);
+      }
+    }
+  }
+
+  /** Tells whether two guests have the same bytes, and one of them writes. */
+  #meet(a: OpenDisk, b: OpenDisk): boolean {
+    const bytes = bytesOf(a.disk);
+    if (bytes === undefined || bytes !== bytesOf(b.disk)) return false;
+    return a.instance.domid !== b.instance.domid && (a.writable || b.writable);
   }
 
   /**
@@ -133,24 +199,30 @@ export class Checks implements BlkbackListener {
     return { backend, open: isThere && !isClosed ? open : undefined };
   }
 
-  /** Checks after a successful remove that blkback has closed the vbd's loop device. */
+  /**
+   * Checks after a successful remove that blkback has closed the vbd's device. Only loop devices and
+   * mapper devices show whether they are open.
+   */
   onRemoved({ backend, open }: ReturnType<Checks['lookAt']>): void {
-    if (open?.disk.loop === undefined || !this.#blkback?.opens.has(open)) return;
+    if (open === undefined || !this.#blkback?.opens.has(open)) return;
+    if (open.disk.loop === undefined && open.disk.mapper === undefined) return;
     if (open.instance.isDeleted || this.contradicted.has(backend)) return;
     this.violate(`a remove of ${backend} succeeded, and blkback still has ${open.disk.name} open`);
   }
 
   #checkBytes(): void {
     const opens = [...(this.#blkback?.opens ?? [])];
-    const known = opens.map((open) => ({ ...open, bytes: bytesOf(open.disk) }));
-    for (const [index, { instance, disk, bytes, writable }] of known.entries()) {
+    for (const [index, open] of opens.entries()) {
+      const { instance, disk } = open;
+      const bytes = bytesOf(disk);
       if (bytes === undefined) continue;
       if (!this.#wanted.get(instance)?.bytes.has(bytes)) {
         this.violate(`${instance.backend} has ${disk.name}, which is ${bytes} and not its own`);
       }
-      for (const other of known.slice(index + 1)) {
-        if (other.bytes !== bytes || other.instance.domid === instance.domid) continue;
-        if (!writable && !other.writable) continue;
+      for (const other of opens.slice(index + 1)) {
+        if (!this.#meet(open, other)) continue;
+        const both = [instance, other.instance];
+        if (this.#isDisturbed(open, ...both) || this.#isDisturbed(other, ...both)) continue;
         this.violate(`${instance.backend} and ${other.instance.backend} both have ${bytes}`);
       }
     }
@@ -169,9 +241,15 @@ export class Checks implements BlkbackListener {
 
   /** Checks at the end that the program has left nothing behind. */
   checkQuiet(processes: readonly string[]): void {
-    for (const { name, loop, opens } of this.#kernel.disks.values()) {
+    const mappers = [...(this.#kernel.mapper?.devices ?? [])];
+    for (const disk of this.#kernel.disks.values()) {
+      const { name, loop, opens } = disk;
       if (loop?.bound !== undefined) this.violate(`${name} is left, bound to ${loop.bound.path}`);
-      if (opens !== 0) this.violate(`${name} is left open ${opens} times`);
+      const left = opens - mappers.filter(({ below }) => below.has(disk)).length;
+      if (left !== 0) this.violate(`${name} is left open ${left} times`);
+    }
+    for (const { name, isDeferred } of mappers) {
+      if (name.startsWith('xenvbd-') || isDeferred) this.violate(`mapper device ${name} is left`);
     }
     for (const path of this.#kernel.files.keys()) {
       if (/^\/run\/.*\.json/.test(path)) this.violate(`${path} is left`);
@@ -186,5 +264,7 @@ export class Checks implements BlkbackListener {
 
 /** Returns the path in a target. Handles only the targets of the schedules. */
 export function pathOf(params: string): string {
+  const [, name] = /^dm-name=([^,]+)/.exec(params) ?? [];
+  if (name !== undefined) return `/dev/mapper/${name}`;
   return /^path=([^,]+)/.exec(params)?.[1] ?? params;
 }

@@ -55,7 +55,10 @@ export function globalsOf(session: Session): Globals {
       },
       getBuiltinModule: (name: string) =>
         name === 'node:child_process'
-          ? { spawn: (_: string, __: unknown, options: SpawnOptions) => current().spawn(options) }
+          ? {
+              spawn: (file: string, args: readonly string[], options: SpawnOptions) =>
+                current().spawn([file, ...args], options),
+            }
           : process.getBuiltinModule(name),
     },
     setTimeout: (run: () => void, ms: number) => timer(ms, run),

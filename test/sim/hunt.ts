@@ -1,4 +1,5 @@
 import { bundleEngine, type Mutant } from './bundle.js';
+import { hasMapper } from './pick-mix.js';
 import { runSchedule } from './schedule.js';
 
 /** Where to look for a mutant. */
@@ -23,10 +24,19 @@ export async function hunt(
   { known, seed, schedules }: HuntOptions,
 ): Promise<Catch | undefined> {
   const session = await bundleEngine(mutant);
-  const range = Array.from({ length: schedules }, (_, index) => seed + index);
+  const range = seedsFor(mutant, seed, schedules);
   for (const at of known === undefined ? range : [known, ...range]) {
     const [violation] = (await runSchedule(session, at)).violations;
     if (violation !== undefined) return { seed: at, violation };
   }
   return undefined;
+}
+
+/** Returns the seeds from `seed` on of as many schedules as may find a mutant. */
+function seedsFor({ needsMapper }: Mutant, seed: number, schedules: number): number[] {
+  const seeds: number[] = [];
+  for (let at = seed; seeds.length < schedules; at++) {
+    if (!needsMapper || hasMapper(at)) seeds.push(at);
+  }
+  return seeds;
 }

@@ -1,3 +1,4 @@
+import { mapperIoctl } from './dm-ioctls.js';
 import { EINVAL, ENODEV, ENOTTY, ENXIO, Errno, FILES_DEV, type Kernel } from './kernel/kernel.js';
 import type { Disk } from './kernel/nodes.js';
 import type { SimulatedProcess } from './process.js';
@@ -7,7 +8,7 @@ const INFO_SIZE = 232;
 /** The number of the file system, in the form of glibc's makedev for numbers below 256. */
 const FILES = BigInt((FILES_DEV.major << 8) | FILES_DEV.minor);
 
-/** Carries out ioctl(2) on a block device or on the control node of the loop driver. */
+/** Carries out ioctl(2) on a block device, or on the control node of a driver. */
 export function blockIoctl(
   process: SimulatedProcess,
   fd: number,
@@ -16,7 +17,10 @@ export function blockIoctl(
 ): number {
   const file = process.file(fd);
   const { kernel, scheduler } = process.world;
-  if (file.node.kind === 'char') return loopControl(kernel, request, Number(argument));
+  if (file.node.kind === 'char') {
+    if (Buffer.isBuffer(argument)) return mapperIoctl(process, request, argument);
+    return loopControl(kernel, request, argument);
+  }
   const { disk } = file;
   if (disk === undefined) throw new Errno(ENOTTY);
   const bytes = Buffer.isBuffer(argument) ? argument : Buffer.alloc(304);

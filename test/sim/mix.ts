@@ -1,5 +1,3 @@
-import type { Random } from '../bed/random.js';
-
 /** What happens how often in a schedule. Plain numbers are percentages. */
 export interface Mix {
   readonly guests: readonly [number, number];
@@ -33,6 +31,8 @@ export interface Mix {
   readonly hasty: number;
   /** Toolstacks that close the disk before they delete its nodes. */
   readonly orderly: number;
+  /** Toolstacks that do nothing for a while after their add was killed. */
+  readonly neglected: number;
   /** Deleted nodes whose vbd nobody removes afterwards. */
   readonly abandoned: number;
   /** A restart of xenstored. */
@@ -47,6 +47,12 @@ export interface Mix {
   readonly late: number;
   /** The longest times until a guest comes; milliseconds. */
   readonly pauses: readonly number[];
+  /** Whether there is device-mapper. */
+  readonly hasMapper: boolean;
+  /** The names of the administrator's mapper devices. */
+  readonly volumes: readonly string[];
+  /** The longest pauses between two things that the administrator does with them; milliseconds. */
+  readonly unrest: readonly number[];
 }
 
 export const HUNG = '/img/hung.img';
@@ -54,7 +60,7 @@ export const HEALTHY = '/img/a.img';
 const KEPT = `path=${HEALTHY},autoclear=no`;
 
 /** Everything that can happen, none of it often. */
-const ANYTHING: Mix = {
+export const ANYTHING: Mix = {
   guests: [2, 3],
   lives: [1, 3],
   targets: [HEALTHY, KEPT, '/img/b.img', '/dev/sda', '/dev/sda', HUNG],
@@ -69,17 +75,18 @@ const ANYTHING: Mix = {
   },
   ...{ restarted: 10, replugged: 30, renumbered: 20 },
   ...{ abandoned: 25, cut: 2, slow: [5, 20, 50], late: 2, pauses: [5, 500, 4000] },
+  ...{ neglected: 0, hasMapper: false, volumes: [], unrest: [] },
 };
 
 /** A short schedule, in which one thing happens often. */
-const SHORT: Mix = {
+export const SHORT: Mix = {
   ...ANYTHING,
   ...{ guests: [2, 2], lives: [1, 1], stampede: 0, daemon: 20, restarted: 2, replugged: 0 },
   renumbered: 0,
 };
 
 /** The mixes of short schedules. Each makes some rare meeting of events likely. */
-const THEMES: readonly Mix[] = [
+export const THEMES: readonly Mix[] = [
   // Many want one disk within a few milliseconds.
   {
     ...{ ...SHORT, guests: [2, 3], targets: ['/dev/sda', '/dev/sda', HEALTHY, KEPT] },
@@ -122,8 +129,3 @@ const THEMES: readonly Mix[] = [
     pauses: [5, 50, 500],
   },
 ];
-
-/** Chooses what happens how often. */
-export function pickMix(random: Random): Mix {
-  return random.percent(25) ? ANYTHING : random.pick(THEMES);
-}

@@ -20,4 +20,5 @@ export const MUTANT_SEEDS: Readonly<Record<string, number>> = {
   'a remove does not wait until the device is closed': 18,
   'a remove removes the record of a vbd that was made anew': 109,
   'an add replaces the record of an add that is published meanwhile': 1132,
+  'a layer gets a number that a vbd names': 107,
 };

@@ -1,4 +1,5 @@
 import type { Mutant } from './bundle.js';
+import { MAPPER_MUTANTS } from './mapper-mutants.js';
 
 /** Small changes that make the program wrong. The simulator must find each one of them. */
 export const MUTANTS: readonly Mutant[] = [
@@ -102,7 +103,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a number that a vbd names is bound again',
     file: 'block/loop/free-loop.ts',
-    find: '!(await avoid?.())?.has(free)',
+    find: '!(await avoid?.())?.has(number)',
     replace: '(await avoid?.()) !== null',
   },
   {
@@ -193,8 +194,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a remove does not say what blkback may still open',
     file: 'hotplug/detach-steps.ts',
-    find: 'const marking = loop ? undefined : ',
-    replace: 'const marking = loop || !loop ? undefined : ',
+    find: 'await using mark = await markPendingOpen(runDirectory, vbd, { devnum, writable });',
+    replace:
+      'const mark = await markPendingOpen(runDirectory, vbd, { devnum, writable });\n  await mark.close();',
   },
   {
     name: 'an adopted device gets no record',
@@ -216,9 +218,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a vbd whose nodes are gone counts as ended',
-    file: 'vbd/vbd-uses.ts',
-    find: 'return unknown.filter((_, at) => marks[at] === undefined);',
-    replace: 'return unknown.filter((_, at) => marks[at] === undefined && at < 0);',
+    file: 'vbd/ending-vbds.ts',
+    find: 'return probed === undefined && !isTakenUp;',
+    replace: 'return probed === undefined && !isTakenUp && index < 0;',
   },
   {
     name: 'a number that is marked as about to be opened is bound',
@@ -245,4 +247,5 @@ export const MUTANTS: readonly Mutant[] = [
     replace:
       'const mayBe = await free.mayBeBound();\n        const loop = await openLoop(free.number, options);\n        return await withOwnership(loop, async () => {\n          if (!mayBe) {',
   },
+  ...MAPPER_MUTANTS,
 ];

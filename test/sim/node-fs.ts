@@ -3,6 +3,7 @@ import { errnoName } from '../../src/util/errno.js';
 import { ENOENT, Errno } from './kernel/kernel.js';
 import { listNames } from './kernel/text.js';
 import type { SimulatedProcess } from './process.js';
+import { listProc } from './procfs.js';
 import { requireNode, resolve, resolveLink } from './resolve.js';
 
 const O_CREAT = constants.O_CREAT;
@@ -41,7 +42,7 @@ export function nodeFs(process: SimulatedProcess): Readonly<Record<string, unkno
       const names = [...kernel.files.keys()].filter((name) => name.startsWith(below));
       return names.map((name) => name.slice(below.length));
     }
-    const names = listNames(kernel, path);
+    const names = listProc(process, path) ?? listNames(kernel, path);
     if (names === undefined) throw new Errno(ENOENT);
     return names;
   };

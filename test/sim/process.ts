@@ -1,7 +1,7 @@
 import type { Engine } from './bundle.js';
 import { globalsOf, type Session } from './globals.js';
 import { EBADF, Errno, type Kernel } from './kernel/kernel.js';
-import type { OpenFile } from './kernel/nodes.js';
+import type { MappedDevice, OpenFile } from './kernel/nodes.js';
 import { nodeFs } from './node-fs.js';
 import type { Scheduler } from './scheduler.js';
 import type { SimulatedStore } from './store.js';
@@ -19,9 +19,9 @@ export interface World {
   /** Reports that something has happened that must not happen. */
   readonly violate: (what: string) => void;
   readonly processes: Set<SimulatedProcess>;
+  /** Called when the program removes a mapper device, or marks it for deferred removal. */
+  readonly onMapperRemoval: (device: MappedDevice) => void;
 }
-
-let lastPid = 100;
 
 /**
  * One process that runs the program, with its descriptors and timers, through which it reaches the
@@ -31,6 +31,8 @@ export class SimulatedProcess {
   readonly name: string;
   readonly world: World;
   readonly pid: number;
+  /** The words of its command line. */
+  readonly command: readonly string[];
   readonly fds = new Map<number, OpenFile>();
   /** The functions of `node:fs` that the process may use. */
   readonly fs: Readonly<Record<string, unknown>>;
@@ -43,10 +45,16 @@ export class SimulatedProcess {
   #stepsLeft: number;
   #isAlive = true;
 
-  constructor(world: World, name: string, killAfter = Number.POSITIVE_INFINITY) {
+  constructor(
+    world: World,
+    name: string,
+    killAfter = Number.POSITIVE_INFINITY,
+    command: readonly string[] = ['/usr/bin/node', name],
+  ) {
     this.world = world;
     this.name = name;
-    this.pid = lastPid++;
+    this.pid = world.kernel.nextPid();
+    this.command = command;
     this.#stepsLeft = killAfter;
     this.fs = nodeFs(this);
     this.addon = simulatedAddon(this);
@@ -144,9 +152,10 @@ export class SimulatedProcess {
   }
 
   /** Starts the only child of the program, which holds descriptors for blkback (hold-device.ts). */
-  spawn({ stdio }: SpawnOptions): unknown {
+  spawn(command: readonly string[], { stdio }: SpawnOptions): unknown {
     this.step();
-    const holder = new SimulatedProcess(this.world, `${this.name}'s holder`);
+    const { world } = this;
+    const holder = new SimulatedProcess(world, `${this.name}'s holder`, undefined, command);
     const inherited = stdio.slice(3).map((fd) => this.file(fd as number));
     const directory = inherited[1];
     for (const file of inherited) {
@@ -155,7 +164,7 @@ export class SimulatedProcess {
     }
     const look = (): void => {
       const vbd = directory?.node;
-      const isCurrent = vbd?.kind === 'vbd' && this.world.kernel.vbds.get(vbd.name) === vbd;
+      const isCurrent = vbd?.kind === 'vbd' && world.kernel.vbds.get(vbd.name) === vbd;
       if (isCurrent && vbd.physicalDevice === undefined) holder.after(200, look);
       else holder.kill('is done');
     };

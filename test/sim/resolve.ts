@@ -1,12 +1,14 @@
-import { EBADF, ENOENT, Errno } from './kernel/kernel.js';
+import { EBADF, ENOENT, Errno, type Kernel } from './kernel/kernel.js';
 import type { Node, VbdEntry } from './kernel/nodes.js';
 import { isDirectory, readLink, readText } from './kernel/text.js';
 import type { SimulatedProcess } from './process.js';
+import { lookUpProc } from './procfs.js';
 
 /** The object at a path: a node that can be opened, or a text. */
 export type Found = { readonly node: Node } | { readonly text: string };
 
 const FD = /^\/proc\/self\/fd\/(\d+)(?:\/(.*))?$/;
+const MAPPER = '/dev/mapper/';
 const VBDS = '/sys/bus/xen-backend/devices/';
 
 /** Looks a path up for a process. Returns `undefined` if there is nothing. */
@@ -27,18 +29,25 @@ export function resolve(process: SimulatedProcess, path: string): Found | undefi
   }
   const file = kernel.files.get(path);
   if (file !== undefined) return { node: file };
-  if (path.startsWith('/proc/self/fdinfo/')) {
-    const open = process.fds.has(Number(path.slice('/proc/self/fdinfo/'.length)));
-    return open ? { text: 'pos:\t0\nflags:\t0\nmnt_id:\t1\n' } : undefined;
-  }
-  if (path === '/dev/loop-control') return { node: { kind: 'char', path, ino: 3n } };
-  const disk = path.startsWith('/dev/') ? kernel.disks.get(path.slice('/dev/'.length)) : undefined;
-  if (disk !== undefined) {
-    return { node: { kind: 'device-node', path, ino: 4n, devnum: disk.devnum } };
-  }
+  const found = lookUpProc(process, path);
+  if (found !== undefined) return found;
+  if (path.startsWith('/dev/')) return lookUpDevice(kernel, path);
   const text = readText(kernel, path);
   if (text !== undefined) return { text };
   return isDirectory(kernel, path) ? { node: { kind: 'directory', path, ino: 2n } } : undefined;
+}
+
+function lookUpDevice({ disks, mapper }: Kernel, path: string): Found | undefined {
+  if (path === '/dev/loop-control') return { node: { kind: 'char', path, ino: 3n } };
+  let name = path.slice('/dev/'.length);
+  if (path.startsWith(MAPPER) && mapper !== undefined) {
+    if (path === `${MAPPER}control`) return { node: { kind: 'char', path, ino: 5n } };
+    // The links are udev's. A link may lead to a device that has another name by now.
+    name = mapper.links.get(path.slice(MAPPER.length)) ?? '';
+  }
+  const disk = disks.get(name);
+  if (disk === undefined) return undefined;
+  return { node: { kind: 'device-node', path: `/dev/${name}`, ino: 4n, devnum: disk.devnum } };
 }
 
 function vbdAttribute(vbd: VbdEntry, name: string): Found | undefined {

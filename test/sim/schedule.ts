@@ -2,8 +2,10 @@ import { Blkback } from './blkback.js';
 import { Checks } from './checks.js';
 import type { Session } from './globals.js';
 import { Guest } from './guest.js';
+import { DeviceMapper } from './kernel/device-mapper.js';
 import { Kernel } from './kernel/kernel.js';
-import { HEALTHY, HUNG, pickMix } from './mix.js';
+import { HEALTHY, HUNG, type Mix } from './mix.js';
+import { pickMix } from './pick-mix.js';
 import { KILLED, type World } from './process.js';
 import { Scheduler } from './scheduler.js';
 import { runScript } from './script.js';
@@ -38,10 +40,13 @@ export async function runSchedule(
   const checks = new Checks({ scheduler, kernel, store }, strict);
   const violate = (what: string): void => checks.violate(what);
   session.current = undefined;
-  const world: World = { scheduler, kernel, store, session, violate, processes: new Set() };
+  const world: World = {
+    ...{ scheduler, kernel, store, session, violate, processes: new Set() },
+    onMapperRemoval: (device) => checks.onMapperRemoval(device),
+  };
   const guise = scheduler.random.percent(50) ? 'stock' : 'key';
   scheduler.tell('blkback', () => `is ${guise}`);
-  const mix = pickMix(scheduler.random);
+  const mix = pickMix(scheduler.random, seed);
   store.late = mix.late;
   const blkback = new Blkback(world, guise, checks, scheduler.random.pick(mix.slow));
   checks.watch(blkback);
@@ -50,7 +55,7 @@ export async function runSchedule(
   };
   process.on('unhandledRejection', onRejection);
   try {
-    furnish(kernel, scheduler);
+    furnish(kernel, scheduler, mix);
     const domids = await turmoil(world, checks, blkback, mix);
     await quiet(world, checks, blkback, domids);
   } finally {
@@ -60,12 +65,22 @@ export async function runSchedule(
   return { seed, violations: checks.violations, story, events, ms };
 }
 
-function furnish(kernel: Kernel, { random }: Scheduler): void {
+function furnish(kernel: Kernel, scheduler: Scheduler, { hasMapper }: Mix): void {
+  const { random } = scheduler;
   kernel.addFile('/run/xen-blkback/sharing.lock', 0n);
   for (const path of [HEALTHY, '/img/b.img']) kernel.addFile(path, GIB);
   kernel.addFile(HUNG, GIB).hung = random.percent(30);
   kernel.addDisk('sda', { major: 8, minor: 0 });
   for (let number = random.below(4); number > 0; number--) kernel.addLoop(number - 1);
+  if (!hasMapper) return;
+  for (const [index, name] of ['sdc', 'sdd', 'sde', 'sdf'].entries()) {
+    kernel.addDisk(name, { major: 8, minor: 32 + 16 * index });
+  }
+  const within = (longest: number) => (run: () => void) =>
+    void scheduler.after(random.fraction() * longest, run);
+  const later = within(30);
+  const udev = (run: () => void): void => within(random.percent(75) ? 30 : 1000)(run);
+  kernel.mapper = new DeviceMapper(kernel, { later, udev });
 }
 
 /** Checks the end: `remove` removes all that is left, and a hung disk disturbs no healthy one. */
@@ -81,7 +96,10 @@ async function quiet(
   const until = scheduler.now + QUIET_MS;
   const settle = async (): Promise<void> => {
     const isBusy = (): boolean =>
-      world.processes.size > 0 || blkback.opens.size > 0 || blkback.instances.size > 0;
+      world.processes.size > 0 ||
+      blkback.opens.size > 0 ||
+      blkback.instances.size > 0 ||
+      [...(kernel.mapper?.devices ?? [])].some(({ isDeferred }) => isDeferred);
     await scheduler.run(() => !isBusy() || checks.violations.length > 0, until);
   };
   const wait = async <T>(promise: Promise<T>): Promise<T | undefined> => {

@@ -43,7 +43,7 @@ export function runScript(
     if (took > timeoutMs + GRACE_MS) {
       checks.violate(`${action} ${backend} took ${took.toFixed(0)} of ${timeoutMs} ms`);
     }
-    if (action === 'add' && how === 'done') checks.onAdded(backend, since);
+    if (action === 'add' && how === 'done') checks.onAdded(backend, since, process);
     if (action === 'remove' && how === 'done') checks.onRemoved(before);
     if (action === 'add' && how === 'failed') checks.onFailed(backend);
     process.kill(`exits: ${how} ${why}`);

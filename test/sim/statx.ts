@@ -7,6 +7,7 @@ const MODES = {
   char: 0o020600,
   directory: 0o040700,
   vbd: 0o040700,
+  text: 0o100400,
 };
 
 /** Fills the `struct statx` of linux/stat.h. */

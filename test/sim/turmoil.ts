@@ -4,6 +4,7 @@ import { Daemon } from './daemon.js';
 import { Guest } from './guest.js';
 import type { Mix } from './mix.js';
 import type { World } from './process.js';
+import { Volumes } from './volumes.js';
 
 /** How long guests come and go; milliseconds of virtual time. */
 const TURMOIL_MS = 300_000;
@@ -26,6 +27,8 @@ export async function turmoil(
   if (random.percent(mix.daemon)) {
     daemon.start(() => (random.percent(30) ? random.between(1, 3000) : undefined));
   }
+  const volumes = new Volumes(world, checks, blkback, mix);
+  if (kernel.mapper !== undefined) volumes.start(kernel.mapper);
   const { targets } = mix;
   // Sometimes all guests want the same disk at the same time.
   const stampede = random.percent(mix.stampede) ? random.pick(targets) : undefined;
@@ -61,7 +64,9 @@ export async function turmoil(
       if (isHasty) await guest.sleep(random.fraction() * random.pick([5, 20, 1000]));
       const outcome = isHasty ? undefined : await adding;
       if (outcome === 'done' && random.percent(mix.repeated)) await guest.add();
-      if (outcome === 'done') await guest.sleep(random.fraction() * 3000);
+      const isKilled = outcome === 'killed' && mix.neglected > 0;
+      const isNeglected = isKilled && random.percent(mix.neglected);
+      if (outcome === 'done' || isNeglected) await guest.sleep(random.fraction() * 3000);
       life.isOver = true;
       const given = params;
       const inherit = (): void => {
@@ -97,6 +102,7 @@ export async function turmoil(
   await scheduler.run(() => left === 0 || checks.violations.length > 0, TURMOIL_MS);
   for (const guest of guests) guest.deleteNodes();
   daemon.stop();
+  volumes.stop();
   return guests.map(({ domid }) => domid);
 }
 

@@ -34,16 +34,13 @@ export interface LayerRequest {
   readonly owner: string;
 }
 
-/** The options of a layer. */
+/** The options of `createLayer`. */
 export interface LayerOptions {
   readonly writable: boolean;
   readonly signal?: AbortSignal | undefined;
   /** Gives the numbers that the layer must not have. */
   readonly avoid?: (() => Promise<readonly Devnum[]>) | undefined;
 }
-
-/** How many mapper devices are made to find one whose number no vbd names. */
-const ATTEMPTS = 64;
 
 /**
  * Makes a mapper device over all of `base`, which the result owns from then on. As soon as this
@@ -56,9 +53,8 @@ const ATTEMPTS = 64;
 export async function createLayer(
   base: BlockDevice,
   { kind, owner }: LayerRequest,
-  { writable, ...options }: LayerOptions,
+  { writable, signal, avoid }: LayerOptions,
 ): Promise<BlockDevice> {
-  const { signal } = options;
   const [bytes, blockSize] = [await getSize(base.fd), await getBlockSize(base.fd)];
   if (bytes % BigInt(blockSize) !== 0n) {
     throw new BlockError(
@@ -66,7 +62,7 @@ export async function createLayer(
       { code: 'EWINDOW' },
     );
   }
-  const name = await createUnnamed(owner, options);
+  const name = await createDevice(owner, signal, avoid);
   try {
     await loadTable(name, base, { kind, sectors: bytes / 512n, blockSize, writable, signal });
     return await openLayer(name, base, signal);
@@ -76,35 +72,38 @@ export async function createLayer(
   }
 }
 
+/** How many mapper devices are made to find one whose number no vbd names. */
+const ATTEMPTS = 64;
+
 /**
- * Makes a mapper device without a table, with a number that must not be avoided, and returns its
- * name. The kernel gives the lowest number that is free. A device with a number to be avoided is
- * kept until there is another one. The list of these numbers is read while the device is there: no
- * other process can make a device with the same number, publish it and remove it unseen after that.
+ * Makes a mapper device without a table, whose number is none of those to avoid. Returns its name.
+ *
+ * The kernel gives the lowest free number. A device that gets a number to avoid stays until the
+ * right one is made, because the kernel would give the same number again. The numbers to avoid are
+ * asked for when the device exists: from then on, no other device can be published with its number.
  */
-async function createUnnamed(
+async function createDevice(
   owner: string,
-  { signal, avoid }: Omit<LayerOptions, 'writable'>,
+  signal: AbortSignal | undefined,
+  avoid: LayerOptions['avoid'],
 ): Promise<string> {
-  const avoided: string[] = [];
+  const made: string[] = [];
   try {
-    for (let left = ATTEMPTS; left > 0; left--) {
+    while (made.length < ATTEMPTS) {
       const id = `${owner}-${randomHex(8)}`;
       const name = layerName(id);
-      await createMapper(name, layerUuid(id), signal);
-      avoided.push(name);
-      const made = await readMapper({ name }, signal);
-      if (made === undefined) throw new BlockError(`${name} has vanished`, { code: 'ENXIO' });
-      const numbers = (await avoid?.()) ?? [];
-      if (numbers.some((number) => sameDevnum(number, made.devnum))) continue;
-      avoided.pop();
+      const devnum = await createMapper(name, layerUuid(id), signal);
+      made.push(name);
+      const avoided = (await avoid?.()) ?? [];
+      if (avoided.some((one) => sameDevnum(one, devnum))) continue;
+      made.pop();
       return name;
     }
   } finally {
-    for (const name of avoided) await discardLayer(name);
+    await Promise.all(made.map(discardLayer));
   }
   throw new BlockError(
-    `no layer for ${owner} got a number in ${ATTEMPTS} attempts that no vbd names: see xen-blkback audit`,
+    `no layer for ${owner} got a number that no vbd names, in ${ATTEMPTS} attempts: xen-blkback audit tells which vbds name a device that is gone`,
     { code: 'EBUSY' },
   );
 }

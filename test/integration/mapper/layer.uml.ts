@@ -194,6 +194,28 @@ describe('layer', () => {
     }),
   );
 
+  it(
+    'gets no number that a vbd names, as blkback may still open the number for that guest',
+    withMapper({}, async (fixture) => {
+      const left = await fixture.vbd(`path=${fixture.image()},layer=linear`);
+      await fixture.blkback.hold('open', left.key);
+      const adding = fixture.startScript(left, 'add');
+      await fixture.logged(left, 'physical-device');
+      adding.process.kill('SIGKILL');
+      await adding.ended;
+      await settled(async () => assert.deepEqual(await layers(), []));
+      const vbd = await fixture.vbd(`path=${fixture.image()},layer=linear`);
+      await fixture.attach(vbd);
+      const numbers = await Promise.all(
+        [left, vbd].map((one) => fixture.node(one, 'physical-device')),
+      );
+      assert.notEqual(numbers[0], numbers[1]);
+      // Nothing is left of the device that kept the number taken.
+      only(await layers());
+      await fixture.blkback.release('open', left.key);
+    }),
+  );
+
   for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
     it(
       `crypt: after ${signal} right after blkback has opened it, the kernel alone cleans up`,

@@ -1,4 +1,5 @@
 import type { Devnum } from '../../../src/linux/devnum.js';
+import type { DeviceMapper } from './device-mapper.js';
 import {
   bytesOf,
   type Disk,
@@ -13,6 +14,7 @@ import {
 export const FILES_DEV: Devnum = { major: 8, minor: 16 };
 const LOOP_MAJOR = 7;
 const GIB = 1n << 30n;
+const UNUSED = { readOnly: false, opens: 0, claimant: undefined, claims: 0, mapper: undefined };
 
 /** The error of a failed call. */
 export class Errno extends Error {
@@ -33,13 +35,24 @@ export class Kernel {
   readonly files = new Map<string, RegularFile>();
   readonly disks = new Map<string, Disk>();
   readonly vbds = new Map<string, VbdEntry>();
+  /** `undefined` if the module is not loaded. */
+  mapper: DeviceMapper | undefined;
   /** Called when a device has other bytes than before. */
   onBytes: (disk: Disk) => void = () => {};
   #ino = 1000n;
   #diskseq = 10n;
+  #pid = 100;
 
   nextIno(): bigint {
     return this.#ino++;
+  }
+
+  nextPid(): number {
+    return this.#pid++;
+  }
+
+  nextDiskseq(): bigint {
+    return this.#diskseq++;
   }
 
   addFile(path: string, size: bigint): RegularFile {
@@ -56,7 +69,8 @@ export class Kernel {
     const diskseq = this.#diskseq++;
     const disk: Disk = {
       ...{ devnum, name, directory: `/sys/devices/pci0/block/${name}`, diskseq, size: GIB },
-      ...{ readOnly: false, opens: 0, isClaimed: false, bytes: `disk ${diskseq}`, loop: undefined },
+      ...UNUSED,
+      ...{ bytes: `disk ${diskseq}`, loop: undefined },
     };
     this.disks.set(name, disk);
     return disk;
@@ -67,7 +81,8 @@ export class Kernel {
     const disk: Disk = {
       ...{ devnum: { major: LOOP_MAJOR, minor: number }, name },
       ...{ directory: `/sys/devices/virtual/block/${name}`, diskseq: this.#diskseq++, size: 0n },
-      ...{ readOnly: false, opens: 0, isClaimed: false, bytes: '' },
+      ...UNUSED,
+      bytes: '',
       loop: { number, bound: undefined, rundown: false },
     };
     this.disks.set(name, disk);
@@ -125,16 +140,21 @@ export class Kernel {
     else disk.loop.rundown = true;
   }
 
-  openDisk(disk: Disk, isExclusive: boolean): void {
-    if (isExclusive && disk.isClaimed) throw new Errno(EBUSY);
-    if (isExclusive) disk.isClaimed = true;
+  openDisk(disk: Disk, claimant?: object): void {
+    if (claimant !== undefined) {
+      if ((disk.claimant ?? claimant) !== claimant) throw new Errno(EBUSY);
+      disk.claimant = claimant;
+      disk.claims++;
+    }
     disk.opens++;
   }
 
   /** Closes a disk. For a loop device, does the work of lo_release (drivers/block/loop.c). */
   closeDisk(disk: Disk, isExclusive: boolean): void {
-    if (isExclusive) disk.isClaimed = false;
-    if (--disk.opens > 0 || disk.loop === undefined) return;
+    if (isExclusive && --disk.claims === 0) disk.claimant = undefined;
+    if (--disk.opens > 0) return;
+    if (disk.mapper !== undefined) this.mapper?.onLastClose(disk.mapper);
+    if (disk.loop === undefined) return;
     const { bound, rundown } = disk.loop;
     if (bound === undefined || (!rundown && (bound.flags & LO_AUTOCLEAR) === 0)) return;
     disk.loop.bound = undefined;
@@ -157,7 +177,7 @@ export class Kernel {
     if (node.kind === 'device-node' && !flags.isPath) {
       disk = this.findDisk(node.devnum);
       if (disk === undefined) throw new Errno(ENXIO);
-      this.openDisk(disk, flags.isExclusive);
+      this.openDisk(disk, flags.isExclusive ? {} : undefined);
     }
     const file: OpenFile = { node, ...flags, disk, references: 1, read: false };
     if (node.kind === 'file' && !flags.isPath) node.openers.add(file);
@@ -179,7 +199,10 @@ export class Kernel {
   bytesAt(path: string): string | undefined {
     const file = this.files.get(path);
     if (file !== undefined) return `file ${file.ino}`;
-    const disk = this.disks.get(path.slice('/dev/'.length));
+    const [, name] = /^\/dev\/mapper\/(.+)$/.exec(path) ?? [];
+    const disk = name
+      ? this.mapper?.find({ name })?.disk
+      : this.disks.get(path.slice('/dev/'.length));
     return disk && bytesOf(disk);
   }
 }

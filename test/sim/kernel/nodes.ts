@@ -1,7 +1,7 @@
 import type { Devnum } from '../../../src/linux/devnum.js';
 
 /** An object that a path or a descriptor can lead to. */
-export type Node = RegularFile | DeviceNode | CharDevice | Directory | VbdEntry;
+export type Node = RegularFile | DeviceNode | CharDevice | Directory | VbdEntry | TextFile;
 
 /** A regular file. */
 export interface RegularFile {
@@ -40,6 +40,14 @@ export interface Directory {
   readonly ino: bigint;
 }
 
+/** A file of procfs that can be opened. */
+export interface TextFile {
+  readonly kind: 'text';
+  readonly path: string;
+  readonly ino: bigint;
+  readonly text: string;
+}
+
 /** The directory of one instance of a vbd in sysfs. */
 export interface VbdEntry {
   readonly kind: 'vbd';
@@ -60,7 +68,7 @@ export interface OpenFile {
   readonly disk: Disk | undefined;
   readonly isExclusive: boolean;
   references: number;
-  /** Whether the entries of the directory have been read. */
+  /** Whether the entries of the directory, or the text of the file, have been read. */
   read: boolean;
 }
 
@@ -74,10 +82,13 @@ export interface Disk {
   size: bigint;
   readOnly: boolean;
   opens: number;
-  isClaimed: boolean;
-  /** A name for the bytes of a hardware disk. Empty for a loop device. */
+  /** Whoever has claimed the disk exclusively, and how often. Tables share one claimant. */
+  claimant: object | undefined;
+  claims: number;
+  /** A name for the bytes of a hardware disk. Empty for a loop device or mapper device. */
   readonly bytes: string;
   readonly loop: LoopState | undefined;
+  readonly mapper: MappedDevice | undefined;
 }
 
 /** The state of a loop device. */
@@ -98,8 +109,44 @@ export interface Binding {
 
 export const LO_AUTOCLEAR = 4;
 
+/** A mapper device (drivers/md/dm.c, struct mapped_device). */
+export interface MappedDevice {
+  readonly devnum: Devnum;
+  readonly name: string;
+  readonly uuid: string;
+  /** The disk, which exists from the first load of a table on. */
+  disk: Disk | undefined;
+  /** The table in use, and the table that the next resume puts in its place. */
+  live: Table | undefined;
+  inactive: Table | undefined;
+  isSuspended: boolean;
+  /** Whether the last close removes the device. */
+  isDeferred: boolean;
+  /** The devices that its tables have open, each once, and how many tables have each. */
+  readonly below: Map<Disk, number>;
+  /** The table that each process has read last. */
+  readonly seen: Map<object, Table | undefined>;
+}
+
+/** A table of a mapper device, which has one line over the whole device. */
+export interface Table {
+  /** In sectors. */
+  readonly length: bigint;
+  readonly type: string;
+  readonly params: Buffer;
+  readonly lower: Disk;
+  readonly readOnly: boolean;
+}
+
+/** Returns the mapper devices through which a device accesses its bytes, from the top down. */
+export function mappersOf({ mapper }: Disk): MappedDevice[] {
+  if (mapper === undefined) return [];
+  return [mapper, ...(mapper.live ? mappersOf(mapper.live.lower) : [])];
+}
+
 /** Returns a name for the bytes that a device now accesses, or `undefined` if it has none. */
 export function bytesOf(disk: Disk): string | undefined {
+  if (disk.mapper !== undefined) return disk.mapper.live && bytesOf(disk.mapper.live.lower);
   if (disk.loop === undefined) return disk.bytes;
   const file = disk.loop.bound?.file.node;
   return file?.kind === 'file' ? `file ${file.ino}` : undefined;

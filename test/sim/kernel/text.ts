@@ -22,8 +22,15 @@ function splitPath(kernel: Kernel, path: string): { disk: Disk; rest: string } |
   return disk && { disk, rest: rest ?? '' };
 }
 
-function attribute(disk: Disk, name: string): string | undefined {
-  const { devnum, loop } = disk;
+/** Returns the devices that a mapper device stands on, or those that stand on a device. */
+function neighbours(kernel: Kernel, disk: Disk, kind: string): Disk[] {
+  if (kind === 'slaves') return [...(disk.mapper?.below.keys() ?? [])];
+  const above = [...(kernel.mapper?.devices ?? [])].filter(({ below }) => below.has(disk));
+  return above.map((device) => device.disk).filter((one) => one !== undefined);
+}
+
+function attribute(kernel: Kernel, disk: Disk, name: string): string | undefined {
+  const { devnum, loop, mapper } = disk;
   const bound = loop?.bound;
   switch (name) {
     case 'dev':
@@ -46,8 +53,18 @@ function attribute(disk: Disk, name: string): string | undefined {
       return bound && String(bound.sizeLimit);
     case 'loop/dio':
       return bound && '0';
-    default:
-      return undefined;
+    case 'dm/name':
+      return mapper?.name;
+    case 'dm/uuid':
+      return mapper?.uuid;
+    case 'dm/suspended':
+      return mapper && (mapper.isSuspended ? '1' : '0');
+    default: {
+      const [kind = '', other, rest] = name.split('/');
+      if (rest === undefined || (kind !== 'slaves' && kind !== 'holders')) return undefined;
+      const found = neighbours(kernel, disk, kind).find((one) => one.name === other);
+      return found && attribute(kernel, found, rest);
+    }
   }
 }
 
@@ -68,7 +85,7 @@ export function readText(kernel: Kernel, path: string): string | undefined {
       return partitions(kernel);
   }
   const found = splitPath(kernel, path);
-  const text = found && attribute(found.disk, found.rest);
+  const text = found && attribute(kernel, found.disk, found.rest);
   return text === undefined ? undefined : `${text}\n`;
 }
 
@@ -88,12 +105,14 @@ export function readLink(kernel: Kernel, path: string): string | undefined {
 
 /** Tells whether a path is a directory. */
 export function isDirectory(kernel: Kernel, path: string): boolean {
+  if (path === '/sys/class/misc/device-mapper') return kernel.mapper !== undefined;
   if (['/sys/bus', '/sys/bus/xen-backend/devices', '/sys/block', '/run', '/proc'].includes(path)) {
     return true;
   }
   const found = splitPath(kernel, path);
   if (found === undefined) return false;
   if (found.rest === 'loop') return found.disk.loop?.bound !== undefined;
+  if (found.rest === 'dm') return found.disk.mapper !== undefined;
   return ['', 'holders', 'slaves'].includes(found.rest);
 }
 
@@ -103,5 +122,8 @@ export function listNames(kernel: Kernel, path: string): string[] | undefined {
   if (path === '/sys/bus/xen-backend/devices') return [...kernel.vbds.keys()];
   if (!isDirectory(kernel, path)) return undefined;
   const found = splitPath(kernel, path);
+  if (found?.rest === 'slaves' || found?.rest === 'holders') {
+    return neighbours(kernel, found.disk, found.rest).map(({ name }) => name);
+  }
   return found?.rest === '' ? ['dev', 'diskseq', 'holders', 'ro', 'size', 'slaves'] : [];
 }

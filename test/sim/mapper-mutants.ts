@@ -1,0 +1,54 @@
+import type { Mutant } from './bundle.js';
+
+// Small changes that only schedules with device-mapper can find.
+
+const CHANGES: readonly Omit<Mutant, 'needsMapper'>[] = [
+  {
+    name: 'a mapper device is not compared with the name that was asked for',
+    file: 'block/check-device.ts',
+    find: 'if (claim !== undefined && !isOwnLink(locator, mapper)) checkClaim(mapper, claim);',
+    replace: 'void [isOwnLink, checkClaim];',
+  },
+  {
+    name: 'an open mapper device that nobody explains is nobody',
+    file: 'sharing/find-conflicts.ts',
+    find: '  if (opener !== undefined) yield opener;\n',
+    replace: '  void opener;\n',
+  },
+  {
+    name: 'an open mapper device over the bytes that nobody explains is nobody',
+    file: 'topology/holder-uses.ts',
+    find: 'if (opener !== undefined) yield opener;\n    else if',
+    replace: 'if (opener === undefined)\n    if',
+  },
+  {
+    name: 'a remove does not wait until a mapper device is closed',
+    file: 'hotplug/detach-steps.ts',
+    find: '  await awaitMapperClosed(published, new OpenVbds(sysfs), signal);\n',
+    replace: '  void awaitMapperClosed;\n',
+  },
+  {
+    name: 'a device is not looked at again after blkback has opened it',
+    file: 'hotplug/published-steps.ts',
+    find: '      await device.verify(signal);\n      return `blkback has it open',
+    replace: '      return `blkback has it open',
+  },
+  {
+    name: 'the tables of a mapper device are not compared',
+    file: 'block/identity.ts',
+    find: '    ...tableRows(expected.mapper, found.mapper),\n',
+    replace: '    ...(expected.mapper ? [] : tableRows(expected.mapper, found.mapper)),\n',
+  },
+  // The faults that the simulator has found, as they were.
+  {
+    name: 'a layer gets a number that a vbd names',
+    file: 'block/mapper/layer.ts',
+    find: 'const avoided = (await avoid?.()) ?? [];',
+    replace: 'const avoided: readonly Devnum[] = avoid ? [] : [];',
+  },
+];
+
+export const MAPPER_MUTANTS: readonly Mutant[] = CHANGES.map((change) => ({
+  ...change,
+  needsMapper: true,
+}));
