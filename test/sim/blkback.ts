@@ -13,6 +13,8 @@ export interface Instance {
   isOpening: boolean;
   isEnding: boolean;
   isClosing: boolean;
+  /** The guest has made the driver report an error, which closes nothing. */
+  isFaulty: boolean;
   open: OpenDisk | undefined;
   /** The process that published the device was killed before blkback had opened the device. */
   isOrphan: boolean;
@@ -56,27 +58,28 @@ export class Blkback {
   readonly #due = new Set<string>();
   /** Makes all delays short. */
   isPrompt = false;
-  /** The percentage of delays that are long. */
-  readonly #slow: number;
+  /** The percentages of delays that are long, and of guests that write a state that there is not. */
+  readonly #mix: { readonly slow: number; readonly faulty: number };
 
   constructor(
     world: { scheduler: Scheduler; kernel: Kernel; store: SimulatedStore },
     guise: Guise,
     listener: BlkbackListener,
-    slow: number,
+    mix: { readonly slow: number; readonly faulty: number },
   ) {
     this.#scheduler = world.scheduler;
     this.#kernel = world.kernel;
     this.#store = world.store;
     this.#listener = listener;
     this.guise = guise;
-    this.#slow = slow;
+    this.#mix = mix;
     this.#store.onChange((path) => {
       const [root, kind, domid, devid] = path.split('/');
       if (root !== 'backend' || kind !== 'vbd' || devid === undefined) return;
       const backend = `${root}/${kind}/${domid}/${devid}`;
       const instance = this.instances.get(backend);
       if (instance && this.#node(backend, 'frontend') === undefined) instance.isDeleted = true;
+      if (instance && path === `${backend}/physical-device`) this.#mayFail(instance);
       this.#lookLater(backend);
     });
   }
@@ -95,7 +98,7 @@ export class Blkback {
   #delay(longest: number): number {
     const { random } = this.#scheduler;
     const share = random.below(100);
-    if (this.isPrompt || share >= this.#slow) return random.fraction() * 0.5;
+    if (this.isPrompt || share >= this.#mix.slow) return random.fraction() * 0.5;
     return random.fraction() * (random.percent(75) ? longest / 20 : longest);
   }
 
@@ -118,9 +121,25 @@ export class Blkback {
     } else if (!exists) {
       this.#end(instance, this.#delay(5000));
     } else {
-      if (this.#node(backend, 'state') === '5') this.#close(instance);
+      if (this.#node(backend, 'state') === '5' && !instance.isFaulty) this.#close(instance);
       this.#readNumber(instance);
     }
+  }
+
+  /**
+   * Reports an error of the guest just before the driver hears of a publication (xenbus.c,
+   * frontend_changed). The driver opens the device all the same.
+   */
+  #mayFail(instance: Instance): void {
+    const { faulty } = this.#mix;
+    if (faulty === 0 || this.isPrompt || !this.#scheduler.random.percent(faulty)) return;
+    const { backend } = instance;
+    // One thread hears the guest, and opens and ends.
+    if (instance.isOpening || instance.isEnding || instance.isClosing) return;
+    if (this.#node(backend, 'physical-device') === undefined) return;
+    instance.isFaulty = true;
+    this.#store.write('blkback', { [`error/${backend}/error`]: '22 saw state 9 at frontend' });
+    this.#write(backend, 'state', '5');
   }
 
   #probe(backend: string): void {
@@ -136,6 +155,7 @@ export class Blkback {
       ...{
         isEnding: false,
         isClosing: false,
+        isFaulty: false,
         open: undefined,
         isOrphan: false,
         isGhost: false,

@@ -43,6 +43,8 @@ export interface Mix {
   readonly renumbered: number;
   /** The percentages of the driver's delays that are long. */
   readonly slow: readonly number[];
+  /** Guests that make the driver report an error while it is about to open their disk. */
+  readonly faulty: number;
   /** Answers of xenstored that come late. */
   readonly late: number;
   /** The longest times until a guest comes; milliseconds. */
@@ -75,7 +77,7 @@ export const ANYTHING: Mix = {
   },
   ...{ restarted: 10, replugged: 30, renumbered: 20 },
   ...{ abandoned: 25, cut: 2, slow: [5, 20, 50], late: 2, pauses: [5, 500, 4000] },
-  ...{ neglected: 0, hasMapper: false, volumes: [], unrest: [] },
+  ...{ neglected: 0, faulty: 0, hasMapper: false, volumes: [], unrest: [] },
 };
 
 /** A short schedule, in which one thing happens often. */
@@ -83,6 +85,12 @@ export const SHORT: Mix = {
   ...ANYTHING,
   ...{ guests: [2, 2], lives: [1, 1], stampede: 0, daemon: 20, restarted: 2, replugged: 0 },
   renumbered: 0,
+};
+
+/** Guests make the driver report errors, and others get the same disk. */
+export const FAULTY: Mix = {
+  ...{ ...SHORT, guests: [2, 3], targets: [HEALTHY, '/dev/sda', '/img/b.img'], faulty: 60 },
+  ...{ inherited: 60, orderly: 40, killed: 5, slow: [50, 80], pauses: [5, 50, 500] },
 };
 
 /** The mixes of short schedules. Each makes some rare meeting of events likely. */

@@ -247,5 +247,24 @@ export const MUTANTS: readonly Mutant[] = [
     replace:
       'const mayBe = await free.mayBeBound();\n        const loop = await openLoop(free.number, options);\n        return await withOwnership(loop, async () => {\n          if (!mayBe) {',
   },
+  {
+    name: 'an error of the guest counts as an answer',
+    file: 'vbd/vbd-backend.ts',
+    find: 'return this.kernelError !== undefined && OPEN_FAILED.test(this.kernelError);',
+    replace: 'return this.kernelError !== undefined;',
+  },
+  {
+    name: 'who names the number of an earlier device gets nothing',
+    file: 'sharing/find-guest-uses.ts',
+    find: 'if (!(await mayStillOpen(use, context))) return undefined;',
+    replace: 'if (use.pending || (await mayStillOpen(use, context))) return undefined;',
+  },
+  {
+    name: 'a look at many vbds believes its first trip',
+    file: 'vbd/list-publications.ts',
+    find: 'return { probed: [...others, ...probed], publications };',
+    replace:
+      'return { probed: [...all.filter((_, at) => values[at]?.[1]), ...probed], publications };',
+  },
   ...MAPPER_MUTANTS,
 ];

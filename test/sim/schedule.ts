@@ -48,7 +48,8 @@ export async function runSchedule(
   scheduler.tell('blkback', () => `is ${guise}`);
   const mix = pickMix(scheduler.random, seed);
   store.late = mix.late;
-  const blkback = new Blkback(world, guise, checks, scheduler.random.pick(mix.slow));
+  const driver = { slow: scheduler.random.pick(mix.slow), faulty: mix.faulty };
+  const blkback = new Blkback(world, guise, checks, driver);
   checks.watch(blkback);
   const onRejection = (reason: unknown): void => {
     if (reason !== KILLED) violate(`unhandled: ${String(reason)}`);
