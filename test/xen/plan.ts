@@ -35,6 +35,8 @@ export const SAMPLE: readonly string[] = [
   'daemon',
   'save-restore',
   'pvh',
+  'hvm',
+  'xenstored-live-update',
   'driver-domain',
   'bootloader',
   'opened-cycles',

@@ -42,7 +42,7 @@ const XEN_PROGRAMS =
 /** Where Xen's tools are, one directory for each version. */
 const XEN_TOOLS = /^xen-\d/;
 
-/** The device model of HVM guests, which a generation may lack, and what it and their loader read. */
+/** The device model of HVM guests, and what it and their loader read. */
 const DEVICE_MODEL = '/usr/libexec/xen-qemu-system-i386';
 const HVM_FILES = ['/usr/share/qemu/keymaps/en-us', '/usr/share/seabios/bios-256k.bin'];
 
@@ -134,7 +134,6 @@ export class Userland {
   }
 
   #addDeviceModel(): void {
-    if (lstatSync(join(this.#root, DEVICE_MODEL), { throwIfNoEntry: false }) === undefined) return;
     this.program(DEVICE_MODEL);
     const loaders = this.#xenTools().map((directory) => `${directory}/boot/hvmloader`);
     for (const path of [...HVM_FILES, ...loaders]) this.#add(path, join(this.#root, path));
