@@ -51,9 +51,12 @@ function describeUse(conflict: Conflict, vdev: string | undefined): string {
       return `open ${conflict.access} here in ${who}, which has locked it as a disk image`;
     }
     case 'unexplained': {
-      const { pendingFor } = conflict;
+      const { pendingFor, requests } = conflict;
       if (pendingFor !== undefined) {
         return `still to be opened ${conflict.access} by blkback for domain ${pendingFor}, by all signs, although XenStore names it no more`;
+      }
+      if (requests !== undefined) {
+        return `busy with ${requests === 1 ? 'a request' : `${requests} requests`} that nobody known here has made, by all signs of a guest that has ended`;
       }
       const who =
         conflict.processes.join(', ') || 'the kernel, by all signs for a vbd that has ended';

@@ -12,6 +12,7 @@ import { sameVbd, type VbdPath } from '../vbd/vbd-path.js';
 import type { VbdUse, VbdUses } from '../vbd/vbd-uses.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { findGuestUses, type GuestUse, isStale } from './find-guest-uses.js';
+import { findLateRequests } from './late-requests.js';
 import {
   findPendingUses,
   hasPendingOpen,
@@ -115,8 +116,10 @@ export async function* findConflicts(
     signal: context.signal,
   };
   yield* findLocalUses(snapshot, query);
+  let isServed = false;
   for (const image of await findImageUses(query)) {
-    if (!(await isOwnDeviceModel(image, wanted, context))) yield image;
+    if (await isOwnDeviceModel(image, wanted, context)) isServed = true;
+    else yield image;
   }
   yield* await findUnexplainedLoops(snapshot, query);
   const isOurs = (open: PendingOpen): boolean =>
@@ -124,6 +127,8 @@ export async function* findConflicts(
     (open.domid === wanted.domid && !wanted.encrypted);
   const unexplained = unexplainedOpens(pending, uses).filter((open) => !isOurs(open));
   yield* await findPendingUses(snapshot, unexplained, query);
+  const late = isServed ? undefined : findLateRequests(wanted, uses);
+  if (late !== undefined) yield late;
   if (wanted.mapper === undefined) return;
   const guests = uses.filter(({ open }) => open).map(({ devnum }) => devnum);
   const opener = await findUnexplainedOpener(snapshot, wanted.mapper, guests);

@@ -41,6 +41,8 @@ export interface UnexplainedUse {
   readonly holder?: FamiliarDevice | undefined;
   /** The guest for which blkback may still open the device, although XenStore does not name it any more. */
   readonly pendingFor?: number | undefined;
+  /** The number of requests that the disk has not answered yet, where only these show the use. */
+  readonly requests?: number | undefined;
 }
 
 /** The bytes whose uses are looked for. */

@@ -1,0 +1,51 @@
+import { type Devnum, formatDevnum, parseDevnum, sameDevnum } from '../linux/devnum.js';
+import { lookUpBlock, readAttribute } from '../linux/sysfs.js';
+import type { UnexplainedUse } from '../topology/local-use.js';
+import type { VbdUse } from '../vbd/vbd-uses.js';
+import type { SharingRequest } from './sharing-request.js';
+
+/**
+ * Finds requests to a disk that is wanted for writing and that nobody is known to use. They are
+ * those of a guest that has ended, by all signs: blkback ends a vbd in sysfs at once, but keeps the
+ * device open until its last request has come back (drivers/block/xen-blkback/xenbus.c,
+ * xen_blkif_disconnect and xen_blkbk_remove). The kernel shows the openers of loop and mapper
+ * devices, and of no other ones.
+ *
+ * A single request may be anybody's, such as udev's, so that the caller has to look again.
+ */
+export function findLateRequests(
+  {
+    device,
+    access,
+    mapper,
+    sharing,
+  }: Pick<SharingRequest, 'device' | 'access' | 'mapper' | 'sharing'>,
+  uses: readonly VbdUse[],
+): UnexplainedUse | undefined {
+  const devnum = device === undefined ? undefined : parseDevnum(device);
+  // Others may read a disk that is not wanted for one guest alone.
+  if (access === 'read-only' || sharing !== 'deny') return undefined;
+  if (devnum === undefined || mapper !== undefined) return undefined;
+  if (uses.some((use) => sameDevnum(use.devnum, devnum))) return undefined;
+  const requests = countInFlight(devnum);
+  if (requests === 0) return undefined;
+  const path = `/dev/block/${formatDevnum(devnum)}`;
+  return { kind: 'unexplained', access, path, devnum, processes: [], requests };
+}
+
+/** Counts the reads and writes that a disk or partition has not answered yet. */
+function countInFlight(devnum: Devnum): number {
+  const block = lookUpBlock(devnum);
+  const text = block && readAttribute(block.directory, 'inflight');
+  return text === undefined ? 0 : parseInFlight(text);
+}
+
+/**
+ * Adds up the two numbers of the attribute `inflight` (Documentation/ABI/stable/sysfs-block). Pure.
+ */
+export function parseInFlight(text: string): number {
+  return text
+    .trim()
+    .split(/\s+/)
+    .reduce((sum, count) => sum + (Number(count) || 0), 0);
+}
