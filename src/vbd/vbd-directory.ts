@@ -57,8 +57,12 @@ export class VbdDirectory implements AsyncDisposable {
    * directory has its inode number, so another instance under the same name has another number.
    */
   isCurrent(): boolean {
-    const found = statSync(this.#directory.name, { bigint: true, throwIfNoEntry: false });
-    return found?.ino === this.#inode;
+    return this.isInstance(inodeOf(this.#directory.name));
+  }
+
+  /** Returns whether this is the inode number of the pinned instance. */
+  isInstance(inode: bigint | undefined): boolean {
+    return inode === this.#inode;
   }
 
   /**
@@ -77,9 +81,17 @@ export class VbdDirectory implements AsyncDisposable {
   }
 }
 
-/** Whether the kernel has another instance of a vbd by now than the pinned one, or one where it had none. */
+/**
+ * Returns whether the kernel has another instance of a vbd by now than the pinned one, or one where
+ * it had none. One look decides: between two looks, the pinned instance may end.
+ */
 export function isMadeAnew(sysfs: string, name: string, pinned: VbdDirectory | undefined): boolean {
-  return isInMemory(join(sysfs, XEN_BACKEND_DEVICES, name)) && pinned?.isCurrent() !== true;
+  const inode = inodeOf(join(sysfs, XEN_BACKEND_DEVICES, name));
+  return inode !== undefined && pinned?.isInstance(inode) !== true;
+}
+
+function inodeOf(path: string): bigint | undefined {
+  return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
 }
 
 /**

@@ -33,6 +33,7 @@ describe('A disk that has got the number of another one', function () {
         losetup('--detach', disk.path);
         await pause(100);
         losetup(disk.path, second);
+        await using _second = { [Symbol.asyncDispose]: async () => losetup('--detach', disk.path) };
         const vbd = await fixture.vbd(disk.path, { frontend: 8, mode: 'w' });
         const { status, stderr } = await fixture.script(vbd, 'add');
         if (guise === 'stock') {
