@@ -285,8 +285,8 @@ export function on(
   };
 }
 
-/** Detaches loop devices of a failed test, so that they do not disturb the next one. */
-function detachAll(loops: readonly string[]): void {
+/** Detaches loop devices that a test has left, so that they do not disturb the next one. */
+export function detachAll(loops: readonly string[]): void {
   for (const loop of loops) spawnSync('losetup', ['--detach', loop]);
 }
 
