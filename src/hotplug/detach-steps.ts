@@ -3,7 +3,7 @@ import { waitLayersGone } from '../block/mapper/release-layer.js';
 import { refreshUdev } from '../block/refresh-udev.js';
 import { errorCode } from '../errors.js';
 import { removeMapper } from '../linux/device-mapper.js';
-import { formatDevnum, formatDevnumHex } from '../linux/devnum.js';
+import { formatDevnum, formatDevnumHex, sameDevnum } from '../linux/devnum.js';
 import { isSystemError } from '../linux/errno.js';
 import type { MapperState } from '../linux/mapper-state.js';
 import { markPendingOpen } from '../sharing/pending-opens.js';
@@ -100,7 +100,8 @@ async function withdraw(
   // may open it.
   const { devnum } = published;
   const writable = backend.text('mode')?.includes('w') ?? true;
-  const marking = loop ? undefined : markPendingOpen(runDirectory, vbd, { devnum, writable });
+  const isLoop = loop !== undefined && sameDevnum(loop.devnum, devnum);
+  const marking = isLoop ? undefined : markPendingOpen(runDirectory, vbd, { devnum, writable });
   await using mark = await marking;
   // Both nodes are compared, because a newer publication may have the same device number.
   const expected = (['physical-device', 'diskseq'] as const).map((node) => ({

@@ -46,6 +46,12 @@ const CHANGES: readonly Omit<Mutant, 'needsMapper'>[] = [
     find: 'const avoided = (await avoid?.()) ?? [];',
     replace: 'const avoided: readonly Devnum[] = avoid ? [] : [];',
   },
+  {
+    name: 'nobody says that blkback may still open a layer over a file',
+    file: 'hotplug/announce-open.ts',
+    find: 'if (ownLoop) return',
+    replace: 'if (ownLoop || attachment.device.bottom.ownLoop) return',
+  },
 ];
 
 export const MAPPER_MUTANTS: readonly Mutant[] = CHANGES.map((change) => ({

@@ -194,8 +194,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a remove does not say what blkback may still open',
     file: 'hotplug/detach-steps.ts',
-    find: 'const marking = loop ? undefined : ',
-    replace: 'const marking = loop || !loop ? undefined : ',
+    find: 'const marking = isLoop ? undefined : ',
+    replace: 'const marking = isLoop || !isLoop ? undefined : ',
   },
   {
     name: 'an adopted device gets no record',
