@@ -112,7 +112,7 @@ export class Checks implements BlkbackListener {
 
   /** Checks the result of an add that has succeeded, in this process or in the daemon. */
   onAdded(backend: string, since: number, process?: object): void {
-    if (process !== undefined) this.#checkTable(backend, process);
+    if (process !== undefined) this.#checkTable(backend, process, since);
     const found = this.#opened.some(
       ({ instance, until }) => instance.backend === backend && until >= since,
     );
@@ -125,9 +125,11 @@ export class Checks implements BlkbackListener {
    * Checks that an add has not succeeded whose mapper device has got the bytes of another guest. It
    * must notice what has happened before blkback has opened the device, and what it has seen later.
    */
-  #checkTable(backend: string, process: object): void {
+  #checkTable(backend: string, process: object, since: number): void {
     const open = this.#blkback?.instances.get(backend)?.open;
-    if (open === undefined || !this.#isDisturbed(open, open.instance)) return;
+    // A repeated add finds what the guest has already.
+    if (open === undefined || open.since < since) return;
+    if (!this.#isDisturbed(open, open.instance)) return;
     const isKnown = mappersOf(open.disk).every((device) => {
       const { time = 0 } = this.#disturbed.get(device) ?? {};
       return time < open.since || device.seen.get(process) === device.live;
