@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs';
 import { isSystemError } from '../../linux/errno.js';
 import { O_RDWR, OwnedFd } from '../../linux/fd.js';
 import { HAS_LOOP_DISKSEQ } from '../../linux/kernel-version.js';
@@ -126,9 +125,11 @@ export async function claimFreeLoop(
   { signal, avoid }: FreeLoopOptions = {},
   refused: ReadonlySet<number> = new Set(),
 ): Promise<FreeLoop> {
-  const before = countBlocks();
+  // LOOP_CTL_GET_FREE does not say whether it has made a device. A count of devices would not do, as
+  // others make devices at the same time: an old number would pass as a new one.
+  const before = new Set(listLoops());
   const first = await getFreeLoop(control, { signal });
-  const isMade = countBlocks() > before;
+  const isMade = !before.has(first);
   for (let number: number | undefined = first; number !== undefined; number = nextUnbound()) {
     if (claimed.has(number) || refused.has(number)) continue;
     const free = number;
@@ -172,15 +173,6 @@ async function takeAway(number: number, how: RetryOptions): Promise<void> {
   } catch {
     // The device stays unbound, and the next search for a free device finds it.
   }
-}
-
-/**
- * Counts the virtual block devices, with an error that is constant. LOOP_CTL_GET_FREE does not say
- * whether it has made a device, so the caller compares the counts before and after. Listing
- * hundreds of devices would take longer than the call itself.
- */
-function countBlocks(): number {
-  return statSync('/sys/devices/virtual/block', { throwIfNoEntry: false })?.nlink ?? 0;
 }
 
 let unbound: number[] = [];
