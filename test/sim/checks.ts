@@ -139,7 +139,8 @@ export class Checks implements BlkbackListener {
       const seen = device.seen.get(process) ?? [];
       const { time = 0 } = this.#disturbed.get(device) ?? {};
       const isLate = time < open.since || seen.at(-1) === device.live;
-      return isLate && seen.some((table) => table !== device.live);
+      // It cannot tell a table that is exchanged and comes back.
+      return isLate && seen.some((table) => table?.lower !== device.live?.lower);
     });
     if (!isKnown) return;
     for (const other of this.#blkback?.opens ?? []) {
