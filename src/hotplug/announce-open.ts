@@ -7,7 +7,8 @@ import type { Attachment } from './attachment.js';
  * Returns the step that announces that blkback may open the device. The announcement comes before
  * the publication. It lasts until the kernel shows that blkback has the device open, because a
  * toolstack may delete the nodes before that. A loop device that was made for the vbd needs no
- * announcement: it shows by itself that somebody has it open.
+ * announcement: it shows by itself that somebody has it open. A layer over it hides that: the layer
+ * is the opener then, and the layer's own opener may be this process, which serves other vbds.
  */
 export function announceOpen(attachment: Attachment): Step<AttachStep> {
   const { vbd, plan, options } = attachment;
@@ -15,8 +16,8 @@ export function announceOpen(attachment: Attachment): Step<AttachStep> {
     name: 'announced',
     waitsFor: `${options.runDirectory} to be locked`,
     run: async () => {
-      const { bottom, identity } = attachment.device;
-      if (bottom.ownLoop) return '';
+      const { ownLoop, identity } = attachment.device;
+      if (ownLoop) return '';
       const use = { devnum: identity.devnum, writable: plan.request.writable };
       attachment.mark = await markPendingOpen(options.runDirectory, vbd, use);
       return '';

@@ -24,6 +24,8 @@ export class Checks implements BlkbackListener {
     MappedDevice,
     { readonly time: number; readonly instances: ReadonlySet<Instance> }
   >();
+  /** The instances of which an add has succeeded. */
+  readonly #served = new WeakSet<Instance>();
   readonly #strict: boolean;
   #blkback: Blkback | undefined;
   /** Vbds that are added and removed at the same time, so that either may win. */
@@ -113,6 +115,8 @@ export class Checks implements BlkbackListener {
   /** Checks the result of an add that has succeeded, in this process or in the daemon. */
   onAdded(backend: string, since: number, process?: object): void {
     if (process !== undefined) this.#checkTable(backend, process);
+    const instance = this.#blkback?.instances.get(backend);
+    if (instance !== undefined) this.#served.add(instance);
     const found = this.#opened.some(
       ({ instance, until }) => instance.backend === backend && until >= since,
     );
@@ -122,15 +126,21 @@ export class Checks implements BlkbackListener {
   }
 
   /**
-   * Checks that an add has not succeeded whose mapper device has got the bytes of another guest. It
-   * must notice what has happened before blkback has opened the device, and what it has seen later.
+   * Checks that an add has not succeeded whose mapper device has got the bytes of another guest. An
+   * add that has seen the table before must notice a new one that came before the driver's open, and
+   * one that it has seen later.
    */
   #checkTable(backend: string, process: object): void {
     const open = this.#blkback?.instances.get(backend)?.open;
     if (open === undefined || !this.#isDisturbed(open, open.instance)) return;
-    const isKnown = mappersOf(open.disk).every((device) => {
+    // An add that comes second finds what its guest has already.
+    if (this.#served.has(open.instance)) return;
+    const isKnown = mappersOf(open.disk).some((device) => {
+      const seen = device.seen.get(process) ?? [];
       const { time = 0 } = this.#disturbed.get(device) ?? {};
-      return time < open.since || device.seen.get(process) === device.live;
+      const isLate = time < open.since || seen.at(-1) === device.live;
+      // It cannot tell a table that is exchanged and comes back.
+      return isLate && seen.some((table) => table?.lower !== device.live?.lower);
     });
     if (!isKnown) return;
     for (const other of this.#blkback?.opens ?? []) {

@@ -52,7 +52,7 @@ export function mapperIoctl(process: SimulatedProcess, request: number, buffer: 
     case 0xc138fd0c: {
       // DM_TABLE_STATUS
       const found = device();
-      found.seen.set(process, found.live);
+      found.seen.set(process, [...(found.seen.get(process) ?? []), found.live]);
       return fillTable(found, buffer);
     }
     default:

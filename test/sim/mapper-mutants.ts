@@ -46,6 +46,19 @@ const CHANGES: readonly Omit<Mutant, 'needsMapper'>[] = [
     find: 'const avoided = (await avoid?.()) ?? [];',
     replace: 'const avoided: readonly Devnum[] = avoid ? [] : [];',
   },
+  {
+    name: 'nobody says that blkback may still open a layer over a file',
+    file: 'hotplug/announce-open.ts',
+    find: 'if (ownLoop) return',
+    replace: 'if (ownLoop || attachment.device.bottom.ownLoop) return',
+  },
+  {
+    name: 'a loop device counts as new if there are more devices than before',
+    file: 'block/loop/free-loop.ts',
+    find: '  const before = new Set(listLoops());\n  const first = await getFreeLoop(control, { signal });\n  const isMade = !before.has(first);\n',
+    replace:
+      "  const count = (): number => require('node:fs').readdirSync('/sys/block').length;\n  const before = count();\n  const first = await getFreeLoop(control, { signal });\n  const isMade = count() > before;\n",
+  },
 ];
 
 export const MAPPER_MUTANTS: readonly Mutant[] = CHANGES.map((change) => ({

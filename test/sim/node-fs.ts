@@ -72,7 +72,6 @@ export function nodeFs(process: SimulatedProcess): Readonly<Record<string, unkno
       return names.map((name) => ({ name, isDirectory: () => false }));
     }),
     statSync: call((path: string, options?: { throwIfNoEntry?: boolean }) => {
-      if (path === '/sys/devices/virtual/block') return { nlink: kernel.disks.size + 2 };
       const found = resolve(process, path);
       if (found !== undefined && 'node' in found) return { ino: found.node.ino, nlink: 2 };
       if (options?.throwIfNoEntry === false) return undefined;

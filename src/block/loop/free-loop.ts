@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs';
 import { isSystemError } from '../../linux/errno.js';
 import { O_RDWR, OwnedFd } from '../../linux/fd.js';
 import { HAS_LOOP_DISKSEQ } from '../../linux/kernel-version.js';
@@ -124,13 +123,15 @@ export async function claimFreeLoop(
   refused: ReadonlySet<number> = new Set(),
 ): Promise<FreeLoop> {
   const mayBind = (number: number) => async (): Promise<boolean> => !(await avoid?.())?.has(number);
-  const before = countBlocks();
+  // LOOP_CTL_GET_FREE does not say whether it has made a device. A count of devices would not do, as
+  // others make devices at the same time: an old number would pass as a new one.
+  const before = new Set(listLoops());
   const first = await getFreeLoop(control, { signal });
-  const isMade = countBlocks() > before;
+  const isMade = !before.has(first);
   for (let free: number | undefined = first; free !== undefined; free = nextUnbound()) {
     if (claimed.has(free) || refused.has(free)) continue;
-    // Also a device that the kernel seems to have made for this call: another process may have got
-    // the same number, and may have bound, published and left it already.
+    // Also a device that was made for this call: another process may have got the same number, and
+    // may have bound, published and left it already.
     return claim(free, isMade && free === first, mayBind(free));
   }
   const made = await addLoop(control, {
@@ -166,15 +167,6 @@ async function takeAway(number: number, how: RetryOptions): Promise<void> {
   } catch {
     // The device stays unbound, and the next search for a free device finds it.
   }
-}
-
-/**
- * Counts the virtual block devices, with an error that is constant. LOOP_CTL_GET_FREE does not say
- * whether it has made a device, so the caller compares the counts before and after. Listing
- * hundreds of devices would take longer than the call itself.
- */
-function countBlocks(): number {
-  return statSync('/sys/devices/virtual/block', { throwIfNoEntry: false })?.nlink ?? 0;
 }
 
 let unbound: number[] = [];

@@ -216,6 +216,26 @@ describe('layer', () => {
     }),
   );
 
+  it(
+    'over a file: nobody else gets the file while blkback may still open the layer',
+    withMapper({}, async (fixture) => {
+      const params = `path=${fixture.image()},layer=linear`;
+      const first = await fixture.vbd(params);
+      await fixture.blkback.hold('open', first.key);
+      const attached = fixture.attach(first).catch(() => undefined);
+      await fixture.logged(first, 'physical-device');
+      // Nothing names the layer any more, which this process holds for blkback.
+      await fixture.detach(first);
+      const second = await fixture.vbd(params, { frontend: 8 });
+      try {
+        await failure('EBUSY', fixture.attach(second));
+      } finally {
+        await fixture.blkback.release('open', first.key);
+        await attached;
+      }
+    }),
+  );
+
   for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
     it(
       `crypt: after ${signal} right after blkback has opened it, the kernel alone cleans up`,

@@ -124,8 +124,8 @@ export interface MappedDevice {
   isDeferred: boolean;
   /** The devices that its tables have open, each once, and how many tables have each. */
   readonly below: Map<Disk, number>;
-  /** The table that each process has read last. */
-  readonly seen: Map<object, Table | undefined>;
+  /** The tables that each process has read. */
+  readonly seen: Map<object, (Table | undefined)[]>;
 }
 
 /** A table of a mapper device, which has one line over the whole device. */

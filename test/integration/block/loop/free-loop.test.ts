@@ -8,13 +8,16 @@ import {
   openLoopControl,
 } from '../../../../src/block/loop/free-loop.js';
 import { openExport } from '../../../../src/block/open-export.js';
+import { ioctlSync } from '../../../../src/linux/calls.js';
 import { listHungCalls } from '../../../../src/linux/hung-calls.js';
+import { removeLoop } from '../../../../src/linux/loop-ioctl.js';
 import { FuseFiles } from '../../../bed/fuse-files.js';
 import { loopsOf, makeImage } from '../../../bed/images.js';
 import { needs } from '../../../bed/needs.js';
 import { projectRoot } from '../../../bed/paths.js';
 import { fixture, loopsLeft, request, run } from '../fixture.js';
 
+const LOOP_CTL_ADD = { name: 'LOOP_CTL_ADD', number: 0x4c80 };
 const OPEN = join(projectRoot, 'dist/test/integration/block/loop/open-once.js');
 
 describe('A free loop device', () => {
@@ -53,6 +56,30 @@ describe('A free loop device', () => {
       assert.ok(existsSync(`/sys/block/loop${claims[0]?.number}`));
     } finally {
       for (const claim of claims) claim.release();
+    }
+  });
+
+  it('is not taken for a new one because another device is made at the same moment', async () => {
+    await using control = openLoopControl();
+    const old = await claimFreeLoop(control);
+    old.release();
+    const other = unusedNumber();
+    let isAsked = false;
+    const avoid = async (): Promise<ReadonlySet<number>> => {
+      isAsked = true;
+      return new Set();
+    };
+    const claiming = claimFreeLoop(control, { avoid });
+    // The search for a free device runs on another thread by now.
+    ioctlSync(control.fd, LOOP_CTL_ADD, other, control.name);
+    const claim = await claiming;
+    try {
+      assert.equal(claim.number, old.number);
+      assert.ok(await claim.mayBeBound());
+      assert.ok(isAsked, 'nobody asked whether a vbd names the number');
+    } finally {
+      claim.release();
+      await removeLoop(control, other);
     }
   });
 
@@ -149,3 +176,10 @@ describe('A free loop device', () => {
     assert.ok(readdirSync('/sys/block').length <= before + 1);
   });
 });
+
+/** Returns a number that no loop device has. */
+function unusedNumber(): number {
+  let number = 5000 + (process.pid % 1000);
+  while (existsSync(`/sys/block/loop${number}`)) number++;
+  return number;
+}
