@@ -56,7 +56,8 @@ describe('poll', () => {
       pauses.some((ms) => ms >= 10),
       pauses.join(', '),
     );
-    assert.ok(pauses.filter((ms) => ms >= 1).length <= 17, pauses.join(', '));
+    // A busy machine may also interrupt the attempts that have no pause.
+    assert.ok(pauses.filter((ms) => ms >= 1).length <= 22, pauses.join(', '));
   });
 
   it('does not ask once the signal is aborted', async () => {
