@@ -34,7 +34,7 @@ export async function confirmDetach(
     { code: 'ERACE' },
   );
   if (expected.nodes === 'gone') {
-    if (backend.exists) throw changed;
+    if (backend.exists || found.wasMadeAnew) throw changed;
   } else {
     const { state, published: before, node } = expected.seen;
     const isSame =

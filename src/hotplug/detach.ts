@@ -61,7 +61,7 @@ export async function detach(store: Xenstore, vbd: VbdPath, options: DetachOptio
     // The nodes of a vbd that was made anew are not to tell of the end of the one before.
     confirm = () => !isMadeAnew(options.sysfs, vbd.sysfsName, directory);
     const { exists } = detachment.backend;
-    if (options.onlyIfGone && exists) return;
+    if (options.onlyIfGone && (exists || detachment.wasMadeAnew)) return;
     // Where the nodes were gone, nodes that exist later are those of a vbd that was made anew.
     isTold &&= exists;
     options.onStep?.('planned', describeDetachment(detachment));

@@ -13,7 +13,9 @@ import { layerOwner } from './plan.js';
 /** The facts about a vbd that is being detached, as they were when the detach began. */
 export interface Detachment {
   readonly vbd: VbdPath;
+  /** The nodes of the instance; none if the vbd was made anew while they were read. */
   readonly backend: VbdBackend;
+  readonly wasMadeAnew: boolean;
   /** The instance that the kernel has; `undefined` where the kernel has none any more. */
   readonly directory: VbdDirectory | undefined;
   /** The device that blkback had open. */
@@ -53,34 +55,21 @@ export async function collectDetachment(
   const layers = await listLayers(layerOwner(vbd), options.signal);
   const directory = await VbdDirectory.pin(place.sysfs, vbd.sysfsName);
   try {
-    const backend = await readNodesOf(store, vbd, directory, { ...place, ...options });
+    const nodes = await readVbdBackend(store, vbd, options);
+    // The nodes of the instance are gone then, and those that were read may be the new one's.
+    const wasMadeAnew = isMadeAnew(place.sysfs, vbd.sysfsName, directory);
+    const backend = wasMadeAnew ? new VbdBackend(new Map(), undefined) : nodes;
     const published = tryReadPublishedDevice(vbd, backend);
     const base = layers[0] && layerBase(layers[0]);
     const loop = await findOwnLoop({ backend, record, base, published });
     const open = directory?.readOpenDevice();
     const closesWithNodes = open !== undefined && backend.text('state') === XenbusState.Closed;
-    const found = { vbd, backend, directory, open, published, layers, record, loop };
+    const found = { vbd, backend, wasMadeAnew, directory, open, published, layers, record, loop };
     return { ...found, pendingOpen: false, closesWithNodes };
   } catch (error) {
     await directory?.[Symbol.asyncDispose]();
     throw error;
   }
-}
-
-/**
- * Reads the nodes of an instance. If the vbd was made anew meanwhile, the nodes of the instance are
- * gone, and those that were read may be the new one's.
- */
-async function readNodesOf(
-  store: Xenstore,
-  vbd: VbdPath,
-  directory: VbdDirectory | undefined,
-  { sysfs, signal }: RequestOptions & { readonly sysfs: string },
-): Promise<VbdBackend> {
-  const backend = await readVbdBackend(store, vbd, { signal });
-  return isMadeAnew(sysfs, vbd.sysfsName, directory)
-    ? new VbdBackend(new Map(), undefined)
-    : backend;
 }
 
 /** Describes for people what is being given back. */

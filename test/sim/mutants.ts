@@ -207,7 +207,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a clean-up takes back what a vbd names that was made anew',
     file: 'hotplug/detach.ts',
-    find: '    if (options.onlyIfGone && exists) return;\n',
+    find: '    if (options.onlyIfGone && (exists || detachment.wasMadeAnew)) return;\n',
     replace: '',
   },
   {
