@@ -87,6 +87,11 @@ export async function checkSharing(
   const context = { store, uses, surroundings, runDirectory, own, sameVm, signal };
   const conflicts: { conflict: Conflict; reason: string }[] = [];
   for await (const found of findConflicts(use, await use.readReach(signal), context)) {
+    // An add looks again, as single requests may be anybody's. A check leaves the answer open.
+    if (found.kind === 'unexplained' && found.requests !== undefined) {
+      gaps.push(await explainConflict(use, found, context));
+      continue;
+    }
     // Without a XenStore, the nodes of a vbd are not known to be gone.
     const isUnknown = found.kind === 'guest' && store instanceof AbsentXenstore;
     const conflict = isUnknown ? { ...found, nodesGone: false } : found;

@@ -93,14 +93,16 @@ async function withdraw(
   { sysfs, runDirectory }: DetachOptions,
   signal: AbortSignal,
 ): Promise<string> {
-  const { vbd, backend, directory, open, published } = detachment;
+  const { vbd, backend, directory, open, published, loop } = detachment;
   const answered = open !== undefined || backend.hasFailedToOpen;
   if (published === undefined || directory === undefined || answered) return '';
   // The add that has published the device may have been killed. Then nothing else says that blkback
   // may open it. A loop device clears itself when its last user closes it, and its number is free.
   const { devnum } = published;
   const writable = backend.text('mode')?.includes('w') ?? true;
-  await using mark = await markPendingOpen(runDirectory, vbd, { devnum, writable });
+  const marking = markPendingOpen(runDirectory, vbd, { devnum, writable });
+  // What was made for the vbd is undone in any case.
+  await using mark = await (loop ? marking.catch(() => undefined) : marking);
   // Both nodes are compared, because a newer publication may have the same device number.
   const expected = (['physical-device', 'diskseq'] as const).map((node) => ({
     op: 'expect' as const,
@@ -119,7 +121,7 @@ async function withdraw(
     () => false,
     () => true,
   );
-  if (detachment.pendingOpen) {
+  if (mark && detachment.pendingOpen) {
     holdMark(mark, { what: `device ${formatDevnum(devnum)}`, vbd, directory });
   }
   // From here on, the device number may become the number of another device.

@@ -53,12 +53,15 @@ export async function collectDetachment(
   // nodes: where these are gone, they are not those of a vbd that is made anew meanwhile.
   const record = readRecordLeniently(place.runDirectory, vbd);
   const layers = await listLayers(layerOwner(vbd), options.signal);
-  const directory = await VbdDirectory.pin(place.sysfs, vbd.sysfsName);
+  const pinned = await VbdDirectory.pin(place.sysfs, vbd.sysfsName);
   try {
     const nodes = await readVbdBackend(store, vbd, options);
     // The nodes of the instance are gone then, and those that were read may be the new one's.
-    const wasMadeAnew = isMadeAnew(place.sysfs, vbd.sysfsName, directory);
+    const wasMadeAnew = isMadeAnew(place.sysfs, vbd.sysfsName, pinned);
     const backend = wasMadeAnew ? new VbdBackend(new Map(), undefined) : nodes;
+    // An instance that was just ending shows no open device, like one that blkback never opened.
+    const directory = pinned?.isCurrent() ? pinned : undefined;
+    if (directory === undefined) await pinned?.[Symbol.asyncDispose]();
     const published = tryReadPublishedDevice(vbd, backend);
     const base = layers[0] && layerBase(layers[0]);
     const loop = await findOwnLoop({ backend, record, base, published });
@@ -67,7 +70,7 @@ export async function collectDetachment(
     const found = { vbd, backend, wasMadeAnew, directory, open, published, layers, record, loop };
     return { ...found, pendingOpen: false, closesWithNodes };
   } catch (error) {
-    await directory?.[Symbol.asyncDispose]();
+    await pinned?.[Symbol.asyncDispose]();
     throw error;
   }
 }

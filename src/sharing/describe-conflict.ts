@@ -56,7 +56,7 @@ function describeUse(conflict: Conflict, vdev: string | undefined): string {
         return `still to be opened ${conflict.access} by blkback for domain ${pendingFor}, by all signs, although XenStore names it no more`;
       }
       if (requests !== undefined) {
-        return `busy with ${requests === 1 ? 'a request' : `${requests} requests`} that nobody known here has made, by all signs of a guest that has ended`;
+        return `still working off ${requests === 1 ? 'a request' : `${requests} requests`} of an unknown user, such as a guest that has ended or a program that reads the disk`;
       }
       const who =
         conflict.processes.join(', ') || 'the kernel, by all signs for a vbd that has ended';
@@ -81,7 +81,7 @@ function describeGuest(guest: GuestUse, vdev: string | undefined): string {
     return `still open ${access} in blkback for ${disk}, although ${vbd.backend} is gone from XenStore`;
   }
   if (stale) {
-    return `still to be opened ${access} by blkback for ${disk}, by all signs: ${vbd.backend} names its number for a device that had it before`;
+    return `at risk of being opened ${access} for ${disk}: ${vbd.backend} names its number for a device that had it before, and blkback may still open that number`;
   }
   const reason = {
     'encrypted-layer':

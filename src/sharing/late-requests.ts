@@ -33,19 +33,24 @@ export function findLateRequests(
   return { kind: 'unexplained', access, path, devnum, processes: [], requests };
 }
 
-/** Counts the reads and writes that a disk or partition has not answered yet. */
+/**
+ * Counts the requests that a disk or partition has not answered yet, as far as the kernel tells:
+ * `inflight` has those that the driver has, and the ninth number of `stat` also those that flush.
+ * Neither has requests that wait for a path to the disk to come back.
+ */
 function countInFlight(devnum: Devnum): number {
   const block = lookUpBlock(devnum);
-  const text = block && readAttribute(block.directory, 'inflight');
-  return text === undefined ? 0 : parseInFlight(text);
+  if (block === undefined) return 0;
+  const read = (name: string): string => readAttribute(block.directory, name) ?? '';
+  return parseInFlight(read('inflight'), read('stat'));
 }
 
 /**
- * Adds up the two numbers of the attribute `inflight` (Documentation/ABI/stable/sysfs-block). Pure.
+ * Returns the number of requests from the attributes `inflight` and `stat`
+ * (Documentation/ABI/stable/sysfs-block, Documentation/block/stat.rst). Pure.
  */
-export function parseInFlight(text: string): number {
-  return text
-    .trim()
-    .split(/\s+/)
-    .reduce((sum, count) => sum + (Number(count) || 0), 0);
+export function parseInFlight(inflight: string, stat: string): number {
+  const toNumbers = (text: string): number[] => text.trim().split(/\s+/).map(Number);
+  const [reads = 0, writes = 0] = toNumbers(inflight);
+  return Math.max(reads + writes || 0, toNumbers(stat)[8] ?? 0);
 }

@@ -40,18 +40,20 @@ export async function listSettled(
   const { signal, patienceMs, isExplained = () => false } = options;
   let ending: readonly EndingVbd[] | undefined;
   let isClosing = false;
+  // Another instance may have been made under the same name.
+  const hasEnded = ({ vbd, instance }: EndingVbd): boolean =>
+    instance === undefined || openVbds.instanceOf(vbd) !== instance;
   const settled = async (): Promise<readonly VbdUse[] | undefined> => {
     const { uses, unknown } = await look();
+    // The instances are noted at once: a vbd may end while its nodes are read.
+    const seen = unknown.map((vbd) => ({ vbd, instance: openVbds.instanceOf(vbd) }));
     // A vbd that has come since is waited for by no call that began before.
     const before = ending;
-    const left = before === undefined ? unknown : unknown.filter((vbd) => isAmong(before, vbd));
-    // Another instance may have been made under the same name.
-    isClosing ||=
-      before?.some(({ vbd, instance }) => openVbds.instanceOf(vbd) !== instance) ?? false;
+    const left = before === undefined ? seen : seen.filter(({ vbd }) => isAmong(before, vbd));
+    isClosing ||= before?.some(hasEnded) ?? false;
     const found = await findEnding(store, left, options);
-    ending = found
-      .filter((vbd) => !openVbds.isWithoutDriver(vbd) && !isExplained(vbd))
-      .map((vbd) => ({ vbd, instance: openVbds.instanceOf(vbd) }));
+    ending = found.filter(({ vbd }) => !openVbds.isWithoutDriver(vbd) && !isExplained(vbd));
+    isClosing ||= ending.some(hasEnded);
     return ending.length === 0 ? uses : undefined;
   };
   const early = await settled();
@@ -91,12 +93,12 @@ function isAmong(ending: readonly EndingVbd[], vbd: VbdPath): boolean {
  */
 async function findEnding(
   store: Xenstore,
-  unknown: readonly VbdPath[],
+  unknown: readonly EndingVbd[],
   options: RequestOptions,
-): Promise<VbdPath[]> {
+): Promise<EndingVbd[]> {
   if (unknown.length === 0) return [];
   const nodes = [PROBED_NODE, 'state'];
-  const paths = unknown.flatMap((vbd) => nodes.map((node) => backendNode(vbd, node)));
+  const paths = unknown.flatMap(({ vbd }) => nodes.map((node) => backendNode(vbd, node)));
   const values = await store.readMany(paths, options);
   return unknown.filter((_, index) => {
     const [probed, state] = values.slice(index * nodes.length, (index + 1) * nodes.length);
@@ -109,7 +111,7 @@ const TAKEN_UP: readonly string[] = [XenbusState.InitWait, XenbusState.Connected
 
 function describe({ sysfsName, backend, domid, devid }: VbdPath, cause: unknown): VbdError {
   return new VbdError(
-    `blkback may be about to open any device for ${sysfsName}: it has not ended this vbd, although the nodes in XenStore are gone or were made anew (${backend}). If a disk of domain ${domid} hangs, it ends with that; if nothing hangs, detach the vbd (xl block-detach --force ${domid} ${devid})`,
+    `blkback may be about to open any device for ${sysfsName}: it has not ended this vbd, although the nodes in XenStore are gone or were made anew (${backend}). If a disk of domain ${domid} hangs, wait until the disk answers; if none hangs, detach the vbd (xl block-detach --force ${domid} ${devid})`,
     {
       code: 'ETIMEDOUT',
       cause,

@@ -40,7 +40,7 @@ describe('A disk that has got the number of another one', function () {
           assert.equal(status, 1);
           assert.match(
             stderr,
-            /still to be opened read-write by blkback for domain 7 .*names its number for a device that had it before.*xl block-detach --force 7 51712 ends that/,
+            /at risk of being opened read-write for domain 7 .*names its number for a device that had it before.*xl block-detach --force 7 51712 ends that/,
           );
           assert.doesNotMatch((await fixture.node(vbd, 'hotplug-error')) ?? '', /domain 7/);
         } else assert.deepEqual([status, stderr], [0, '']);

@@ -52,8 +52,10 @@ describe('Requests to a disk that nobody is known to use', function () {
   });
 
   it('are the reads and writes that sysfs counts', () => {
-    assert.equal(parseInFlight('       0        0\n'), 0);
-    assert.equal(parseInFlight('       1       12\n'), 13);
-    assert.equal(parseInFlight(''), 0);
+    const stat = (requests: number): string => ` 10 0 80 5 2 0 16 1 ${requests} 7 6 0 0 0 0 0 0\n`;
+    assert.equal(parseInFlight('       0        0\n', stat(0)), 0);
+    assert.equal(parseInFlight('       1       12\n', stat(13)), 13);
+    assert.equal(parseInFlight('       0        0\n', stat(1)), 1);
+    assert.equal(parseInFlight('', ''), 0);
   });
 });

@@ -143,6 +143,25 @@ describe('The list of what vbds have', () => {
         await store.close();
       });
 
+      it('waits a moment after the end of a vbd also if it ends while its nodes are read', async () => {
+        const { store, makeList } = await begin();
+        let ended: number | undefined;
+        let reads = 0;
+        const ending = withReads(store, async (read) => {
+          const values = await read();
+          // The first read is that of the look. The second one is about the vbd that was found.
+          if (++reads === 2) {
+            rmSync(vbd(), { recursive: true });
+            ended = performance.now();
+          }
+          return values;
+        });
+        await (await makeList(ending))(AbortSignal.timeout(5000));
+        const took = performance.now() - (ended ?? assert.fail());
+        assert.ok(took >= 95, `${took} ms`);
+        await store.close();
+      });
+
       it('says what the store says, where that is what takes too long', async () => {
         const { store, makeList } = await begin();
         const late = new XenstoreError('xenstored did not answer', { code: 'ETIMEDOUT' });
