@@ -23,7 +23,7 @@ export async function check(
     runDirectory: settings.runDirectory,
     signal,
   });
-  const open = [...(unreachable === undefined ? [] : [describeGap(unreachable)]), ...gaps];
+  const open = [...describeUnreachable(unreachable), ...gaps];
   const told = [...warnings, ...open];
   for (const warning of told) complain(`xen-blkback: ${warning}\n`);
   const verdict = conflicts.length > 0 ? 'busy' : open.length === 0 ? 'free' : 'unknown';
@@ -41,9 +41,11 @@ export async function check(
   };
 }
 
-/** Returns a sentence about the uses that cannot be found out while XenStore is unreachable. */
-export function describeGap(unreachable: string): string {
-  return `${unreachable}; without XenStore disks are not known that were published and are not open yet, nor those that QEMU and tapdisk serve, nor the names of guests`;
+/** Returns a sentence about the uses that are not known if XenStore is unreachable, or none. */
+export function describeUnreachable(unreachable: string | undefined): string[] {
+  if (unreachable === undefined) return [];
+  const gap = `${unreachable}; without XenStore disks are not known that were published and are not open yet, nor those that QEMU and tapdisk serve, nor the names of guests`;
+  return [gap];
 }
 
 export type Verdict = 'free' | 'refused' | 'busy' | 'unknown';

@@ -1,7 +1,7 @@
 import { errorCode, errorMessage } from '../errors.js';
 import { inspectTarget } from '../hotplug/inspect-target.js';
 import { formatStack } from '../topology/stack.js';
-import { describeGap, parseDomid, VERDICT_STATUS, type Verdict } from './check.js';
+import { describeUnreachable, parseDomid, VERDICT_STATUS, type Verdict } from './check.js';
 import type { TargetQuestion } from './command-runs.js';
 import { stackToJson } from './device-json.js';
 import type { Outcome, QuestionContext } from './invocation.js';
@@ -23,7 +23,7 @@ export async function inspect(
   const { refusal, barred } = tellApart(found.refusal);
   const gaps = [
     ...(barred === undefined ? [] : [barred]),
-    ...(unreachable === undefined ? [] : [describeGap(unreachable)]),
+    ...describeUnreachable(unreachable),
     ...found.gaps,
   ];
   const verdict = ((): Verdict => {

@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorMessage } from '../errors.js';
 import type { Devnum } from '../linux/devnum.js';
@@ -6,7 +5,7 @@ import { type EntryValue, KnownDirectory } from '../linux/directory.js';
 import { isSystemError } from '../linux/errno.js';
 import { isInMemory } from '../linux/memory-file.js';
 import { scanDevnum } from './scan-devnum.js';
-import { readVbdAttribute, XEN_BACKEND_DEVICES } from './vbd-directory.js';
+import { readInstance, readVbdAttribute, XEN_BACKEND_DEVICES } from './vbd-directory.js';
 import { VbdError } from './vbd-error.js';
 import { type VbdPath, vbdPath } from './vbd-path.js';
 
@@ -91,8 +90,7 @@ export class OpenVbds {
    * where the kernel has none.
    */
   instanceOf({ sysfsName }: VbdPath): bigint | undefined {
-    const options = { bigint: true, throwIfNoEntry: false } as const;
-    return statSync(join(this.#directory, sysfsName), options)?.ino;
+    return readInstance(join(this.#directory, sysfsName));
   }
 
   /** Reads one vbd, and adds it to `idle` if blkback has nothing open for it. */

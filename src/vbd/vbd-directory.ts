@@ -57,7 +57,7 @@ export class VbdDirectory implements AsyncDisposable {
    * directory has its inode number, so another instance under the same name has another number.
    */
   isCurrent(): boolean {
-    return this.isInstance(inodeOf(this.#directory.name));
+    return this.isInstance(readInstance(this.#directory.name));
   }
 
   /** Returns whether this is the inode number of the pinned instance. */
@@ -86,11 +86,15 @@ export class VbdDirectory implements AsyncDisposable {
  * it had none. One look decides: between two looks, the pinned instance may end.
  */
 export function isMadeAnew(sysfs: string, name: string, pinned: VbdDirectory | undefined): boolean {
-  const inode = inodeOf(join(sysfs, XEN_BACKEND_DEVICES, name));
+  const inode = readInstance(join(sysfs, XEN_BACKEND_DEVICES, name));
   return inode !== undefined && pinned?.isInstance(inode) !== true;
 }
 
-function inodeOf(path: string): bigint | undefined {
+/**
+ * Returns the inode number of the directory of a vbd, which tells the instance from others of the
+ * same name; `undefined` where the kernel has none.
+ */
+export function readInstance(path: string): bigint | undefined {
   return statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
 }
 

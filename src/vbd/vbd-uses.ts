@@ -94,9 +94,10 @@ function without(vbds: readonly VbdPath[], others: readonly VbdPath[]): VbdPath[
 }
 
 /**
- * Returns the union of open and published devices. `idle` are the vbds of the kernel that have
- * nothing open. Where a vbd occurs more than once among the open
+ * Returns the union of open and published devices. Where a vbd occurs more than once among the open
  * ones, the last entry counts. Pure.
+ *
+ * @param idle the vbds of the kernel that have nothing open.
  */
 export function joinUses(
   open: readonly OpenVbd[],

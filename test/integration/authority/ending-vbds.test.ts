@@ -21,6 +21,21 @@ async function leaveReadNumber(fixture: HotplugFixture, params: string): Promise
   return vbd;
 }
 
+/** Attaches a file of guest 8 while blkback is about to open a device for guest 7. */
+async function giveFileToNext(fixture: HotplugFixture, old: Vbd): Promise<void> {
+  // Other programs of this machine bind files as well, and know nothing of this bed.
+  const marker = `of the next guest ${process.pid}`;
+  const vbd = await fixture.vbd(fixture.image(marker), { frontend: 8 });
+  const added = fixture.attach(vbd);
+  added.catch(() => undefined);
+  await pause(300);
+  await fixture.blkback.release('open', old.key);
+  await added;
+  await pause(100);
+  for (const { bytes } of fixture.events(old, 'opened')) assert.notEqual(bytes, marker);
+  assert.equal(fixture.events(vbd, 'opened')[0]?.bytes, marker);
+}
+
 describe('A vbd whose add was killed, and whose nodes were deleted, before blkback has opened it', function () {
   this.timeout(60_000);
   before(function () {
@@ -59,16 +74,7 @@ describe('A vbd whose add was killed, and whose nodes were deleted, before blkba
       `never gets the file of another guest that is bound to the same number (${guise} blkback)`,
       withGround('file', { guise }, async (fixture) => {
         const old = await leaveReadNumber(fixture, fixture.image('of the guest that is gone'));
-        // Other programs of this machine bind files as well, and know nothing of this bed.
-        const marker = `of the next guest ${process.pid}`;
-        const vbd = await fixture.vbd(fixture.image(marker), { frontend: 8 });
-        const added = fixture.attach(vbd);
-        added.catch(() => undefined);
-        await pause(300);
-        await fixture.blkback.release('open', old.key);
-        await added;
-        for (const { bytes } of fixture.events(old, 'opened')) assert.notEqual(bytes, marker);
-        assert.equal(fixture.events(vbd, 'opened')[0]?.bytes, marker);
+        await giveFileToNext(fixture, old);
       }),
     );
   }
@@ -100,15 +106,7 @@ describe('A vbd whose add was killed, and that was removed, before blkback has o
           await fixture.script(old, 'remove');
           await (isOther ? other?.close() : kill());
           await pause(100);
-          const marker = `of the next guest ${process.pid}`;
-          const vbd = await fixture.vbd(fixture.image(marker), { frontend: 8 });
-          const added = fixture.attach(vbd);
-          added.catch(() => undefined);
-          await pause(300);
-          await fixture.blkback.release('open', old.key);
-          await added;
-          await pause(100);
-          for (const { bytes } of fixture.events(old, 'opened')) assert.notEqual(bytes, marker);
+          await giveFileToNext(fixture, old);
         }),
       );
     }

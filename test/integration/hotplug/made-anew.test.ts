@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { open } from 'node:fs/promises';
 import { pause } from '../../../src/util/retry.js';
-import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { failure } from '../../bed/assertions.js';
 import { attachLoop, type Loop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
+import { withReads } from '../../store/with-reads.js';
 import { beforeWriting } from './before-writing.js';
 import { type HotplugFixture, on, parse } from './fixture.js';
 
@@ -88,12 +88,16 @@ describe('A remove of a vbd that is made anew meanwhile', function () {
       const vbd = await fixture.vbd(disk.path);
       await fixture.attach(vbd);
       let adding: Promise<unknown> | undefined;
-      const late = afterReading(fixture.store, '/physical-device', async () => {
-        const anew = await makeAnew(fixture, vbd, disk);
-        await fixture.blkback.hold('open', anew.key);
-        adding = fixture.attach(anew);
-        adding.catch(() => undefined);
-        await fixture.published(anew);
+      const late = withReads(fixture.store, async (read, paths) => {
+        const values = await read();
+        if (adding === undefined && paths.some((path) => path.endsWith('/physical-device'))) {
+          const anew = await makeAnew(fixture, vbd, disk);
+          await fixture.blkback.hold('open', anew.key);
+          adding = fixture.attach(anew);
+          adding.catch(() => undefined);
+          await fixture.published(anew);
+        }
+        return values;
       });
       await fixture.detachThrough(late, vbd);
       await fixture.blkback.release('open', vbd.key);
@@ -120,23 +124,3 @@ describe('A remove of a vbd that is made anew meanwhile', function () {
     }),
   );
 });
-
-/** Returns a store that does something once, after the first read of such a node. */
-function afterReading(store: Xenstore, suffix: string, act: () => Promise<void>): Xenstore {
-  let isDone = false;
-  return new Proxy(store, {
-    get(target, name) {
-      const value: unknown = Reflect.get(target, name);
-      if (typeof value !== 'function') return value;
-      if (name !== 'readMany') return (...args: unknown[]) => Reflect.apply(value, target, args);
-      return async (...args: Parameters<Xenstore['readMany']>) => {
-        const values = await target.readMany(...args);
-        if (!isDone && args[0].some((path) => path.endsWith(suffix))) {
-          isDone = true;
-          await act();
-        }
-        return values;
-      };
-    },
-  });
-}

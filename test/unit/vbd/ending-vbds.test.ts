@@ -11,6 +11,7 @@ import { indexedVbdUses, readVbdUses, type VbdUses } from '../../../src/vbd/vbd-
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
 import { XenstoreError } from '../../../src/xenstore/xenstore-error.js';
 import { MemoryXenstored } from '../../store/memory.js';
+import { withReads } from '../../store/with-reads.js';
 
 const SOURCES: readonly (readonly [
   string,
@@ -27,18 +28,6 @@ const SOURCES: readonly (readonly [
     },
   ],
 ];
-
-/** Returns a store whose reads of several nodes go through `around`. */
-function withReads<T>(store: Xenstore, around: (read: () => Promise<T>) => Promise<T>): Xenstore {
-  return new Proxy(store, {
-    get(target, name) {
-      const value: unknown = Reflect.get(target, name);
-      if (typeof value !== 'function') return value;
-      const call = (...args: unknown[]) => Reflect.apply(value, target, args);
-      return name === 'readMany' ? (...args: unknown[]) => around(() => call(...args)) : call;
-    },
-  });
-}
 
 describe('The list of what vbds have', () => {
   let sysfs: string;
@@ -155,6 +144,25 @@ describe('The list of what vbds have', () => {
             ended = performance.now();
           }
           return values;
+        });
+        await (await makeList(ending))(AbortSignal.timeout(5000));
+        const took = performance.now() - (ended ?? assert.fail());
+        assert.ok(took >= 95, `${took} ms`);
+        await store.close();
+      });
+
+      it('waits a moment also if the vbd is there again, and taken up, while its nodes are read', async () => {
+        const { store, makeList } = await begin();
+        let ended: number | undefined;
+        let reads = 0;
+        const ending = withReads(store, async (read) => {
+          if (++reads === 2) {
+            rmSync(vbd(), { recursive: true });
+            mkdirSync(join(vbd(), 'driver'), { recursive: true });
+            await store.write(`backend/vbd/7/51712/${PROBED_NODE}`, '256');
+            ended = performance.now();
+          }
+          return await read();
         });
         await (await makeList(ending))(AbortSignal.timeout(5000));
         const took = performance.now() - (ended ?? assert.fail());
