@@ -52,15 +52,16 @@ export async function listSettled(
     const left = before === undefined ? seen : seen.filter(({ vbd }) => isAmong(before, vbd));
     isClosing ||= before?.some(hasEnded) ?? false;
     const found = await findEnding(store, left, options);
+    // One that has ended by now may be there again, and be taken up.
+    isClosing ||= left.some(hasEnded);
     ending = found.filter(({ vbd }) => !openVbds.isWithoutDriver(vbd) && !isExplained(vbd));
-    isClosing ||= ending.some(hasEnded);
     return ending.length === 0 ? uses : undefined;
   };
   const early = await settled();
-  if (early !== undefined) return early;
+  if (early !== undefined && !isClosing) return early;
   const waits = patienceMs === undefined ? undefined : limitTime(patienceMs, signal);
   try {
-    const uses = await pollPatiently(waits?.signal ?? signal ?? NEVER, settled);
+    const uses = early ?? (await pollPatiently(waits?.signal ?? signal ?? NEVER, settled));
     if (!isClosing) return uses;
     // A vbd has ended whose device nobody has seen.
     await pause(CLOSING_MS, signal);
