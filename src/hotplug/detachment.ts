@@ -59,13 +59,15 @@ export async function collectDetachment(
     // The nodes of the instance are gone then, and those that were read may be the new one's.
     const wasMadeAnew = isMadeAnew(place.sysfs, vbd.sysfsName, pinned);
     const backend = wasMadeAnew ? new VbdBackend(new Map(), undefined) : nodes;
-    // An instance that was just ending shows no open device, like one that blkback never opened.
+    // An instance that is just ending shows no open device, like one that blkback never opened. The
+    // kernel takes it off the bus first, so a look at the bus that comes second tells them apart.
+    const lastOpen = pinned?.readOpenDevice();
     const directory = pinned?.isCurrent() ? pinned : undefined;
+    const open = directory && lastOpen;
     if (directory === undefined) await pinned?.[Symbol.asyncDispose]();
     const published = tryReadPublishedDevice(vbd, backend);
     const base = layers[0] && layerBase(layers[0]);
     const loop = await findOwnLoop({ backend, record, base, published });
-    const open = directory?.readOpenDevice();
     const closesWithNodes = open !== undefined && backend.text('state') === XenbusState.Closed;
     const found = { vbd, backend, wasMadeAnew, directory, open, published, layers, record, loop };
     return { ...found, pendingOpen: false, closesWithNodes };
