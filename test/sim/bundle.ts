@@ -3,6 +3,7 @@ import { join, relative } from 'node:path';
 import { Script } from 'node:vm';
 import { build } from 'esbuild';
 import { projectRoot } from '../bed/paths.js';
+import type { Feature } from './features.js';
 import type { Session } from './globals.js';
 
 export type Engine = typeof import('./engine.js');
@@ -15,8 +16,8 @@ export interface Mutant {
   /** A text that occurs exactly once in the file. */
   readonly find: string;
   readonly replace: string;
-  /** Whether only schedules with device-mapper can find it. */
-  readonly needsMapper?: boolean;
+  /** What a schedule has to have to find it. */
+  readonly needs?: Feature;
 }
 
 /** Everything outside the program that the program can reach: the parameters of the bundle. */

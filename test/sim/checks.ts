@@ -220,6 +220,13 @@ export class Checks implements BlkbackListener {
     this.violate(`a remove of ${backend} succeeded, and blkback still has ${open.disk.name} open`);
   }
 
+  /** Checks that a process that was not killed has removed the nodes that it has made in /dev. */
+  onExit(process: object): void {
+    for (const { path, owner } of this.#kernel.madeNodes.values()) {
+      if (owner === process) this.violate(`${path} is left`);
+    }
+  }
+
   #checkBytes(): void {
     const opens = [...(this.#blkback?.opens ?? [])];
     for (const [index, open] of opens.entries()) {
@@ -264,6 +271,9 @@ export class Checks implements BlkbackListener {
     for (const path of this.#kernel.files.keys()) {
       if (/^\/run\/.*\.json/.test(path)) this.violate(`${path} is left`);
     }
+    // A process that is killed between mknod and unlink leaves its node in /dev.
+    if (this.#strict)
+      for (const path of this.#kernel.madeNodes.keys()) this.violate(`${path} is left`);
     for (const name of processes) this.violate(`${name} still runs`);
     for (const path of this.#store.nodes.keys()) {
       if (/^\/local\/domain\/0\/backend\/vbd\/\d+\/\d+\//.test(path))

@@ -1,5 +1,5 @@
 import { bundleEngine, type Mutant } from './bundle.js';
-import { hasMapper } from './pick-mix.js';
+import { featureOf } from './features.js';
 import { runSchedule } from './schedule.js';
 
 /** Where to look for a mutant. */
@@ -33,10 +33,10 @@ export async function hunt(
 }
 
 /** Returns the seeds from `seed` on of as many schedules as may find a mutant. */
-function seedsFor({ needsMapper }: Mutant, seed: number, schedules: number): number[] {
+function seedsFor({ needs }: Mutant, seed: number, schedules: number): number[] {
   const seeds: number[] = [];
   for (let at = seed; seeds.length < schedules; at++) {
-    if (!needsMapper || hasMapper(at)) seeds.push(at);
+    if (needs === undefined || featureOf(at, needs)) seeds.push(at);
   }
   return seeds;
 }

@@ -1,5 +1,14 @@
 import { mapperIoctl } from './dm-ioctls.js';
-import { EINVAL, ENODEV, ENOTTY, ENXIO, Errno, FILES_DEV, type Kernel } from './kernel/kernel.js';
+import {
+  EINVAL,
+  ENODEV,
+  ENOENT,
+  ENOTTY,
+  ENXIO,
+  Errno,
+  FILES_DEV,
+  type Kernel,
+} from './kernel/kernel.js';
 import type { Disk } from './kernel/nodes.js';
 import type { SimulatedProcess } from './process.js';
 
@@ -105,7 +114,9 @@ export function loopStatuses(kernel: Kernel, records: Buffer): number {
   for (let at = 0; at < records.length; at += 256) {
     const number = records.readUInt32LE(at);
     const disk = kernel.disks.get(`loop${number}`);
+    records.writeUInt32LE(0, at + 8);
     try {
+      if (!kernel.hasLoopNodes) throw new Errno(ENOENT);
       if (disk === undefined) throw new Errno(ENODEV);
       records.writeBigUInt64LE(BigInt((disk.devnum.major << 8) | disk.devnum.minor), at + 16);
       records.writeUInt32LE(2, at + 8);

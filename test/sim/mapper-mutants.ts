@@ -2,7 +2,7 @@ import type { Mutant } from './bundle.js';
 
 // Small changes that only schedules with device-mapper can find.
 
-const CHANGES: readonly Omit<Mutant, 'needsMapper'>[] = [
+const CHANGES: readonly Omit<Mutant, 'needs'>[] = [
   {
     name: 'a mapper device is not compared with the name that was asked for',
     file: 'block/check-device.ts',
@@ -63,5 +63,5 @@ const CHANGES: readonly Omit<Mutant, 'needsMapper'>[] = [
 
 export const MAPPER_MUTANTS: readonly Mutant[] = CHANGES.map((change) => ({
   ...change,
-  needsMapper: true,
+  needs: 'device-mapper',
 }));

@@ -28,6 +28,8 @@ export const MUTANT_SEEDS: Readonly<Record<string, number>> = {
   'the record of a vbd that was there before stays': 179,
   'a vbd whose nodes are gone counts as ended': 418,
   'an error of the guest counts as an answer': 31,
+  'a node that was made in /dev stays': 141,
+  'a loop device that has no node in /dev has no bytes': 183,
   'a mapper device is not compared with the name that was asked for': 1237,
   'an open mapper device that nobody explains is nobody': 559,
   'a remove does not wait until a mapper device is closed': 101,

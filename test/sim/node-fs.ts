@@ -86,7 +86,7 @@ export function nodeFs(process: SimulatedProcess): Readonly<Record<string, unkno
       kernel.files.set(to, file);
     }),
     unlinkSync: call((path: string) => {
-      if (!kernel.files.delete(path)) throw new Errno(ENOENT);
+      if (!kernel.files.delete(path) && !kernel.madeNodes.delete(path)) throw new Errno(ENOENT);
       tell(() => `removes ${path}`);
     }),
     readlinkSync: call((path: string) => {

@@ -37,7 +37,8 @@ export function resolve(process: SimulatedProcess, path: string): Found | undefi
   return isDirectory(kernel, path) ? { node: { kind: 'directory', path, ino: 2n } } : undefined;
 }
 
-function lookUpDevice({ disks, mapper }: Kernel, path: string): Found | undefined {
+function lookUpDevice(kernel: Kernel, path: string): Found | undefined {
+  const { disks, mapper, madeNodes, hasLoopNodes } = kernel;
   if (path === '/dev/loop-control') return { node: { kind: 'char', path, ino: 3n } };
   let name = path.slice('/dev/'.length);
   if (path.startsWith(MAPPER) && mapper !== undefined) {
@@ -45,8 +46,10 @@ function lookUpDevice({ disks, mapper }: Kernel, path: string): Found | undefine
     // The links are udev's. A link may lead to a device that has another name by now.
     name = mapper.links.get(path.slice(MAPPER.length)) ?? '';
   }
+  const made = madeNodes.get(path);
+  if (made !== undefined) return { node: made };
   const disk = disks.get(name);
-  if (disk === undefined) return undefined;
+  if (disk === undefined || (disk.loop !== undefined && !hasLoopNodes)) return undefined;
   return { node: { kind: 'device-node', path: `/dev/${name}`, ino: 4n, devnum: disk.devnum } };
 }
 

@@ -1,5 +1,7 @@
+import type { Random } from '../bed/random.js';
 import { Blkback } from './blkback.js';
 import { Checks } from './checks.js';
+import { featureOf } from './features.js';
 import type { Session } from './globals.js';
 import { Guest } from './guest.js';
 import { DeviceMapper } from './kernel/device-mapper.js';
@@ -57,6 +59,8 @@ export async function runSchedule(
   process.on('unhandledRejection', onRejection);
   try {
     furnish(kernel, scheduler, mix);
+    const bare = featureOf(seed, 'bare /dev');
+    if (bare) makeDevBare(kernel, bare);
     const domids = await turmoil(world, checks, blkback, mix);
     await quiet(world, checks, blkback, domids);
   } finally {
@@ -82,6 +86,12 @@ function furnish(kernel: Kernel, scheduler: Scheduler, { hasMapper }: Mix): void
   const later = within(30);
   const udev = (run: () => void): void => within(random.percent(75) ? 30 : 1000)(run);
   kernel.mapper = new DeviceMapper(kernel, { later, udev });
+}
+
+/** Leaves the loop devices without nodes, as in the /dev of a container. */
+function makeDevBare(kernel: Kernel, random: Random): void {
+  kernel.hasLoopNodes = false;
+  kernel.makesLoopsAtOpen = random.percent(50);
 }
 
 /** Checks the end: `remove` removes all that is left, and a hung disk disturbs no healthy one. */

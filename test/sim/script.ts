@@ -46,6 +46,7 @@ export function runScript(
     if (action === 'add' && how === 'done') checks.onAdded(backend, since, process);
     if (action === 'remove' && how === 'done') checks.onRemoved(before);
     if (action === 'add' && how === 'failed') checks.onFailed(backend);
+    checks.onExit(process);
     process.kill(`exits: ${how} ${why}`);
   };
   run(process, action, backend, timeoutMs).then(

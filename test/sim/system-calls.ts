@@ -1,4 +1,5 @@
 import type { SyscallArgument } from '../../src/linux/addon.js';
+import type { Devnum } from '../../src/linux/devnum.js';
 import { blockIoctl, loopStatuses } from './ioctls.js';
 import { EAGAIN, EINVAL, EIO, ENOENT, Errno } from './kernel/kernel.js';
 import { listNames } from './kernel/text.js';
@@ -64,6 +65,14 @@ function carryOut(
         (first as Buffer)[at] = process.world.scheduler.random.below(256);
       }
       return Number(second);
+    case 'mknodat': {
+      const path = String(second);
+      const devnum = decodeDevnum(Number(fourth));
+      const { kind, ino } = { kind: 'device-node', ino: 7n } as const;
+      kernel.madeNodes.set(path, { kind, path, ino, devnum, owner: process });
+      process.world.scheduler.tell(process.name, () => `makes the node ${path}`);
+      return 0;
+    }
     case 'getdents64':
       return listEntries(process, Number(first), second as Buffer);
     case 'read': {
@@ -79,6 +88,11 @@ function carryOut(
     default:
       throw new Error(`the simulated kernel has no ${name}(${String(second ?? fourth)})`);
   }
+}
+
+/** Decodes a device number in the layout of new_encode_dev (linux/kdev_t.h). */
+function decodeDevnum(device: number): Devnum {
+  return { major: (device >> 8) & 0xfff, minor: (device & 0xff) | ((device >> 12) & ~0xff) };
 }
 
 function control(

@@ -4,6 +4,7 @@ import {
   bytesOf,
   type Disk,
   LO_AUTOCLEAR,
+  type MadeNode,
   type Node,
   type OpenFile,
   type RegularFile,
@@ -35,6 +36,12 @@ export class Kernel {
   readonly files = new Map<string, RegularFile>();
   readonly disks = new Map<string, Disk>();
   readonly vbds = new Map<string, VbdEntry>();
+  /** The nodes that processes have made with mknod(2). */
+  readonly madeNodes = new Map<string, MadeNode>();
+  /** Whether /dev has a node for each loop device, as a devtmpfs has. */
+  hasLoopNodes = true;
+  /** Whether the open of a node makes its loop device (CONFIG_BLOCK_LEGACY_AUTOLOAD). */
+  makesLoopsAtOpen = false;
   /** `undefined` if the module is not loaded. */
   mapper: DeviceMapper | undefined;
   /** Called when a device has other bytes than before. */
@@ -175,7 +182,9 @@ export class Kernel {
   ): OpenFile {
     let disk: Disk | undefined;
     if (node.kind === 'device-node' && !flags.isPath) {
+      const { major, minor } = node.devnum;
       disk = this.findDisk(node.devnum);
+      if (this.makesLoopsAtOpen && major === LOOP_MAJOR) disk ??= this.addLoop(minor);
       if (disk === undefined) throw new Errno(ENXIO);
       this.openDisk(disk, flags.isExclusive ? {} : undefined);
     }

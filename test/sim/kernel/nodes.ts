@@ -26,6 +26,11 @@ export interface DeviceNode {
   readonly devnum: Devnum;
 }
 
+/** A node in /dev that a process has made. */
+export interface MadeNode extends DeviceNode {
+  readonly owner: object;
+}
+
 /** The node of a character device. */
 export interface CharDevice {
   readonly kind: 'char';

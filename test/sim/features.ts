@@ -1,0 +1,31 @@
+import { Random } from '../bed/random.js';
+
+/** Something that only some of the schedules have. */
+export type Feature = 'device-mapper' | 'bare /dev';
+
+/** How often a feature comes. */
+interface Share {
+  readonly percent: number;
+  /** A number that makes the choices for this feature independent of those for the others. */
+  readonly salt: number;
+  /** A feature that excludes this one. */
+  readonly without?: Feature;
+}
+
+/** The salts are chosen so that no later feature changes a schedule of `mutant-seeds.ts`. */
+const SHARES: Readonly<Record<Feature, Share>> = {
+  'device-mapper': { salt: -1, percent: 20 },
+  // The program does not see who has claimed a loop device that has no node, such as a layer.
+  'bare /dev': { salt: 0x9e3779b1, percent: 5, without: 'device-mapper' },
+};
+
+/**
+ * Returns the random choices of a feature, if a schedule has the feature. They come from a generator
+ * of their own, so that a seed without the feature means the same whatever the feature's share is.
+ */
+export function featureOf(seed: number, feature: Feature): Random | undefined {
+  const { salt, percent, without } = SHARES[feature];
+  if (without !== undefined && featureOf(seed, without)) return undefined;
+  const random = new Random(seed ^ salt);
+  return random.percent(percent) ? random : undefined;
+}
