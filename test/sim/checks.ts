@@ -1,6 +1,7 @@
 import type { Blkback, BlkbackListener, Instance, OpenDisk } from './blkback.js';
 import type { Kernel } from './kernel/kernel.js';
 import { bytesOf, type MappedDevice, mappersOf } from './kernel/nodes.js';
+import type { Kin } from './kin.js';
 import type { Scheduler } from './scheduler.js';
 import type { SimulatedStore } from './store.js';
 
@@ -30,6 +31,8 @@ export class Checks implements BlkbackListener {
   #blkback: Blkback | undefined;
   /** Vbds that are added and removed at the same time, so that either may win. */
   readonly contradicted = new Set<string>();
+  /** Which domains are one virtual machine, where that matters. */
+  kin: Kin | undefined;
 
   /** @param strict Makes the known limits count as violations, too. */
   constructor(
@@ -154,7 +157,8 @@ export class Checks implements BlkbackListener {
   #meet(a: OpenDisk, b: OpenDisk): boolean {
     const bytes = bytesOf(a.disk);
     if (bytes === undefined || bytes !== bytesOf(b.disk)) return false;
-    return a.instance.domid !== b.instance.domid && (a.writable || b.writable);
+    if (a.instance.domid === b.instance.domid || this.kin?.mayShare(a, b)) return false;
+    return a.writable || b.writable;
   }
 
   /**

@@ -47,6 +47,7 @@ export class Guest {
   create(params: string, mode: string): void {
     const { domid } = this;
     this.#checks.onMade(this.backend, params);
+    this.#checks.kin?.appear(domid);
     this.#write({
       frontend: `/local/domain/${domid}/device/vbd/51712`,
       'frontend-id': String(domid),
@@ -133,5 +134,6 @@ export class Guest {
     const { store } = this.#world;
     if (store.read(`${this.backend}/frontend`) === undefined) return;
     store.write('toolstack', { [this.backend]: undefined });
+    this.#checks.kin?.vanish(this.domid);
   }
 }

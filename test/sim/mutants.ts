@@ -1,4 +1,5 @@
 import type { Mutant } from './bundle.js';
+import { KIN_MUTANTS } from './kin-mutants.js';
 import { MAPPER_MUTANTS } from './mapper-mutants.js';
 
 /** Small changes that make the program wrong. The simulator must find each one of them. */
@@ -281,5 +282,6 @@ export const MUTANTS: readonly Mutant[] = [
       "const hidden = isSystemError(result, 'ENOENT') && isPresent(devnum) && block.directory === '';",
     needs: 'bare /dev',
   },
+  ...KIN_MUTANTS,
   ...MAPPER_MUTANTS,
 ];

@@ -3,14 +3,14 @@ import { Blkback } from './blkback.js';
 import { Checks } from './checks.js';
 import { featureOf } from './features.js';
 import type { Session } from './globals.js';
-import { Guest } from './guest.js';
 import { DeviceMapper } from './kernel/device-mapper.js';
 import { Kernel } from './kernel/kernel.js';
+import { Kin } from './kin.js';
 import { HEALTHY, HUNG, type Mix } from './mix.js';
 import { pickMix } from './pick-mix.js';
 import { KILLED, type World } from './process.js';
+import { quiet } from './quiet.js';
 import { Scheduler } from './scheduler.js';
-import { runScript } from './script.js';
 import { SimulatedStore } from './store.js';
 import { turmoil } from './turmoil.js';
 
@@ -25,8 +25,6 @@ export interface ScheduleResult {
 }
 
 const GIB = 1n << 30n;
-/** How long the end may take; milliseconds of virtual time. */
-const QUIET_MS = 400_000;
 
 /** Runs the schedule that a seed determines. */
 export async function runSchedule(
@@ -61,6 +59,8 @@ export async function runSchedule(
     furnish(kernel, scheduler, mix);
     const bare = featureOf(seed, 'bare /dev');
     if (bare) makeDevBare(kernel, bare);
+    const kin = featureOf(seed, 'kin');
+    if (kin) checks.kin = new Kin(store, kin);
     const domids = await turmoil(world, checks, blkback, mix);
     await quiet(world, checks, blkback, domids);
   } finally {
@@ -92,57 +92,4 @@ function furnish(kernel: Kernel, scheduler: Scheduler, { hasMapper }: Mix): void
 function makeDevBare(kernel: Kernel, random: Random): void {
   kernel.hasLoopNodes = false;
   kernel.makesLoopsAtOpen = random.percent(50);
-}
-
-/** Checks the end: `remove` removes all that is left, and a hung disk disturbs no healthy one. */
-async function quiet(
-  world: World,
-  checks: Checks,
-  blkback: Blkback,
-  domids: readonly number[],
-): Promise<void> {
-  if (checks.violations.length > 0) return;
-  const { scheduler, kernel } = world;
-  blkback.isPrompt = true;
-  const until = scheduler.now + QUIET_MS;
-  const settle = async (): Promise<void> => {
-    const isBusy = (): boolean =>
-      world.processes.size > 0 ||
-      blkback.opens.size > 0 ||
-      blkback.instances.size > 0 ||
-      [...(kernel.mapper?.devices ?? [])].some(({ isDeferred }) => isDeferred);
-    await scheduler.run(() => !isBusy() || checks.violations.length > 0, until);
-  };
-  const wait = async <T>(promise: Promise<T>): Promise<T | undefined> => {
-    let result: T | undefined;
-    let isDone = false;
-    void promise.then((value) => {
-      [result, isDone] = [value, true];
-    });
-    await scheduler.run(() => isDone, until);
-    return result;
-  };
-  await settle();
-  if (checks.violations.length > 0) return;
-  for (const domid of domids) {
-    const outcome = await wait(new Guest(world, checks, domid).remove(0));
-    if (outcome !== 'done') checks.violate(`the last remove of guest ${domid} ${outcome}`);
-  }
-  checks.checkQuiet([...world.processes].map(({ name }) => name));
-  if (scheduler.random.percent(90)) return;
-  const hung = new Guest(world, checks, 8);
-  const file = kernel.files.get(HUNG);
-  if (file !== undefined) file.hung = true;
-  hung.create(HUNG, 'w');
-  const stuck = runScript(world, checks, 'add', hung.backend, { timeoutMs: 20_000 });
-  const guest = new Guest(world, checks, 9);
-  guest.create(HEALTHY, 'w');
-  const healthy = runScript(world, checks, 'add', guest.backend, { timeoutMs: 8000 });
-  const outcome = await wait(healthy.ended);
-  if (outcome !== 'done') checks.violate(`a healthy disk was not served: ${outcome}`);
-  await wait(stuck.ended);
-  for (const one of [guest, hung]) one.deleteNodes();
-  await settle();
-  for (const one of [guest, hung]) await wait(one.remove(0));
-  checks.checkQuiet([...world.processes].map(({ name }) => name));
 }

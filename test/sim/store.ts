@@ -36,6 +36,7 @@ export class SimulatedStore {
   announce(changes: readonly Change[]): void {
     for (const connection of this.connections) connection.announce(changes);
     for (const { path } of changes) {
+      if (!path.startsWith(HOME)) continue;
       for (const watcher of this.#watchers) watcher(path.slice(HOME.length));
     }
   }
@@ -44,16 +45,20 @@ export class SimulatedStore {
     return this.nodes.get(HOME + path)?.value.toString('latin1');
   }
 
-  /** Writes nodes for others than the program, all at once. `undefined` removes a node. */
+  /**
+   * Writes nodes for others than the program, all at once. `undefined` removes a node. A path that
+   * does not begin with a slash is relative to domain 0.
+   */
   write(who: string, values: Readonly<Record<string, string | undefined>>): void {
     for (const [path, value] of Object.entries(values)) {
       this.scheduler.tell(who, () =>
         value === undefined ? `removes ${path}` : `writes ${path} = ${value}`,
       );
     }
-    const changes = Object.entries(values).flatMap(([path, value]) => {
-      if (value !== undefined) return writeNode(this.nodes, HOME + path, Buffer.from(value));
-      return this.nodes.has(HOME + path) ? removeNode(this.nodes, HOME + path) : [];
+    const changes = Object.entries(values).flatMap(([name, value]) => {
+      const path = name.startsWith('/') ? name : HOME + name;
+      if (value !== undefined) return writeNode(this.nodes, path, Buffer.from(value));
+      return this.nodes.has(path) ? removeNode(this.nodes, path) : [];
     });
     this.announce(changes);
   }
