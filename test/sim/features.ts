@@ -8,16 +8,16 @@ interface Share {
   readonly percent: number;
   /** A number that makes the choices for this feature independent of those for the others. */
   readonly salt: number;
-  /** A feature that excludes this one. */
-  readonly without?: Feature;
+  /** Features that exclude this one. */
+  readonly without?: readonly Feature[];
 }
 
 /** The salts are chosen so that no later feature changes a schedule of `mutant-seeds.ts`. */
 const SHARES: Readonly<Record<Feature, Share>> = {
   'device-mapper': { salt: -1, percent: 20 },
   // The program does not see who has claimed a loop device that has no node, such as a layer.
-  'bare /dev': { salt: 0x9e3779b1, percent: 5, without: 'device-mapper' },
-  kin: { salt: 0x2e2ac0ea, percent: 5, without: 'device-mapper' },
+  'bare /dev': { salt: 0x9e3779b1, percent: 5, without: ['device-mapper'] },
+  kin: { salt: 0x2e2ac0ea, percent: 5, without: ['device-mapper', 'bare /dev'] },
 };
 
 /**
@@ -25,8 +25,8 @@ const SHARES: Readonly<Record<Feature, Share>> = {
  * of their own, so that a seed without the feature means the same whatever the feature's share is.
  */
 export function featureOf(seed: number, feature: Feature): Random | undefined {
-  const { salt, percent, without } = SHARES[feature];
-  if (without !== undefined && featureOf(seed, without)) return undefined;
+  const { salt, percent, without = [] } = SHARES[feature];
+  if (without.some((other) => featureOf(seed, other))) return undefined;
   const random = new Random(seed ^ salt);
   return random.percent(percent) ? random : undefined;
 }
