@@ -109,7 +109,13 @@ export class Blkback {
   /** Writes a node, except below a backend that is gone, as the driver does. */
   #write(backend: string, name: string, value: string): void {
     if (this.#node(backend, 'frontend') === undefined) return;
-    this.#store.write('blkback', { [`${backend}/${name}`]: value });
+    this.#writeWithinQuota(`${backend}/${name}`, value);
+  }
+
+  /** Writes a node. The driver goes on without one that the quota of nodes does not permit. */
+  #writeWithinQuota(path: string, value: string): void {
+    if (this.#store.read(path) === undefined && this.#store.quotas?.isUsedUp('nodes')) return;
+    this.#store.write('blkback', { [path]: value });
   }
 
   #look(backend: string): void {
@@ -138,7 +144,7 @@ export class Blkback {
     if (instance.isOpening || instance.isEnding || instance.isClosing) return;
     if (this.#node(backend, 'physical-device') === undefined) return;
     instance.isFaulty = true;
-    this.#store.write('blkback', { [`error/${backend}/error`]: '22 saw state 9 at frontend' });
+    this.#writeWithinQuota(`error/${backend}/error`, '22 saw state 9 at frontend');
     this.#write(backend, 'state', '5');
   }
 
@@ -199,7 +205,7 @@ export class Blkback {
       );
       instance.number = undefined;
       instance.isClosing = true;
-      this.#store.write('blkback', { [`error/${backend}/error`]: '6 creating vbd structure' });
+      this.#writeWithinQuota(`error/${backend}/error`, '6 creating vbd structure');
       this.#write(backend, 'state', '5');
       return;
     }

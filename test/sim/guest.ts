@@ -3,7 +3,7 @@ import type { Checks } from './checks.js';
 import type { Daemon } from './daemon.js';
 import type { Mix } from './mix.js';
 import type { World } from './process.js';
-import { type Outcome, runScript } from './script.js';
+import { type Outcome, runScript, type Script } from './script.js';
 
 /** The toolstack's side of one guest's disk. */
 export class Guest {
@@ -90,7 +90,7 @@ export class Guest {
     return await script.ended;
   }
 
-  #killOncePublished({ process }: ReturnType<typeof runScript>): void {
+  #killOncePublished({ process }: Script): void {
     const { store, scheduler } = this.#world;
     const path = `${this.backend}/physical-device`;
     store.onChange((changed) => {

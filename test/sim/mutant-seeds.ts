@@ -31,6 +31,7 @@ export const MUTANT_SEEDS: Readonly<Record<string, number>> = {
   'a node that was made in /dev stays': 141,
   'a loop device that has no node in /dev has no bytes': 183,
   'where a stub domain has the disk, all domains are one virtual machine': 20,
+  'a transaction that a quota has refused at its end counts as done': 998,
   'a mapper device is not compared with the name that was asked for': 1237,
   'an open mapper device that nobody explains is nobody': 559,
   'a remove does not wait until a mapper device is closed': 101,

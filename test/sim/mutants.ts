@@ -1,6 +1,7 @@
 import type { Mutant } from './bundle.js';
 import { KIN_MUTANTS } from './kin-mutants.js';
 import { MAPPER_MUTANTS } from './mapper-mutants.js';
+import { QUOTA_MUTANTS } from './quota-mutants.js';
 
 /** Small changes that make the program wrong. The simulator must find each one of them. */
 export const MUTANTS: readonly Mutant[] = [
@@ -283,5 +284,6 @@ export const MUTANTS: readonly Mutant[] = [
     needs: 'bare /dev',
   },
   ...KIN_MUTANTS,
+  ...QUOTA_MUTANTS,
   ...MAPPER_MUTANTS,
 ];

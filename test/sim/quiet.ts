@@ -4,6 +4,7 @@ import { Guest } from './guest.js';
 import { checkKin } from './kin-scenario.js';
 import { HEALTHY, HUNG } from './mix.js';
 import type { World } from './process.js';
+import { checkQuotas } from './quota-scenario.js';
 import { runScript } from './script.js';
 
 /** How long the end may take; milliseconds of virtual time. */
@@ -26,6 +27,7 @@ export async function quiet(
   if (checks.violations.length > 0) return;
   const { scheduler } = world;
   blkback.isPrompt = true;
+  world.store.quotas?.fix();
   const waits = waitsIn(world, checks, blkback);
   const { settle, wait } = waits;
   await settle();
@@ -36,6 +38,8 @@ export async function quiet(
   }
   checks.checkQuiet([...world.processes].map(({ name }) => name));
   if (checks.kin !== undefined) await checkKin(world, checks, waits);
+  const { quotas } = world.store;
+  if (quotas !== undefined) await checkQuotas(world, checks, quotas, waits);
   if (scheduler.random.percent(90)) return;
   await checkHung(world, checks, waits);
 }

@@ -10,6 +10,7 @@ import { HEALTHY, HUNG, type Mix } from './mix.js';
 import { pickMix } from './pick-mix.js';
 import { KILLED, type World } from './process.js';
 import { quiet } from './quiet.js';
+import { Quotas } from './quotas.js';
 import { Scheduler } from './scheduler.js';
 import { SimulatedStore } from './store.js';
 import { turmoil } from './turmoil.js';
@@ -60,6 +61,8 @@ export async function runSchedule(
     const bare = featureOf(seed, 'bare /dev');
     if (bare) makeDevBare(kernel, bare);
     const kin = featureOf(seed, 'kin');
+    const quotas = featureOf(seed, 'quotas');
+    if (quotas) store.quotas = new Quotas(scheduler, quotas);
     if (kin) checks.kin = new Kin(store, kin);
     const domids = await turmoil(world, checks, blkback, mix);
     await quiet(world, checks, blkback, domids);

@@ -17,6 +17,14 @@ export interface ScriptOptions {
   readonly killAfter?: number | undefined;
 }
 
+/** A script that has been started. */
+export interface Script {
+  readonly ended: Promise<Outcome>;
+  readonly process: SimulatedProcess;
+  /** Returns the error with which the script has ended; an empty text if there is none. */
+  readonly why: () => string;
+}
+
 /** Runs the hotplug script for a vbd in a process of its own. */
 export function runScript(
   world: World,
@@ -24,12 +32,13 @@ export function runScript(
   action: Action,
   backend: string,
   { timeoutMs, killAfter }: ScriptOptions,
-): { readonly ended: Promise<Outcome>; readonly process: SimulatedProcess } {
+): Script {
   const { scheduler } = world;
   const process = new SimulatedProcess(world, `${action} ${backend} `, killAfter);
   const since = scheduler.now;
   const before = checks.lookAt(backend);
   let outcome: Outcome = 'killed';
+  let failure = '';
   const ended = new Promise<Outcome>((resolve) =>
     process.onEnd(() => {
       if (outcome === 'killed') checks.onKilled(backend);
@@ -38,7 +47,7 @@ export function runScript(
   );
   const end = (how: Outcome, why: string): void => {
     if (!process.isAlive) return;
-    outcome = how;
+    [outcome, failure] = [how, why];
     const took = scheduler.now - since;
     if (took > timeoutMs + GRACE_MS) {
       checks.violate(`${action} ${backend} took ${took.toFixed(0)} of ${timeoutMs} ms`);
@@ -58,7 +67,7 @@ export function runScript(
     checks.violate(`${action} ${backend} has not ended after ${SCRIPT_MS} ms`);
     process.kill('is killed by the toolstack');
   });
-  return { ended, process };
+  return { ended, process, why: () => failure };
 }
 
 async function run(

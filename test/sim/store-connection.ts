@@ -145,6 +145,7 @@ export class StoreConnection {
     const [path = '', token = ''] = texts;
     switch (type) {
       case XS.watch: {
+        this.#store.quotas?.require('watches');
         const watch = { path, token };
         this.#watches.push(watch);
         this.#event(watch, path);
@@ -157,12 +158,16 @@ export class StoreConnection {
         return OK;
       }
       case XS.transactionStart:
+        this.#store.quotas?.require('transactions');
         this.#transactions.set(++this.#lastTransaction, new MemoryTransaction(this.#store.nodes));
         return strings(String(this.#lastTransaction));
       case XS.transactionEnd:
         return this.#end(tx, path === 'T');
     }
-    const { body, changes } = answerNode(this.#records(tx), request, absolute(path));
+    const records = this.#records(tx);
+    const isNew = type === XS.write && records.get(absolute(path)) === undefined;
+    if (isNew) this.#store.quotas?.requireNode(tx);
+    const { body, changes } = answerNode(records, request, absolute(path));
     const transaction = this.#transactions.get(tx);
     if (transaction) transaction.changes.push(...changes);
     else this.#commit(changes);
@@ -192,6 +197,9 @@ export class StoreConnection {
     if (!transaction) throw new Refusal('ENOENT');
     if (!isCommit) return OK;
     if (this.#store.scheduler.random.percent(CONFLICTS)) throw new Refusal('EAGAIN');
+    // xenstored looks at the quota again when it takes over the nodes of a transaction.
+    const makesNodes = transaction.changes.some(({ path }) => !this.#store.nodes.has(path));
+    if (makesNodes) this.#store.quotas?.require('nodes');
     transaction.commit();
     this.#commit(transaction.changes);
     return OK;

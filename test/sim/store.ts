@@ -1,5 +1,6 @@
 import { type Change, ROOT, removeNode, type TreeNode, writeNode } from '../store/memory-tree.js';
 import type { SimulatedProcess } from './process.js';
+import type { Quotas } from './quotas.js';
 import type { Scheduler } from './scheduler.js';
 import { StoreConnection } from './store-connection.js';
 
@@ -12,6 +13,8 @@ export class SimulatedStore {
   readonly connections = new Set<StoreConnection>();
   /** The percentage of answers that come late. */
   late = 0;
+  /** The quotas of this domain; `undefined` where it has none, as domain 0. */
+  quotas: Quotas | undefined;
   readonly #watchers: ((path: string) => void)[] = [];
 
   constructor(scheduler: Scheduler) {

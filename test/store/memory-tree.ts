@@ -25,12 +25,15 @@ export interface Change {
   readonly exact: boolean;
 }
 
+/** The name of an errno, or the name that oxenstored has for a quota that is used up. */
+type RefusalCode = keyof typeof constants.errno | 'EQUOTA';
+
 /** The error of a request that xenstored would answer with an errno. */
 export class Refusal extends Error {
   /** The name of the errno, as it is spelled in a message. */
-  readonly code: keyof typeof constants.errno;
+  readonly code: RefusalCode;
 
-  constructor(code: keyof typeof constants.errno) {
+  constructor(code: RefusalCode) {
     super(code);
     this.code = code;
   }
