@@ -1,6 +1,6 @@
 import type { Blkback, BlkbackListener, Instance, OpenDisk } from './blkback.js';
 import type { Kernel } from './kernel/kernel.js';
-import { bytesOf, type MappedDevice, mappersOf } from './kernel/nodes.js';
+import { bytesOf, haveCommonBytes, type MappedDevice, mappersOf } from './kernel/nodes.js';
 import type { Kin } from './kin.js';
 import type { Scheduler } from './scheduler.js';
 import type { SimulatedStore } from './store.js';
@@ -156,7 +156,9 @@ export class Checks implements BlkbackListener {
   /** Tells whether two guests have the same bytes, and one of them writes. */
   #meet(a: OpenDisk, b: OpenDisk): boolean {
     const bytes = bytesOf(a.disk);
-    if (bytes === undefined || bytes !== bytesOf(b.disk)) return false;
+    const others = bytesOf(b.disk);
+    if (bytes === undefined || others === undefined || !haveCommonBytes(bytes, others))
+      return false;
     if (a.instance.domid === b.instance.domid || this.kin?.mayShare(a, b)) return false;
     return a.writable || b.writable;
   }
@@ -290,5 +292,7 @@ export class Checks implements BlkbackListener {
 export function pathOf(params: string): string {
   const [, name] = /^dm-name=([^,]+)/.exec(params) ?? [];
   if (name !== undefined) return `/dev/mapper/${name}`;
+  const [, part] = /^diskseq=\d+,partition=(\d+)/.exec(params) ?? [];
+  if (part !== undefined) return `/dev/sda${part}`;
   return /^path=([^,]+)/.exec(params)?.[1] ?? params;
 }

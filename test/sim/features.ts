@@ -1,7 +1,7 @@
 import { Random } from '../bed/random.js';
 
 /** Something that only some of the schedules have. */
-export type Feature = 'device-mapper' | 'bare /dev' | 'kin' | 'quotas';
+export type Feature = 'device-mapper' | 'bare /dev' | 'kin' | 'quotas' | 'partitions';
 
 /** How often a feature comes. */
 interface Share {
@@ -18,6 +18,7 @@ const SHARES: Readonly<Record<Feature, Share>> = {
   // The program does not see who has claimed a loop device that has no node, such as a layer.
   'bare /dev': { salt: 0x9e3779b1, percent: 5, without: ['device-mapper'] },
   quotas: { salt: 0x8d12dfd, percent: 6 },
+  partitions: { salt: 0x4540215f, percent: 6, without: ['device-mapper', 'bare /dev', 'kin'] },
   kin: { salt: 0x2e2ac0ea, percent: 5, without: ['device-mapper', 'bare /dev'] },
 };
 

@@ -51,6 +51,8 @@ export interface Mix {
   readonly pauses: readonly number[];
   /** Whether there is device-mapper. */
   readonly hasMapper: boolean;
+  /** Whether a disk has partitions. */
+  readonly hasPartitions: boolean;
   /** The names of the administrator's mapper devices. */
   readonly volumes: readonly string[];
   /** The longest pauses between two things that the administrator does with them; milliseconds. */
@@ -77,7 +79,7 @@ export const ANYTHING: Mix = {
   },
   ...{ restarted: 10, replugged: 30, renumbered: 20 },
   ...{ abandoned: 25, cut: 2, slow: [5, 20, 50], late: 2, pauses: [5, 500, 4000] },
-  ...{ neglected: 0, faulty: 0, hasMapper: false, volumes: [], unrest: [] },
+  ...{ neglected: 0, faulty: 0, hasMapper: false, hasPartitions: false, volumes: [], unrest: [] },
 };
 
 /** A short schedule, in which one thing happens often. */

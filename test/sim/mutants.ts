@@ -1,6 +1,7 @@
 import type { Mutant } from './bundle.js';
 import { KIN_MUTANTS } from './kin-mutants.js';
 import { MAPPER_MUTANTS } from './mapper-mutants.js';
+import { PARTITION_MUTANTS } from './partition-mutants.js';
 import { QUOTA_MUTANTS } from './quota-mutants.js';
 
 /** Small changes that make the program wrong. The simulator must find each one of them. */
@@ -285,5 +286,6 @@ export const MUTANTS: readonly Mutant[] = [
   },
   ...KIN_MUTANTS,
   ...QUOTA_MUTANTS,
+  ...PARTITION_MUTANTS,
   ...MAPPER_MUTANTS,
 ];

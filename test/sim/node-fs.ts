@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { errnoName } from '../../src/util/errno.js';
 import { ENOENT, Errno } from './kernel/kernel.js';
-import { listNames } from './kernel/text.js';
+import { isDirectory, listNames } from './kernel/text.js';
 import type { SimulatedProcess } from './process.js';
 import { listProc } from './procfs.js';
 import { requireNode, resolve, resolveLink } from './resolve.js';
@@ -69,7 +69,10 @@ export function nodeFs(process: SimulatedProcess): Readonly<Record<string, unkno
     readdirSync: call((path: string, options?: { withFileTypes?: boolean }) => {
       const names = list(path);
       if (!options?.withFileTypes) return names;
-      return names.map((name) => ({ name, isDirectory: () => false }));
+      return names.map((name) => ({
+        name,
+        isDirectory: () => isDirectory(kernel, `${path}/${name}`),
+      }));
     }),
     statSync: call((path: string, options?: { throwIfNoEntry?: boolean }) => {
       const found = resolve(process, path);

@@ -3,6 +3,7 @@ import type { Checks } from './checks.js';
 import { Guest } from './guest.js';
 import { checkKin } from './kin-scenario.js';
 import { HEALTHY, HUNG } from './mix.js';
+import { checkPartitions } from './partition-scenario.js';
 import type { World } from './process.js';
 import { checkQuotas } from './quota-scenario.js';
 import { runScript } from './script.js';
@@ -38,6 +39,7 @@ export async function quiet(
   }
   checks.checkQuiet([...world.processes].map(({ name }) => name));
   if (checks.kin !== undefined) await checkKin(world, checks, waits);
+  if (world.kernel.disks.has('sda1')) await checkPartitions(world, checks, waits);
   const { quotas } = world.store;
   if (quotas !== undefined) await checkQuotas(world, checks, quotas, waits);
   if (scheduler.random.percent(90)) return;

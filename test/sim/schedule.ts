@@ -7,6 +7,7 @@ import { DeviceMapper } from './kernel/device-mapper.js';
 import { Kernel } from './kernel/kernel.js';
 import { Kin } from './kin.js';
 import { HEALTHY, HUNG, type Mix } from './mix.js';
+import { partition } from './partitions.js';
 import { pickMix } from './pick-mix.js';
 import { KILLED, type World } from './process.js';
 import { quiet } from './quiet.js';
@@ -73,12 +74,13 @@ export async function runSchedule(
   return { seed, violations: checks.violations, story, events, ms };
 }
 
-function furnish(kernel: Kernel, scheduler: Scheduler, { hasMapper }: Mix): void {
+function furnish(kernel: Kernel, scheduler: Scheduler, { hasMapper, hasPartitions }: Mix): void {
   const { random } = scheduler;
   kernel.addFile('/run/xen-blkback/sharing.lock', 0n);
   for (const path of [HEALTHY, '/img/b.img']) kernel.addFile(path, GIB);
   kernel.addFile(HUNG, GIB).hung = random.percent(30);
   kernel.addDisk('sda', { major: 8, minor: 0 });
+  if (hasPartitions) partition(kernel);
   for (let number = random.below(4); number > 0; number--) kernel.addLoop(number - 1);
   if (!hasMapper) return;
   for (const [index, name] of ['sdc', 'sdd', 'sde', 'sdf'].entries()) {

@@ -3,6 +3,7 @@ import type { Checks } from './checks.js';
 import { Daemon } from './daemon.js';
 import { Guest } from './guest.js';
 import type { Mix } from './mix.js';
+import { repartition } from './partitions.js';
 import type { World } from './process.js';
 import { Volumes } from './volumes.js';
 
@@ -98,6 +99,12 @@ export async function turmoil(
       const disk = kernel.disks.get('sda');
       if (disk !== undefined) kernel.renumber(disk);
     });
+  }
+  if (mix.hasPartitions) {
+    for (let times = random.below(3); times > 0; times--) {
+      const later = (): void => repartition(world, checks, blkback);
+      scheduler.after(random.fraction() * random.pick([20, 1000, 9000]), later);
+    }
   }
   await scheduler.run(() => left === 0 || checks.violations.length > 0, TURMOIL_MS);
   for (const guest of guests) guest.deleteNodes();

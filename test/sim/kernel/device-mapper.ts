@@ -130,7 +130,14 @@ export class DeviceMapper {
     const disk: Disk = {
       ...{ devnum: device.devnum, name, directory: `/sys/devices/virtual/block/${name}` },
       ...{ diskseq: this.#kernel.nextDiskseq(), size: 0n, readOnly: false, opens: 0 },
-      ...{ claimant: undefined, claims: 0, bytes: '', loop: undefined, mapper: device },
+      ...{
+        claimant: undefined,
+        claims: 0,
+        bytes: '',
+        loop: undefined,
+        mapper: device,
+        partition: undefined,
+      },
     };
     this.#kernel.disks.set(name, disk);
     return disk;

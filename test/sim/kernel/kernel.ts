@@ -13,9 +13,14 @@ import {
 
 /** The device number of the file system that contains all files. */
 export const FILES_DEV: Devnum = { major: 8, minor: 16 };
+/** The sequence number of the first disk. */
+export const FIRST_DISKSEQ = 10n;
 const LOOP_MAJOR = 7;
 const GIB = 1n << 30n;
-const UNUSED = { readOnly: false, opens: 0, claimant: undefined, claims: 0, mapper: undefined };
+const UNUSED = {
+  ...{ readOnly: false, opens: 0, claimant: undefined, claims: 0 },
+  ...{ mapper: undefined, partition: undefined },
+};
 
 /** The error of a failed call. */
 export class Errno extends Error {
@@ -47,7 +52,7 @@ export class Kernel {
   /** Called when a device has other bytes than before. */
   onBytes: (disk: Disk) => void = () => {};
   #ino = 1000n;
-  #diskseq = 10n;
+  #diskseq = FIRST_DISKSEQ;
   #pid = 100;
 
   nextIno(): bigint {
@@ -81,6 +86,23 @@ export class Kernel {
     };
     this.disks.set(name, disk);
     return disk;
+  }
+
+  /** Adds a partition of a disk. Its sequence number is that of the disk. */
+  addPartition(disk: Disk, number: number, { start, size }: { start: bigint; size: bigint }): void {
+    const { major, minor } = disk.devnum;
+    const name = `${disk.name}${number}`;
+    this.disks.set(name, {
+      ...{ devnum: { major, minor: minor + number }, name, directory: `${disk.directory}/${name}` },
+      ...{ size, ...UNUSED, bytes: '', loop: undefined, partition: { disk, number, start } },
+      get diskseq(): bigint {
+        return disk.diskseq;
+      },
+    });
+  }
+
+  partitionsOf(disk: Disk): Disk[] {
+    return [...this.disks.values()].filter(({ partition }) => partition?.disk === disk);
   }
 
   addLoop(number: number): Disk {
@@ -149,11 +171,22 @@ export class Kernel {
 
   openDisk(disk: Disk, claimant?: object): void {
     if (claimant !== undefined) {
-      if ((disk.claimant ?? claimant) !== claimant) throw new Errno(EBUSY);
+      if (!this.#mayClaim(disk, claimant)) throw new Errno(EBUSY);
       disk.claimant = claimant;
       disk.claims++;
     }
     disk.opens++;
+  }
+
+  /**
+   * Does the work of bd_may_claim (block/bdev.c). Nobody can claim a disk and one of its partitions
+   * at the same time, not even the same claimant.
+   */
+  #mayClaim(disk: Disk, claimant: object): boolean {
+    if ((disk.claimant ?? claimant) !== claimant) return false;
+    const { partition } = disk;
+    if (partition !== undefined) return partition.disk.claimant === undefined;
+    return disk.loop !== undefined || this.partitionsOf(disk).every(({ claims }) => claims === 0);
   }
 
   /** Closes a disk. For a loop device, does the work of lo_release (drivers/block/loop.c). */

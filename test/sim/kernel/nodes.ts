@@ -90,10 +90,19 @@ export interface Disk {
   /** Whoever has claimed the disk exclusively, and how often. Tables share one claimant. */
   claimant: object | undefined;
   claims: number;
-  /** A name for the bytes of a hardware disk. Empty for a loop device or mapper device. */
+  /** A name for the bytes of a hardware disk. Empty for all other devices. */
   readonly bytes: string;
+  readonly partition: Partition | undefined;
   readonly loop: LoopState | undefined;
   readonly mapper: MappedDevice | undefined;
+}
+
+/** The place of a partition on its disk. */
+export interface Partition {
+  readonly disk: Disk;
+  readonly number: number;
+  /** In bytes. */
+  readonly start: bigint;
 }
 
 /** The state of a loop device. */
@@ -151,8 +160,24 @@ export function mappersOf({ mapper }: Disk): MappedDevice[] {
 
 /** Returns a name for the bytes that a device now accesses, or `undefined` if it has none. */
 export function bytesOf(disk: Disk): string | undefined {
+  const { partition } = disk;
   if (disk.mapper !== undefined) return disk.mapper.live && bytesOf(disk.mapper.live.lower);
+  if (partition !== undefined) return `${partition.disk.bytes}, ${partition.start}+${disk.size}`;
   if (disk.loop === undefined) return disk.bytes;
   const file = disk.loop.bound?.file.node;
   return file?.kind === 'file' ? `file ${file.ino}` : undefined;
+}
+
+/** Tells whether two names stand for bytes of which some are the same. */
+export function haveCommonBytes(a: string, b: string): boolean {
+  const [first, second] = [placeOf(a), placeOf(b)];
+  const isApart = first.end <= second.start || second.end <= first.start;
+  return first.whole === second.whole && !isApart;
+}
+
+function placeOf(bytes: string): { whole: string; start: number; end: number } {
+  const [whole = '', place] = bytes.split(', ');
+  if (place === undefined) return { whole, start: 0, end: Number.POSITIVE_INFINITY };
+  const [start = 0, size = 0] = place.split('+').map(Number);
+  return { whole, start, end: start + size };
 }

@@ -14,12 +14,18 @@ function splitPath(kernel: Kernel, path: string): { disk: Disk; rest: string } |
   const [, major, minor, tail] = /^\/sys\/dev\/block\/(\d+):(\d+)(?:\/(.*))?$/.exec(path) ?? [];
   if (major !== undefined) {
     const disk = kernel.findDisk({ major: Number(major), minor: Number(minor) });
-    return disk && { disk, rest: tail ?? '' };
+    const [, above] = /^\.\.\/(.*)$/.exec(tail ?? '') ?? [];
+    if (above === undefined) return disk && { disk, rest: tail ?? '' };
+    return disk?.partition && { disk: disk.partition.disk, rest: above };
   }
   const [, name = '', rest] =
     /^\/sys\/(?:block|devices\/(?:virtual|pci0)\/block)\/([^/]+)(?:\/(.*))?$/.exec(path) ?? [];
   const disk = kernel.disks.get(name);
-  return disk && { disk, rest: rest ?? '' };
+  if (disk === undefined || disk.partition !== undefined) return undefined;
+  const [inner = '', ...others] = rest?.split('/') ?? [];
+  const part = inner.startsWith(name) ? kernel.disks.get(inner) : undefined;
+  if (part?.partition?.disk === disk) return { disk: part, rest: others.join('/') };
+  return { disk, rest: rest ?? '' };
 }
 
 /** Returns the devices that a mapper device stands on, or those that stand on a device. */
@@ -30,19 +36,23 @@ function neighbours(kernel: Kernel, disk: Disk, kind: string): Disk[] {
 }
 
 function attribute(kernel: Kernel, disk: Disk, name: string): string | undefined {
-  const { devnum, loop, mapper } = disk;
+  const { devnum, loop, mapper, partition } = disk;
   const bound = loop?.bound;
   switch (name) {
     case 'dev':
       return `${devnum.major}:${devnum.minor}`;
     case 'diskseq':
-      return String(disk.diskseq);
+      return partition ? undefined : String(disk.diskseq);
     case 'ro':
       return disk.readOnly ? '1' : '0';
     case 'size':
       return String(disk.size / 512n);
     case 'uevent':
-      return `MAJOR=${devnum.major}\nMINOR=${devnum.minor}\nDEVNAME=${disk.name}\nDEVTYPE=disk`;
+      return `MAJOR=${devnum.major}\nMINOR=${devnum.minor}\nDEVNAME=${disk.name}\nDEVTYPE=${partition ? 'partition' : 'disk'}`;
+    case 'partition':
+      return partition && String(partition.number);
+    case 'start':
+      return partition && String(partition.start / 512n);
     case 'loop/backing_file':
       return bound?.path;
     case 'loop/autoclear':
@@ -118,12 +128,16 @@ export function isDirectory(kernel: Kernel, path: string): boolean {
 
 /** Returns the names in a directory, or `undefined` if there is no such directory. */
 export function listNames(kernel: Kernel, path: string): string[] | undefined {
-  if (path === '/sys/block') return [...kernel.disks.keys()];
+  if (path === '/sys/block') {
+    return [...kernel.disks.values()].filter((disk) => !disk.partition).map(({ name }) => name);
+  }
   if (path === '/sys/bus/xen-backend/devices') return [...kernel.vbds.keys()];
   if (!isDirectory(kernel, path)) return undefined;
   const found = splitPath(kernel, path);
   if (found?.rest === 'slaves' || found?.rest === 'holders') {
     return neighbours(kernel, found.disk, found.rest).map(({ name }) => name);
   }
-  return found?.rest === '' ? ['dev', 'diskseq', 'holders', 'ro', 'size', 'slaves'] : [];
+  if (found?.rest !== '') return [];
+  const partitions = kernel.partitionsOf(found.disk).map(({ name }) => name);
+  return ['dev', 'diskseq', 'holders', 'ro', 'size', 'slaves', ...partitions];
 }
