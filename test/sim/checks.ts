@@ -4,6 +4,7 @@ import { bytesOf, haveCommonBytes, type MappedDevice, mappersOf } from './kernel
 import type { Kin } from './kin.js';
 import type { Scheduler } from './scheduler.js';
 import type { SimulatedStore } from './store.js';
+import { pathOf } from './target-path.js';
 
 /** The properties that must hold in every schedule. */
 export class Checks implements BlkbackListener {
@@ -286,13 +287,4 @@ export class Checks implements BlkbackListener {
         this.violate(`${path} is left`);
     }
   }
-}
-
-/** Returns the path in a target. Handles only the targets of the schedules. */
-export function pathOf(params: string): string {
-  const [, name] = /^dm-name=([^,]+)/.exec(params) ?? [];
-  if (name !== undefined) return `/dev/mapper/${name}`;
-  const [, part] = /^diskseq=\d+,partition=(\d+)/.exec(params) ?? [];
-  if (part !== undefined) return `/dev/sda${part}`;
-  return /^path=([^,]+)/.exec(params)?.[1] ?? params;
 }

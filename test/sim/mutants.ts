@@ -1,3 +1,4 @@
+import { BARE_DEV_MUTANTS } from './bare-dev-mutants.js';
 import type { Mutant } from './bundle.js';
 import { KIN_MUTANTS } from './kin-mutants.js';
 import { MAPPER_MUTANTS } from './mapper-mutants.js';
@@ -269,21 +270,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace:
       'return { probed: [...all.filter((_, at) => values[at]?.[1]), ...probed], publications };',
   },
-  {
-    name: 'a node that was made in /dev stays',
-    file: 'block/device-node.ts',
-    find: '  } finally {\n    unlinkSync(own);\n  }',
-    replace: '  } finally {\n    void own;\n  }',
-    needs: 'bare /dev',
-  },
-  {
-    name: 'a loop device that has no node in /dev has no bytes',
-    file: 'topology/storage-snapshot.ts',
-    find: "const hidden = isSystemError(result, 'ENOENT') && isPresent(devnum);",
-    replace:
-      "const hidden = isSystemError(result, 'ENOENT') && isPresent(devnum) && block.directory === '';",
-    needs: 'bare /dev',
-  },
+  ...BARE_DEV_MUTANTS,
   ...KIN_MUTANTS,
   ...QUOTA_MUTANTS,
   ...PARTITION_MUTANTS,
