@@ -3,7 +3,7 @@ import { waitLayersGone } from '../block/mapper/release-layer.js';
 import { refreshUdev } from '../block/refresh-udev.js';
 import { errorCode } from '../errors.js';
 import { removeMapper } from '../linux/device-mapper.js';
-import { formatDevnum, formatDevnumHex } from '../linux/devnum.js';
+import { type Devnum, formatDevnum, formatDevnumHex } from '../linux/devnum.js';
 import { isSystemError } from '../linux/errno.js';
 import type { MapperState } from '../linux/mapper-state.js';
 import { markPendingOpen } from '../sharing/pending-opens.js';
@@ -66,7 +66,8 @@ export function detachSteps(
         const { published, loop } = detachment;
         // udev would read a disk to which a guest may be writing.
         if (isHeldByBlkback(detachment)) return '';
-        if (options.udevRefresh && published && !loop) await refreshUdev(published.devnum);
+        const isWanted = options.udevRefresh && loop === undefined;
+        if (isWanted && published) await tellUdev(published.devnum, options.sysfs);
         return '';
       },
     },
@@ -174,6 +175,19 @@ async function awaitClosed(
 /** Tells whether blkback may still open the device, or keeps it until the nodes are deleted. */
 function isHeldByBlkback({ directory, closesWithNodes, pendingOpen }: Detachment): boolean {
   return pendingOpen || (closesWithNodes && directory?.readOpenDevice() !== undefined);
+}
+
+/** Makes udev look at a disk again. Does nothing where nobody knows which devices guests use. */
+async function tellUdev(devnum: Devnum, sysfs: string): Promise<void> {
+  try {
+    const open = await new OpenVbds(sysfs).list();
+    refreshUdev(
+      devnum,
+      open.map((vbd) => vbd.devnum),
+    );
+  } catch {
+    // The detach has succeeded all the same.
+  }
 }
 
 async function awaitReleased(

@@ -11,6 +11,9 @@ export interface Place {
   readonly description: string;
 }
 
+/** The types of file systems that wait for nobody. A container's /dev is a tmpfs. */
+const IN_MEMORY: ReadonlySet<string> = new Set(['devtmpfs', 'tmpfs', 'ramfs']);
+
 // No function here may touch the file system in question. /proc tells all of it from memory.
 
 /**
@@ -23,8 +26,8 @@ export function placeOfFd(fd: number): Place | undefined {
     if (path === undefined) return undefined;
     const id = mountIdOfFd(fd);
     const mount = readMountTable().find((one) => one.id === id);
-    // The file system of a device node is memory. Only the device behind the node can hang.
-    if (mount === undefined || mount.type === 'devtmpfs') return named(path);
+    // These file systems are memory. Only the device behind a node in them can hang.
+    if (mount === undefined || IN_MEMORY.has(mount.type)) return named(path);
     return placeOfMount(mount);
   } catch {
     return undefined;

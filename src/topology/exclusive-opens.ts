@@ -1,6 +1,7 @@
+import { openDeviceNode } from '../block/device-node.js';
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
-import { isDeviceAbsent, isSystemError } from '../linux/errno.js';
-import { O_EXCL, O_NONBLOCK, O_RDONLY, OwnedFd } from '../linux/fd.js';
+import { isSystemError } from '../linux/errno.js';
+import { O_EXCL, O_NONBLOCK, O_RDONLY } from '../linux/fd.js';
 import { pause } from '../util/retry.js';
 import type { StorageSnapshot } from './storage-snapshot.js';
 
@@ -23,7 +24,8 @@ const probes = new Map<string, Promise<boolean>>();
  *
  * Asks the kernel by an exclusive open for reading (O_EXCL), which is closed at once. On a
  * partition this open also meets claims of the whole disk, and on a disk also claims of its
- * partitions (block/bdev.c, bd_may_claim). Throws `SystemError`, or the signal's reason.
+ * partitions (block/bdev.c, bd_may_claim). Throws `SystemError`, the errors of `openDeviceNode`, or
+ * the signal's reason.
  */
 export async function isExclusivelyOpen(
   snapshot: StorageSnapshot,
@@ -42,7 +44,7 @@ export async function isExclusivelyOpen(
       signal.throwIfAborted();
     }
   }
-  const started = probe(path, signal).finally(() => probes.delete(key));
+  const started = probe(path, devnum, signal).finally(() => probes.delete(key));
   probes.set(key, started);
   return await started;
 }
@@ -63,13 +65,15 @@ export async function staysExclusivelyOpen(
   return true;
 }
 
-async function probe(path: string, signal: AbortSignal): Promise<boolean> {
+const PROBE = O_RDONLY | O_EXCL | O_NONBLOCK;
+
+async function probe(path: string, devnum: Devnum, signal: AbortSignal): Promise<boolean> {
   try {
-    await using _ = await OwnedFd.open(path, O_RDONLY | O_EXCL | O_NONBLOCK, { signal });
+    await using _ = await openDeviceNode(path, devnum, PROBE, signal);
     return false;
   } catch (error) {
     if (isSystemError(error, 'EBUSY')) return true;
-    if (isDeviceAbsent(error) || isSystemError(error, 'ENOMEDIUM')) return false;
+    if (isSystemError(error, 'ENXIO', 'ENODEV', 'ENOMEDIUM')) return false;
     throw error;
   }
 }

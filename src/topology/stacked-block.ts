@@ -62,10 +62,12 @@ export class StackedBlock {
 
   /**
    * The name that the disk gives itself, unique in the world; `undefined` where it gives none. One
-   * disk has several numbers where several paths lead to it and nobody joins them (multipath).
+   * disk has several numbers where several paths lead to it and nobody joins them (multipath). The
+   * kernel counts NVMe disks of the network as virtual, and they have a name as well
+   * (drivers/nvme/host/fabrics.c, nvmf_init).
    */
   get wwid(): string | undefined {
-    if (this.kind !== 'disk' || this.isVirtual) return undefined;
+    if (this.kind !== 'disk') return undefined;
     this.#wwid ??= readWwid(this.directory);
     return this.#wwid || undefined;
   }

@@ -235,6 +235,36 @@ describe('attach', () => {
   );
 
   it(
+    'does not make udev look at a disk of which another guest has a partition, nor at that partition',
+    on({}, async (fixture) => {
+      await using uevents = await Uevents.listen();
+      await using loop = await attachLoop(fixture.image(MARKER, { size: 4 * MIB }), {
+        partscan: true,
+      });
+      addPartition(loop.path, 1, 2048, 1024);
+      addPartition(loop.path, 2, 4096, 1024);
+      const [disk = '', mine = '', theirs = ''] = ['', 'p1', 'p2'].map(
+        (suffix) => `${basename(loop.path)}${suffix}`,
+      );
+      const [vbd, other] = [
+        await fixture.vbd(`/dev/${mine}`),
+        await fixture.vbd(`/dev/${theirs}`, { frontend: 8 }),
+      ];
+      await fixture.attach(vbd);
+      await fixture.attach(other);
+      await fixture.close(vbd);
+      uevents.forget();
+      await fixture.detach(vbd, { udevRefresh: true });
+      await uevents.change(mine);
+      await using next = await attachLoop(fixture.image());
+      await uevents.change(basename(next.path));
+      assert.deepEqual([...uevents.changesOf(disk), ...uevents.changesOf(theirs)], []);
+      await fixture.delete(vbd);
+      await fixture.delete(other);
+    }),
+  );
+
+  it(
     'gives no guest a loop device whose number another one has open, although the kernel calls it free',
     on({ guise: 'stock' }, async (fixture) => {
       const loop = await attachLoop(fixture.image());
