@@ -149,6 +149,7 @@ export class Service {
     const surroundings = this.#surroundings;
     const jobs = new VbdJobs(store, { ...this.#options.jobs, uses, surroundings });
     const watch = new BackendWatch(store, jobs, publications, this.#options);
+    const over = new AbortController();
     const ended = new Promise<never>((_, reject) => {
       watch.start(reject).then(() => {
         this.#jobs = jobs;
@@ -157,11 +158,12 @@ export class Service {
         onServing();
         this.#options.onReady();
       }, reject);
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      signal.addEventListener('abort', () => reject(signal.reason), { signal: over.signal });
     });
     try {
       await ended;
     } finally {
+      over.abort();
       if (this.#store !== undefined) this.#unservedSince = monotonicMs();
       this.#jobs = undefined;
       this.#store = undefined;

@@ -1,6 +1,6 @@
 import { openPinned, pinLocator } from '../block/open-export.js';
 import type { Devnum } from '../linux/devnum.js';
-import { hasPendingOpen, listPendingOpens } from '../sharing/pending-opens.js';
+import { listUsesAndOpens } from '../sharing/pending-opens.js';
 import { SharingLock } from '../sharing/sharing-lock.js';
 import { sharingRequest } from '../sharing/sharing-request.js';
 import { directLookup } from '../topology/storage-lookup.js';
@@ -11,7 +11,6 @@ import { awaitInitWait } from '../vbd/await-init-wait.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
 import { isUnpublished, publish, toPublication } from '../vbd/publish-device.js';
 import { VbdInstance } from '../vbd/vbd-instance.js';
-import type { VbdPath } from '../vbd/vbd-path.js';
 import { readVbdUses, type VbdUses } from '../vbd/vbd-uses.js';
 import { announceOpen } from './announce-open.js';
 import type { AttachStep } from './attach-options.js';
@@ -112,10 +111,8 @@ function openDevice(attachment: Attachment): Step<AttachStep> {
  * made with the number now would become the disk of that guest.
  */
 async function listNamedDevices(attachment: Attachment): Promise<Devnum[]> {
-  // A device that blkback opens after the first look is in the second one.
-  const pending = await listPendingOpens(attachment.options.runDirectory);
-  const isExplained = (vbd: VbdPath): boolean => hasPendingOpen(pending, vbd);
-  const uses = await usesOf(attachment).list({ signal: attachment.signal, isExplained });
+  const { options, signal } = attachment;
+  const { uses, pending } = await listUsesAndOpens(usesOf(attachment), { ...options, signal });
   return [...pending, ...uses].map(({ devnum }) => devnum);
 }
 

@@ -49,7 +49,11 @@ export function detachSteps(
     {
       name: 'closed',
       waitsFor: 'blkback to close the device',
-      run: () => awaitClosed(detachment, options, signal),
+      run: async () => {
+        const what = await awaitClosed(detachment, options, signal);
+        await detachment.mark?.close();
+        return what;
+      },
     },
     {
       name: 'released',
@@ -103,7 +107,8 @@ async function withdraw(
   const writable = backend.text('mode')?.includes('w') ?? true;
   const marking = markPendingOpen(runDirectory, vbd, { devnum, writable });
   // What was made for the vbd is undone in any case.
-  await using mark = await (loop ? marking.catch(() => undefined) : marking);
+  const mark = await (loop ? marking.catch(() => undefined) : marking);
+  detachment.mark = mark;
   // Both nodes are compared, because a newer publication may have the same device number.
   const expected = (['physical-device', 'diskseq'] as const).map((node) => ({
     op: 'expect' as const,

@@ -58,6 +58,7 @@ export async function detach(store: Xenstore, vbd: VbdPath, options: DetachOptio
   try {
     const detachment = await collectDetachment(store, vbd, options, { signal: deadline.signal });
     await using directory = detachment.directory;
+    await using _mark = { [Symbol.asyncDispose]: async () => detachment.mark?.close() };
     // The nodes of a vbd that was made anew are not to tell of the end of the one before.
     confirm = () => !isMadeAnew(options.sysfs, vbd.sysfsName, directory);
     const { exists } = detachment.backend;

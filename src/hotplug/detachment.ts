@@ -1,5 +1,6 @@
 import { layerBase, listLayers } from '../block/mapper/release-layer.js';
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
+import type { OwnedFd } from '../linux/fd.js';
 import type { MapperState } from '../linux/mapper-state.js';
 import { type PublishedDevice, tryReadPublishedDevice } from '../vbd/published-device.js';
 import { readRecordLeniently, type VbdRecord } from '../vbd/record.js';
@@ -33,6 +34,12 @@ export interface Detachment {
    * publication has been taken back.
    */
   pendingOpen: boolean;
+  /**
+   * The lock that says that blkback may open the device, once the publication is about to be taken
+   * back. It is held until blkback has closed the device: others who look meanwhile see either the
+   * publication, or the lock, or the open device. The detach closes it in any case.
+   */
+  mark: OwnedFd | undefined;
   /**
    * Whether blkback closes the device only when the toolstack deletes the nodes, after this program
    * has ended. This is so where the guest closed its end long ago, while its vbd was to stay:
@@ -70,7 +77,7 @@ export async function collectDetachment(
     const loop = await findOwnLoop({ backend, record, base, published });
     const closesWithNodes = open !== undefined && backend.text('state') === XenbusState.Closed;
     const found = { vbd, backend, wasMadeAnew, directory, open, published, layers, record, loop };
-    return { ...found, pendingOpen: false, closesWithNodes };
+    return { ...found, pendingOpen: false, mark: undefined, closesWithNodes };
   } catch (error) {
     await pinned?.[Symbol.asyncDispose]();
     throw error;

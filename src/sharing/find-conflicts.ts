@@ -15,11 +15,11 @@ import { findGuestUses, type GuestUse, isStale } from './find-guest-uses.js';
 import { findLateRequests } from './late-requests.js';
 import {
   findPendingUses,
-  hasPendingOpen,
   isOpenFor,
   isPending,
-  listPendingOpens,
+  listUsesAndOpens,
   type PendingOpen,
+  type UsesAndOpens,
   unexplainedOpens,
 } from './pending-opens.js';
 import { compareVms, readDomains, type SameVmRule } from './same-vm.js';
@@ -57,14 +57,11 @@ export function mayEndSoon(conflict: Conflict): boolean {
  * published, the add holds this device. The number then still means this device, even if its
  * diskseq has changed.
  */
-async function listUses(
-  pending: readonly PendingOpen[],
-  { uses, signal }: SharingContext,
-): Promise<readonly VbdUse[]> {
-  const isExplained = (vbd: VbdPath): boolean => hasPendingOpen(pending, vbd);
-  const all = await uses.list({ signal, isExplained });
-  if (pending.length === 0) return all;
-  return all.map((use) => (isPending(pending, use) ? { ...use, diskseq: undefined } : use));
+async function listUses(context: SharingContext): Promise<UsesAndOpens> {
+  const { uses, pending } = await listUsesAndOpens(context.uses, context);
+  if (pending.length === 0) return { uses, pending };
+  const meant = uses.map((use) => (isPending(pending, use) ? { ...use, diskseq: undefined } : use));
+  return { uses: meant, pending };
 }
 
 /**
@@ -80,10 +77,7 @@ export async function* findConflicts(
   if (!readers && mayShare(wanted.sharing, wanted.access, 'read-write')) return;
   const clashes = clashesWith(wanted, reach.extents);
   const known = new Set(reach.stack);
-  // The pending opens are read before the uses: a device that blkback opens in between is then
-  // found among the uses.
-  const pending = await listPendingOpens(context.runDirectory);
-  const uses = await listUses(pending, context);
+  const { uses, pending } = await listUses(context);
   // The comparison takes a moment for each vbd.
   await yieldToLoop();
   const isOwn = ({ vbd }: VbdUse): boolean =>

@@ -7,7 +7,7 @@ import type { Extent } from '../topology/extent.js';
 import type { Access, UnexplainedUse } from '../topology/local-use.js';
 import type { StorageSnapshot } from '../topology/storage-snapshot.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
-import type { VbdUse } from '../vbd/vbd-uses.js';
+import type { VbdUse, VbdUses } from '../vbd/vbd-uses.js';
 import { SharingError } from './sharing-error.js';
 import { LOCK_FILE, openLockFile } from './storage-locks.js';
 
@@ -58,6 +58,29 @@ export async function listPendingOpens(runDirectory: string): Promise<PendingOpe
   if (!existsSync(path)) return [];
   await using file = OwnedFd.openSync(path, O_RDONLY);
   return listLockedBytes(file, FIRST, LAST).map(openOfPosition);
+}
+
+/** What vbds have, and what blkback may still open for them. */
+export interface UsesAndOpens {
+  readonly uses: readonly VbdUse[];
+  readonly pending: readonly PendingOpen[];
+}
+
+/**
+ * Lists what vbds have, and before and after that the opens that blkback may still make. A device
+ * that blkback opens after the first list is among the uses. A device whose publication a `remove`
+ * takes back after the first list is in the last one: a `remove` announces the open before that,
+ * and until blkback has closed the device. Throws as `VbdUses.list` and `listPendingOpens` do.
+ */
+export async function listUsesAndOpens(
+  vbdUses: VbdUses,
+  { runDirectory, signal }: { readonly runDirectory: string; readonly signal: AbortSignal },
+): Promise<UsesAndOpens> {
+  const before = await listPendingOpens(runDirectory);
+  const isExplained = (vbd: VbdPath): boolean => hasPendingOpen(before, vbd);
+  const uses = await vbdUses.list({ signal, isExplained });
+  const after = await listPendingOpens(runDirectory);
+  return { uses, pending: [...before, ...after] };
 }
 
 /** Returns the position of the byte that stands for an open. Pure. */

@@ -27,6 +27,11 @@ interface EndingVbd {
   readonly instance: bigint | undefined;
 }
 
+/** What an instance of a vbd had in the first look. */
+interface EarlierUse extends EndingVbd {
+  readonly use: VbdUse;
+}
+
 /**
  * Looks until every vbd of the first look is known that may still get a device unseen. Throws
  * `ETIMEDOUT`, with the name of such a vbd, when the time is up.
@@ -43,10 +48,22 @@ export async function listSettled(
   // Another instance may have been made under the same name.
   const hasEnded = ({ vbd, instance }: EndingVbd): boolean =>
     instance === undefined || openVbds.instanceOf(vbd) !== instance;
-  const settled = async (): Promise<readonly VbdUse[] | undefined> => {
+  const note = (vbd: VbdPath): EndingVbd => ({ vbd, instance: openVbds.instanceOf(vbd) });
+  let earlier: readonly EarlierUse[] | undefined;
+  // While a look is repeated, the nodes of a vbd may be deleted or made anew. What they named to an
+  // instance that the kernel still has, blkback may open all the same.
+  const lookOn = async (): Promise<{ uses: readonly VbdUse[]; seen: readonly EndingVbd[] }> => {
     const { uses, unknown } = await look();
     // The instances are noted at once: a vbd may end while its nodes are read.
-    const seen = unknown.map((vbd) => ({ vbd, instance: openVbds.instanceOf(vbd) }));
+    const seen = unknown.map(note);
+    earlier ??= uses.filter(({ pending }) => pending).map((use) => ({ use, ...note(use.vbd) }));
+    const kept = earlier.filter(({ vbd, instance }) =>
+      seen.some((other) => sameVbd(other.vbd, vbd) && other.instance === instance),
+    );
+    return { uses: [...uses, ...kept.map(({ use }) => use)], seen };
+  };
+  const settled = async (): Promise<readonly VbdUse[] | undefined> => {
+    const { uses, seen } = await lookOn();
     // A vbd that has come since is waited for by no call that began before.
     const before = ending;
     const left = before === undefined ? seen : seen.filter(({ vbd }) => isAmong(before, vbd));
@@ -65,7 +82,7 @@ export async function listSettled(
     if (!isClosing) return uses;
     // A vbd has ended whose device nobody has seen.
     await pause(CLOSING_MS, signal);
-    return (await look()).uses;
+    return (await lookOn()).uses;
   } catch (error) {
     const [first] = ending ?? [];
     const isLate = error === signal?.reason && errorCode(error) === 'ETIMEDOUT';

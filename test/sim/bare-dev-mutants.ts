@@ -16,6 +16,13 @@ const CHANGES: readonly Omit<Mutant, 'needs'>[] = [
     replace:
       "const hidden = isSystemError(result, 'ENOENT') && isPresent(devnum) && block.directory === '';",
   },
+  {
+    name: 'a loop device that has no node in /dev is not unbound',
+    file: 'block/loop/release-loop.ts',
+    find: 'fd = await openDeviceNode(loop.path, loop.devnum, O_RDONLY, signal);',
+    replace:
+      "fd = await (await import('../../linux/fd.js')).OwnedFd.open(loop.path, O_RDONLY, { signal });",
+  },
 ];
 
 export const BARE_DEV_MUTANTS: readonly Mutant[] = CHANGES.map((change) => ({

@@ -198,9 +198,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a remove does not say what blkback may still open',
     file: 'hotplug/detach-steps.ts',
-    find: 'await using mark = await (loop ? marking.catch(() => undefined) : marking);',
-    replace:
-      'const mark = await (loop ? marking.catch(() => undefined) : marking);\n  await mark?.close();',
+    find: '  detachment.mark = mark;\n',
+    replace: '  await mark?.close();\n',
   },
   {
     name: 'an adopted device gets no record',
@@ -269,6 +268,18 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'return { probed: [...others, ...probed], publications };',
     replace:
       'return { probed: [...all.filter((_, at) => values[at]?.[1]), ...probed], publications };',
+  },
+  {
+    name: 'what blkback may still open is listed before the uses only',
+    file: 'sharing/pending-opens.ts',
+    find: '  const after = await listPendingOpens(runDirectory);\n',
+    replace: '  const after: PendingOpen[] = [];\n',
+  },
+  {
+    name: 'a repeated look forgets what the first one saw',
+    file: 'vbd/ending-vbds.ts',
+    find: 'uses: [...uses, ...kept.map(({ use }) => use)], seen',
+    replace: 'uses: kept.length >= 0 ? [...uses] : [], seen',
   },
   ...BARE_DEV_MUTANTS,
   ...KIN_MUTANTS,

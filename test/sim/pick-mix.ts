@@ -10,13 +10,6 @@ const WITH_FAULTS = 6;
 
 /** Chooses what happens how often. */
 export function pickMix(random: Random, seed: number): Mix {
-  const mix = pickTheme(random, seed);
-  if (featureOf(seed, 'bare /dev') === undefined) return mix;
-  // A remove does not find the node of a loop device that does not clear itself.
-  return { ...mix, targets: mix.targets.filter((target) => !target.includes('autoclear=no')) };
-}
-
-function pickTheme(random: Random, seed: number): Mix {
   if (featureOf(seed, 'device-mapper')) return random.pick(MAPPER_MIXES);
   if (featureOf(seed, 'kin')) return random.pick(KIN_MIXES);
   if (featureOf(seed, 'partitions')) return random.pick(PARTITION_MIXES);

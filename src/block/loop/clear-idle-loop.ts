@@ -1,7 +1,7 @@
 import { getDiskseq } from '../../linux/block-ioctl.js';
-import { devnumFromStat, formatDevnum, sameDevnum } from '../../linux/devnum.js';
+import { formatDevnum } from '../../linux/devnum.js';
 import { isSystemError } from '../../linux/errno.js';
-import { O_EXCL, O_RDONLY, OwnedFd } from '../../linux/fd.js';
+import { O_EXCL, O_RDONLY, type OwnedFd } from '../../linux/fd.js';
 import {
   clearLoop,
   getLoopStatus,
@@ -9,6 +9,7 @@ import {
   setAutoclear,
 } from '../../linux/loop-ioctl.js';
 import { BlockError } from '../block-error.js';
+import { openDeviceNode } from '../device-node.js';
 import { listDiskHolders } from '../holders.js';
 import type { LoopInstance } from './release-loop.js';
 
@@ -30,7 +31,6 @@ export async function clearIdleLoop(
   signal?: AbortSignal,
 ): Promise<void> {
   await using fd = await openExclusively(loop, signal);
-  if (!sameDevnum(devnumFromStat(fd.inode.rdev), loop.devnum)) throw isAnother(loop);
   if ((await getDiskseq(fd)) !== loop.diskseq) throw isAnother(loop);
   // The status also shows that the file system answers, before anything is changed.
   const { flags } = await getLoopStatus(fd, signal);
@@ -54,7 +54,7 @@ async function openExclusively(
   signal: AbortSignal | undefined,
 ): Promise<OwnedFd> {
   try {
-    return await OwnedFd.open(loop.path, O_RDONLY | O_EXCL, { signal });
+    return await openDeviceNode(loop.path, loop.devnum, O_RDONLY | O_EXCL, signal);
   } catch (error) {
     if (isSystemError(error, 'EBUSY')) throw await isHeld(loop);
     throw error;

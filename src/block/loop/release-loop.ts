@@ -1,13 +1,14 @@
 import { errorCode } from '../../errors.js';
 import { getDiskseq } from '../../linux/block-ioctl.js';
-import { devnumFromStat, formatDevnum, sameDevnum } from '../../linux/devnum.js';
+import { formatDevnum } from '../../linux/devnum.js';
 import { isDeviceAbsent, isSystemError } from '../../linux/errno.js';
-import { O_RDONLY, OwnedFd } from '../../linux/fd.js';
+import { O_RDONLY, type OwnedFd } from '../../linux/fd.js';
 import { clearLoop } from '../../linux/loop-ioctl.js';
 import { isInMemory } from '../../linux/memory-file.js';
 import { readAttribute } from '../../linux/sysfs.js';
 import { poll } from '../../util/poll.js';
 import { BlockError, STILL_OPEN } from '../block-error.js';
+import { openDeviceNode } from '../device-node.js';
 import { listDiskHolders } from '../holders.js';
 import type { DeviceIdentity } from '../identity.js';
 
@@ -52,21 +53,22 @@ export async function waitLoopUnbound(loop: LoopInstance, signal: AbortSignal): 
  * is, and so does a device that is unbound already. Nothing has to wait for other processes that
  * have the device open: LOOP_CLR_FD only switches autoclear on in that case, and their last close
  * unbinds the device (drivers/block/loop.c, loop_clr_fd). The backing file is asked nothing,
- * because its server may be gone. Throws `SystemError`.
+ * because its server may be gone. Throws `SystemError`, and the errors of `openDeviceNode`.
  */
 export async function unbindLoop(
   loop: LoopInstance & { readonly path: string },
   signal?: AbortSignal,
 ): Promise<void> {
+  // An open by the number could make a loop device that is gone anew.
+  if (!isLoopBound(loop)) return;
   let fd: OwnedFd;
   try {
-    fd = await OwnedFd.open(loop.path, O_RDONLY, { signal });
+    fd = await openDeviceNode(loop.path, loop.devnum, O_RDONLY, signal);
   } catch (error) {
     if (isDeviceAbsent(error)) return;
     throw error;
   }
   await using _ = fd;
-  if (!sameDevnum(devnumFromStat(fd.inode.rdev), loop.devnum)) return;
   if ((await getDiskseq(fd)) !== loop.diskseq) return;
   try {
     await clearLoop(fd, signal);

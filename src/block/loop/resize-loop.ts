@@ -1,9 +1,10 @@
 import { getDiskseq } from '../../linux/block-ioctl.js';
-import { devnumFromStat, formatDevnum, sameDevnum } from '../../linux/devnum.js';
-import { O_RDONLY, OwnedFd } from '../../linux/fd.js';
+import { formatDevnum } from '../../linux/devnum.js';
+import { O_RDONLY, type OwnedFd } from '../../linux/fd.js';
 import { updateLoopSize } from '../../linux/loop-ioctl.js';
 import { withOwnership } from '../../util/with-ownership.js';
 import { BlockError } from '../block-error.js';
+import { openDeviceNode } from '../device-node.js';
 import type { LoopInstance } from './release-loop.js';
 
 /**
@@ -23,9 +24,9 @@ export async function openLoop(
   loop: LoopInstance & { readonly path: string },
   signal?: AbortSignal,
 ): Promise<OwnedFd> {
-  return await withOwnership(await OwnedFd.open(loop.path, O_RDONLY, { signal }), async (fd) => {
-    const isIt = sameDevnum(devnumFromStat(fd.inode.rdev), loop.devnum);
-    if (isIt && (await getDiskseq(fd)) === loop.diskseq) return fd;
+  const opened = await openDeviceNode(loop.path, loop.devnum, O_RDONLY, signal);
+  return await withOwnership(opened, async (fd) => {
+    if ((await getDiskseq(fd)) === loop.diskseq) return fd;
     throw new BlockError(
       `${loop.path} is not loop device ${formatDevnum(loop.devnum)} (diskseq ${loop.diskseq}) any more`,
       { code: 'EIDENTITY' },
