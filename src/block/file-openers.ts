@@ -1,5 +1,6 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import type { Devnum } from '../linux/devnum.js';
+import { throwShortage } from '../linux/errno.js';
 import { isOpenFile } from '../linux/open-device.js';
 import { isPathOnly, nameOfProcess, readCommand } from './process.js';
 
@@ -26,7 +27,7 @@ export async function listFileOpeners(device: Devnum, inode: bigint): Promise<Fi
   const pids = listNames('/proc').filter((name) => /^\d+$/.test(name));
   const found = pids.map((pid) => ({ pid, link: findOpen(pid, device, inode) }));
   return await Promise.all(
-    found.flatMap(({ pid, link }) => (link === undefined ? [] : [describe(pid, link)])),
+    found.flatMap(({ pid, link }) => (link === undefined ? [] : [describeOpener(pid, link)])),
   );
 }
 
@@ -39,7 +40,12 @@ function findOpen(pid: string, device: Devnum, inode: bigint): string | undefine
   return fd === undefined ? undefined : `/proc/${pid}/fd/${fd}`;
 }
 
-async function describe(pid: string, link: string): Promise<FileOpener> {
+/**
+ * Describes a process that has a file open.
+ *
+ * @param link the link below /proc/<pid>/fd of a descriptor with which it has the file open.
+ */
+export async function describeOpener(pid: string, link: string): Promise<FileOpener> {
   const command = (await readCommand(pid)) ?? '';
   const [, domid] = /\0-xen-domid\0(\d{1,5})\0/.exec(command) ?? [];
   return {
@@ -50,10 +56,15 @@ async function describe(pid: string, link: string): Promise<FileOpener> {
   };
 }
 
-function listNames(directory: string): string[] {
+/**
+ * Lists the entries of a directory in /proc; none where it cannot be read. Throws `SystemError` for
+ * want of descriptors or memory only.
+ */
+export function listNames(directory: string): string[] {
   try {
     return readdirSync(directory);
-  } catch {
+  } catch (error) {
+    throwShortage('open', directory, error);
     return [];
   }
 }

@@ -33,11 +33,20 @@ export function readFileLocks(): FileLock[] {
   return parseFileLocks(text);
 }
 
+/**
+ * Lists the record locks that a process holds through one of its descriptors (proc(5),
+ * /proc/pid/fdinfo). Lists none for a descriptor that has been closed. Throws `SystemError`.
+ */
+export function readLocksOf(pid: number, fd: string): FileLock[] {
+  const text = readMemoryFile(`/proc/${pid}/fdinfo/${fd}`) ?? '';
+  return text.includes('lock:') ? parseFileLocks(text) : [];
+}
+
 const LINE =
-  /^\d+: (?:POSIX|OFDLCK) +\S+ +(READ|WRITE) +(-?\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) (\d+) (\d+|EOF)/gm;
+  /^(?:lock:\t)?\d+: (?:POSIX|OFDLCK) +\S+ +(READ|WRITE) +(-?\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) (\d+) (\d+|EOF)/gm;
 
 /**
- * Reads the text of /proc/locks. Requests that wait for a lock, leases and locks of flock(2) are
+ * Reads the text of /proc/locks, or the locks in the text of a file in fdinfo. Requests that wait for a lock, leases and locks of flock(2) are
  * left out. Pure.
  */
 export function parseFileLocks(text: string): FileLock[] {

@@ -69,10 +69,16 @@ export function inodeOfDescriptor(fd: number, object: string): Inode {
 
 const S_IFMT = 0o170000n;
 const S_IFBLK = 0o060000n;
+const S_IFREG = 0o100000n;
 
 /** Tells whether a file is a block device node. */
 export function isBlockDevice({ mode }: Inode): boolean {
   return (mode & S_IFMT) === S_IFBLK;
+}
+
+/** Tells whether a file is a regular file. */
+export function isRegularFile({ mode }: Inode): boolean {
+  return (mode & S_IFMT) === S_IFREG;
 }
 
 /** Decodes the bytes of `struct statx`. */

@@ -47,6 +47,14 @@ export function readMountTable(): readonly Mount[] {
   return parsed.mounts;
 }
 
+/**
+ * Returns the mounts in the namespace of a process, with the directories as the process sees them;
+ * none for a process that is gone. Throws `SystemError`.
+ */
+export function readMountsOf(pid: number): Mount[] {
+  return parseMountinfo(readMemoryFile(`/proc/${pid}/mountinfo`) ?? '');
+}
+
 /** Reads the text of mountinfo. Lines that are not mounts are left out. */
 export function parseMountinfo(text: string): Mount[] {
   return text.split('\n').flatMap((line) => {

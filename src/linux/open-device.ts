@@ -1,5 +1,6 @@
 import { statxFromMemory } from './calls.js';
 import { type Devnum, sameDevnum } from './devnum.js';
+import { decodeStatx, type Inode } from './file-stat.js';
 
 // struct statx of linux/stat.h.
 const BUFFER = Buffer.alloc(256);
@@ -28,4 +29,12 @@ export function isOpenFile(link: string, device: Devnum, inode: bigint): boolean
   if (!statxFromMemory(link, BUFFER) || BUFFER.readBigUInt64LE(INODE) !== inode) return false;
   const found = { major: BUFFER.readUInt32LE(DEV_MAJOR), minor: BUFFER.readUInt32LE(DEV_MINOR) };
   return sameDevnum(found, device);
+}
+
+/**
+ * Returns the file or device that a descriptor of some process refers to, `undefined` for a
+ * descriptor that has been closed. Asks no file server either.
+ */
+export function readOpenInode(link: string): Inode | undefined {
+  return statxFromMemory(link, BUFFER) ? decodeStatx(BUFFER) : undefined;
 }

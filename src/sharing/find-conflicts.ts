@@ -111,7 +111,7 @@ export async function* findConflicts(
   };
   yield* findLocalUses(snapshot, query);
   let isServed = false;
-  for (const image of await findImageUses(query)) {
+  for (const image of await findImageUses(snapshot, query)) {
     if (await isOwnDeviceModel(image, wanted, context)) isServed = true;
     else yield image;
   }

@@ -1,75 +1,61 @@
 import { listFileOpeners } from '../block/file-openers.js';
-import { type Devnum, devnumFromStat, sameDevnum } from '../linux/devnum.js';
+import { devnumFromStat } from '../linux/devnum.js';
 import { type FileLock, readFileLocks } from '../linux/file-locks.js';
-import { type Mount, readMountTable } from '../linux/mounts.js';
-import type { Extent, Storage } from './extent.js';
+import { readMountTable } from '../linux/mounts.js';
+import { type Extent, type Storage, storageKey } from './extent.js';
 import type { Access, ConflictQuery, LocalUse } from './local-use.js';
+import { lockedAccess } from './locked-access.js';
+import { hiddenKinds, isLockOn, mayBeLockOf } from './locked-file.js';
+import type { StorageSnapshot } from './storage-snapshot.js';
+import { findTracedImages } from './traced-images.js';
 
 type File = Extract<Storage, { kind: 'file' }>;
 
 /**
- * Finds the programs that have locked a file of the sought bytes. QEMU and qemu-img,
- * cloud-hypervisor and libvirt lock a disk image that they have open. Throws `SystemError`.
+ * Finds the programs that have locked a file or device with sought bytes. QEMU and qemu-img,
+ * cloud-hypervisor and libvirt lock a disk image that they have open. Throws `SystemError`,
+ * `UnansweredLoop`.
  */
-export async function findImageUses({ extents, clashes }: ConflictQuery): Promise<LocalUse[]> {
-  const storages = extents.flatMap(({ storage }) => (storage.kind === 'file' ? [storage] : []));
-  if (storages.length === 0) return [];
+export async function findImageUses(
+  snapshot: StorageSnapshot,
+  query: ConflictQuery,
+): Promise<LocalUse[]> {
   const locks = readFileLocks();
   if (locks.length === 0) return [];
   const mounts = readMountTable();
-  const files = new Map(storages.map((file) => [`${file.device}:${file.inode}`, file]));
-  const uses = [...files.values()].map(async (file) => {
-    const own = locks.filter((lock) => isLockOf(lock, file, mounts));
+  const files = filesOf(query.extents);
+  const plain = await findFileUses(files, query, isLockOn, locks);
+  const unclear = locks.filter((lock) => {
+    if (files.some((file) => isLockOn(lock, file))) return false;
+    if (files.some((file) => mayBeLockOf(lock, file, mounts))) return true;
+    const kinds = hiddenKinds(lock, mounts);
+    return kinds.has('node') || (kinds.has('file') && files.length > 0);
+  });
+  if (unclear.length === 0) return plain;
+  const { uses, untraced } = await findTracedImages(snapshot, query, unclear);
+  const isOf = (lock: FileLock, file: File): boolean => mayBeLockOf(lock, file, mounts);
+  return [...plain, ...uses, ...(await findFileUses(files, query, isOf, untraced))];
+}
+
+function filesOf(extents: readonly Extent[]): File[] {
+  const files = extents.flatMap(({ storage }) => (storage.kind === 'file' ? [storage] : []));
+  return [...new Map(files.map((file) => [storageKey(file), file])).values()];
+}
+
+async function findFileUses(
+  files: readonly File[],
+  { clashes }: ConflictQuery,
+  isOf: (lock: FileLock, file: File) => boolean,
+  locks: readonly FileLock[],
+): Promise<LocalUse[]> {
+  const uses = files.map(async (file) => {
+    const own = locks.filter((lock) => isOf(lock, file));
     const access = lockedAccess(own);
     if (access === undefined) return undefined;
     const all: Extent = { storage: file, start: 0n, end: undefined };
     return clashes(access, [all]) ? await describe(file, access, own) : undefined;
   });
   return (await Promise.all(uses)).filter((use) => use !== undefined);
-}
-
-/**
- * Returns whether a lock is on this file. A file in a subvolume of btrfs has a device number that
- * no mount shows, while its locks have the device number of the file system. Pure.
- */
-export function isLockOf(
-  { devnum, inode }: FileLock,
-  file: File,
-  mounts: readonly Pick<Mount, 'devnum' | 'type'>[],
-): boolean {
-  if (inode !== file.inode) return false;
-  const device = devnumFromStat(file.device);
-  if (sameDevnum(devnum, device)) return true;
-  const isMounted = (one: Devnum, type?: string): boolean =>
-    mounts.some((mount) => sameDevnum(mount.devnum, one) && (type ?? mount.type) === mount.type);
-  return device.major === 0 && !isMounted(device) && isMounted(devnum, 'btrfs');
-}
-
-/**
- * QEMU locks one byte, from 100 on, for each kind of access that it may make to an image
- * (block/file-posix.c, RAW_LOCK_PERM_BASE; include/block/block-common.h, BLK_PERM_WRITE and
- * BLK_PERM_RESIZE). All these locks are shared.
- */
-const [QEMU_BYTES, QEMU_END] = [100n, 200n];
-const QEMU_WRITES = [101n, 103n];
-
-/**
- * Returns how the holders of these locks use the file; `undefined` for no locks. cloud-hypervisor
- * locks the bytes of the image, or all bytes, and does so exclusively if it writes
- * (docs/disk_locking.md). Pure.
- */
-export function lockedAccess(locks: readonly FileLock[]): Access | undefined {
-  if (locks.length === 0) return undefined;
-  return locks.some((lock) => lock.exclusive || isQemuWriting(lock)) ? 'read-write' : 'read-only';
-}
-
-/**
- * Returns whether a lock shows that QEMU writes. The kernel shows locks of neighbouring bytes as
- * one.
- */
-function isQemuWriting({ start, end }: FileLock): boolean {
-  if (end === undefined || start < QEMU_BYTES || end >= QEMU_END) return false;
-  return QEMU_WRITES.some((byte) => start <= byte && byte <= end);
 }
 
 async function describe(file: File, access: Access, locks: readonly FileLock[]): Promise<LocalUse> {

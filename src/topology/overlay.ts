@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import { devnumFromStat, sameDevnum } from '../linux/devnum.js';
-import { statPath } from '../linux/file-stat.js';
+import { isRegularFile, statPath } from '../linux/file-stat.js';
 import { type Mount, readMountTable, unescapeOctal } from '../linux/mounts.js';
 import type { Storage } from './extent.js';
 
@@ -13,7 +13,6 @@ export interface RealFile {
 
 /** How long to wait for a layer; milliseconds. */
 const LOOK_MS = 1000;
-const [S_IFMT, S_IFREG] = [0o170000n, 0o100000n];
 
 /**
  * Returns whether a file may lie on an overlay, by the device number of its file system. A file on
@@ -48,7 +47,7 @@ export async function realFileOf(
     const found = await statPath(candidate.path, AbortSignal.timeout(LOOK_MS)).catch(
       () => undefined,
     );
-    if (found === undefined || (found.mode & S_IFMT) !== S_IFREG) continue;
+    if (found === undefined || !isRegularFile(found)) continue;
     const storage = { kind: 'file', device: found.dev, inode: found.ino } as const;
     return candidate.isUpper ? { storage } : { storage, readOnly: true };
   }

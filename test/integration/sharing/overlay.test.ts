@@ -10,6 +10,7 @@ import { needs } from '../../bed/needs.js';
 import { type HotplugFixture, on } from '../hotplug/fixture.js';
 import { devnumOfNode } from '../topology/changing-storage.js';
 import { ComparedIndex } from '../topology/compared-index.js';
+import { openImage, QEMU } from './locked-images.js';
 
 const run = promisify(execFile);
 
@@ -19,14 +20,21 @@ interface Overlay extends AsyncDisposable {
   readonly merged: string;
 }
 
-/** Mounts an overlay with a file `low.img` in its lower layer and `up.img` in its upper layer. */
-async function mountOverlay(fixture: HotplugFixture): Promise<Overlay> {
+/**
+ * Mounts an overlay with a file `low.img` in its lower layer and `up.img` in its upper layer.
+ *
+ * @param apart whether the upper layer lies on another file system than the lower one.
+ */
+async function mountOverlay(fixture: HotplugFixture, apart = false): Promise<Overlay> {
   const directory = (name: string): string => {
     const path = join(fixture.bed.images, name);
     mkdirSync(path);
     return path;
   };
-  const [lower, upper, work, merged] = ['lower', 'upper', 'work', 'merged'].map(directory);
+  const top = directory('top');
+  if (apart) await run('mount', ['-t', 'tmpfs', 'none', top]);
+  const names = ['lower', 'top/upper', 'top/work', 'merged'];
+  const [lower, upper, work, merged] = names.map(directory);
   assert.ok(lower && upper && work && merged);
   copyFileSync(fixture.image('low'), join(lower, 'low.img'));
   copyFileSync(fixture.image('up'), join(upper, 'up.img'));
@@ -34,6 +42,7 @@ async function mountOverlay(fixture: HotplugFixture): Promise<Overlay> {
   await run('mount', ['-t', 'overlay', 'none', '-o', options, merged]);
   const dispose = async (): Promise<void> => {
     await run('umount', [merged]);
+    if (apart) await run('umount', [top]);
   };
   return { lower, upper, merged, [Symbol.asyncDispose]: dispose };
 }
@@ -83,6 +92,38 @@ describe('A file on an overlay', function () {
       await fixture.delete(copied);
     }),
   );
+
+  for (const apart of [false, true]) {
+    it(
+      `is busy as QEMU has locked it, ${apart ? 'with layers on two file systems' : 'by any path'}`,
+      on({}, async (fixture) => {
+        await using overlay = await mountOverlay(fixture, apart);
+        const [through, direct] = [join(overlay.merged, 'up.img'), join(overlay.upper, 'up.img')];
+        const copied = join(overlay.merged, 'low.img');
+        for (const [locked, wanted] of [
+          [through, through],
+          [through, direct],
+          [direct, through],
+          [copied, copied],
+          [copied, join(overlay.upper, 'low.img')],
+        ] as const) {
+          await using _qemu = await openImage(locked, QEMU.w);
+          const vbd = await fixture.vbd(wanted);
+          const { message } = await failure('EBUSY', fixture.attach(vbd));
+          assert.match(message, /open read-write here in process/, `${locked}, ${wanted}`);
+          await fixture.delete(vbd);
+          const other = await fixture.vbd(join(overlay.lower, 'low.img'), { mode: 'w' });
+          await fixture.attach(other);
+          await fixture.delete(other);
+          await fixture.detach(other);
+        }
+        await using _own = await openImage(through, QEMU.w, false, '-xen-domid', '7', '-nographic');
+        const vbd = await fixture.vbd(direct);
+        await fixture.attach(vbd);
+        await fixture.delete(vbd);
+      }),
+    );
+  }
 
   it(
     'is known to the index as to a fresh look',
