@@ -2,10 +2,11 @@ import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, parseDevnum } from '../linux/devnum.js';
 import { type FileStat, isBlockDevice, statPath } from '../linux/file-stat.js';
 import type { Extent } from '../topology/extent.js';
+import { extentsOfPath } from '../topology/file-extents.js';
 import type { Access } from '../topology/local-use.js';
 import { knownFileOfLoop } from '../topology/loop-backing.js';
 import type { Reach } from '../topology/reach.js';
-import { fileExtent, hasStorage, type StorageSnapshot } from '../topology/storage-snapshot.js';
+import { hasStorage, type StorageSnapshot } from '../topology/storage-snapshot.js';
 import { type OtherDisk, readOtherDisks } from '../vbd/other-disks.js';
 import { readVbdBackend } from '../vbd/vbd-backend.js';
 import { backendNode, sameVbd, type VbdPath } from '../vbd/vbd-path.js';
@@ -153,7 +154,8 @@ async function compareOther(
 ): Promise<Candidate | undefined> {
   const found = devnum === undefined && path !== undefined ? await look(path) : undefined;
   const device = devnum ?? (found && isBlockDevice(found) ? devnumFromStat(found.rdev) : undefined);
-  const extents = device === undefined && found ? [fileExtent(found, 0n, undefined)] : [];
+  const isFile = device === undefined && found !== undefined && path !== undefined;
+  const extents = isFile ? await extentsOfPath(path, found, AbortSignal.timeout(LOOK_MS)) : [];
   const theirs = device
     ? await snapshot.reachWithin(device, reach.extents)
     : { extents, stack: new Set<string>(), unclaimed: [] };

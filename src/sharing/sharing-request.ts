@@ -1,13 +1,13 @@
-import { readlinkSync } from 'node:fs';
 import type { BlockDevice } from '../block/block-device.js';
 import type { PinnedPath } from '../block/open-path.js';
 import { type Devnum, devnumFromStat, formatDevnum } from '../linux/devnum.js';
-import type { OwnedFd } from '../linux/fd.js';
 import { isSoleOpener } from '../linux/sole-opener.js';
+import { windowOf } from '../topology/extent.js';
+import { extentsOfFile } from '../topology/file-extents.js';
 import type { Access } from '../topology/local-use.js';
-import { mayBeOverlay, realFileOf } from '../topology/overlay.js';
+import { mayBeOverlay } from '../topology/overlay.js';
 import type { Reach } from '../topology/reach.js';
-import { fileExtent, StorageSnapshot } from '../topology/storage-snapshot.js';
+import { StorageSnapshot } from '../topology/storage-snapshot.js';
 import type { Sharing } from './sharing-rules.js';
 
 /** An export that has not been checked against other uses yet. */
@@ -103,16 +103,8 @@ export async function reachOfPath(
   signal: AbortSignal,
 ): Promise<StorageReach> {
   const snapshot = new StorageSnapshot(signal);
-  const found = fd.inode;
   if (kind === 'block')
-    return { snapshot, reach: await snapshot.reach(devnumFromStat(found.rdev)) };
-  const own = fileExtent(found, window.offset, window.size);
-  const real = mayBeOverlay(found.dev) ? await realFileOf(pathOf(fd)) : undefined;
-  const extents = real === undefined ? [own] : [own, { ...own, ...real }];
+    return { snapshot, reach: await snapshot.reach(devnumFromStat(fd.inode.rdev)) };
+  const extents = await extentsOfFile(fd, windowOf(window.offset, window.size));
   return { snapshot, reach: { extents, stack: new Set(), unclaimed: [] } };
-}
-
-/** Returns the path of a descriptor, as the kernel spells it. */
-function pathOf(fd: OwnedFd): string {
-  return readlinkSync(`/proc/self/fd/${fd.fd}`);
 }

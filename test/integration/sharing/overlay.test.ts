@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { closeSync, copyFileSync, mkdirSync, openSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { failure } from '../../bed/assertions.js';
@@ -124,6 +124,33 @@ describe('A file on an overlay', function () {
       }),
     );
   }
+
+  it(
+    'is what QEMU serves to a guest, by any path',
+    on({}, async (fixture) => {
+      await using overlay = await mountOverlay(fixture);
+      const [through, direct] = [join(overlay.merged, 'up.img'), join(overlay.upper, 'up.img')];
+      const link = join(fixture.bed.images, 'link.img');
+      symlinkSync(through, link);
+      for (const [served, wanted] of [
+        [through, direct],
+        [link, direct],
+        [direct, through],
+      ] as const) {
+        const nodes = { frontend: '/local/domain/8/device/vbd/51712', mode: 'w' };
+        for (const [node, value] of Object.entries({ ...nodes, params: `aio:${served}` })) {
+          await fixture.store.write(`backend/qdisk/8/51712/${node}`, value);
+        }
+        // QEMU would have the file open in this way.
+        const qemu = openSync(served, 'r+');
+        const vbd = await fixture.vbd(wanted);
+        const { message } = await failure('EBUSY', fixture.attach(vbd));
+        assert.match(message, /attached read-write to domain 8/);
+        await fixture.delete(vbd);
+        closeSync(qemu);
+      }
+    }),
+  );
 
   it(
     'is known to the index as to a fresh look',
