@@ -48,6 +48,8 @@ export interface UnexplainedUse {
 /** The bytes whose uses are looked for. */
 export interface ConflictQuery {
   readonly extents: readonly Extent[];
+  /** Every device of the export, as `major:minor` (`Reach.stack`). */
+  readonly stack: ReadonlySet<string>;
   /** Devices of the export itself on which a claim by others can be seen (`Reach.unclaimed`). */
   readonly unclaimed: readonly Devnum[];
   /** Devices that may have some of the bytes as well. */

@@ -9,6 +9,7 @@ import { HolderUses } from './holder-uses.js';
 import type { Access, ConflictQuery, LocalUse, UnexplainedUse } from './local-use.js';
 import { readPartitions } from './stacked-block.js';
 import { fileExtent, type StorageSnapshot } from './storage-snapshot.js';
+import { listTwinDisks } from './twin-disks.js';
 
 /** A mount or swap space, with its bytes. */
 interface NamedUse {
@@ -102,12 +103,15 @@ async function look(path: string): Promise<{ devnum: Devnum | undefined; extents
 }
 
 /**
- * Lists the devices whose claim would be a claim of the sought bytes: the export's own devices,
- * loop devices beside it, and devices that stand on the same devices as the export. `nearby` has no
- * read-only loop devices where only writers matter, because nobody writes through them.
+ * Lists the devices whose claim would be a claim of the sought bytes: the export's own devices, the
+ * other names of its disks, loop devices beside it, and devices that stand on the same devices as
+ * the export. `nearby` has no read-only loop devices where only writers matter, because nobody
+ * writes through them.
+ *
+ * The other names count even where a guest has such a disk: blkback does not claim what it opens.
  */
 async function claimable(snapshot: StorageSnapshot, sought: ConflictQuery): Promise<Devnum[]> {
-  const found = [...sought.unclaimed];
+  const found = dedupe([...sought.unclaimed, ...listTwinDisks(snapshot, sought)]);
   const known = new Set([...sought.known, ...found.map(formatDevnum)]);
   const { loops, above } = sought.nearby;
   const others = [...loops, ...above].filter((device) => !known.has(formatDevnum(device)));

@@ -1,7 +1,8 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, constants, linkSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { OwnedFd } from '../../../src/linux/fd.js';
 import { tryLockByte } from '../../../src/linux/range-lock.js';
@@ -84,7 +85,8 @@ export class SharingFixture implements AsyncDisposable {
       () => run('delpart', [path, '1']),
       () => run('delpart', [path, '2']),
     );
-    return [`${path}p1`, `${path}p2`];
+    const name = /\d$/.test(path) ? `${path}p` : path;
+    return [`${name}1`, `${name}2`];
   }
 
   /** Sends a message to a mapper device. */
@@ -105,6 +107,11 @@ export class SharingFixture implements AsyncDisposable {
     const lun = await plugLun();
     this.#undo.push(() => lun.unplug());
     return lun.paths;
+  }
+
+  /** Makes the kernel take a SCSI disk for one whose path is down. */
+  async offline(disk: string): Promise<void> {
+    await writeFile(`/sys/block/${basename(disk)}/device/state`, 'offline\n');
   }
 
   /** Makes a RAID 1 of these devices, and returns its path. */

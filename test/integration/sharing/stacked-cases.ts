@@ -259,6 +259,88 @@ export const STACKED_CASES: readonly SharingCase[] = [
     ['w', 'w', 'busy', 'alone'],
     ['r', 'r', 'free', 'readers'],
   ),
+  ...saying(
+    /shares bytes with \/dev\/sd\w+, which is held exclusively here by a program/,
+    idle(
+      'one LUN under two names, of which a program has opened the other one exclusively',
+      async (fixture) => {
+        const [one, two] = await fixture.lunTwice();
+        fixture.claim(one);
+        return two;
+      },
+      ['w', 'busy', 'alone'],
+    ),
+  ),
+  ...saying(
+    /in use here: \/dev\/md_\d+ stands on \/dev\/sd\w+; /,
+    idle(
+      'one LUN under two names, of which the other one is a member of an md array',
+      async (fixture) => {
+        const [one, two] = await fixture.lunTwice();
+        await fixture.mirrored(one, await disk(fixture));
+        return two;
+      },
+      ['w', 'busy', 'alone'],
+    ),
+  ),
+  ...idle(
+    'one LUN under two names, and a program has opened a partition of the other one exclusively',
+    async (fixture) => {
+      const [one, two] = await fixture.lunTwice();
+      const [part] = await fixture.partitionsOf(one);
+      fixture.claim(part);
+      return two;
+    },
+    ['w', 'busy', 'alone'],
+  ),
+  ...idle(
+    'a partition of one LUN under two names, and a program has the other partition exclusively',
+    async (fixture) => {
+      const [one, two] = await fixture.lunTwice();
+      const [, other] = await fixture.partitionsOf(one);
+      fixture.claim(other);
+      return (await fixture.partitionsOf(two))[0];
+    },
+    ['w', 'free', 'apart'],
+  ),
+  ...idle(
+    'one LUN under two names, with an unused volume on the other one',
+    async (fixture) => {
+      const [one, two] = await fixture.lunTwice();
+      await fixture.mapped(linear(one, 0, HALF));
+      return two;
+    },
+    ['w', 'free', 'unused'],
+  ),
+  ...idle(
+    'one LUN under two names, of which a program has opened a volume on the other one',
+    async (fixture) => {
+      const [one, two] = await fixture.lunTwice();
+      await fixture.opened(await fixture.mapped(linear(one, 0, HALF)));
+      return two;
+    },
+    ['w', 'busy', 'alone'],
+  ),
+  ...idle(
+    'a volume on a multipath device over both names of one LUN, beside one that is mounted',
+    async (fixture) => {
+      const [one, two] = await fixture.lunTwice();
+      const paths = `round-robin 0 2 1 ${one} 1000 ${two} 1000`;
+      const joined = await fixture.mapped(`0 ${ALL} multipath 0 0 1 1 ${paths}`);
+      await fixture.mount(await fixture.mapped(linear(joined, HALF, HALF)), 'w');
+      return await fixture.mapped(linear(joined, 0, HALF));
+    },
+    ['w', 'free', 'apart'],
+  ),
+  ...idle(
+    'one LUN under two names, of which the other one does not answer',
+    async (fixture) => {
+      const [one, two] = await fixture.lunTwice();
+      await fixture.offline(one);
+      return two;
+    },
+    ['w', 'free', 'unused'],
+  ),
   ...pair(
     'a volume with a snapshot, and the snapshot',
     async (fixture) => {
