@@ -1,13 +1,12 @@
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Devnum, devnumFromStat, sameDevnum } from '../linux/devnum.js';
-import { throwShortage } from '../linux/errno.js';
 import { isBlockDevice, statPath } from '../linux/file-stat.js';
-import { readMounts, readSwaps } from '../linux/mounts.js';
+import { readSwaps } from '../linux/mounts.js';
 import { readOpenDevice } from '../linux/open-device.js';
 import { listPartitions, lookUpBlock, readDevnum } from '../linux/sysfs.js';
 import { yieldToLoop } from '../util/yield-to-loop.js';
-import { isPathOnly, nameOfProcess, readCommand } from './process.js';
+import { listMounts } from './mounts.js';
+import { isPathOnly, listDirectory, nameOfProcess, readCommand } from './process.js';
 
 /** A user that has a block device open. */
 export interface Holder {
@@ -37,7 +36,7 @@ const LOOK_MS = 1000;
 export async function listHolders(devnum: Devnum): Promise<Holder[]> {
   const signal = AbortSignal.timeout(LOOK_MS);
   const found = await Promise.all([
-    listMounts(devnum),
+    listMounted(devnum),
     listSwaps(devnum, signal),
     listStacked(devnum),
     listProcesses(devnum),
@@ -56,9 +55,9 @@ export async function listHolders(devnum: Devnum): Promise<Holder[]> {
  */
 export async function listClaimants(devnum: Devnum): Promise<string[]> {
   const signal = AbortSignal.timeout(LOOK_MS);
-  const lists = [listMounts, (one: Devnum) => listSwaps(one, signal), listStacked];
+  const lists = [listMounted, listSwaps, listStacked];
   const listNames = async (one: Devnum): Promise<string[]> => {
-    const found = await Promise.all(lists.map((list) => list(one)));
+    const found = await Promise.all(lists.map((list) => list(one, signal)));
     return found.flat().map(({ name }) => name);
   };
   const [own, ...others] = await Promise.all([devnum, ...listExcluded(devnum)].map(listNames));
@@ -87,14 +86,10 @@ function listPartitionNumbers(devnum: Devnum): Devnum[] {
   return numbers.filter((number) => number !== undefined);
 }
 
-async function listMounts(devnum: Devnum): Promise<Holder[]> {
-  const mounts = await readMounts().catch(() => []);
+async function listMounted(devnum: Devnum): Promise<Holder[]> {
+  const names = await listMounts(devnum);
   // A file system opens its device once, no matter in how many places it is mounted.
-  return mounts
-    .filter((mount) => sameDevnum(mount.devnum, devnum))
-    .map(({ directory }, index) => {
-      return { kind: 'mount', name: `the mount ${directory}`, opens: index === 0 ? 1 : 0 };
-    });
+  return names.map((name, index) => ({ kind: 'mount', name, opens: index === 0 ? 1 : 0 }));
 }
 
 async function listSwaps(devnum: Devnum, signal: AbortSignal): Promise<Holder[]> {
@@ -115,7 +110,7 @@ async function listSwaps(devnum: Devnum, signal: AbortSignal): Promise<Holder[]>
 
 async function listStacked(devnum: Devnum): Promise<Holder[]> {
   const { directory } = lookUpBlock(devnum) ?? { directory: '' };
-  return list(join(directory, 'holders')).map((name) => ({
+  return listDirectory(join(directory, 'holders')).map((name) => ({
     kind: 'device',
     name: `the device ${name}`,
     opens: 1,
@@ -123,7 +118,7 @@ async function listStacked(devnum: Devnum): Promise<Holder[]> {
 }
 
 async function listProcesses(devnum: Devnum): Promise<Holder[]> {
-  const pids = list('/proc').filter((name) => /^\d+$/.test(name));
+  const pids = listDirectory('/proc').filter((name) => /^\d+$/.test(name));
   const found: Holder[] = [];
   for (const pid of pids) {
     await yieldToLoop();
@@ -149,19 +144,10 @@ export function countOwnOpens(devnum: Devnum): number {
 function countOpens(pid: string, devnum: Devnum): number {
   const directory = `/proc/${pid}/fd`;
   let opens = 0;
-  for (const fd of list(directory)) {
+  for (const fd of listDirectory(directory)) {
     const open = readOpenDevice(join(directory, fd));
     if (open === undefined || !sameDevnum(open, devnum)) continue;
     if (!isPathOnly(pid, fd)) opens++;
   }
   return opens;
-}
-
-function list(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    throwShortage('open', directory, error);
-    return [];
-  }
 }

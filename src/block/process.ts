@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { blockingCall } from '../linux/blocking-call.js';
 import { throwShortage } from '../linux/errno.js';
 import { O_PATH, O_RDONLY, OwnedFd } from '../linux/fd.js';
@@ -43,6 +44,19 @@ export async function readCommand(pid: string): Promise<string | undefined> {
     return bytes.toString('latin1', 0, length);
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * Lists the names in a directory of procfs or sysfs; none where it is gone. Throws `SystemError` for
+ * want of descriptors or memory only.
+ */
+export function listDirectory(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    throwShortage('open', directory, error);
+    return [];
   }
 }
 

@@ -1,7 +1,8 @@
 import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import { isBlockDevice, statPath } from '../linux/file-stat.js';
-import { type Mount, readMounts, readSwaps } from '../linux/mounts.js';
+import { mountedDevice } from '../linux/mounted-device.js';
+import { readMounts, readSwaps } from '../linux/mounts.js';
 import { isExclusivelyOpen, staysExclusivelyOpen } from './exclusive-opens.js';
 import { type Extent, overlap } from './extent.js';
 import { familiarMapper } from './familiar-name.js';
@@ -71,15 +72,6 @@ async function mountUses(
   return uses;
 }
 
-/**
- * Returns the device that is mounted. Some file systems, such as btrfs, have a number of their own
- * that belongs to no device. The source of the mount names the device then.
- */
-async function mountedDevice({ devnum, source }: Mount): Promise<Devnum | undefined> {
-  if (devnum.major !== 0) return devnum;
-  return source.startsWith('/dev/') ? (await look(source)).devnum : undefined;
-}
-
 async function swapUses(snapshot: StorageSnapshot, wanted: readonly Extent[]): Promise<NamedUse[]> {
   const uses: NamedUse[] = [];
   for (const path of await readSwaps()) {
@@ -92,7 +84,7 @@ async function swapUses(snapshot: StorageSnapshot, wanted: readonly Extent[]): P
   return uses;
 }
 
-/** How long to wait for a swap file, or for the source of a mount; milliseconds. */
+/** How long to wait for a swap file; milliseconds. */
 const LOOK_MS = 1000;
 
 async function look(path: string): Promise<{ devnum: Devnum | undefined; extents: Extent[] }> {

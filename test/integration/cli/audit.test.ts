@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { effort } from '../../bed/effort.js';
 import { attachLoop } from '../../bed/images.js';
 import { assertSchema } from '../../bed/json-schema.js';
+import { BTRFS_SIZE, mountBtrfs, mountElsewhere, needsBtrfs } from '../../bed/mounts.js';
 import { needs } from '../../bed/needs.js';
 import type { HotplugFixture } from '../hotplug/fixture.js';
 import { withFixture } from './cli-bed.js';
@@ -161,6 +163,25 @@ describe('xen-blkback audit and gc', function () {
         closeSync(fd);
       }
     }));
+
+  it('nothing of a loop device that is mounted in another mount namespace', () =>
+    withFixture(async (fixture) => {
+      await using loop = await attachLoop(fixture.image());
+      execFileSync('mke2fs', ['-q', '-F', loop.path]);
+      await using _ = await mountElsewhere(fixture.bed.directory, loop.path);
+      assert.deepEqual(await kinds(fixture), []);
+    }));
+
+  it('nothing of the loop devices of a btrfs that is mounted', async function () {
+    needsBtrfs(this);
+    await withFixture(async (fixture) => {
+      const image = (): string => fixture.image('', { size: BTRFS_SIZE });
+      await using one = await attachLoop(image());
+      await using two = await attachLoop(image());
+      await using _ = mountBtrfs(fixture.bed.directory, one.path, two.path);
+      assert.deepEqual(await kinds(fixture), []);
+    });
+  });
 
   it('an add that has failed, with its sentence', () =>
     withFixture(async (fixture) => {

@@ -12,6 +12,7 @@ import type { Bed } from '../../bed/bed.js';
 import { attachLoop, type Loop, loopsLeft, loopsOf } from '../../bed/images.js';
 import { plugLun } from '../../bed/lun.js';
 import { createMapped, dmsetup, type MappedOptions } from '../../bed/mapper.js';
+import { mountElsewhere } from '../../bed/mounts.js';
 import { createVbd, deleteVbd, type Vbd, waitInitWait } from '../../bed/toolstack.js';
 import type { Kin, Mode, SharingCase, Verdict } from './case.js';
 
@@ -127,6 +128,13 @@ export class SharingFixture implements AsyncDisposable {
     await run('mke2fs', ['-q', '-F', device]);
     await run('mount', ['-o', mode === 'r' ? 'ro' : 'rw', device, directory]);
     this.#undo.push(() => run('umount', [directory]));
+  }
+
+  /** Mounts a device in a mount namespace of another process. */
+  async mountElsewhere(device: string): Promise<void> {
+    await run('mke2fs', ['-q', '-F', device]);
+    const mounted = await mountElsewhere(this.directory, device);
+    this.#undo.push(async () => mounted[Symbol.asyncDispose]());
   }
 
   async swap(path: string): Promise<void> {

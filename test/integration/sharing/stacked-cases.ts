@@ -188,6 +188,15 @@ export const STACKED_CASES: readonly SharingCase[] = [
       ['w', 'busy', 'alone'],
     ),
   ),
+  ...idle(
+    'a LUN with a volume group of which a volume is mounted in another mount namespace',
+    async (fixture) => {
+      const { lun, part } = await mapOver(fixture, 'mpathz1', 'part1-mpath-3600z');
+      await fixture.mountElsewhere(await fixture.mapped(linear(part, 0, 512)));
+      return lun;
+    },
+    ['w', 'busy', 'alone'],
+  ),
   ...saying(
     /in use here: fixture-\S+ \(\/dev\/dm-\d+\) stands on \/dev\/loop\d+; .*\(dmsetup remove fixture-\S+ ends that; /,
     idle(

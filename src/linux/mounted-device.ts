@@ -1,0 +1,19 @@
+import { type Devnum, devnumFromStat } from './devnum.js';
+import { isBlockDevice, statPath } from './file-stat.js';
+import type { Mount } from './mounts.js';
+
+/** How long to wait for the source of a mount; milliseconds. */
+const LOOK_MS = 1000;
+
+/**
+ * Returns the device that is mounted; `undefined` where there is none, or where its path is not
+ * found within a second. Some file systems, such as btrfs, have a number of their own that belongs
+ * to no device. The source of the mount names the device then. This proves nothing, because other
+ * file systems take any text as their source.
+ */
+export async function mountedDevice({ devnum, source }: Mount): Promise<Devnum | undefined> {
+  if (devnum.major !== 0) return devnum;
+  if (!source.startsWith('/dev/')) return undefined;
+  const found = await statPath(source, AbortSignal.timeout(LOOK_MS)).catch(() => undefined);
+  return found && isBlockDevice(found) ? devnumFromStat(found.rdev) : undefined;
+}
