@@ -5,6 +5,7 @@ import { HotplugError } from '../hotplug/hotplug-error.js';
 import { readVbdBackend, type VbdBackend } from '../vbd/vbd-backend.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
+import { isStillAttached } from './is-still-attached.js';
 import { type VbdListener, VbdSteps } from './vbd-event.js';
 
 /** Options of the attaches and detaches of a daemon. */
@@ -181,20 +182,9 @@ export class VbdQueue {
     }
   }
 
-  /**
-   * Tells whether the result of a finished attach is still true of the vbd. The backend path may
-   * belong to a new vbd by now.
-   */
+  /** Tells whether the result of a finished attach is still true of the vbd. */
   async #isStill(job: AttachJob): Promise<boolean> {
     const { publication } = await job.result;
-    const nodes = ['params', 'physical-device', 'diskseq', 'hotplug-status'] as const;
-    const backend = await readVbdBackend(this.#store, this.vbd, { nodes });
-    // A medium may have been put into the empty drive.
-    if (publication === undefined && backend.bytes('params')?.length !== 0) return false;
-    return (
-      backend.text('physical-device') === publication?.['physical-device'] &&
-      backend.text('diskseq') === publication?.diskseq &&
-      backend.text('hotplug-status') === 'connected'
-    );
+    return await isStillAttached(this.#store, this.vbd, this.#options.sysfs, publication);
   }
 }
