@@ -1,8 +1,10 @@
+import { isEmptyDrive } from '../hotplug/empty-drive.js';
 import { listDomainVbds, listVbds, VBD_ROOT } from '../vbd/list-vbds.js';
 import type { PublicationIndex } from '../vbd/publication-index.js';
 import { ATTACH_NODES, readVbdBackend, type VbdBackend, XenbusState } from '../vbd/vbd-backend.js';
 import { parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 import type { Watch, Xenstore } from '../xenstore/xenstore.js';
+import { Reconciler } from './reconciler.js';
 import type { VbdJobs } from './vbd-jobs.js';
 
 /** Nodes whose change can make a vbd ours to serve. A change of any other node is ignored. */
@@ -24,22 +26,15 @@ export interface WatchOptions {
   readonly onState?: ((vbd: VbdPath, state: string | undefined) => void) | undefined;
 }
 
-/** A comparison of one vbd with its nodes that is under way. */
-interface Reconciliation {
-  readonly done: Promise<void>;
-  /** `again`: the vbd has changed since the comparison began, so another one must follow. */
-  readonly progress: { again: boolean };
-}
-
 /** The watch on the backend directory. It attaches vbds that appear and detaches vbds that go. */
 export class BackendWatch {
   readonly #store: Xenstore;
   readonly #jobs: VbdJobs;
   readonly #publications: PublicationIndex;
   readonly #options: WatchOptions;
-  /** Vbds to reconcile as soon as all events that arrived together are known. */
-  readonly #due = new Set<string>();
-  readonly #underWay = new Map<string, Reconciliation>();
+  readonly #reconciler = new Reconciler((path) => this.#compare(path));
+  /** Vbds that have changed during a job, and are reconciled when the job has ended. */
+  readonly #afterJob = new Set<string>();
   readonly #watches: Watch[] = [];
   #accepting = true;
 
@@ -89,7 +84,7 @@ export class BackendWatch {
   async rescan(): Promise<void> {
     const vbds = [...(await listVbds(this.#store)), ...(await this.#jobs.listKnown())];
     const paths = new Set(vbds.map(({ backend }) => backend));
-    await Promise.all([...paths].map((path) => this.#reconcile(path)));
+    await Promise.all([...paths].map((path) => this.#reconciler.reconcile(path)));
   }
 
   #onWatchEvent(path: string): void {
@@ -103,60 +98,38 @@ export class BackendWatch {
       this.#reconcileDomain(domid).catch(() => undefined);
     } else if (node === undefined || TRIGGER_NODES.some((trigger) => trigger === node)) {
       const vbd = parseVbdPath(`${VBD_ROOT}/${domid}/${devid}`);
-      // A running attach has its own watches, and notices a change of a node by itself.
-      if (vbd && (node === undefined || !this.#jobs.isRunning(vbd))) {
-        this.#scheduleReconcile(vbd.backend);
-      }
+      if (vbd !== undefined) this.#onVbdEvent(vbd, node);
     }
   }
 
-  /** Batches events: a new vbd makes one event per node, all at once, and one read is enough. */
-  #scheduleReconcile(path: string): void {
-    if (this.#due.size === 0) {
-      queueMicrotask(() => {
-        const paths = [...this.#due];
-        this.#due.clear();
-        for (const due of paths) this.#reconcile(due).catch(() => undefined);
-      });
+  #onVbdEvent(vbd: VbdPath, node: string | undefined): void {
+    if (node !== undefined && this.#jobs.isRunning(vbd)) {
+      // A running attach has read all nodes but `state`, which it watches.
+      if (node !== 'state') void this.#reconcileAfterJob(vbd);
+      return;
     }
-    this.#due.add(path);
+    // Also the same value is a new wish: what could not be attached may be in its place by now.
+    if (node === 'params' || node === 'mode') this.#jobs.forgetFailure(vbd);
+    this.#reconciler.schedule(vbd.backend);
+  }
+
+  /** Reconciles a vbd once when the job that is under way has ended, however much has changed. */
+  async #reconcileAfterJob(vbd: VbdPath): Promise<void> {
+    if (this.#afterJob.has(vbd.backend)) return;
+    this.#afterJob.add(vbd.backend);
+    await this.#jobs.idle(vbd);
+    this.#afterJob.delete(vbd.backend);
+    if (this.#accepting) this.#reconciler.schedule(vbd.backend);
   }
 
   /** Finds vbds that went with the directory of a domain. New vbds make events of their own. */
   async #reconcileDomain(domid: string): Promise<void> {
     const existing = new Set(await listDomainVbds(this.#store, domid));
     const known = await this.#jobs.listKnown(Number(domid));
-    for (const { backend } of known) if (!existing.has(backend)) this.#scheduleReconcile(backend);
+    for (const { backend } of known) if (!existing.has(backend)) this.#reconciler.schedule(backend);
   }
 
-  /**
-   * Compares one vbd with its nodes. Never runs twice at the same time for one vbd: a change in the
-   * meantime leads to another comparison. Resolves when that has been done as well.
-   */
-  async #reconcile(path: string): Promise<void> {
-    const underWay = this.#underWay.get(path);
-    if (underWay !== undefined) {
-      underWay.progress.again = true;
-      return await underWay.done;
-    }
-    const progress = { again: false };
-    const done = this.#reconcileUntilQuiet(path, progress);
-    this.#underWay.set(path, { done, progress });
-    try {
-      await done;
-    } finally {
-      this.#underWay.delete(path);
-    }
-  }
-
-  async #reconcileUntilQuiet(path: string, progress: Reconciliation['progress']): Promise<void> {
-    do {
-      progress.again = false;
-      await this.#reconcileOnce(path);
-    } while (progress.again);
-  }
-
-  async #reconcileOnce(path: string): Promise<void> {
+  async #compare(path: string): Promise<void> {
     const vbd = parseVbdPath(path);
     if (vbd === undefined) return;
     // Most events are about vbds that are served and stay served.
@@ -167,8 +140,22 @@ export class BackendWatch {
       // Not awaited: others may hold what is left of this vbd, and no other vbd must wait for them.
       void this.#jobs.onBackendRemoved(vbd);
     } else if (this.#isOurs(backend.text('script')) && isWaiting(backend)) {
-      this.#jobs.prepare(vbd, backend);
+      await this.#serve(vbd, backend);
     }
+  }
+
+  /** Attaches a vbd that waits for a device, unless it is a drive that needs none. */
+  async #serve(vbd: VbdPath, backend: VbdBackend): Promise<void> {
+    if (isEmptyDrive(backend) && (await this.#isConnected(vbd))) return;
+    if (!this.#accepting) return;
+    // The job may be about a vbd of the same name that was there before.
+    if (this.#jobs.isBusy(vbd)) void this.#reconcileAfterJob(vbd);
+    else this.#jobs.prepare(vbd, backend);
+  }
+
+  async #isConnected(vbd: VbdPath): Promise<boolean> {
+    const backend = await readVbdBackend(this.#store, vbd, { nodes: ['hotplug-status'] });
+    return backend.text('hotplug-status') === 'connected';
   }
 
   /** Tells whether an attached vbd still exists and does not wait for a device. */

@@ -7,8 +7,9 @@ import { listRecords, readRecordLeniently } from '../vbd/record.js';
 import type { VbdBackend } from '../vbd/vbd-backend.js';
 import { parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
+import type { JobOptions } from './attach-job.js';
 import { isToldByEvent, VbdSteps } from './vbd-event.js';
-import { type JobOptions, VbdQueue } from './vbd-queue.js';
+import { VbdQueue } from './vbd-queue.js';
 
 export type { JobOptions };
 
@@ -51,6 +52,21 @@ export class VbdJobs {
   /** Tells whether an attach of the vbd is under way. */
   isRunning(vbd: VbdPath): boolean {
     return this.#queues.get(vbd.backend)?.isAttaching ?? false;
+  }
+
+  /** Tells whether an attach or a detach of the vbd is under way. */
+  isBusy(vbd: VbdPath): boolean {
+    return this.#queues.get(vbd.backend)?.isBusy ?? false;
+  }
+
+  /** Waits for the attach and the detach of the vbd that are under way. Never rejects. */
+  async idle(vbd: VbdPath): Promise<void> {
+    await this.#queues.get(vbd.backend)?.settled();
+  }
+
+  /** Forgets an attach that has failed: the toolstack has written again what it wants. */
+  forgetFailure(vbd: VbdPath): void {
+    this.#queues.get(vbd.backend)?.forgetFailure();
   }
 
   /** Tells whether the vbd was attached here, and no detach has begun since. */

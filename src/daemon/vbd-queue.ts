@@ -1,31 +1,12 @@
-import { errorCode } from '../errors.js';
-import { type AttachOptions, type AttachResult, attach } from '../hotplug/attach.js';
+import type { AttachResult } from '../hotplug/attach.js';
 import { detach } from '../hotplug/detach.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { readVbdBackend, type VbdBackend } from '../vbd/vbd-backend.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
+import { AttachJob, type JobOptions } from './attach-job.js';
 import { isStillAttached } from './is-still-attached.js';
-import { type VbdListener, VbdSteps } from './vbd-event.js';
-
-/** Options of the attaches and detaches of a daemon. */
-export type JobOptions = Omit<AttachOptions, 'signal' | 'seen' | 'onStep'> & {
-  readonly udevRefresh?: boolean | undefined;
-  readonly onEvent?: VbdListener | undefined;
-};
-
-/** An attach that is under way or finished. */
-interface AttachJob {
-  readonly controller: AbortController;
-  /** Settles with the attach. A handler is always set, so a rejection is never unhandled. */
-  readonly result: Promise<AttachResult>;
-  /** Whether the daemon began the attach before any client asked for it. */
-  readonly isUnasked: boolean;
-  outcome: 'running' | 'attached' | 'failed';
-}
-
-/** Codes of an attach that failed because the vbd was removed, or made anew, meanwhile. */
-const MADE_ANEW: readonly string[] = ['EGONE', 'ERACE', 'ESTATE', 'EBACKEND'];
+import { VbdSteps } from './vbd-event.js';
 
 /**
  * The attaches and detaches of one vbd, one after another. A client that asks for an attach gets
@@ -49,12 +30,17 @@ export class VbdQueue {
 
   /** Tells whether an attach is under way. */
   get isAttaching(): boolean {
-    return this.#attach?.outcome === 'running';
+    return this.#attach?.isRunning ?? false;
   }
 
   /** Tells whether the last attach succeeded, and no detach has begun since. */
   get isAttached(): boolean {
-    return this.#attach?.outcome === 'attached' && this.#removal === undefined;
+    return this.#attach?.isAttached === true && this.#removal === undefined;
+  }
+
+  /** Tells whether an attach or a detach is under way. */
+  get isBusy(): boolean {
+    return this.isAttaching || this.#removal !== undefined;
   }
 
   /** Tells whether nothing is known of the vbd here, and nothing is under way. */
@@ -62,11 +48,19 @@ export class VbdQueue {
     return this.#attach === undefined && this.#removal === undefined && this.#requests === 0;
   }
 
-  /** Starts to attach a vbd that waits for a device, before any client has asked for it. */
+  /**
+   * Starts to attach a vbd that waits for a device, before any client has asked for it. An attach
+   * that has failed is repeated only with other nodes.
+   */
   prepare(seen: VbdBackend): void {
+    if (this.isBusy || this.#attach?.hasFailedWith(seen)) return;
     // A vbd that was attached and waits again has been made anew under the same backend path.
-    if (this.#attach?.outcome === 'attached') this.#attach = undefined;
-    if (this.#attach === undefined && this.#removal === undefined) this.#start(seen);
+    this.#start(seen);
+  }
+
+  /** Forgets an attach that has failed: the toolstack has written again what it wants. */
+  forgetFailure(): void {
+    if (this.#attach?.hasFailed) this.#attach = undefined;
   }
 
   /** Attaches the vbd, or returns the result of an attach that is under way or done already. */
@@ -75,8 +69,8 @@ export class VbdQueue {
     try {
       await this.#removal?.done.catch(() => undefined);
       const job = this.#attach;
-      if (job?.outcome === 'running') return await this.#result(job);
-      if (job?.outcome === 'attached' && (await this.#isStill(job))) return await job.result;
+      if (job?.isRunning) return await this.#result(job);
+      if (job?.isAttached && (await this.#isStill(job))) return await job.result;
       // The cause of an earlier failure may have been removed, and an attached vbd may have been
       // made anew. Another request may have noticed the same and may have started an attach already.
       if (this.#attach === job) this.#attach = undefined;
@@ -108,7 +102,7 @@ export class VbdQueue {
 
   /** Aborts an attach that is under way. The attach then rolls back. */
   abort(reason: HotplugError): void {
-    this.#attach?.controller.abort(reason);
+    this.#attach?.abort(reason);
   }
 
   /** Waits for the attach and the detach that are under way. Never rejects. */
@@ -124,33 +118,14 @@ export class VbdQueue {
     try {
       return await job.result;
     } catch (error) {
-      if (!job.isUnasked || !MADE_ANEW.includes(errorCode(error) ?? '')) throw error;
+      if (!job.isUnasked || !job.wasOvertaken) throw error;
       if (this.#attach === job) this.#attach = undefined;
       return await (this.#attach ?? this.#start()).result;
     }
   }
 
   #start(seen?: VbdBackend): AttachJob {
-    const controller = new AbortController();
-    const steps = new VbdSteps(this.vbd, 'add', this.#options.onEvent);
-    const result = attach(this.#store, this.vbd, {
-      ...this.#options,
-      signal: controller.signal,
-      seen,
-      onStep: steps.step.bind(steps),
-    });
-    const isUnasked = seen !== undefined;
-    const job: AttachJob = { controller, result, isUnasked, outcome: 'running' };
-    result.then(
-      (attached) => {
-        job.outcome = 'attached';
-        steps.attached(attached);
-      },
-      (error) => {
-        job.outcome = 'failed';
-        steps.failed(error);
-      },
-    );
+    const job = new AttachJob(this.#store, this.vbd, this.#options, seen);
     this.#attach = job;
     return job;
   }
@@ -165,11 +140,11 @@ export class VbdQueue {
     const onStep = steps.step.bind(steps);
     try {
       const job = this.#attach;
-      if (job?.outcome === 'running') {
+      if (job?.isRunning) {
         // The news that the nodes are gone may be older than the attach.
         const nodes = ['frontend'] as const;
         if (onlyIfGone && (await readVbdBackend(this.#store, this.vbd, { nodes })).exists) return;
-        job.controller.abort(new HotplugError('the vbd is being removed', { code: 'ECANCELED' }));
+        job.abort(new HotplugError('the vbd is being removed', { code: 'ECANCELED' }));
       }
       await job?.result.catch(() => undefined);
       if (this.#attach === job) this.#attach = undefined;

@@ -32,6 +32,11 @@ export interface AttachOptions {
    */
   readonly seen?: VbdBackend | undefined;
   /**
+   * Called with the nodes that the attach goes by, before anything is made of them. An attach that
+   * reads the nodes again calls it again.
+   */
+  readonly onSeen?: ((backend: VbdBackend) => void) | undefined;
+  /**
    * Called with each step when the step is done, and with the device as soon as the device is open
    * or found to be published. `detail` is for people.
    */

@@ -117,6 +117,7 @@ class AttachRun {
   }
 
   async #attachOnce(backend: VbdBackend): Promise<AttachResult> {
+    this.#options.onSeen?.(backend);
     if (isEmptyDrive(backend)) return await this.#attachNothing(backend);
     const plan = planAttach(this.#vbd, backend);
     this.#tell('planned', plan.target.keys.join(', '));
