@@ -12,7 +12,7 @@ const TRIGGER_NODES = ['state', 'params', 'mode', 'dev', 'frontend', 'script'] a
 /** Nodes from which an attach is planned while no device is published. `opened` follows `state`. */
 const PLAN_NODES = ['script', ...ATTACH_NODES] as const;
 /** Nodes that tell whether an attached vbd still exists and is still the same one. */
-const STATE_NODES = ['frontend', 'state'] as const;
+const STATE_NODES = ['frontend', 'physical-device', 'state'] as const;
 /** Where the kernel reports errors about the vbds of this domain. */
 const ERROR_ROOT = 'error/backend/vbd';
 
@@ -104,8 +104,8 @@ export class BackendWatch {
 
   #onVbdEvent(vbd: VbdPath, node: string | undefined): void {
     if (node !== undefined && this.#jobs.isRunning(vbd)) {
-      // A running attach has read all nodes but `state`, which it watches.
-      if (node !== 'state') void this.#reconcileAfterJob(vbd);
+      // The attach has read the nodes already, and what a guest does is told of an attached vbd only.
+      void this.#reconcileAfterJob(vbd);
       return;
     }
     // Also the same value is a new wish: what could not be attached may be in its place by now.
@@ -162,7 +162,7 @@ export class BackendWatch {
   async #isServed(vbd: VbdPath): Promise<boolean> {
     const backend = await readVbdBackend(this.#store, vbd, { nodes: STATE_NODES });
     if (backend.exists) this.#options.onState?.(vbd, backend.text('state'));
-    return backend.exists && !isEarly(backend);
+    return backend.exists && !isUnserved(backend);
   }
 
   #isOurs(script: string | undefined): boolean {
@@ -173,13 +173,13 @@ export class BackendWatch {
 
 /** Tells whether every node that an attach needs exists, and no device is published yet. */
 function isWaiting(backend: VbdBackend): boolean {
-  if (!isEarly(backend)) return false;
-  if (backend.text('physical-device') !== undefined) return false;
+  if (!isUnserved(backend)) return false;
   return (['params', 'mode', 'dev'] as const).every((node) => backend.bytes(node) !== undefined);
 }
 
-/** Tells whether blkback is not ready for a device yet, or waits for one. */
-function isEarly(backend: VbdBackend): boolean {
+/** Tells whether no device is published, and blkback waits for one or is not ready for one yet. */
+function isUnserved(backend: VbdBackend): boolean {
   const state = backend.text('state');
-  return state === XenbusState.Initialising || state === XenbusState.InitWait;
+  const isEarly = state === XenbusState.Initialising || state === XenbusState.InitWait;
+  return isEarly && backend.text('physical-device') === undefined;
 }

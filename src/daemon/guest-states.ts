@@ -1,3 +1,4 @@
+import { XenbusState } from '../vbd/vbd-backend.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import { describeXenbusState } from '../vbd/xenbus-state.js';
 import type { FeedEvent } from './vbd-event.js';
@@ -14,9 +15,14 @@ export class GuestStates {
     this.#listener = listener;
   }
 
-  /** Reports the state to the listener if it differs from the last known one. */
+  /**
+   * Reports the state to the listener if it differs from the last known one. The state in which
+   * blkback waits for the guest is reported only of a guest that has left it before.
+   */
   note(vbd: VbdPath, state: string | undefined): void {
-    if (state === undefined || this.#last.get(vbd.backend) === state) return;
+    const last = this.#last.get(vbd.backend);
+    if (state === undefined || state === last) return;
+    if (last === undefined && state === XenbusState.InitWait) return;
     this.#last.set(vbd.backend, state);
     const detail = describeXenbusState(state);
     this.#listener({ time: new Date(), vbd, action: 'guest', step: 'state', detail, state });
