@@ -80,11 +80,17 @@ export class BackendWatch {
     await Promise.all(this.#watches.map((watch) => watch.close()));
   }
 
-  /** Reconciles every vbd that exists or is known to the jobs, and waits for the end of that. */
+  /**
+   * Reconciles every vbd that exists, is known to the jobs or has left a mapper device, and waits
+   * for the end of that. Where device-mapper does not answer, rejects after all others.
+   */
   async rescan(): Promise<void> {
-    const vbds = [...(await listVbds(this.#store)), ...(await this.#jobs.listKnown())];
-    const paths = new Set(vbds.map(({ backend }) => backend));
-    await Promise.all([...paths].map((path) => this.#reconciler.reconcile(path)));
+    const reconcile = async (vbds: readonly VbdPath[]): Promise<void> => {
+      const paths = new Set(vbds.map(({ backend }) => backend));
+      await Promise.all([...paths].map((path) => this.#reconciler.reconcile(path)));
+    };
+    await reconcile([...(await listVbds(this.#store)), ...this.#jobs.listKnown()]);
+    await reconcile(await this.#jobs.listLayerOwners());
   }
 
   #onWatchEvent(path: string): void {
@@ -125,8 +131,15 @@ export class BackendWatch {
   /** Finds vbds that went with the directory of a domain. New vbds make events of their own. */
   async #reconcileDomain(domid: string): Promise<void> {
     const existing = new Set(await listDomainVbds(this.#store, domid));
-    const known = await this.#jobs.listKnown(Number(domid));
-    for (const { backend } of known) if (!existing.has(backend)) this.#reconciler.schedule(backend);
+    const scheduleGone = (vbds: readonly VbdPath[]): void => {
+      for (const vbd of vbds) {
+        const isGone = vbd.domid === Number(domid) && !existing.has(vbd.backend);
+        if (isGone) this.#reconciler.schedule(vbd.backend);
+      }
+    };
+    scheduleGone(this.#jobs.listKnown());
+    // Comes last: device-mapper may not answer.
+    scheduleGone(await this.#jobs.listLayerOwners());
   }
 
   async #compare(path: string): Promise<void> {

@@ -26,17 +26,17 @@ export class VbdJobs {
     this.#listIdleLayerOwners = listIdle;
   }
 
-  /**
-   * Lists the vbds that have a running or finished job, and the vbds whose records or idle mapper
-   * devices are to be cleaned up. With `domid`, lists only the vbds of that guest.
-   */
-  async listKnown(domid?: number): Promise<VbdPath[]> {
+  /** Lists the vbds that have a running or finished job, or a record that is to be cleaned up. */
+  listKnown(): VbdPath[] {
     const records = listRecords(this.#options.runDirectory);
-    const layers = (await this.#listIdleLayerOwners())
+    return [...[...this.#queues.values()].map(({ vbd }) => vbd), ...records];
+  }
+
+  /** Lists the vbds whose idle mapper devices are to be cleaned up. Throws `SystemError`. */
+  async listLayerOwners(): Promise<VbdPath[]> {
+    return (await this.#listIdleLayerOwners())
       .map((owner) => parseVbdPath(`${VBD_ROOT}/${owner.replace('-', '/')}`))
       .filter((vbd) => vbd !== undefined);
-    const known = [...[...this.#queues.values()].map(({ vbd }) => vbd), ...records, ...layers];
-    return domid === undefined ? known : known.filter((vbd) => vbd.domid === domid);
   }
 
   /** Starts to attach a vbd that waits for a device, before any client has asked for it. */

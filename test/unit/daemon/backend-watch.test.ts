@@ -25,6 +25,7 @@ describe('The watch of the daemon, for a CD-ROM drive', () => {
   let jobs: VbdJobs;
   let watch: BackendWatch;
   let events: VbdEvent[];
+  let listLayers: () => Promise<string[]>;
   /** Called when the daemon has carried out a transaction, and before it knows. */
   let onCommit: (steps: readonly TransactionStep[]) => Promise<void>;
 
@@ -47,7 +48,8 @@ describe('The watch of the daemon, for a CD-ROM drive', () => {
       runDirectory: join(directory, 'run'),
       onEvent: (event: VbdEvent) => events.push(event),
     } as const;
-    jobs = new VbdJobs(store, options, async () => []);
+    listLayers = async () => [];
+    jobs = new VbdJobs(store, options, () => listLayers());
     const publications = new PublicationIndex(store);
     watch = new BackendWatch(store, jobs, publications, { scripts: [], all: true });
     await watch.start(() => undefined);
@@ -173,4 +175,18 @@ describe('The watch of the daemon, for a CD-ROM drive', () => {
     await removed;
     assert.deepEqual(await ends(), { ends: ['attached', 'attached'], status: 'connected' });
   });
+
+  for (const gone of ['backend/vbd/7', 'backend/vbd']) {
+    it(`cleans up after a vbd that went with ${gone}, also if device-mapper does not answer`, async () => {
+      await create();
+      await ends();
+      listLayers = () => Promise.reject(new Error('too many open files'));
+      await toolstack.remove(gone);
+      await pause(QUIET_MS);
+      assert.deepEqual(
+        events.filter(({ action }) => action === 'remove').map(({ step }) => step),
+        ['planned', 'closed', 'released', 'removed'],
+      );
+    });
+  }
 });
