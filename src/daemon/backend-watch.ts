@@ -65,7 +65,9 @@ export class BackendWatch {
       );
       this.#watches.push(watch);
     }
-    await this.rescan();
+    // Device-mapper is asked first: where it does not answer, no attach has begun yet.
+    const owners = await this.#jobs.listLayerOwners();
+    await this.#reconcileAll([...(await this.#listVbds()), ...owners]);
   }
 
   /** Starts no further job. Jobs that are under way go on. */
@@ -85,12 +87,17 @@ export class BackendWatch {
    * for the end of that. Where device-mapper does not answer, rejects after all others.
    */
   async rescan(): Promise<void> {
-    const reconcile = async (vbds: readonly VbdPath[]): Promise<void> => {
-      const paths = new Set(vbds.map(({ backend }) => backend));
-      await Promise.all([...paths].map((path) => this.#reconciler.reconcile(path)));
-    };
-    await reconcile([...(await listVbds(this.#store)), ...this.#jobs.listKnown()]);
-    await reconcile(await this.#jobs.listLayerOwners());
+    await this.#reconcileAll(await this.#listVbds());
+    await this.#reconcileAll(await this.#jobs.listLayerOwners());
+  }
+
+  async #listVbds(): Promise<VbdPath[]> {
+    return [...(await listVbds(this.#store)), ...this.#jobs.listKnown()];
+  }
+
+  async #reconcileAll(vbds: readonly VbdPath[]): Promise<void> {
+    const paths = new Set(vbds.map(({ backend }) => backend));
+    await Promise.all([...paths].map((path) => this.#reconciler.reconcile(path)));
   }
 
   #onWatchEvent(path: string): void {

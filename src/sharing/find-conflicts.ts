@@ -45,10 +45,11 @@ export interface SharingContext {
 /**
  * Returns whether a use is about to end, as far as can be told: the nodes of its vbd are gone, they
  * name a number for a device that had it before, or nothing explains the use. Such a use may end at
- * any moment, when blkback closes or refuses the device.
+ * any moment, when blkback closes or refuses the device. A program may have locked an image for a
+ * moment only, and the QEMU of a guest that reboots ends after libxl has made the guest anew.
  */
 export function mayEndSoon(conflict: Conflict): boolean {
-  if (conflict.kind === 'unexplained') return true;
+  if (conflict.kind === 'unexplained' || conflict.kind === 'image') return true;
   return conflict.kind === 'guest' && (conflict.nodesGone || conflict.stale);
 }
 

@@ -3,6 +3,7 @@ import { type Devnum, formatDevnum } from '../linux/devnum.js';
 import { isSystemError } from '../linux/errno.js';
 import { O_EXCL, O_NONBLOCK, O_RDONLY } from '../linux/fd.js';
 import { pause } from '../util/retry.js';
+import { isPresent } from './stacked-block.js';
 import type { StorageSnapshot } from './storage-snapshot.js';
 
 /**
@@ -68,6 +69,8 @@ export async function staysExclusivelyOpen(
 const PROBE = O_RDONLY | O_EXCL | O_NONBLOCK;
 
 async function probe(path: string, devnum: Devnum, signal: AbortSignal): Promise<boolean> {
+  // An open by the number could make a device that is gone anew.
+  if (!isPresent(devnum)) return false;
   try {
     await using _ = await openDeviceNode(path, devnum, PROBE, signal);
     return false;

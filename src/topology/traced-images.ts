@@ -113,20 +113,23 @@ async function readNode(
 function listLockedNodes(locks: readonly FileLock[]): LockedNode[] {
   const device = readOpenInode('/dev')?.dev;
   const directory = device === undefined ? undefined : devnumFromStat(device);
-  if (directory === undefined || !locks.some((lock) => sameDevnum(lock.devnum, directory))) {
-    return [];
-  }
-  const lines = readPartitionList().matchAll(/^ *(\d+) +(\d+) +\d+ (\S+)$/gm);
-  return [...lines].flatMap(([, major, minor, name]) => {
+  if (directory === undefined) return [];
+  const here = locks.filter((lock) => sameDevnum(lock.devnum, directory));
+  const inodes = new Set(here.map(({ inode }) => inode));
+  const found: LockedNode[] = [];
+  for (const line of readPartitionList().matchAll(/^ *(\d+) +(\d+) +\d+ (\S+)$/gm)) {
+    // There may be thousands of nodes, and few locks.
+    if (inodes.size === 0) break;
+    const [, major, minor, name] = line;
     const node = readOpenInode(`/dev/${name}`);
+    if (node === undefined || !inodes.delete(node.ino)) continue;
     const devnum = { major: Number(major), minor: Number(minor) };
     // The node may be that of another device.
-    if (node === undefined || !isBlockDevice(node)) return [];
-    if (!sameDevnum(devnumFromStat(node.rdev), devnum)) return [];
+    if (!isBlockDevice(node) || !sameDevnum(devnumFromStat(node.rdev), devnum)) continue;
     const file = { kind: 'file', device: node.dev, inode: node.ino } as const;
-    const own = locks.filter((lock) => isLockOn(lock, file));
-    return own.length === 0 ? [] : [{ devnum, locks: own }];
-  });
+    found.push({ devnum, locks: here.filter((lock) => isLockOn(lock, file)) });
+  }
+  return found;
 }
 
 function toUse(image: LockedImage, query: ConflictQuery): LocalUse | undefined {

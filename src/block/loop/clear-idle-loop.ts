@@ -11,7 +11,7 @@ import {
 import { BlockError } from '../block-error.js';
 import { openDeviceNode } from '../device-node.js';
 import { listDiskHolders } from '../holders.js';
-import type { LoopInstance } from './release-loop.js';
+import { isLoopBound, type LoopInstance } from './release-loop.js';
 
 /** How long the driver may take to unbind the device, or to switch autoclear off; milliseconds. */
 const CLEAR_MS = 5000;
@@ -53,6 +53,8 @@ async function openExclusively(
   loop: LoopInstance & { readonly path: string },
   signal: AbortSignal | undefined,
 ): Promise<OwnedFd> {
+  // An open by the number could make a loop device that is gone anew.
+  if (!isLoopBound(loop)) throw isAnother(loop);
   try {
     return await openDeviceNode(loop.path, loop.devnum, O_RDONLY | O_EXCL, signal);
   } catch (error) {

@@ -5,7 +5,7 @@ import { updateLoopSize } from '../../linux/loop-ioctl.js';
 import { withOwnership } from '../../util/with-ownership.js';
 import { BlockError } from '../block-error.js';
 import { openDeviceNode } from '../device-node.js';
-import type { LoopInstance } from './release-loop.js';
+import { isLoopBound, type LoopInstance } from './release-loop.js';
 
 /**
  * Makes a loop device as large as its file is now. Throws `BlockError` with the code `EIDENTITY` if
@@ -24,12 +24,18 @@ export async function openLoop(
   loop: LoopInstance & { readonly path: string },
   signal?: AbortSignal,
 ): Promise<OwnedFd> {
+  // An open by the number could make a loop device that is gone anew.
+  if (!isLoopBound(loop)) throw isAnother(loop);
   const opened = await openDeviceNode(loop.path, loop.devnum, O_RDONLY, signal);
   return await withOwnership(opened, async (fd) => {
     if ((await getDiskseq(fd)) === loop.diskseq) return fd;
-    throw new BlockError(
-      `${loop.path} is not loop device ${formatDevnum(loop.devnum)} (diskseq ${loop.diskseq}) any more`,
-      { code: 'EIDENTITY' },
-    );
+    throw isAnother(loop);
   });
+}
+
+function isAnother({ path, devnum, diskseq }: LoopInstance & { path: string }): BlockError {
+  return new BlockError(
+    `${path} is not loop device ${formatDevnum(devnum)} (diskseq ${diskseq}) any more`,
+    { code: 'EIDENTITY' },
+  );
 }
