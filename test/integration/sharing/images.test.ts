@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { OwnedFd } from '../../../src/linux/fd.js';
 import { tryLockByte } from '../../../src/linux/range-lock.js';
+import { pause } from '../../../src/util/retry.js';
 import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
@@ -56,6 +57,19 @@ describe('A disk image that another program has open', function () {
       const own = await fixture.vbd(image, { devid: 51728 });
       await fixture.attach(own);
       await fixture.delete(own);
+    }),
+  );
+
+  it(
+    'is free as soon as the lock goes, as that of the QEMU of a guest that reboots does',
+    on({}, async (fixture) => {
+      const image = fixture.image();
+      await using writer = await openImage(image, QEMU.w);
+      const adding = fixture.attach(await fixture.vbd(image));
+      adding.catch(() => undefined);
+      await pause(300);
+      await writer[Symbol.asyncDispose]();
+      await adding;
     }),
   );
 });
