@@ -1,8 +1,7 @@
-import { readdirSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import type { Devnum } from '../linux/devnum.js';
-import { throwShortage } from '../linux/errno.js';
 import { isOpenFile } from '../linux/open-device.js';
-import { isPathOnly, nameOfProcess, readCommand } from './process.js';
+import { isPathOnly, listDirectory, nameOfProcess, readCommand } from './process.js';
 
 /** A process that has a file open. */
 export interface FileOpener {
@@ -24,7 +23,7 @@ export interface FileOpener {
  * line cannot be read is left out.
  */
 export async function listFileOpeners(device: Devnum, inode: bigint): Promise<FileOpener[]> {
-  const pids = listNames('/proc').filter((name) => /^\d+$/.test(name));
+  const pids = listDirectory('/proc').filter((name) => /^\d+$/.test(name));
   const found = pids.map((pid) => ({ pid, link: findOpen(pid, device, inode) }));
   return await Promise.all(
     found.flatMap(({ pid, link }) => (link === undefined ? [] : [describeOpener(pid, link)])),
@@ -34,7 +33,7 @@ export async function listFileOpeners(device: Devnum, inode: bigint): Promise<Fi
 /** Returns the link of a descriptor with which another process has the file open. */
 function findOpen(pid: string, device: Devnum, inode: bigint): string | undefined {
   if (Number(pid) === process.pid) return undefined;
-  const fd = listNames(`/proc/${pid}/fd`).find(
+  const fd = listDirectory(`/proc/${pid}/fd`).find(
     (one) => isOpenFile(`/proc/${pid}/fd/${one}`, device, inode) && !isPathOnly(pid, one),
   );
   return fd === undefined ? undefined : `/proc/${pid}/fd/${fd}`;
@@ -54,19 +53,6 @@ export async function describeOpener(pid: string, link: string): Promise<FileOpe
     path: readLink(link),
     domid: domid === undefined ? undefined : Number(domid),
   };
-}
-
-/**
- * Lists the entries of a directory in /proc; none where it cannot be read. Throws `SystemError` for
- * want of descriptors or memory only.
- */
-export function listNames(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch (error) {
-    throwShortage('open', directory, error);
-    return [];
-  }
 }
 
 function readLink(link: string): string {

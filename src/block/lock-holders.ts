@@ -4,7 +4,8 @@ import { type FileLock, readLocksOf } from '../linux/file-locks.js';
 import { type Inode, isBlockDevice, isRegularFile } from '../linux/file-stat.js';
 import { readOpenInode } from '../linux/open-device.js';
 import { yieldToLoop } from '../util/yield-to-loop.js';
-import { describeOpener, type FileOpener, listNames } from './file-openers.js';
+import { describeOpener, type FileOpener } from './file-openers.js';
+import { listDirectory } from './process.js';
 
 /** A process that holds record locks. */
 export interface LockHolder extends FileOpener {
@@ -22,10 +23,10 @@ export interface LockHolder extends FileOpener {
 export async function listLockHolders(locks: readonly FileLock[]): Promise<LockHolder[]> {
   const wanted = new Set(locks.map(lockKey));
   const found: LockHolder[] = [];
-  for (const pid of listNames('/proc').filter((name) => /^\d+$/.test(name))) {
+  for (const pid of listDirectory('/proc').filter((name) => /^\d+$/.test(name))) {
     await yieldToLoop();
     if (Number(pid) === process.pid) continue;
-    for (const fd of listNames(`/proc/${pid}/fd`)) {
+    for (const fd of listDirectory(`/proc/${pid}/fd`)) {
       const link = `/proc/${pid}/fd/${fd}`;
       const file = readOpenInode(link);
       if (file === undefined || !(isRegularFile(file) || isBlockDevice(file))) continue;

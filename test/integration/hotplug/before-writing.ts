@@ -1,4 +1,5 @@
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
+import { withTransactions } from '../../store/with-transactions.js';
 
 /**
  * Returns `store` with an interruption: `happen` runs once, just before the first transaction that
@@ -11,19 +12,11 @@ export function beforeWriting(
   wanted: 'write' | 'remove' = 'write',
 ): Xenstore {
   let happened = false;
-  return new Proxy(store, {
-    get(target, name) {
-      const value: unknown = Reflect.get(target, name);
-      if (typeof value !== 'function') return value;
-      if (name !== 'transact') return value.bind(target);
-      const transact: Xenstore['transact'] = async (steps, options) => {
-        if (!happened && steps.some(({ op, path }) => op === wanted && path.endsWith(`/${node}`))) {
-          happened = true;
-          await happen();
-        }
-        return target.transact(steps, options);
-      };
-      return transact;
-    },
+  return withTransactions(store, async (transact, steps) => {
+    if (!happened && steps.some(({ op, path }) => op === wanted && path.endsWith(`/${node}`))) {
+      happened = true;
+      await happen();
+    }
+    return await transact();
   });
 }
