@@ -36,7 +36,7 @@ export async function collectHostState(
   const orphans = await listOrphanedFrontends(store, options);
   const listed = await listVbds(store, options);
   // The kernel is asked last. So the nodes of an open vbd that XenStore does not list are gone.
-  const open = await new OpenVbds(sysfs).list();
+  const open = new OpenVbds(sysfs).list();
   const isKnown = (script: string): boolean => script === 'block' || scripts.includes(script);
   const vbds = await readVbds(store, listed, open, isKnown, options);
   const recordOf = (vbd: VbdPath): VbdRecord | undefined => readRecord(runDirectory, vbd);

@@ -52,7 +52,7 @@ export async function confirmDetach(
     }
   }
   if (loop === undefined) return;
-  const guests = (await openVbds.list()).filter(({ devnum }) => sameDevnum(devnum, loop.devnum));
+  const guests = openVbds.list().filter(({ devnum }) => sameDevnum(devnum, loop.devnum));
   const holders = [
     ...guests.map(({ vbd: other }) => `blkback for ${other.backend}`),
     ...(await listDiskHolders(loop.devnum)).map(({ name }) => name),

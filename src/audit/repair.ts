@@ -48,7 +48,7 @@ export async function repair(
     case 'remove-backend': {
       const { vbd, frontend, seen } = wanted;
       await detachIf(store, vbd, { nodes: 'as seen', seen }, options);
-      await requireClosed(vbd, options);
+      requireClosed(vbd, options);
       return await removeBackend(store, vbd, frontend, options);
     }
   }
@@ -89,7 +89,7 @@ async function clearLoop(
   loop: HostLoop,
   { sysfs, signal }: DetachOptions,
 ): Promise<void> {
-  const open = (await new OpenVbds(sysfs).list()).map(({ vbd, devnum }) => ({ vbd, devnum }));
+  const open = new OpenVbds(sysfs).list().map(({ vbd, devnum }) => ({ vbd, devnum }));
   const published = (await listVbds(store, { signal })).map(async (vbd) => ({
     vbd,
     devnum: tryReadPublishedDevice(vbd, await readVbdBackend(store, vbd, { signal }))?.devnum,
@@ -102,8 +102,8 @@ async function clearLoop(
 }
 
 /** Throws `EHELD` if blkback now has a device open for the vbd. */
-async function requireClosed(vbd: VbdPath, { sysfs }: DetachOptions): Promise<void> {
-  const open = await new OpenVbds(sysfs).list();
+function requireClosed(vbd: VbdPath, { sysfs }: DetachOptions): void {
+  const open = new OpenVbds(sysfs).list();
   if (open.some((other) => sameVbd(other.vbd, vbd))) throw inUse(vbd.backend);
 }
 

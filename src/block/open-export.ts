@@ -45,8 +45,10 @@ export interface ExportRequest {
 /** The options of an open. */
 export interface OpenOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Gives the numbers that a loop device or layer that is made must not have. */
-  readonly avoid?: (() => Promise<readonly Devnum[]>) | undefined;
+  /**
+   * Returns those of some numbers that a vbd names, so that no device may be made with them.
+   */
+  readonly findNamed?: ((numbers: readonly Devnum[]) => Promise<readonly Devnum[]>) | undefined;
 }
 
 /** Pins the file or device that the locator leads to, and opens it as `openPinned` does. */
@@ -70,27 +72,27 @@ export async function openPinned(
   request: ExportRequest,
   options: OpenOptions = {},
 ): Promise<BlockDevice> {
-  const { signal, avoid } = options;
+  const { signal, findNamed } = options;
   const { layer, writable } = request;
   return await withOwnership(await openBase(pinned, request, options), async (base) =>
-    layer === undefined ? base : await createLayer(base, layer, { writable, signal, avoid }),
+    layer === undefined ? base : await createLayer(base, layer, { writable, signal, findNamed }),
   );
 }
 
 async function openBase(
   { fd: node, kind }: PinnedPath,
   request: ExportRequest,
-  { signal, avoid }: OpenOptions,
+  { signal, findNamed }: OpenOptions,
 ): Promise<BlockDevice> {
   if (kind === 'block') return await openDevice(node, request, signal);
   checkFile(node, request);
   const { file, writable, drive } = request;
   const mayBeEmpty = drive !== undefined;
-  const avoidLoops = async (): Promise<ReadonlySet<number>> => {
-    const loops = ((await avoid?.()) ?? []).filter(({ major }) => major === LOOP_MAJOR);
-    return new Set(loops.map(({ minor }) => minor));
+  const findNamedLoops = async (numbers: readonly number[]): Promise<ReadonlySet<number>> => {
+    const loops = numbers.map((minor) => ({ major: LOOP_MAJOR, minor }));
+    return new Set(((await findNamed?.(loops)) ?? []).map(({ minor }) => minor));
   };
-  const options = { ...file, mayBeEmpty, writable, signal, avoid: avoidLoops };
+  const options = { ...file, mayBeEmpty, writable, signal, findNamed: findNamedLoops };
   return await createLoopDevice(node, options);
 }
 

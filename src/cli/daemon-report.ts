@@ -39,18 +39,26 @@ export function reporter(daemon: {
         diskseq: found === undefined ? null : String(found.diskseq),
       })}\n`;
     }
-    const open = await openVbds.list().catch(() => undefined);
     const state = {
       version,
       pid: process.pid,
       connected: service.isConnected,
-      openVbds: open?.length,
+      openVbds: countOpen(openVbds),
       readers: feed.readers,
       hung: listHung(),
     };
     if (question === 'metrics') return `metrics\n${formatMetrics(state, statistics)}`;
     return `status ${JSON.stringify(describeStatus(state, statistics))}\n`;
   };
+}
+
+/** Returns the number of vbds that blkback has open; `undefined` where sysfs does not tell. */
+function countOpen(openVbds: OpenVbds): number | undefined {
+  try {
+    return openVbds.list().length;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Lists each hung place once, with the time of the call that has waited longest; seconds. */

@@ -1,5 +1,5 @@
 import { openPinned, pinLocator } from '../block/open-export.js';
-import type { Devnum } from '../linux/devnum.js';
+import { type Devnum, sameDevnum } from '../linux/devnum.js';
 import { listUsesAndOpens } from '../sharing/pending-opens.js';
 import { SharingLock } from '../sharing/sharing-lock.js';
 import { sharingRequest } from '../sharing/sharing-request.js';
@@ -94,10 +94,10 @@ function openDevice(attachment: Attachment): Step<AttachStep> {
     name: 'opened',
     waitsFor: 'the device to open',
     run: async () => {
-      const avoid = (): Promise<Devnum[]> => listNamedDevices(attachment);
-      const device = await openPinned(attachment.pinned, plan.request, { signal, avoid });
+      const findNamed = (numbers: readonly Devnum[]) => findNamedDevices(attachment, numbers);
+      const device = await openPinned(attachment.pinned, plan.request, { signal, findNamed });
       attachment.device = device;
-      attachment.pinned.fd.closePin();
+      attachment.pinned.fd.closeNow();
       return describeDevice(device);
     },
     undo: () => attachment.device[Symbol.asyncDispose](),
@@ -105,15 +105,20 @@ function openDevice(attachment: Attachment): Step<AttachStep> {
 }
 
 /**
- * Returns the numbers of all devices that a vbd has or is about to get. The kernel calls the number
- * of a loop device or layer free where an add was killed after its publication. A stock blkback has
- * opened the loop device all the same, as an empty disk, or may still open either. A device that is
- * made with the number now would become the disk of that guest.
+ * Returns those of some device numbers that a vbd has or is about to get. The kernel calls the
+ * number of a loop device or layer free where an add was killed after its publication. A stock
+ * blkback has opened the loop device all the same, as an empty disk, or may still open either. A
+ * device that is made with the number now would become the disk of that guest.
  */
-async function listNamedDevices(attachment: Attachment): Promise<Devnum[]> {
-  const { options, signal } = attachment;
-  const { uses, pending } = await listUsesAndOpens(usesOf(attachment), { ...options, signal });
-  return [...pending, ...uses].map(({ devnum }) => devnum);
+async function findNamedDevices(
+  attachment: Attachment,
+  numbers: readonly Devnum[],
+): Promise<Devnum[]> {
+  const { runDirectory } = attachment.options;
+  const query = { runDirectory, signal: attachment.signal, numbers };
+  const { uses, pending } = await listUsesAndOpens(usesOf(attachment), query);
+  const named = [...pending, ...uses];
+  return numbers.filter((number) => named.some(({ devnum }) => sameDevnum(devnum, number)));
 }
 
 function checkSharing(attachment: Attachment): Step<AttachStep> {

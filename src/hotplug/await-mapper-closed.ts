@@ -25,7 +25,7 @@ export async function awaitMapperClosed(
   let opener: UnexplainedUse | undefined;
   try {
     await poll(signal, async () => {
-      const guests = (await openVbds.list()).map((open) => open.devnum);
+      const guests = openVbds.list().map((open) => open.devnum);
       opener = await findUnexplainedOpener(new StorageSnapshot(), devnum, guests);
       return opener === undefined ? true : undefined;
     });

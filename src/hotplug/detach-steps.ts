@@ -71,7 +71,7 @@ export function detachSteps(
         // udev would read a disk to which a guest may be writing.
         if (isHeldByBlkback(detachment)) return '';
         const isWanted = options.udevRefresh && loop === undefined;
-        if (isWanted && published) await tellUdev(published.devnum, options.sysfs);
+        if (isWanted && published) tellUdev(published.devnum, options.sysfs);
         return '';
       },
     },
@@ -183,9 +183,9 @@ function isHeldByBlkback({ directory, closesWithNodes, pendingOpen }: Detachment
 }
 
 /** Makes udev look at a disk again. Does nothing where nobody knows which devices guests use. */
-async function tellUdev(devnum: Devnum, sysfs: string): Promise<void> {
+function tellUdev(devnum: Devnum, sysfs: string): void {
   try {
-    const open = await new OpenVbds(sysfs).list();
+    const open = new OpenVbds(sysfs).list();
     refreshUdev(
       devnum,
       open.map((vbd) => vbd.devnum),

@@ -40,8 +40,16 @@ export class KnownDirectory<T> {
    * for the same entry unless the value is lasting. Entries for which `read` returns `undefined`
    * are left out. Throws `SystemError`, and the errors of `read`.
    */
-  async list(read: (name: string) => EntryValue<T> | undefined): Promise<T[]> {
-    await using directory = OwnedFd.openSync(this.#path, O_RDONLY | O_DIRECTORY);
+  list(read: (name: string) => EntryValue<T> | undefined): T[] {
+    const directory = OwnedFd.openSync(this.#path, O_RDONLY | O_DIRECTORY);
+    try {
+      return this.#list(directory, read);
+    } finally {
+      directory.closeNow();
+    }
+  }
+
+  #list(directory: OwnedFd, read: (name: string) => EntryValue<T> | undefined): T[] {
     const values: T[] = [];
     const look = ++this.#looks;
     let lasting = 0;

@@ -126,11 +126,12 @@ export class OwnedFd implements AsyncDisposable {
   }
 
   /**
-   * Closes the descriptor at once. It is only for an O_PATH descriptor of a file that another
-   * descriptor keeps open. Nothing of the file or its file system ends with such a close, so it
-   * never has to wait. Does nothing if a call that was given up still works on the descriptor.
+   * Closes the descriptor at once. It is only for what `openSync` opens, and for an O_PATH descriptor
+   * of a file that another descriptor keeps open. Nothing of a file or its file system ends with such
+   * a close, so it never has to wait. Does nothing if a call that was given up still works on the
+   * descriptor.
    */
-  closePin(): void {
+  closeNow(): void {
     if (this.#fd < 0 || isHeldBack(this.#fd)) return;
     const fd = this.#fd;
     this.#fd = -1;

@@ -66,6 +66,14 @@ export interface UsesAndOpens {
   readonly pending: readonly PendingOpen[];
 }
 
+/** What `listUsesAndOpens` looks for. */
+export interface UsesQuery {
+  readonly runDirectory: string;
+  readonly signal: AbortSignal;
+  /** Uses of other numbers are left out. By default, all uses are listed. */
+  readonly numbers?: readonly Devnum[] | undefined;
+}
+
 /**
  * Lists what vbds have, and before and after that the opens that blkback may still make. A device
  * that blkback opens after the first list is among the uses. A device whose publication a `remove`
@@ -74,11 +82,11 @@ export interface UsesAndOpens {
  */
 export async function listUsesAndOpens(
   vbdUses: VbdUses,
-  { runDirectory, signal }: { readonly runDirectory: string; readonly signal: AbortSignal },
+  { runDirectory, signal, numbers }: UsesQuery,
 ): Promise<UsesAndOpens> {
   const before = await listPendingOpens(runDirectory);
   const isExplained = (vbd: VbdPath): boolean => hasPendingOpen(before, vbd);
-  const uses = await vbdUses.list({ signal, isExplained });
+  const uses = await vbdUses.list({ signal, isExplained, numbers });
   const after = await listPendingOpens(runDirectory);
   return { uses, pending: [...before, ...after] };
 }

@@ -2,19 +2,20 @@
  * Runs a piece of work for callers that need it done after their call. The work never runs twice at
  * a time, and one run serves all callers that come before it begins.
  */
-export class CoalescedRuns {
-  readonly #work: () => Promise<void>;
+export class CoalescedRuns<T = void> {
+  readonly #work: () => Promise<T>;
   #last: Promise<unknown> = Promise.resolve();
-  #coming: Promise<void> | undefined;
+  #coming: Promise<T> | undefined;
 
-  constructor(work: () => Promise<void>) {
+  constructor(work: () => Promise<T>) {
     this.#work = work;
   }
 
   /**
-   * Resolves at the end of a run that began after this call. Rejects with the error of that run.
+   * Resolves with the result of a run that began after this call. Rejects with the error of that
+   * run.
    */
-  next(): Promise<void> {
+  next(): Promise<T> {
     if (this.#coming !== undefined) return this.#coming;
     const coming = this.#last.then(() => {
       // Later callers may want to see changes that happen from now on, so they need another run.

@@ -20,7 +20,7 @@ export async function awaitClosed(
   const openVbds = new OpenVbds(options.sysfs);
   try {
     await poll(signal, async () => {
-      const open = await openVbds.list();
+      const open = openVbds.list();
       return open.some((other) => sameVbd(other.vbd, vbd)) ? undefined : true;
     });
   } catch (error) {

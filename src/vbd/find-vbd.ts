@@ -26,7 +26,7 @@ export async function findVbd(
   options: RequestOptions,
 ): Promise<VbdPath> {
   const listed = (await listDomainVbds(store, String(disk.domid), options)).map(parseVbdPath);
-  const open = (await new OpenVbds(sysfs).list()).map(({ vbd }) => vbd);
+  const open = new OpenVbds(sysfs).list().map(({ vbd }) => vbd);
   const vbds = new Map<string, VbdPath>();
   for (const vbd of [...listed, ...open]) if (vbd?.domid === disk.domid) vbds.set(vbd.backend, vbd);
   return await pickDisk(store, disk, [...vbds.values()], options);

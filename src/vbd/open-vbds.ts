@@ -55,15 +55,15 @@ export class OpenVbds {
    * Lists all open vbds at this moment. Throws `ESYSFS` where sysfs does not tell, because that
    * does not mean that no vbd is open.
    */
-  async list(): Promise<readonly OpenVbd[]> {
-    return (await this.look()).open;
+  list(): readonly OpenVbd[] {
+    return this.look().open;
   }
 
   /** Lists all vbds at this moment. Throws `ESYSFS` as well. */
-  async look(): Promise<KernelVbds> {
+  look(): KernelVbds {
     const idle: VbdPath[] = [];
     try {
-      return { open: await this.#instances.list((name) => this.#read(name, idle)), idle };
+      return { open: this.#instances.list((name) => this.#read(name, idle)), idle };
     } catch (error) {
       // A kernel without xen-backend devices still has a bus directory, and then no vbd is served.
       const absent = isSystemError(error, 'ENOENT') && isInMemory(this.#bus);

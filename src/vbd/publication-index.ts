@@ -1,5 +1,4 @@
-import { orAborted } from '../util/or-aborted.js';
-import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
+import type { Xenstore } from '../xenstore/xenstore.js';
 import {
   INDEXED_NODES,
   readPublications,
@@ -52,20 +51,18 @@ export class PublicationIndex {
 
   /**
    * Lists the vbds and publications that were committed before the call, and perhaps some later
-   * ones.
+   * ones. Throws as the store does.
    */
-  async list(options: RequestOptions = {}): Promise<VbdPublications> {
-    if (this.#retired) {
-      return await readPublications(this.#store, await listVbds(this.#store, options), options);
-    }
-    await this.#catchUp(options);
+  async list(): Promise<VbdPublications> {
+    if (this.#retired) return await readPublications(this.#store, await listVbds(this.#store));
+    await this.#catchUp();
     // Values whose change was announced before may still be on their way from xenstored into the
     // index.
     while (this.#stale.size > 0 || this.#refreshing !== undefined) {
       this.#refreshing ??= this.#refresh().finally(() => {
         this.#refreshing = undefined;
       });
-      await orAborted(this.#refreshing, options.signal);
+      await this.#refreshing;
     }
     return {
       probed: [...this.#probed.values()],
@@ -78,26 +75,20 @@ export class PublicationIndex {
    * xenstored sends the first event of a new watch when the watch is made (docs/misc/xenstore.txt,
    * WATCH).
    */
-  async #catchUp({ signal }: RequestOptions): Promise<void> {
+  async #catchUp(): Promise<void> {
     let settle = (_error?: Error): void => {};
     const caughtUp = new Promise<void>((resolve, reject) => {
       settle = (error) => (error ? reject(error) : resolve());
     });
     // The promise is awaited below, unless the watch could not be made.
     caughtUp.catch(() => undefined);
-    const abort = (): void => settle(signal?.reason);
-    signal?.addEventListener('abort', abort, { once: true });
+    const listener = { onEvent: () => settle(), onLost: settle };
+    const watch = await this.#store.watch(QUIET_PATH, listener);
     try {
-      const listener = { onEvent: () => settle(), onLost: settle };
-      const watch = await this.#store.watch(QUIET_PATH, listener, { signal });
-      try {
-        await caughtUp;
-      } finally {
-        // Not awaited, because nothing depends on the end of the watch.
-        void watch.close();
-      }
+      await caughtUp;
     } finally {
-      signal?.removeEventListener('abort', abort);
+      // Not awaited, because nothing depends on the end of the watch.
+      void watch.close();
     }
   }
 

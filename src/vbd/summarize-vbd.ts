@@ -65,7 +65,7 @@ export async function summarizeVbds(
     listVbds(store, options),
     listOtherDisks(store, options),
   ]);
-  const open = await new OpenVbds(sysfs).list();
+  const open = new OpenVbds(sysfs).list();
   const vbds = new Map(listed.map((vbd) => [vbd.backend, vbd]));
   for (const { vbd } of open) vbds.set(vbd.backend, vbd);
   const sorted = [...vbds.values()].sort((a, b) => a.domid - b.domid || a.devid - b.devid);

@@ -1,4 +1,6 @@
 import { type Devnum, sameDevnum } from '../linux/devnum.js';
+import { CoalescedRuns } from '../util/coalesced-runs.js';
+import { orAborted } from '../util/or-aborted.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { listSettled } from './ending-vbds.js';
 import { readPublications, type VbdPublication } from './list-publications.js';
@@ -30,6 +32,8 @@ export interface VbdUse {
 export interface ListUsesOptions extends RequestOptions {
   /** Tells of a vbd whether the caller knows which device blkback may still open for it. */
   readonly isExplained?: ((vbd: VbdPath) => boolean) | undefined;
+  /** Uses of other numbers are left out. By default, all uses are listed. */
+  readonly numbers?: readonly Devnum[] | undefined;
   /** How long to wait for such vbds; milliseconds. By default, until the signal is aborted. */
   readonly patienceMs?: number | undefined;
 }
@@ -55,33 +59,41 @@ export function readVbdUses(store: Xenstore, openVbds: OpenVbds): VbdUses {
     list: (options = {}) =>
       listSettled(store, openVbds, options, async () => {
         const vbds = await listVbds(store, options);
-        const before = await openVbds.list();
-        const open = new Set(before.map(({ vbd }) => vbd.backend));
+        const before = openVbds.list();
+        const known = new Set(before.map(({ vbd }) => vbd.backend));
         // The kernel tells about the vbds that blkback has open, and XenStore need not be asked
         // about them.
-        const others = vbds.filter(({ backend }) => !open.has(backend));
+        const others = vbds.filter(({ backend }) => !known.has(backend));
         const { probed, publications } = await readPublications(store, others, options);
         // Since the first look, a vbd may have been opened and its nodes may have been deleted.
-        const after = await openVbds.look();
-        const uses = joinUses([...before, ...after.open], publications, after.idle);
+        const after = openVbds.look();
+        const open = [...before, ...after.open];
+        const uses = joinUses(open, publications, after.idle, options.numbers);
         return { uses, unknown: without(after.idle, probed) };
       }),
   };
 }
 
-/** Returns a source that uses an index which events keep up to date. */
+/**
+ * Returns a source that uses an index which events keep up to date. One look serves all who have
+ * asked before it begins: where many guests start at once, each look has to read every vbd for which
+ * blkback has nothing open yet.
+ */
 export function indexedVbdUses(
   store: Xenstore,
   index: PublicationIndex,
   openVbds: OpenVbds,
 ): VbdUses {
+  const looks = new CoalescedRuns(async () => {
+    const { probed, publications } = await index.list();
+    // The kernel is asked last: a vbd whose nodes are gone may still be open.
+    return { probed, publications, kernel: openVbds.look() };
+  });
   return {
     list: (options = {}) =>
       listSettled(store, openVbds, options, async () => {
-        const { probed, publications } = await index.list(options);
-        // The kernel is asked last: a vbd whose nodes are gone may still be open.
-        const kernel = await openVbds.look();
-        const uses = joinUses(kernel.open, publications, kernel.idle);
+        const { probed, publications, kernel } = await orAborted(looks.next(), options.signal);
+        const uses = joinUses(kernel.open, publications, kernel.idle, options.numbers);
         return { uses, unknown: without(kernel.idle, probed) };
       }),
   };
@@ -98,18 +110,23 @@ function without(vbds: readonly VbdPath[], others: readonly VbdPath[]): VbdPath[
  * ones, the last entry counts. Pure.
  *
  * @param idle the vbds of the kernel that have nothing open.
+ * @param numbers the numbers whose uses are wanted; by default, all.
  */
 export function joinUses(
   open: readonly OpenVbd[],
   publications: readonly VbdPublication[],
   idle: readonly VbdPath[],
+  numbers?: readonly Devnum[],
 ): VbdUse[] {
+  // There may be a thousand vbds, and few of them have a number that is asked for.
+  const isWanted = (devnum: Devnum): boolean =>
+    numbers?.some((number) => sameDevnum(number, devnum)) ?? true;
   const waiting = new Set(idle.map(({ backend }) => backend));
   const known = new Map<string, OpenVbd>();
-  for (const use of open) known.set(use.vbd.backend, use);
+  for (const use of open) if (isWanted(use.devnum)) known.set(use.vbd.backend, use);
   const uses: VbdUse[] = [...known.values()];
   for (const { vbd, mode, device } of publications) {
-    if (device === undefined) continue;
+    if (device === undefined || !isWanted(device.devnum)) continue;
     const found = known.get(vbd.backend);
     if (found !== undefined && sameDevnum(found.devnum, device.devnum)) continue;
     const pending = waiting.has(vbd.backend);

@@ -43,8 +43,8 @@ const CHANGES: readonly Omit<Mutant, 'needs'>[] = [
   {
     name: 'a layer gets a number that a vbd names',
     file: 'block/mapper/layer.ts',
-    find: 'const avoided = (await avoid?.()) ?? [];',
-    replace: 'const avoided: readonly Devnum[] = avoid ? [] : [];',
+    find: 'const named = (await findNamed?.([devnum])) ?? [];',
+    replace: 'const named: readonly Devnum[] = findNamed ? [] : [];',
   },
   {
     name: 'nobody says that blkback may still open a layer over a file',

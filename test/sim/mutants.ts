@@ -107,8 +107,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a number that a vbd names is bound again',
     file: 'block/loop/free-loop.ts',
-    find: '!(await avoid?.())?.has(number)',
-    replace: '(await avoid?.()) !== null',
+    find: '!(await findNamed?.([number]))?.has(number)',
+    replace: '(await findNamed?.([number])) !== null',
   },
   {
     name: 'a failure is reported below a backend that is gone',

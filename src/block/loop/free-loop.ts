@@ -57,8 +57,10 @@ export interface FreeLoop {
 /** The options of a search for a free loop device. */
 export interface FreeLoopOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Gives the numbers of unbound loop devices that must not be bound. */
-  readonly avoid?: (() => Promise<ReadonlySet<number>>) | undefined;
+  /**
+   * Returns those of some unbound loop devices that a vbd names, so that they must not be bound.
+   */
+  readonly findNamed?: ((numbers: readonly number[]) => Promise<ReadonlySet<number>>) | undefined;
 }
 
 /**
@@ -106,10 +108,10 @@ export class FreeLoopSearch {
   async #listSpares(): Promise<SpareLoop[]> {
     const isTaken = (number: number): boolean => claimed.has(number) || this.#refused.has(number);
     const spares = listSpareLoops(isTaken);
-    // `avoid` is called after the spares were listed. A process that binds a spare after that
+    // The names are looked for after the spares were listed. A process that binds a spare after that
     // changes the diskseq of the spare, and `isStillSpare` notices the change.
-    const avoid = await this.#options.avoid?.();
-    return spares.filter(({ number }) => !avoid?.has(number));
+    const named = await this.#options.findNamed?.(spares.map(({ number }) => number));
+    return spares.filter(({ number }) => !named?.has(number));
   }
 }
 
@@ -119,10 +121,11 @@ export class FreeLoopSearch {
  */
 export async function claimFreeLoop(
   control: OwnedFd,
-  { signal, avoid }: FreeLoopOptions = {},
+  { signal, findNamed }: FreeLoopOptions = {},
   refused: ReadonlySet<number> = new Set(),
 ): Promise<FreeLoop> {
-  const mayBind = (number: number) => async (): Promise<boolean> => !(await avoid?.())?.has(number);
+  const mayBind = (number: number) => async (): Promise<boolean> =>
+    !(await findNamed?.([number]))?.has(number);
   // LOOP_CTL_GET_FREE does not say whether it has made a device. A count of devices would not do, as
   // others make devices at the same time: an old number would pass as a new one.
   const before = new Set(listLoops());

@@ -32,8 +32,7 @@ export interface LoopOptions extends FileWindow {
   readonly writable: boolean;
   readonly directIo: DirectIo;
   readonly signal?: AbortSignal | undefined;
-  /** Gives the numbers of unbound loop devices that must not be bound. */
-  readonly avoid?: FreeLoopOptions['avoid'];
+  readonly findNamed?: FreeLoopOptions['findNamed'];
 }
 
 const ATTEMPTS = 64;

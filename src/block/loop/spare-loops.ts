@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { KnownDirectory } from '../../linux/directory.js';
 import { isInMemory } from '../../linux/memory-file.js';
 import { readAttribute } from '../../linux/sysfs.js';
 
@@ -12,15 +12,19 @@ export interface SpareLoop {
   readonly diskseq: string;
 }
 
-/** Lists the numbers of all loop devices. */
+const disks = new KnownDirectory<number>('/sys/block');
+
+/** Lists the numbers of all loop devices. Throws `SystemError`. */
 export function listLoops(): number[] {
-  const numbers = readdirSync('/sys/block').map((name) => /^loop(\d+)$/.exec(name)?.[1]);
-  return numbers.filter((text) => text !== undefined).map(Number);
+  return disks.list((name) => {
+    const [, number] = /^loop(\d+)$/.exec(name) ?? [];
+    return number === undefined ? undefined : { value: Number(number), lasting: true };
+  });
 }
 
 /**
  * Lists some unbound loop devices, in random order. Devices for which `isTaken` returns true are
- * left out.
+ * left out. Throws `SystemError`.
  */
 export function listSpareLoops(isTaken: (number: number) => boolean): SpareLoop[] {
   const spares: SpareLoop[] = [];

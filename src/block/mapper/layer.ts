@@ -7,7 +7,7 @@ import {
   removeMapper,
   resumeMapper,
 } from '../../linux/device-mapper.js';
-import { type Devnum, sameDevnum } from '../../linux/devnum.js';
+import type { Devnum } from '../../linux/devnum.js';
 import { isSystemError, type SystemError } from '../../linux/errno.js';
 import { O_RDONLY, type OwnedFd } from '../../linux/fd.js';
 import { findBlock } from '../../linux/sysfs.js';
@@ -38,8 +38,8 @@ export interface LayerRequest {
 export interface LayerOptions {
   readonly writable: boolean;
   readonly signal?: AbortSignal | undefined;
-  /** Gives the numbers that the layer must not have. */
-  readonly avoid?: (() => Promise<readonly Devnum[]>) | undefined;
+  /** Returns those of some numbers that a vbd names, so that the layer must not have them. */
+  readonly findNamed?: ((numbers: readonly Devnum[]) => Promise<readonly Devnum[]>) | undefined;
 }
 
 /**
@@ -53,7 +53,7 @@ export interface LayerOptions {
 export async function createLayer(
   base: BlockDevice,
   { kind, owner }: LayerRequest,
-  { writable, signal, avoid }: LayerOptions,
+  { writable, signal, findNamed }: LayerOptions,
 ): Promise<BlockDevice> {
   const [bytes, blockSize] = [await getSize(base.fd), await getBlockSize(base.fd)];
   if (bytes % BigInt(blockSize) !== 0n) {
@@ -62,7 +62,7 @@ export async function createLayer(
       { code: 'EWINDOW' },
     );
   }
-  const name = await createDevice(owner, signal, avoid);
+  const name = await createDevice(owner, signal, findNamed);
   try {
     await loadTable(name, base, { kind, sectors: bytes / 512n, blockSize, writable, signal });
     return await openLayer(name, base, signal);
@@ -76,16 +76,16 @@ export async function createLayer(
 const ATTEMPTS = 64;
 
 /**
- * Makes a mapper device without a table, whose number is none of those to avoid. Returns its name.
+ * Makes a mapper device without a table, whose number no vbd names. Returns its name.
  *
- * The kernel gives the lowest free number. A device that gets a number to avoid stays until the
- * right one is made, because the kernel would give the same number again. The numbers to avoid are
- * asked for when the device exists: from then on, no other device can be published with its number.
+ * The kernel gives the lowest free number. A device that gets the number of a vbd stays until the
+ * right one is made, because the kernel would give the same number again. The vbds are looked at
+ * when the device exists: from then on, no other device can be published with its number.
  */
 async function createDevice(
   owner: string,
   signal: AbortSignal | undefined,
-  avoid: LayerOptions['avoid'],
+  findNamed: LayerOptions['findNamed'],
 ): Promise<string> {
   const made: string[] = [];
   try {
@@ -94,8 +94,8 @@ async function createDevice(
       const name = layerName(id);
       const devnum = await createMapper(name, layerUuid(id), signal);
       made.push(name);
-      const avoided = (await avoid?.()) ?? [];
-      if (avoided.some((one) => sameDevnum(one, devnum))) continue;
+      const named = (await findNamed?.([devnum])) ?? [];
+      if (named.length > 0) continue;
       made.pop();
       return name;
     }

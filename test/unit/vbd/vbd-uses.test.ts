@@ -51,6 +51,13 @@ describe('joinUses', () => {
     assert.deepEqual(pendingOf([]), [false]);
   });
 
+  it('leaves out other numbers than those that are asked for', () => {
+    const other = vbdPath(8, 51712);
+    const vbds = [open(1), open(3, other)];
+    const uses = joinUses(vbds, [published(2), published(4)], [], [device(2), device(3)]);
+    assert.deepEqual(describeUses(uses), ['8 7:3 open w', '7 7:2 published w']);
+  });
+
   it('leaves out what names no device to blkback', () => {
     assert.deepEqual(describeUses(joinUses([], [published(undefined)], [])), []);
   });
