@@ -53,7 +53,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'what is published does not count',
     file: 'vbd/vbd-uses.ts',
-    find: 'if (device === undefined) continue;',
+    find: 'if (device === undefined || !isWanted(device.devnum)) continue;',
     replace: 'if (device !== undefined || true) continue;',
   },
   {
