@@ -60,12 +60,22 @@ function vbdAttribute(vbd: VbdEntry, name: string): Found | undefined {
   return text === undefined ? undefined : { text: `${text}\n` };
 }
 
-/** Looks up a node that is to be opened. Throws `Errno` if there is none. */
-export function requireNode(process: SimulatedProcess, path: string): Node {
+/**
+ * Looks up a node that is to be opened; returns `undefined` if there is nothing at the path. Throws
+ * `Errno` if there is only a text.
+ */
+export function findNode(process: SimulatedProcess, path: string): Node | undefined {
   const found = resolve(process, path);
-  if (found === undefined) throw new Errno(ENOENT);
+  if (found === undefined) return undefined;
   if (!('node' in found)) throw new Errno(EBADF);
   return found.node;
+}
+
+/** Does the same, and throws `Errno` if there is nothing. */
+export function requireNode(process: SimulatedProcess, path: string): Node {
+  const node = findNode(process, path);
+  if (node === undefined) throw new Errno(ENOENT);
+  return node;
 }
 
 /** Returns the target of a link for a process, or `undefined` if there is no such link. */

@@ -5,6 +5,7 @@ import { absolute, type MemoryWatch, reportedPath } from '../store/memory-watche
 import { answerNode } from '../store/node-requests.js';
 import {
   cutRequests,
+  makeAnswer,
   makeMessage,
   OK,
   type RequestMessage,
@@ -131,16 +132,15 @@ export class StoreConnection {
   }
 
   #answer(request: RequestMessage): void {
-    const { type, id, tx } = request;
     try {
-      this.#send(makeMessage(type, id, tx, this.#carryOut(request)));
+      this.#send(makeAnswer(request, this.#carryOut(request)));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      this.#send(makeMessage(XS.error, id, tx, strings(error.code)));
+      this.#send(makeMessage(XS.error, request.id, request.tx, strings(error.code)));
     }
   }
 
-  #carryOut(request: RequestMessage): Buffer {
+  #carryOut(request: RequestMessage): Buffer | undefined {
     const { type, tx, texts } = request;
     const [path = '', token = ''] = texts;
     switch (type) {

@@ -5,7 +5,14 @@ import { MemoryTransaction } from './memory-transaction.js';
 import { type Change, type Records, Refusal } from './memory-tree.js';
 import { absolute, type MemoryWatch, reportedPath } from './memory-watches.js';
 import { answerNode } from './node-requests.js';
-import { cutRequests, makeMessage, OK, type RequestMessage, strings } from './server-messages.js';
+import {
+  cutRequests,
+  makeAnswer,
+  makeMessage,
+  OK,
+  type RequestMessage,
+  strings,
+} from './server-messages.js';
 
 /** The number of outstanding requests of a domain after which xenstored stops reading from it. */
 const OUTSTANDING_MAX = 20;
@@ -92,16 +99,15 @@ export class MemoryConnection implements Channel {
   }
 
   #answer(request: RequestMessage): void {
-    const { type, id, tx } = request;
     try {
-      this.#answers.push(makeMessage(type, id, tx, this.#carryOut(request)));
+      this.#answers.push(makeAnswer(request, this.#carryOut(request)));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      this.#answers.push(makeMessage(XS.error, id, tx, strings(error.code)));
+      this.#answers.push(makeMessage(XS.error, request.id, request.tx, strings(error.code)));
     }
   }
 
-  #carryOut(request: RequestMessage): Buffer {
+  #carryOut(request: RequestMessage): Buffer | undefined {
     const { type, tx, texts } = request;
     const [path = '', token = ''] = texts;
     switch (type) {

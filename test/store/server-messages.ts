@@ -1,4 +1,5 @@
 import { endianness } from 'node:os';
+import { XS } from '../../src/xenstore/packet.js';
 
 /** xenstored's side of the protocol, written independently of the client, which is under test. */
 
@@ -43,6 +44,13 @@ export function makeMessage(type: number, id: number, tx: number, body: Buffer):
   write(body.length, 12);
   message.set(body, HEADER_SIZE);
   return message;
+}
+
+/** Returns the answer to a request; `ENOENT` where there is no body. */
+export function makeAnswer({ type, id, tx }: RequestMessage, body: Buffer | undefined): Buffer {
+  return body === undefined
+    ? makeMessage(XS.error, id, tx, strings('ENOENT'))
+    : makeMessage(type, id, tx, body);
 }
 
 /** Returns terminated strings, one after another. */
