@@ -17,7 +17,7 @@ export interface Mutant {
   readonly find: string;
   readonly replace: string;
   /** What a schedule has to have to find it. */
-  readonly needs?: Feature;
+  readonly needs?: Feature | readonly Feature[];
 }
 
 /** Everything outside the program that the program can reach: the parameters of the bundle. */

@@ -1,7 +1,7 @@
 import { Random } from '../bed/random.js';
 
 /** Something that only some of the schedules have. */
-export type Feature = 'device-mapper' | 'bare /dev' | 'kin' | 'quotas' | 'partitions';
+export type Feature = 'device-mapper' | 'bare /dev' | 'kin' | 'quotas' | 'partitions' | 'uevents';
 
 /** How often a feature comes. */
 interface Share {
@@ -18,6 +18,7 @@ const SHARES: Readonly<Record<Feature, Share>> = {
   'bare /dev': { salt: 0x9e3779b1, percent: 5 },
   quotas: { salt: 0x8d12dfd, percent: 6 },
   partitions: { salt: 0x4540215f, percent: 6, without: ['device-mapper', 'bare /dev', 'kin'] },
+  uevents: { salt: 0x4b7c3355, percent: 20 },
   kin: { salt: 0x2e2ac0ea, percent: 5, without: ['device-mapper'] },
 };
 

@@ -17,7 +17,7 @@ export interface Session {
 const NOW = Promise.resolve();
 const FS = [
   ...['existsSync', 'openSync', 'closeSync', 'readFileSync', 'writeFileSync', 'readdirSync'],
-  ...['statSync', 'mkdirSync', 'renameSync', 'unlinkSync', 'readlinkSync'],
+  ...['statSync', 'fstatSync', 'mkdirSync', 'renameSync', 'unlinkSync', 'readlinkSync'],
 ];
 
 /** Returns everything that the program can reach. It always acts for the process that runs. */
@@ -40,7 +40,9 @@ export function globalsOf(session: Session): Globals {
   );
   const modules: Readonly<Record<string, unknown>> = {
     'node:fs': fs,
-    'node:module': { createRequire: () => () => current().addon },
+    'node:module': {
+      createRequire: () => (name: string) => (name === 'koffi' ? current().koffi : current().addon),
+    },
   };
   return {
     require: (name) => modules[name] ?? process.getBuiltinModule(name),

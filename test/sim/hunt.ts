@@ -36,7 +36,7 @@ export async function hunt(
 function seedsFor({ needs }: Mutant, seed: number, schedules: number): number[] {
   const seeds: number[] = [];
   for (let at = seed; seeds.length < schedules; at++) {
-    if (needs === undefined || featureOf(at, needs)) seeds.push(at);
+    if ([needs ?? []].flat().every((feature) => featureOf(at, feature))) seeds.push(at);
   }
   return seeds;
 }

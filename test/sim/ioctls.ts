@@ -13,6 +13,10 @@ import type { Disk } from './kernel/nodes.js';
 import type { SimulatedProcess } from './process.js';
 
 const INFO_SIZE = 232;
+const NS_GET_USERNS = 0xb701;
+/** Its inode number is that of include/linux/proc_ns.h, PROC_USER_INIT_INO. */
+const FIRST_USER_NAMESPACE = { kind: 'char', path: 'user:[1]', ino: 0xeffffffdn } as const;
+const FLAGS = { isPath: false, isWritable: false, isExclusive: false };
 
 /** The number of the file system, in the form of glibc's makedev for numbers below 256. */
 const FILES = BigInt((FILES_DEV.major << 8) | FILES_DEV.minor);
@@ -27,6 +31,7 @@ export function blockIoctl(
   const file = process.file(fd);
   const { kernel, scheduler } = process.world;
   if (file.node.kind === 'char') {
+    if (request === NS_GET_USERNS) return process.addFd(kernel.open(FIRST_USER_NAMESPACE, FLAGS));
     if (Buffer.isBuffer(argument)) return mapperIoctl(process, request, argument);
     return loopControl(kernel, request, argument);
   }

@@ -50,4 +50,6 @@ export const MUTANT_SEEDS: Readonly<Record<string, number>> = {
   'a device is not looked at again after blkback has opened it': 143,
   'the tables of a mapper device are not compared': 143,
   'a layer gets a number that a vbd names': 164,
+  'events that were lost count as events that never were': 42972,
+  'the index believes what it knew of a device before its event': 12384,
 };

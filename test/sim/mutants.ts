@@ -4,6 +4,7 @@ import { KIN_MUTANTS } from './kin-mutants.js';
 import { MAPPER_MUTANTS } from './mapper-mutants.js';
 import { PARTITION_MUTANTS } from './partition-mutants.js';
 import { QUOTA_MUTANTS } from './quota-mutants.js';
+import { UEVENT_MUTANTS } from './uevent-mutants.js';
 
 /** Small changes that make the program wrong. The simulator must find each one of them. */
 export const MUTANTS: readonly Mutant[] = [
@@ -286,4 +287,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...QUOTA_MUTANTS,
   ...PARTITION_MUTANTS,
   ...MAPPER_MUTANTS,
+  ...UEVENT_MUTANTS,
 ];

@@ -80,6 +80,7 @@ export function nodeFs(process: SimulatedProcess): Readonly<Record<string, unkno
       if (options?.throwIfNoEntry === false) return undefined;
       throw new Errno(ENOENT);
     }),
+    fstatSync: call((fd: number) => ({ ino: process.file(fd).node.ino })),
     mkdirSync: call(() => undefined),
     renameSync: call((from: string, to: string) => {
       const file = kernel.files.get(from);

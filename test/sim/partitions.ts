@@ -22,7 +22,7 @@ const [FIRST] = LAYOUTS;
 export function partition(kernel: Kernel, layout: (typeof LAYOUTS)[number] = FIRST ?? []): void {
   const disk = kernel.disks.get('sda');
   if (disk === undefined) return;
-  for (const { name } of kernel.partitionsOf(disk)) kernel.disks.delete(name);
+  for (const part of kernel.partitionsOf(disk)) kernel.removeFromSysfs(part);
   for (const [index, place] of layout.entries()) kernel.addPartition(disk, index + 1, place);
 }
 

@@ -2,6 +2,7 @@ import type { Engine } from './bundle.js';
 import { globalsOf, type Session } from './globals.js';
 import { EBADF, Errno, type Kernel } from './kernel/kernel.js';
 import type { MappedDevice, OpenFile } from './kernel/nodes.js';
+import { simulatedKoffi } from './koffi.js';
 import { nodeFs } from './node-fs.js';
 import type { Scheduler } from './scheduler.js';
 import type { SimulatedStore } from './store.js';
@@ -37,6 +38,7 @@ export class SimulatedProcess {
   /** The functions of `node:fs` that the process may use. */
   readonly fs: Readonly<Record<string, unknown>>;
   readonly addon: object;
+  readonly koffi: object;
   readonly #onEnd: (() => void)[] = [];
   /** The variables of the program's modules for this process, kept while another process runs. */
   #memory: readonly unknown[] | undefined;
@@ -58,6 +60,7 @@ export class SimulatedProcess {
     this.#stepsLeft = killAfter;
     this.fs = nodeFs(this);
     this.addon = simulatedAddon(this);
+    this.koffi = simulatedKoffi(this);
     world.processes.add(this);
   }
 

@@ -9,6 +9,7 @@ export type Found = { readonly node: Node } | { readonly text: string };
 
 const FD = /^\/proc\/self\/fd\/(\d+)(?:\/(.*))?$/;
 const MAPPER = '/dev/mapper/';
+export const NET_NAMESPACE = '/proc/self/ns/net';
 const VBDS = '/sys/bus/xen-backend/devices/';
 
 /** Looks a path up for a process. Returns `undefined` if there is nothing. */
@@ -31,6 +32,7 @@ export function resolve(process: SimulatedProcess, path: string): Found | undefi
   if (file !== undefined) return { node: file };
   const found = lookUpProc(process, path);
   if (found !== undefined) return found;
+  if (path === NET_NAMESPACE && kernel.uevents) return { node: { kind: 'char', path, ino: 9n } };
   if (path.startsWith('/dev/')) return lookUpDevice(kernel, path);
   const text = readText(kernel, path);
   if (text !== undefined) return { text };

@@ -5,6 +5,7 @@ import { featureOf } from './features.js';
 import type { Session } from './globals.js';
 import { DeviceMapper } from './kernel/device-mapper.js';
 import { Kernel } from './kernel/kernel.js';
+import { Uevents } from './kernel/uevents.js';
 import { Kin } from './kin.js';
 import { HEALTHY, HUNG, type Mix } from './mix.js';
 import { partition } from './partitions.js';
@@ -61,6 +62,8 @@ export async function runSchedule(
     furnish(kernel, scheduler, mix);
     const bare = featureOf(seed, 'bare /dev');
     if (bare) makeDevBare(kernel, bare);
+    const uevents = featureOf(seed, 'uevents');
+    if (uevents) kernel.uevents = makeUevents(uevents);
     const kin = featureOf(seed, 'kin');
     const quotas = featureOf(seed, 'quotas');
     if (quotas) store.quotas = new Quotas(scheduler, quotas);
@@ -91,6 +94,12 @@ function furnish(kernel: Kernel, scheduler: Scheduler, { hasMapper, hasPartition
   const later = within(30);
   const udev = (run: () => void): void => within(random.percent(75) ? 30 : 1000)(run);
   kernel.mapper = new DeviceMapper(kernel, { later, udev });
+}
+
+/** Makes sockets that lose some of the messages, few or many of them, or none. */
+function makeUevents(random: Random): Uevents {
+  const lost = random.pick([0, 2, 30]);
+  return new Uevents(() => random.percent(lost));
 }
 
 /** Leaves the loop devices without nodes, as in the /dev of a container. */

@@ -8,6 +8,7 @@ const MODES = {
   directory: 0o040700,
   vbd: 0o040700,
   text: 0o100400,
+  socket: 0o140600,
 };
 
 /** Fills the `struct statx` of linux/stat.h. */

@@ -122,7 +122,7 @@ function replug({ kernel, store, scheduler }: World, checks: Checks, blkback: Bl
   const isAwaited = [...blkback.instances.values()].some(({ number }) => number?.major === 8);
   if (disk === undefined || disk.opens > 0 || isNamed || isAwaited) return;
   scheduler.tell('kernel', () => 'has another disk under 8:0');
-  kernel.disks.delete('sda');
+  kernel.removeFromSysfs(disk);
   kernel.addDisk('sda', disk.devnum);
   checks.onReplaced('/dev/sda');
 }

@@ -98,7 +98,8 @@ export class DeviceMapper {
       this.#kernel.onBytes(disk);
     }
     device.isSuspended = false;
-    // The event at the end of a resume makes udev set the link.
+    // The event at the end of a resume (dm.c, dm_kobject_uevent) makes udev set the link.
+    if (disk !== undefined) this.#kernel.uevents?.tell('change', disk);
     this.#surroundings.udev(() => {
       if (this.devices.has(device) && disk !== undefined) this.links.set(device.name, disk.name);
     });
@@ -139,14 +140,14 @@ export class DeviceMapper {
         partition: undefined,
       },
     };
-    this.#kernel.disks.set(name, disk);
+    this.#kernel.addToSysfs(disk);
     return disk;
   }
 
   #destroy(device: MappedDevice): void {
     const { disk, name, live, inactive } = device;
     this.devices.delete(device);
-    if (disk !== undefined) this.#kernel.disks.delete(disk.name);
+    if (disk !== undefined) this.#kernel.removeFromSysfs(disk);
     this.#release(device, inactive);
     this.#release(device, live);
     this.#surroundings.udev(() => {

@@ -10,6 +10,7 @@ import {
   type RegularFile,
   type VbdEntry,
 } from './nodes.js';
+import type { Uevents } from './uevents.js';
 
 /** The device number of the file system that contains all files. */
 export const FILES_DEV: Devnum = { major: 8, minor: 16 };
@@ -49,6 +50,8 @@ export class Kernel {
   makesLoopsAtOpen = false;
   /** `undefined` if the module is not loaded. */
   mapper: DeviceMapper | undefined;
+  /** `undefined` if the network namespace of the processes hears nothing of block devices. */
+  uevents: Uevents | undefined;
   /** Called when a device has other bytes than before. */
   onBytes: (disk: Disk) => void = () => {};
   #ino = 1000n;
@@ -84,15 +87,27 @@ export class Kernel {
       ...UNUSED,
       ...{ bytes: `disk ${diskseq}`, loop: undefined },
     };
-    this.disks.set(name, disk);
+    this.addToSysfs(disk);
     return disk;
+  }
+
+  /** Shows a disk or a partition in sysfs, and tells of it (block/genhd.c, device_add_disk). */
+  addToSysfs(disk: Disk): void {
+    this.disks.set(disk.name, disk);
+    this.uevents?.tell('add', disk);
+  }
+
+  /** Takes a disk or a partition out of sysfs (del_gendisk). */
+  removeFromSysfs(disk: Disk): void {
+    this.disks.delete(disk.name);
+    this.uevents?.tell('remove', disk);
   }
 
   /** Adds a partition of a disk. Its sequence number is that of the disk. */
   addPartition(disk: Disk, number: number, { start, size }: { start: bigint; size: bigint }): void {
     const { major, minor } = disk.devnum;
     const name = `${disk.name}${number}`;
-    this.disks.set(name, {
+    this.addToSysfs({
       ...{ devnum: { major, minor: minor + number }, name, directory: `${disk.directory}/${name}` },
       ...{ size, ...UNUSED, bytes: '', loop: undefined, partition: { disk, number, start } },
       get diskseq(): bigint {
@@ -114,7 +129,7 @@ export class Kernel {
       bytes: '',
       loop: { number, bound: undefined, rundown: false },
     };
-    this.disks.set(name, disk);
+    this.addToSysfs(disk);
     return disk;
   }
 
@@ -138,10 +153,10 @@ export class Kernel {
     const disk = this.disks.get(`loop${number}`);
     if (disk === undefined) throw new Errno(ENODEV);
     if (disk.opens > 0 || disk.loop?.bound !== undefined) throw new Errno(EBUSY);
-    this.disks.delete(disk.name);
+    this.removeFromSysfs(disk);
   }
 
-  /** Does the work of loop_configure (drivers/block/loop.c). */
+  /** Does the work of loop_configure (drivers/block/loop.c, Linux 6.18). */
   bindLoop(
     disk: Disk,
     file: OpenFile,
@@ -156,6 +171,7 @@ export class Kernel {
     disk.readOnly = !file.isWritable || (config.flags & 1) !== 0;
     disk.size = config.sizeLimit || file.node.size - config.offset;
     disk.diskseq = this.#diskseq++;
+    this.uevents?.tell('change', disk);
     this.onBytes(disk);
   }
 
@@ -201,12 +217,14 @@ export class Kernel {
     disk.loop.rundown = false;
     disk.size = 0n;
     disk.diskseq = this.#diskseq++;
+    this.uevents?.tell('change', disk);
     this.release(bound.file);
   }
 
   /** Gives a disk a new diskseq, as a driver does that reports a new medium. */
   renumber(disk: Disk): void {
     disk.diskseq = this.#diskseq++;
+    this.uevents?.tell('change', disk);
   }
 
   open(
@@ -234,6 +252,7 @@ export class Kernel {
       const left = node.locks.filter(({ owner }) => owner !== file);
       node.locks.splice(0, node.locks.length, ...left);
     }
+    if (node.kind === 'socket') this.uevents?.close(node.queue);
     if (disk !== undefined) this.closeDisk(disk, file.isExclusive);
   }
 

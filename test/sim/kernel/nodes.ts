@@ -1,7 +1,15 @@
 import type { Devnum } from '../../../src/linux/devnum.js';
+import type { UeventQueue } from './uevents.js';
 
 /** An object that a path or a descriptor can lead to. */
-export type Node = RegularFile | DeviceNode | CharDevice | Directory | VbdEntry | TextFile;
+export type Node =
+  | RegularFile
+  | DeviceNode
+  | CharDevice
+  | Directory
+  | VbdEntry
+  | TextFile
+  | UeventSocket;
 
 /** A regular file. */
 export interface RegularFile {
@@ -51,6 +59,14 @@ export interface TextFile {
   readonly path: string;
   readonly ino: bigint;
   readonly text: string;
+}
+
+/** A netlink socket on which the kernel tells of block devices. */
+export interface UeventSocket {
+  readonly kind: 'socket';
+  readonly path: string;
+  readonly ino: bigint;
+  readonly queue: UeventQueue;
 }
 
 /** The directory of one instance of a vbd in sysfs. */

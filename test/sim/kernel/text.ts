@@ -88,7 +88,7 @@ export function readText(kernel: Kernel, path: string): string | undefined {
     case '/proc/locks':
       return '';
     case '/proc/sys/kernel/osrelease':
-      return '6.12.9\n';
+      return '6.18.50\n';
     case '/proc/sys/kernel/version':
       return '#1 SMP\n';
     case '/proc/partitions':
