@@ -99,8 +99,10 @@ async function withdraw(
   signal: AbortSignal,
 ): Promise<string> {
   const { vbd, backend, directory, open, published, loop } = detachment;
-  const answered = open !== undefined || backend.hasFailedToOpen;
-  if (published === undefined || directory === undefined || answered) return '';
+  if (published === undefined || directory === undefined) return '';
+  // Only a publication with a sequence number takes an error of a predecessor away (`publishSteps`).
+  const hasFailed = published.diskseq !== undefined && backend.hasFailedToOpen;
+  if (open !== undefined || hasFailed) return '';
   // The add that has published the device may have been killed. Then nothing else says that blkback
   // may open it. A loop device clears itself when its last user closes it, and its number is free.
   const { devnum } = published;
@@ -109,6 +111,9 @@ async function withdraw(
   // What was made for the vbd is undone in any case.
   const mark = await (loop ? marking.catch(() => undefined) : marking);
   detachment.mark = mark;
+  // Once the publication is taken back, nothing but the lock names the device. So another process
+  // has the lock before that: this one may be killed, or may not hear from xenstored any more.
+  if (mark) holdMark(mark, { what: `device ${formatDevnum(devnum)}`, vbd, directory });
   // Both nodes are compared, because a newer publication may have the same device number.
   const expected = (['physical-device', 'diskseq'] as const).map((node) => ({
     op: 'expect' as const,
@@ -127,9 +132,6 @@ async function withdraw(
     () => false,
     () => true,
   );
-  if (mark && detachment.pendingOpen) {
-    holdMark(mark, { what: `device ${formatDevnum(devnum)}`, vbd, directory });
-  }
   // From here on, the device number may become the number of another device.
   signal.throwIfAborted();
   return '';

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { open } from 'node:fs/promises';
 import { pause } from '../../../src/util/retry.js';
+import { waitFor } from '../../../src/xenstore/wait-for.js';
+import { failure } from '../../bed/assertions.js';
+import { devnumOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { deleteVbd, type Vbd } from '../../bed/toolstack.js';
-import { type HotplugFixture, on } from '../hotplug/fixture.js';
+import { type HotplugFixture, on, parse } from '../hotplug/fixture.js';
 import { GUISES, withGround } from './ground.js';
 
 // An add is killed when blkback has read the number that it has published, and has not opened the
@@ -111,6 +114,51 @@ describe('A vbd whose add was killed, and that was removed, before blkback has o
       );
     }
   }
+
+  for (const guise of GUISES) {
+    it(
+      `has its disk for itself, also where the remove was killed (${guise} blkback)`,
+      withGround('disk', { guise }, async (fixture, { path }) => {
+        const old = await fixture.vbd(path, { mode: 'w' });
+        await fixture.blkback.hold('open', old.key);
+        const adding = fixture.startScript(old, 'add');
+        await fixture.logged(old, 'physical-device');
+        adding.process.kill('SIGKILL');
+        await adding.ended;
+        const removing = fixture.startScript(old, 'remove');
+        const named = `${old.backendPath}/physical-device`;
+        await waitFor(
+          fixture.store,
+          [named],
+          async () => ((await fixture.exists(named)) ? undefined : true),
+          { signal: AbortSignal.timeout(10_000) },
+        );
+        removing.process.kill('SIGKILL');
+        await removing.ended;
+        const vbd = await fixture.vbd(path, { frontend: 8 });
+        await failure('EBUSY', fixture.attach(vbd));
+        await fixture.blkback.release('open', old.key);
+        await fixture.logged(old, 'opened');
+        assert.deepEqual(fixture.events(vbd, 'opened'), []);
+      }),
+    );
+  }
+
+  it(
+    'has its disk for itself, also where blkback reported an error of its predecessor',
+    withGround('disk', {}, async (fixture, { path }) => {
+      const old = await fixture.vbd(path, { mode: 'w' });
+      await fixture.blkback.hold('open', old.key);
+      await fixture.store.write(parse(old).error, '2 creating vbd structure');
+      // Other scripts publish no sequence number, and let the error stand.
+      await fixture.store.write(`${old.backendPath}/physical-device`, devnumOf(path));
+      await fixture.logged(old, 'physical-device');
+      await fixture.detach(old);
+      const vbd = await fixture.vbd(path, { frontend: 8 });
+      await failure('EBUSY', fixture.attach(vbd));
+      await fixture.blkback.release('open', old.key);
+    }),
+  );
 
   it(
     'is named to no other guest while that one waits for it',
