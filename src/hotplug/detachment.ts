@@ -2,6 +2,7 @@ import { layerBase, listLayers } from '../block/mapper/release-layer.js';
 import { type Devnum, formatDevnum } from '../linux/devnum.js';
 import type { OwnedFd } from '../linux/fd.js';
 import type { MapperState } from '../linux/mapper-state.js';
+import { OpenVbds } from '../vbd/open-vbds.js';
 import { type PublishedDevice, tryReadPublishedDevice } from '../vbd/published-device.js';
 import { readRecordLeniently, type VbdRecord } from '../vbd/record.js';
 import { readVbdBackend, VbdBackend, XenbusState } from '../vbd/vbd-backend.js';
@@ -61,6 +62,8 @@ export async function collectDetachment(
   const record = readRecordLeniently(place.runDirectory, vbd);
   const layers = await listLayers(layerOwner(vbd), options.signal);
   const pinned = await VbdDirectory.pin(place.sysfs, vbd.sysfsName);
+  // A sysfs that shows no vbd at all does not mean that blkback has nothing open.
+  if (pinned === undefined) new OpenVbds(place.sysfs).look();
   try {
     const nodes = await readVbdBackend(store, vbd, options);
     // The nodes of the instance are gone then, and those that were read may be the new one's.

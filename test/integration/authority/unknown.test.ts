@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { failure } from '../../bed/assertions.js';
 import { needs } from '../../bed/needs.js';
 import { startXenstoreProxy } from '../../bed/xenstore-proxy.js';
 import { type HotplugFixture, on } from '../hotplug/fixture.js';
@@ -56,6 +57,23 @@ describe('What cannot be read is not taken for nothing:', function () {
         }),
       );
     }
+  }
+
+  for (const [title, make] of RUINS) {
+    it(
+      `${title} instead of sysfs is an error of remove, which leaves the vbd as it is`,
+      withGround('disk', {}, async (fixture, ground) => {
+        const sysfs = join(fixture.bed.directory, 'no-sysfs');
+        make(sysfs);
+        const vbd = await fixture.vbd(ground.path);
+        await fixture.attach(vbd);
+        const before = await fixture.nodes(vbd, 'physical-device', 'diskseq');
+        const error = await failure('ESYSFS', fixture.detach(vbd, { sysfs }));
+        assert.ok(error.message.includes(sysfs), error.message);
+        assert.deepEqual(await fixture.nodes(vbd, 'physical-device', 'diskseq'), before);
+        assert.deepEqual(fixture.events(vbd, 'closed'), []);
+      }),
+    );
   }
 
   describe('whose machine another domain is', () => {
