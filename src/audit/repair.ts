@@ -4,6 +4,7 @@ import { clearIdleLoop } from '../block/loop/clear-idle-loop.js';
 import { type DetachOptions, detach } from '../hotplug/detach.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { sameDevnum } from '../linux/devnum.js';
+import { listPendingOpens } from '../sharing/pending-opens.js';
 import { readPresentDiskseq } from '../topology/stacked-block.js';
 import { listVbds } from '../vbd/list-vbds.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
@@ -83,11 +84,13 @@ function removeStrayFile(path: string): void {
   unlinkSync(path);
 }
 
-/** Unbinds a loop device that no vbd has open or names, and that nobody else has open. */
+/**
+ * Unbinds a loop device that no vbd has open, names or may still get, and that nobody else has open.
+ */
 async function clearLoop(
   store: Xenstore,
   loop: HostLoop,
-  { sysfs, signal }: DetachOptions,
+  { sysfs, runDirectory, signal }: DetachOptions,
 ): Promise<void> {
   const open = new OpenVbds(sysfs).list().map(({ vbd, devnum }) => ({ vbd, devnum }));
   const published = (await listVbds(store, { signal })).map(async (vbd) => ({
@@ -98,6 +101,12 @@ async function clearLoop(
     ({ devnum }) => devnum !== undefined && sameDevnum(devnum, loop.devnum),
   );
   if (user !== undefined) throw inUse(`${loop.path}, which ${user.vbd.backend} names,`);
+  // The nodes may be gone, or a `remove` has taken the number back.
+  const pending = await listPendingOpens(runDirectory);
+  const late = pending.find(({ devnum }) => sameDevnum(devnum, loop.devnum));
+  if (late !== undefined) {
+    throw inUse(`${loop.path}, which blkback may still open for domain ${late.domid},`);
+  }
   await clearIdleLoop(loop, signal);
 }
 

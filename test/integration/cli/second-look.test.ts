@@ -7,9 +7,11 @@ import { collectHostState } from '../../../src/audit/collect-host-state.js';
 import { findFaults } from '../../../src/audit/find-faults.js';
 import type { Repair } from '../../../src/audit/finding.js';
 import { repair } from '../../../src/audit/repair.js';
+import { parseDevnum } from '../../../src/linux/devnum.js';
+import { markPendingOpen } from '../../../src/sharing/pending-opens.js';
 import { writeRecord } from '../../../src/vbd/record.js';
 import { vbdPath } from '../../../src/vbd/vbd-path.js';
-import { attachLoop } from '../../bed/images.js';
+import { attachLoop, diskseqOf, sysfsAttribute } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import type { Vbd } from '../../bed/toolstack.js';
 import { runXenBlock } from '../../bed/xen-block.js';
@@ -103,6 +105,23 @@ describe('A repair of gc looks again', function () {
       } finally {
         holder.kill('SIGKILL');
       }
+    }));
+
+  it('and leaves a loop device that blkback may open by now, as only a lock says', () =>
+    withFixture(async (fixture) => {
+      const backingFile = fixture.image();
+      await using file = await attachLoop(backingFile);
+      const devnum = parseDevnum(sysfsAttribute(file.path, 'dev'));
+      assert.ok(devnum);
+      const { runDirectory } = fixture.bed;
+      await using _mark = await markPendingOpen(runDirectory, vbdPath(9, 1), {
+        devnum,
+        writable: true,
+      });
+      const diskseq = BigInt(diskseqOf(file.path));
+      const loop = { path: file.path, devnum, diskseq, backingFile, autoclear: false };
+      await refused(fixture, { action: 'clear-loop', loop }, 'EHELD');
+      assert.deepEqual(fixture.loops(), [file.path]);
     }));
 
   it('and leaves a record whose vbd is there again', () =>
