@@ -29,12 +29,13 @@ export function tryLockByte(file: OwnedFd, position: bigint, exclusive: boolean)
 }
 
 /**
- * Lists the bytes from `first` to `last` that other open file descriptions have locked. Each lock
- * must cover one byte. The kernel tells of one lock per call, in no order (fs/locks.c,
+ * Lists the bytes from `first` to `last` that other open file descriptions have locked, each with a
+ * lock of its own. Returns `undefined` if a lock covers more than one byte: such a lock does not
+ * tell which bytes are meant. The kernel tells of one lock per call, in no order (fs/locks.c,
  * posix_test_lock), so the ranges on both sides of a lock are asked for again. Throws
  * `SystemError`.
  */
-export function listLockedBytes(file: OwnedFd, first: bigint, last: bigint): bigint[] {
+export function listLockedBytes(file: OwnedFd, first: bigint, last: bigint): bigint[] | undefined {
   const found: bigint[] = [];
   const ranges = [{ first, last }];
   for (let range = ranges.pop(); range !== undefined; range = ranges.pop()) {
@@ -42,7 +43,8 @@ export function listLockedBytes(file: OwnedFd, first: bigint, last: bigint): big
     const flock = makeFlock(F_WRLCK, range.first, range.last - range.first + 1n);
     fcntlSync(file.fd, F_OFD_GETLK, flock, file.name);
     if (flock.readInt16LE(0) === F_UNLCK) continue;
-    const position = flock.readBigInt64LE(8);
+    const [position, length] = [flock.readBigInt64LE(8), flock.readBigInt64LE(16)];
+    if (length !== 1n) return undefined;
     found.push(position);
     ranges.push(
       { first: range.first, last: position - 1n },

@@ -45,19 +45,25 @@ export async function markPendingOpen(
   const position = positionOfOpen({ ...use, domid: vbd.domid, devid: vbd.devid });
   try {
     if (tryLockByte(file, position, false)) return file;
-    throw new SharingError(`another program has locked ${file.name} as a whole`, { code: 'ELOCK' });
+    throw lockedAsWhole(file);
   } catch (error) {
     await file.close();
     throw error;
   }
 }
 
-/** Lists the opens that blkback may still make. Throws `SystemError`. */
+/** Lists the opens that blkback may still make. Throws `ELOCK`, `SystemError`. */
 export async function listPendingOpens(runDirectory: string): Promise<PendingOpen[]> {
   const path = join(runDirectory, LOCK_FILE);
   if (!existsSync(path)) return [];
   await using file = OwnedFd.openSync(path, O_RDONLY);
-  return listLockedBytes(file, FIRST, LAST).map(openOfPosition);
+  const positions = listLockedBytes(file, FIRST, LAST);
+  if (positions === undefined) throw lockedAsWhole(file);
+  return positions.map(openOfPosition);
+}
+
+function lockedAsWhole({ name }: OwnedFd): SharingError {
+  return new SharingError(`another program has locked ${name} as a whole`, { code: 'ELOCK' });
 }
 
 /** What vbds have, and what blkback may still open for them. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { fcntlSync } from '../../../src/linux/calls.js';
 import { O_RDWR, OwnedFd } from '../../../src/linux/fd.js';
 import { tryLockByte } from '../../../src/linux/range-lock.js';
 import {
@@ -65,6 +66,14 @@ describe('What blkback may still open', () => {
     assert(tryLockByte(lock, position, true));
     const marking = markPendingOpen(directory, VBD, { devnum: SDA, writable: true });
     await assert.rejects(marking, { code: 'ELOCK' });
+  });
+
+  it('is not told where somebody has a shared lock on all of the file', async () => {
+    await (await markPendingOpen(directory, VBD, { devnum: SDA, writable: true })).close();
+    await using file = OwnedFd.openSync(join(directory, 'sharing.lock'), O_RDWR);
+    // struct flock: F_RDLCK and SEEK_SET are 0, and so are start and length, which means all of it.
+    fcntlSync(file.fd, { name: 'F_OFD_SETLK', number: 37 }, Buffer.alloc(32), file.name);
+    await assert.rejects(listPendingOpens(directory), { code: 'ELOCK' });
   });
 
   it('is explained by a use of the same vbd, and by no other one', () => {
