@@ -1,5 +1,5 @@
 import { type Devnum, LOOP_MAJOR } from '../linux/devnum.js';
-import { statPath } from '../linux/file-stat.js';
+import { isRegularFile, statPath } from '../linux/file-stat.js';
 import { lookUpBlock, readBackingPath } from '../linux/sysfs.js';
 import { parseTarget } from '../target/target.js';
 import { isAutoclearLoop, readPresentDiskseq } from '../topology/stacked-block.js';
@@ -19,7 +19,6 @@ export interface OwnLoop {
   readonly autoclear: boolean;
 }
 
-const [S_IFMT, S_IFREG] = [0o170000n, 0o100000n];
 /** How long the target's file system may take to tell about the target; milliseconds. */
 const TARGET_MS = 500;
 
@@ -89,8 +88,8 @@ function targetPath(backend: VbdBackend): string | undefined {
  */
 async function identifyFile(path: string): Promise<string | undefined> {
   try {
-    const { mode, dev, ino } = await statPath(path, AbortSignal.timeout(TARGET_MS));
-    return (mode & S_IFMT) === S_IFREG ? `${dev} ${ino}` : undefined;
+    const found = await statPath(path, AbortSignal.timeout(TARGET_MS));
+    return isRegularFile(found) ? `${found.dev} ${found.ino}` : undefined;
   } catch {
     return undefined;
   }

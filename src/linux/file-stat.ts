@@ -122,6 +122,17 @@ export async function statPath(path: string, signal?: AbortSignal): Promise<File
   return decodeStatx(buffer);
 }
 
+/** How long `statWithinSecond` waits; milliseconds. */
+const SHORT_MS = 1000;
+
+/**
+ * Reads the properties of a file as `statPath` does. Returns `undefined` if the path leads nowhere,
+ * or if a file system on it does not answer within a second. Never rejects.
+ */
+export function statWithinSecond(path: string): Promise<FileStat | undefined> {
+  return statPath(path, AbortSignal.timeout(SHORT_MS)).catch(() => undefined);
+}
+
 /**
  * Reads the properties of the file system of a descriptor's file. Throws as `blockingCall` does.
  */

@@ -1,9 +1,6 @@
 import { type Devnum, devnumFromStat } from './devnum.js';
-import { isBlockDevice, statPath } from './file-stat.js';
+import { isBlockDevice, statWithinSecond } from './file-stat.js';
 import type { Mount } from './mounts.js';
-
-/** How long to wait for the source of a mount; milliseconds. */
-const LOOK_MS = 1000;
 
 /**
  * Returns the device that is mounted; `undefined` where there is none, or where its path is not
@@ -14,6 +11,6 @@ const LOOK_MS = 1000;
 export async function mountedDevice({ devnum, source }: Mount): Promise<Devnum | undefined> {
   if (devnum.major !== 0) return devnum;
   if (!source.startsWith('/dev/')) return undefined;
-  const found = await statPath(source, AbortSignal.timeout(LOOK_MS)).catch(() => undefined);
+  const found = await statWithinSecond(source);
   return found && isBlockDevice(found) ? devnumFromStat(found.rdev) : undefined;
 }

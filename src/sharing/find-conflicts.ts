@@ -33,7 +33,7 @@ export type Conflict = GuestUse | LocalUse | UnexplainedUse;
 export interface SharingContext {
   readonly store: Xenstore;
   readonly uses: VbdUses;
-  readonly surroundings: StorageLookup;
+  readonly storageLookup: StorageLookup;
   /** The directory of the lock file, which names the devices that blkback may still open. */
   readonly runDirectory: string;
   /** The vbd that is being attached. Whatever this vbd has already is no conflict. */
@@ -54,9 +54,8 @@ export function mayEndSoon(conflict: Conflict): boolean {
 }
 
 /**
- * Lists what vbds have. While an add waits until blkback opens the device that it has
- * published, the add holds this device. The number then still means this device, even if its
- * diskseq has changed.
+ * Lists what vbds have. An add holds the device that it has published until blkback opens the device.
+ * Until then the number means this device, even if its diskseq has changed.
  */
 async function listUses(context: SharingContext): Promise<UsesAndOpens> {
   const { uses, pending } = await listUsesAndOpens(context.uses, context);
@@ -89,10 +88,10 @@ export async function* findConflicts(
     for (const device of (await snapshot.reach(devnum)).stack) known.add(device);
   }
   const devices = others.map(({ devnum }) => devnum);
-  const nearby = await context.surroundings.findNearby({ ...reach, snapshot, devices, readers });
+  const nearby = await context.storageLookup.findNearby({ ...reach, snapshot, devices, readers });
   const close = others.filter(({ devnum }) => nearby.mayHave(devnum));
-  const look = { snapshot, reach, clashes };
-  for await (const { theirs, ...guest } of findGuestUses(wanted, close, look, context)) {
+  const bytes = { snapshot, reach, clashes };
+  for await (const { theirs, ...guest } of findGuestUses(wanted, close, bytes, context)) {
     // The guest itself accounts for all claims within its stack.
     for (const device of theirs.stack) known.add(device);
     if (!guest.tolerated) yield guest;

@@ -1,6 +1,6 @@
 import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, parseDevnum } from '../linux/devnum.js';
-import { type FileStat, isBlockDevice, statPath } from '../linux/file-stat.js';
+import { isBlockDevice, statWithinSecond } from '../linux/file-stat.js';
 import type { Extent } from '../topology/extent.js';
 import { extentsOfPath } from '../topology/file-extents.js';
 import type { Access } from '../topology/local-use.js';
@@ -47,7 +47,8 @@ interface Candidate
   readonly theirs: Reach;
 }
 
-interface Look {
+/** The bytes of the export that other uses are compared with. */
+interface WantedBytes {
   readonly snapshot: StorageSnapshot;
   readonly reach: Reach;
   /** Returns whether a use with this access to these bytes forbids the export. */
@@ -61,18 +62,18 @@ interface Look {
 export async function* findGuestUses(
   wanted: SharingRequest,
   uses: readonly VbdUse[],
-  look: Look,
+  bytes: WantedBytes,
   context: SharingContext,
 ): AsyncGenerator<GuestUse & { readonly theirs: Reach }> {
   const { store, signal, own } = context;
   const others = (await readOtherDisks(store, { signal })).filter(
     ({ vbd }) => own === undefined || !sameVbd(vbd, own),
   );
-  const looks = [
-    ...uses.map((use) => compare(use, look, context)),
-    ...others.map((disk) => compareOther(disk, look)),
+  const comparisons = [
+    ...uses.map((use) => compare(use, bytes, context)),
+    ...others.map((disk) => compareOther(disk, bytes)),
   ];
-  const candidates = (await Promise.all(looks)).filter((candidate) => candidate !== undefined);
+  const candidates = (await Promise.all(comparisons)).filter((found) => found !== undefined);
   if (candidates.length === 0) return;
   const domids = new Set(candidates.map(({ vbd }) => vbd.domid));
   if (wanted.domid !== undefined) domids.add(wanted.domid);
@@ -92,7 +93,7 @@ export async function* findGuestUses(
     // A disk that the toolstack has already taken away from its guest is not shared with that
     // guest: the disk is about to be closed.
     const isKin = kinship === 'same' && !nodesGone && !candidate.stale;
-    const encrypted = isKin && (await isEncryptedApart(wanted, candidate.theirs, look));
+    const encrypted = isKin && (await isEncryptedApart(wanted, candidate.theirs, bytes));
     const unreadable = kinship === 'unreadable' ? 'unreadable-vm' : undefined;
     yield {
       kind: 'guest',
@@ -105,9 +106,10 @@ export async function* findGuestUses(
   }
 }
 
+/** Compares the device of a vbd. Returns `undefined` unless its bytes forbid the export. */
 async function compare(
   use: VbdUse,
-  { snapshot, reach, clashes }: Look,
+  { snapshot, reach, clashes }: WantedBytes,
   context: SharingContext,
 ): Promise<Candidate | undefined> {
   const { vbd, devnum, open, writable } = use;
@@ -141,21 +143,22 @@ async function mayStillOpen(
   return backend.bytes('opened') === undefined && !backend.hasFailedToOpen;
 }
 
-/** How long to wait for the file of another guest's disk; milliseconds. */
-const LOOK_MS = 1000;
+/** How long to wait for the open of a file that QEMU or tapdisk serves; milliseconds. */
+const OPEN_MS = 1000;
 
 /**
  * Compares a disk that QEMU or tapdisk serves. Its bytes are those of the device or file that its
- * toolstack names.
+ * toolstack names. Returns `undefined` unless they forbid the export.
  */
 async function compareOther(
   { vbd, devnum, path, writable }: OtherDisk,
-  { snapshot, reach, clashes }: Look,
+  { snapshot, reach, clashes }: WantedBytes,
 ): Promise<Candidate | undefined> {
-  const found = devnum === undefined && path !== undefined ? await look(path) : undefined;
+  const found =
+    devnum === undefined && path !== undefined ? await statWithinSecond(path) : undefined;
   const device = devnum ?? (found && isBlockDevice(found) ? devnumFromStat(found.rdev) : undefined);
   const isFile = device === undefined && found !== undefined && path !== undefined;
-  const extents = isFile ? await extentsOfPath(path, found, AbortSignal.timeout(LOOK_MS)) : [];
+  const extents = isFile ? await extentsOfPath(path, found, AbortSignal.timeout(OPEN_MS)) : [];
   const theirs = device
     ? await snapshot.reachWithin(device, reach.extents)
     : { extents, stack: new Set<string>(), unclaimed: [] };
@@ -163,10 +166,6 @@ async function compareOther(
   if (theirs === undefined || !clashes(access, theirs.extents)) return undefined;
   const name = (device && snapshot.block(device)?.path) ?? path ?? '';
   return { vbd, access, path: name, devnum: device, open: false, stale: false, theirs };
-}
-
-async function look(path: string): Promise<FileStat | undefined> {
-  return await statPath(path, AbortSignal.timeout(LOOK_MS)).catch(() => undefined);
 }
 
 /** Returns whether the number that a vbd names belongs to another device by now. */
@@ -178,7 +177,11 @@ export function isStale(snapshot: StorageSnapshot, { devnum, diskseq, open }: Vb
  * Returns whether only one of the two uses sees the bytes through a layer with a key of its own.
  * Each use then destroys what the other one writes, even if both belong to one virtual machine.
  */
-async function isEncryptedApart(wanted: SharingRequest, theirs: Reach, { snapshot, reach }: Look) {
+async function isEncryptedApart(
+  wanted: SharingRequest,
+  theirs: Reach,
+  { snapshot, reach }: WantedBytes,
+): Promise<boolean> {
   if (wanted.encrypted) return true;
   for (const key of theirs.stack) {
     const devnum = reach.stack.has(key) ? undefined : parseDevnum(key);

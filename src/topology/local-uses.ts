@@ -1,6 +1,6 @@
 import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
-import { isBlockDevice, statPath } from '../linux/file-stat.js';
+import { isBlockDevice, statWithinSecond } from '../linux/file-stat.js';
 import { mountedDevice } from '../linux/mounted-device.js';
 import { readMounts, readSwaps } from '../linux/mounts.js';
 import { isExclusivelyOpen, staysExclusivelyOpen } from './exclusive-opens.js';
@@ -75,7 +75,7 @@ async function mountUses(
 async function swapUses(snapshot: StorageSnapshot, wanted: readonly Extent[]): Promise<NamedUse[]> {
   const uses: NamedUse[] = [];
   for (const path of await readSwaps()) {
-    const { devnum, extents } = await look(path);
+    const { devnum, extents } = await readSwapSpace(path);
     const reached = devnum ? (await snapshot.reachWithin(devnum, wanted))?.extents : extents;
     if (reached === undefined || !overlap(reached, wanted)) continue;
     const use = { kind: 'swap', access: 'read-write', path, where: '', devnum } as const;
@@ -84,12 +84,14 @@ async function swapUses(snapshot: StorageSnapshot, wanted: readonly Extent[]): P
   return uses;
 }
 
-/** How long to wait for a swap file; milliseconds. */
-const LOOK_MS = 1000;
-
-async function look(path: string): Promise<{ devnum: Devnum | undefined; extents: Extent[] }> {
-  const signal = AbortSignal.timeout(LOOK_MS);
-  const found = await statPath(path, signal).catch(() => undefined);
+/**
+ * Returns the device of a swap space, or the bytes of a swap file. Returns neither where the path is
+ * not found within a second.
+ */
+async function readSwapSpace(
+  path: string,
+): Promise<{ devnum: Devnum | undefined; extents: Extent[] }> {
+  const found = await statWithinSecond(path);
   if (found && isBlockDevice(found)) return { devnum: devnumFromStat(found.rdev), extents: [] };
   return { devnum: undefined, extents: found ? [fileExtent(found, 0n, undefined)] : [] };
 }

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import { devnumFromStat, sameDevnum } from '../linux/devnum.js';
-import { isRegularFile, statPath } from '../linux/file-stat.js';
+import { isRegularFile, statWithinSecond } from '../linux/file-stat.js';
 import { type Mount, readMountTable, unescapeOctal } from '../linux/mounts.js';
 import type { Storage } from './extent.js';
 
@@ -10,9 +10,6 @@ export interface RealFile {
   /** Set where the overlay only reads the layer. Writes then go to a copy of the file. */
   readonly readOnly?: true;
 }
-
-/** How long to wait for a layer; milliseconds. */
-const LOOK_MS = 1000;
 
 /**
  * Returns whether a file may lie on an overlay, by the device number of its file system. A file on
@@ -34,7 +31,8 @@ export function mayBeOverlay(
 
 /**
  * Returns the file behind a path on an overlay, from the uppermost layer that has it. Returns
- * `undefined` for a path on another file system, and where the layers cannot be seen from here.
+ * `undefined` for a path on another file system, and where the layers cannot be seen from here or
+ * do not answer within a second each.
  *
  * @param path absolute, as the kernel spells it.
  */
@@ -42,11 +40,8 @@ export async function realFileOf(
   path: string,
   mounts: readonly Mount[] = readMountTable(),
 ): Promise<RealFile | undefined> {
-  const candidates = layerPaths(path, mounts);
-  for (const candidate of candidates) {
-    const found = await statPath(candidate.path, AbortSignal.timeout(LOOK_MS)).catch(
-      () => undefined,
-    );
+  for (const candidate of layerPaths(path, mounts)) {
+    const found = await statWithinSecond(candidate.path);
     if (found === undefined || !isRegularFile(found)) continue;
     const storage = { kind: 'file', device: found.dev, inode: found.ino } as const;
     return candidate.isUpper ? { storage } : { storage, readOnly: true };
