@@ -57,7 +57,7 @@ export class Service {
 
   /** Facts about the kernel's vbds. They stay valid when the connection changes. */
   readonly #openVbds: OpenVbds;
-  readonly #surroundings = openStorageLookup();
+  readonly #storageLookup = openStorageLookup();
 
   constructor(options: ServiceOptions) {
     this.#options = options;
@@ -146,8 +146,8 @@ export class Service {
   async #serve(store: Xenstore, signal: AbortSignal, onServing: () => void): Promise<void> {
     const publications = new PublicationIndex(store);
     const uses = indexedVbdUses(store, publications, this.#openVbds);
-    const surroundings = this.#surroundings;
-    const jobs = new VbdJobs(store, { ...this.#options.jobs, uses, surroundings });
+    const storageLookup = this.#storageLookup;
+    const jobs = new VbdJobs(store, { ...this.#options.jobs, uses, storageLookup });
     const watch = new BackendWatch(store, jobs, publications, this.#options);
     const over = new AbortController();
     const ended = new Promise<never>((_, reject) => {

@@ -24,7 +24,7 @@ export interface AttachOptions {
   /** The source that knows which devices vbds have. By default, XenStore and sysfs are read. */
   readonly uses?: VbdUses | undefined;
   /** The source that knows what devices stand on. By default, all devices are looked at. */
-  readonly surroundings?: StorageLookup | undefined;
+  readonly storageLookup?: StorageLookup | undefined;
   readonly signal?: AbortSignal | undefined;
   /**
    * The backend as it was a moment ago, so that it need not be read again. The publication checks

@@ -138,7 +138,7 @@ function checkSharing(attachment: Attachment): Step<AttachStep> {
       await attachment.sharingLock.requireFree(wanted, {
         store,
         uses: usesOf(attachment),
-        surroundings: options.surroundings ?? directLookup,
+        storageLookup: options.storageLookup ?? directLookup,
         runDirectory: options.runDirectory,
         own: vbd,
         sameVm: options.sameVm ?? 'check',

@@ -82,9 +82,9 @@ export async function checkSharing(
   };
   const gaps: string[] = [];
   const uses = listAtLeast(store, options, gaps);
-  const surroundings = directLookup;
+  const storageLookup = directLookup;
   const own = undefined;
-  const context = { store, uses, surroundings, runDirectory, own, sameVm, signal };
+  const context = { store, uses, storageLookup, runDirectory, own, sameVm, signal };
   const conflicts: { conflict: Conflict; reason: string }[] = [];
   for await (const found of findConflicts(use, await use.readReach(signal), context)) {
     // An add looks again, as single requests may be anybody's. A check leaves the answer open.

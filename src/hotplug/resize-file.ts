@@ -72,7 +72,7 @@ export async function resizeFile(resize: FileResize, { bytes, shrink }: NewSize)
     store,
     runDirectory: place.runDirectory,
     uses: readVbdUses(store, new OpenVbds(place.sysfs)),
-    surroundings: directLookup,
+    storageLookup: directLookup,
     own: vbd,
     sameVm: resize.sameVm,
     signal,

@@ -1,6 +1,5 @@
 import { formatDevnum } from '../linux/devnum.js';
 import type { FamiliarDevice } from '../topology/familiar-name.js';
-import type { Access } from '../topology/local-use.js';
 import { toOneLine } from '../util/one-line.js';
 import type { Conflict } from './find-conflicts.js';
 import type { GuestUse } from './find-guest-uses.js';
@@ -17,7 +16,9 @@ export function describeConflict(
 ): string {
   const { subject, access, domid } = wanted;
   const who = domid === undefined ? 'nobody else can' : `domain ${domid} cannot`;
-  const use = toOneLine(`${subject} ${relate(wanted, conflict)}${describeUse(conflict, vdev)}`);
+  const use = toOneLine(
+    `${subject} ${clauseStart(wanted, conflict)}${describeUse(conflict, vdev)}`,
+  );
   if (wanted.purpose === 'resize') {
     return `${use}; so it cannot be given another size (${endOf(conflict) ?? 'detach it there'} first)`;
   }
@@ -28,7 +29,7 @@ export function describeConflict(
  * Returns the beginning of the clause about a conflict. A conflict may be on another device that
  * has the same bytes. The clause then names that device.
  */
-function relate({ device, subject }: SharingRequest, conflict: Conflict): string {
+function clauseStart({ device, subject }: SharingRequest, conflict: Conflict): string {
   if (conflict.devnum === undefined || conflict.path === subject) return 'is ';
   if (device === undefined || device === formatDevnum(conflict.devnum)) return 'is ';
   return `shares bytes with ${conflict.path}, which is `;
@@ -119,12 +120,12 @@ function endOf(conflict: Conflict): string | undefined {
   }
 }
 
+/** Returns what the requester could change to get the bytes beside this use. */
 function allowing({ sharing, access }: SharingRequest, conflict: Conflict): string {
-  const readerHelps: Access = 'read-only';
-  if (access !== readerHelps && conflict.access === readerHelps && sharing === 'deny') {
+  if (access === 'read-write' && conflict.access === 'read-only' && sharing === 'deny') {
     return 'mode r could, or sharing=read-only';
   }
-  if (access === readerHelps && sharing === 'deny') return 'sharing=read-only permits that';
+  if (access === 'read-only' && sharing === 'deny') return 'sharing=read-only permits that';
   return 'sharing=allow would not ask';
 }
 

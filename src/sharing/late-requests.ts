@@ -11,7 +11,7 @@ import type { SharingRequest } from './sharing-request.js';
  * xen_blkif_disconnect and xen_blkbk_remove). The kernel shows the openers of loop and mapper
  * devices, and of no other ones.
  *
- * A single request may be anybody's, such as udev's, so that the caller has to look again.
+ * A single request may be anybody's, such as udev's, so the caller has to look again.
  */
 export function findLateRequests(
   {

@@ -25,10 +25,16 @@ export interface PendingOpen {
   readonly devid: number;
 }
 
-/** The bytes of the lock file above those that stand for storage (`positionOf`). */
+/**
+ * The first and last byte of the lock file that stand for opens. The bytes below stand for storage
+ * (`positionOf`).
+ */
 const FIRST = 1n << 62n;
 const LAST = (1n << 63n) - 1n;
-/** A prime below 2^14: the numbers of a guest's vbds are multiples of 16, and must differ after it. */
+/**
+ * A prime below 2^14. The numbers of a guest's vbds are multiples of 16, and their remainders by a
+ * prime differ.
+ */
 const DEVIDS = 16381;
 
 /**
@@ -76,22 +82,22 @@ export interface UsesAndOpens {
 export interface UsesQuery {
   readonly runDirectory: string;
   readonly signal: AbortSignal;
-  /** Uses of other numbers are left out. By default, all uses are listed. */
+  /** The device numbers whose uses are listed. By default, all uses are listed. */
   readonly numbers?: readonly Devnum[] | undefined;
 }
 
 /**
  * Lists what vbds have, and before and after that the opens that blkback may still make. A device
- * that blkback opens after the first list is among the uses. A device whose publication a `remove`
- * takes back after the first list is in the last one: a `remove` announces the open before that,
- * and until blkback has closed the device. Throws as `VbdUses.list` and `listPendingOpens` do.
+ * that blkback opens after the first list is among the uses. A `remove` announces the open before it
+ * takes the publication back, and until blkback has closed the device. So a device whose publication
+ * is taken back after the first list is in the last one. Throws as `VbdUses.list` and `listPendingOpens` do.
  */
 export async function listUsesAndOpens(
   vbdUses: VbdUses,
   { runDirectory, signal, numbers }: UsesQuery,
 ): Promise<UsesAndOpens> {
   const before = await listPendingOpens(runDirectory);
-  const isExplained = (vbd: VbdPath): boolean => hasPendingOpen(before, vbd);
+  const isExplained = (vbd: VbdPath): boolean => before.some((open) => isOpenFor(open, vbd));
   const uses = await vbdUses.list({ signal, isExplained, numbers });
   const after = await listPendingOpens(runDirectory);
   return { uses, pending: [...before, ...after] };
@@ -145,16 +151,11 @@ function positionOfUse({ vbd: { domid, devid }, devnum, writable }: VbdUse): big
 }
 
 /**
- * Returns whether the open is for this vbd: another add of the vbd may have announced it, or an add
- * of an earlier vbd with the same numbers.
+ * Returns whether the open is for this vbd. Another add of the vbd may have announced it, or an add
+ * of an earlier vbd with the same numbers. Pure.
  */
 export function isOpenFor({ domid, devid }: PendingOpen, vbd: VbdPath): boolean {
   return domid === vbd.domid && devid === vbd.devid % DEVIDS;
-}
-
-/** Returns whether blkback may still open a known device for the vbd. Pure. */
-export function hasPendingOpen(pending: readonly PendingOpen[], vbd: VbdPath): boolean {
-  return pending.some((open) => isOpenFor(open, vbd));
 }
 
 /** Finds the pending opens that forbid an export of these bytes. */

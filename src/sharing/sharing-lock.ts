@@ -14,7 +14,7 @@ import { lockStorage, locksOf, type StorageLock } from './storage-locks.js';
  * How often an export may find that its stack has changed and take other locks. A device whose
  * stack is rebuilt all the time cannot be judged.
  */
-const ATTEMPTS = 5;
+const RELOCKS = 5;
 /** How long to wait for a use that may end at any moment; milliseconds. */
 const PATIENCE_MS = 1500;
 const FIRST_PAUSE_MS = 5;
@@ -43,24 +43,24 @@ export class SharingLock implements AsyncDisposable {
   /**
    * Locks the storage that a path leads to. Throws `ELOCK`, or the signal's reason.
    *
-   * @param place `exclusive` is for an export that writes. Without `checked` nothing is locked,
+   * @param terms `exclusive` is for an export that writes. Without `checked` nothing is locked,
    *   because nothing will be compared.
    */
   static async acquire(
     pinned: PinnedPath,
     window: FileWindow,
-    place: {
+    terms: {
       readonly runDirectory: string;
       readonly exclusive: boolean;
       readonly checked: boolean;
     },
     signal: AbortSignal,
   ): Promise<SharingLock> {
-    const claim = new SharingLock(place.runDirectory, place.exclusive);
-    if (!place.checked) return claim;
+    const lock = new SharingLock(terms.runDirectory, terms.exclusive);
+    if (!terms.checked) return lock;
     const { reach } = await reachOfPath(pinned, window, signal);
-    await claim.#relock(claim.#locksOf(reach.extents), signal);
-    return claim;
+    await lock.#relock(lock.#locksOf(reach.extents), signal);
+    return lock;
   }
 
   /**
@@ -71,12 +71,12 @@ export class SharingLock implements AsyncDisposable {
   async requireFree(wanted: SharingRequest, context: SharingContext): Promise<void> {
     if (wanted.sharing === 'allow') return;
     const end = monotonicMs() + PATIENCE_MS;
-    let left = ATTEMPTS;
+    let relocksLeft = RELOCKS;
     for (let ms = FIRST_PAUSE_MS; ; ms = Math.min(ms * 2, LONGEST_PAUSE_MS)) {
       const seen = await wanted.readReach(context.signal);
       const locks = this.#locksOf(seen.reach.extents);
       if (!locks.every((lock) => this.#has(lock))) {
-        if (left-- === 0) throw restless(wanted);
+        if (relocksLeft-- === 0) throw stackKeepsChanging(wanted);
         await this.#relock(locks, context.signal);
         continue;
       }
@@ -116,15 +116,15 @@ export class SharingLock implements AsyncDisposable {
 
 /** Returns a conflict that lasts, if there is one; otherwise a conflict that may end. */
 async function firstConflict(conflicts: AsyncIterable<Conflict>): Promise<Conflict | undefined> {
-  let departing: Conflict | undefined;
+  let ending: Conflict | undefined;
   for await (const conflict of conflicts) {
     if (!mayEndSoon(conflict)) return conflict;
-    departing ??= conflict;
+    ending ??= conflict;
   }
-  return departing;
+  return ending;
 }
 
-function restless({ subject }: SharingRequest): SharingError {
+function stackKeepsChanging({ subject }: SharingRequest): SharingError {
   return new SharingError(`${subject} stands on other devices each time it is looked at`, {
     code: 'EBUSY',
   });
@@ -134,7 +134,7 @@ function restless({ subject }: SharingRequest): SharingError {
  * Returns the error that refuses an export, with code `EBUSY` and a sentence that names the
  * conflict.
  */
-export async function busyError(
+async function busyError(
   wanted: SharingRequest,
   conflict: Conflict,
   context: SharingContext,

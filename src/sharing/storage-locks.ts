@@ -84,7 +84,7 @@ export function openLockFile(runDirectory: string): OwnedFd {
 
 /**
  * Returns the position of the byte that stands for a piece of storage: the FNV-1a hash of its key,
- * shortened to half of what an off_t holds.
+ * shortened to 62 bits. The other half of what an off_t holds stands for opens (pending-opens.ts).
  */
 export function positionOf(key: string): bigint {
   let hash = 0xcbf29ce484222325n;

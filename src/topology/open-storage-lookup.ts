@@ -4,8 +4,8 @@ import { StorageIndex } from './storage-index.js';
 import { directLookup, type StorageLookup } from './storage-lookup.js';
 
 /**
- * Returns surroundings for a process that answers many questions. They remember what devices stand
- * on, if the kernel tells about changes. Otherwise every question looks at every device.
+ * Returns a look-up for a process that answers many questions. It remembers what devices stand on,
+ * if the kernel tells about changes. Otherwise every question looks at every device.
  */
 export function openStorageLookup(): StorageLookup {
   const events = UeventSocket.open();

@@ -50,7 +50,7 @@ describe('A volume group on an array, with the root of this domain on it', funct
       await run('umount', [directory]);
     });
 
-    const surroundings = openStorageLookup();
+    const storageLookup = openStorageLookup();
     const { runDirectory, blkback } = bed;
     const options = { timeoutMs: PATIENCE_MS, uapi: 'key', sysfs: blkback.sysfs } as const;
     const milliseconds: number[] = [];
@@ -69,7 +69,7 @@ describe('A volume group on an array, with the root of this domain on it', funct
       const vbdPath = parseVbdPath(vbd.backendPath);
       assert.ok(vbdPath);
       const begin = performance.now();
-      await attach(store, vbdPath, { ...options, runDirectory, surroundings });
+      await attach(store, vbdPath, { ...options, runDirectory, storageLookup });
       milliseconds.push(performance.now() - begin);
     }
     const quarter = Math.floor(VOLUMES / 4);

@@ -54,7 +54,7 @@ describe('SharingLock', () => {
     await claim.requireFree(wanted, {
       store,
       uses: { list },
-      surroundings: directLookup,
+      storageLookup: directLookup,
       runDirectory: directory,
       own: undefined,
       sameVm: 'check',
