@@ -1,7 +1,8 @@
 import { listDiskHolders } from '../block/holders.js';
 import { devnumFromStat, devnumKey, formatDevnum } from '../linux/devnum.js';
 import { readBackingPath } from '../linux/sysfs.js';
-import { isAutoclearLoop, listBoundLoops, readPresentDiskseq } from '../topology/stacked-block.js';
+import { listBoundLoops } from '../topology/partition-list.js';
+import { isAutoclearLoop, readPresentDiskseq } from '../topology/stacked-block.js';
 import { StorageSnapshot } from '../topology/storage-snapshot.js';
 import type { VbdRecord } from '../vbd/record.js';
 import type { HostLoop, HostVbd } from './host-state.js';

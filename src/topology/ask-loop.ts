@@ -27,17 +27,19 @@ const CHUNK_MS = 100;
 /** A loop device that has not answered after this time counts as silent; milliseconds. */
 export const SILENT_MS = 1000;
 
-interface Asked {
+/** A question to one loop device, and the functions that settle the promise of its answer. */
+interface Question {
+  readonly number: number;
   readonly resolve: (answer: LoopAnswer) => void;
   readonly reject: (error: unknown) => void;
 }
 
 /** The questions of this turn of the event loop, by the number of the loop device. */
-const asking = new Map<number, { readonly promise: Promise<LoopAnswer>; readonly asked: Asked }>();
-/** Questions that are being asked one by one, by the number of the loop device. */
-const slow = new Map<number, Promise<unknown>>();
+const batch = new Map<number, Question & { readonly answer: Promise<LoopAnswer> }>();
+/** The questions that are asked one by one, by the number of the loop device. */
+const askedAlone = new Map<number, Promise<unknown>>();
 /** Loop devices that have not answered, by their number, each with the time of the question. */
-const silent = new Map<number, number>();
+const silentSince = new Map<number, number>();
 
 /**
  * Asks a loop device for its status, as it is at some time after the call. All who ask in one turn
@@ -48,18 +50,18 @@ const silent = new Map<number, number>();
  */
 export async function askLoop(number: number): Promise<LoopAnswer> {
   // A question under way may have its answer already, and that answer may be older than this call.
-  await slow.get(number);
-  const since = silent.get(number);
+  await askedAlone.get(number);
+  const since = silentSince.get(number);
   if (since !== undefined) throw silence(number, since);
-  const shared = asking.get(number);
-  if (shared !== undefined) return await shared.promise;
-  if (asking.size === 0) queueMicrotask(askAll);
-  let asked: Asked = { resolve: () => {}, reject: () => {} };
-  const promise = new Promise<LoopAnswer>((resolve, reject) => {
-    asked = { resolve, reject };
+  const shared = batch.get(number);
+  if (shared !== undefined) return await shared.answer;
+  if (batch.size === 0) queueMicrotask(askAll);
+  let question: Question = { number, resolve: () => {}, reject: () => {} };
+  const answer = new Promise<LoopAnswer>((resolve, reject) => {
+    question = { number, resolve, reject };
   });
-  asking.set(number, { promise, asked });
-  return await promise;
+  batch.set(number, { ...question, answer });
+  return await answer;
 }
 
 function silence(number: number, since: number): UnansweredLoop {
@@ -68,14 +70,9 @@ function silence(number: number, since: number): UnansweredLoop {
 }
 
 function askAll(): void {
-  const all = [...asking].map(([number, { asked }]) => ({ number, asked }));
-  asking.clear();
+  const all = [...batch.values()];
+  batch.clear();
   for (let at = 0; at < all.length; at += CHUNK) void askChunk(all.slice(at, at + CHUNK));
-}
-
-interface Question {
-  readonly number: number;
-  readonly asked: Asked;
 }
 
 async function askChunk(questions: readonly Question[]): Promise<void> {
@@ -85,15 +82,15 @@ async function askChunk(questions: readonly Question[]): Promise<void> {
   try {
     const numbers = questions.map(({ number }) => number);
     const answers = await readLoopStatuses(numbers, { signal });
-    questions.forEach(({ asked }, index) => {
+    questions.forEach(({ resolve }, index) => {
       const answer = answers[index];
-      if (answer !== undefined) asked.resolve(answer);
+      if (answer !== undefined) resolve(answer);
     });
   } catch (error) {
     if (signal.aborted && error === signal.reason) {
       for (const question of questions) void askAlone(question);
     } else {
-      for (const { number, asked } of questions) asked.reject(unasked(number, error));
+      for (const { number, reject } of questions) reject(unasked(number, error));
     }
   }
 }
@@ -106,21 +103,21 @@ function unasked(number: number, error: unknown): unknown {
   return isSystemError(error, 'EHUNG') ? new UnansweredLoop(number, error.message) : error;
 }
 
-/** Never rejects. */
-async function askAlone({ number, asked }: Question): Promise<void> {
+/** Asks one loop device by itself, and settles the answer. Never rejects. */
+async function askAlone({ number, resolve, reject }: Question): Promise<void> {
   const since = monotonicMs();
   const signal = AbortSignal.timeout(SILENT_MS);
   const onAbandoned = (cameBack: Promise<void>): void => {
-    silent.set(number, since);
-    void cameBack.then(() => silent.delete(number));
+    silentSince.set(number, since);
+    void cameBack.then(() => silentSince.delete(number));
   };
-  const question = readLoopStatuses([number], { signal, onAbandoned }).then(
-    ([answer]) => answer && asked.resolve(answer),
+  const settled = readLoopStatuses([number], { signal, onAbandoned }).then(
+    ([answer]) => answer && resolve(answer),
     (error) => {
-      asked.reject(error === signal.reason ? silence(number, since) : unasked(number, error));
+      reject(error === signal.reason ? silence(number, since) : unasked(number, error));
     },
   );
-  slow.set(number, question);
-  await question;
-  if (slow.get(number) === question) slow.delete(number);
+  askedAlone.set(number, settled);
+  await settled;
+  if (askedAlone.get(number) === settled) askedAlone.delete(number);
 }

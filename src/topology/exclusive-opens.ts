@@ -40,8 +40,8 @@ export async function isExclusivelyOpen(
     try {
       return await other;
     } catch {
-      // The other add has given up this probe, or the probe has failed. A failure will come again
-      // here.
+      // The other add has given up its probe, or the probe has failed. This call probes itself, and
+      // meets a failure that lasts.
       signal.throwIfAborted();
     }
   }

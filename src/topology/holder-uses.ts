@@ -6,7 +6,7 @@ import { familiarDevice } from './familiar-name.js';
 import type { Access, ConflictQuery, LocalUse, UnexplainedUse } from './local-use.js';
 import { readHolders, type StackedBlock } from './stacked-block.js';
 import type { StorageSnapshot } from './storage-snapshot.js';
-import { findUntoldOpener } from './unexplained-openers.js';
+import { findUnlistedOpener } from './unexplained-openers.js';
 
 /** A device that stands on another device. */
 interface Stacked {
@@ -15,33 +15,33 @@ interface Stacked {
 }
 
 /**
- * A search for uses of the sought bytes through devices that stand on other devices. Each device is
+ * A search for uses of the queried bytes through devices that stand on other devices. Each device is
  * reported once.
  *
  * A device that merely waits to be used is no use. Examples are the partitions that kpartx has
  * found, and the volumes of a volume group that was activated and not mounted.
  */
 export class HolderUses {
-  readonly #map: StorageSnapshot;
-  readonly #sought: ConflictQuery;
+  readonly #snapshot: StorageSnapshot;
+  readonly #query: ConflictQuery;
   readonly #named: readonly LocalUse[];
   readonly #seen = new Set<string>();
 
   /** @param named mounts and swap, which are reported already. */
-  constructor(snapshot: StorageSnapshot, sought: ConflictQuery, named: readonly LocalUse[]) {
-    this.#map = snapshot;
-    this.#sought = sought;
+  constructor(snapshot: StorageSnapshot, query: ConflictQuery, named: readonly LocalUse[]) {
+    this.#snapshot = snapshot;
+    this.#query = query;
     this.#named = named;
   }
 
   /** Returns the devices that stand directly on a device. */
-  list(lower: Devnum): Stacked[] {
-    const block = this.#map.block(lower);
+  listOn(lower: Devnum): Stacked[] {
+    const block = this.#snapshot.block(lower);
     return block ? readHolders(block).map((holder) => ({ holder, lower })) : [];
   }
 
-  /** Returns whether a device is mounted or used as swap. */
-  isTold(devnum: Devnum): boolean {
+  /** Returns whether a device is mounted or used as swap, which is reported already. */
+  isReported(devnum: Devnum): boolean {
     return this.#named.some((use) => use.devnum !== undefined && sameDevnum(use.devnum, devnum));
   }
 
@@ -49,25 +49,25 @@ export class HolderUses {
    * Yields the uses of the bytes through a device. `lower` is the device below through which the
    * caller has found it, if there is one.
    */
-  async *of(holder: Devnum, lower?: Devnum): AsyncGenerator<LocalUse | UnexplainedUse> {
+  async *find(holder: Devnum, lower?: Devnum): AsyncGenerator<LocalUse | UnexplainedUse> {
     const key = formatDevnum(holder);
-    const block = this.#map.block(holder);
-    if (block === undefined || this.#sought.known.has(key) || this.#seen.has(key)) return;
+    const block = this.#snapshot.block(holder);
+    if (block === undefined || this.#query.known.has(key) || this.#seen.has(key)) return;
     this.#seen.add(key);
     // The device has claimed all of the lower device, even if it is known to use only a part of it.
-    const reach = await this.#map.reach(holder);
+    const reach = await this.#snapshot.reach(holder);
     const isExact = lower === undefined || reach.stack.has(formatDevnum(lower));
     const access = block.readOnly ? 'read-only' : 'read-write';
-    if (isExact && !this.#sought.clashes(access, reach.extents)) return;
+    if (isExact && !this.#query.clashes(access, reach.extents)) return;
     const mapper = block.kind === 'mapper' ? await readMapper({ devnum: holder }) : undefined;
     if (mapper === undefined || !isIdleUnlessOpen(mapper)) {
       yield this.#claim(block, access, lower ?? block.slaves[0], mapper);
       return;
     }
-    const stacked = this.list(holder);
-    for (const { holder: above } of stacked) yield* this.of(above, holder);
-    if (this.isTold(holder) || this.#sought.isGuests(holder)) return;
-    const opener = await findUntoldOpener(this.#map, mapper);
+    const stacked = this.listOn(holder);
+    for (const { holder: above } of stacked) yield* this.find(above, holder);
+    if (this.isReported(holder) || this.#query.isGuests(holder)) return;
+    const opener = await findUnlistedOpener(this.#snapshot, mapper);
     if (opener !== undefined) yield opener;
     else if (stacked.length === 0 && (await this.#isClaimed(holder))) {
       yield { kind: 'claim', access, path: block.path, where: '', devnum: holder };
@@ -75,7 +75,7 @@ export class HolderUses {
   }
 
   #isClaimed(devnum: Devnum): Promise<boolean> {
-    return staysExclusivelyOpen(this.#map, devnum, this.#sought.signal);
+    return staysExclusivelyOpen(this.#snapshot, devnum, this.#query.signal);
   }
 
   #claim(
@@ -84,7 +84,7 @@ export class HolderUses {
     lower: Devnum | undefined,
     mapper: MapperState | undefined,
   ): LocalUse {
-    const below = lower && this.#map.block(lower);
+    const below = lower && this.#snapshot.block(lower);
     const path = below?.path ?? block.path;
     const holder = familiarDevice(block, mapper);
     return { kind: 'claim', access, path, where: block.path, devnum: block.devnum, holder };

@@ -12,7 +12,7 @@ import { findTracedImages } from './traced-images.js';
 type File = Extract<Storage, { kind: 'file' }>;
 
 /**
- * Finds the programs that have locked a file or device with sought bytes. QEMU and qemu-img,
+ * Finds the programs that have locked a file or device with bytes of the query. QEMU and qemu-img,
  * cloud-hypervisor and libvirt lock a disk image that they have open. Throws `SystemError`,
  * `UnansweredLoop`.
  */

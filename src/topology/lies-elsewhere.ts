@@ -6,7 +6,7 @@ import { placeOfMount } from '../linux/place.js';
 import { monotonicMs } from '../util/clock.js';
 import { SILENT_MS, UnansweredLoop } from './ask-loop.js';
 import type { Extent } from './extent.js';
-import { readPartitionList } from './stacked-block.js';
+import { readPartitionList } from './partition-list.js';
 
 /**
  * File systems that wait for a server or for a process. In all of them stat(2) gives a file the
@@ -48,9 +48,10 @@ export async function liesElsewhere(
 }
 
 /**
- * Begins to ask the file system below a loop device that may turn out not to answer. Never waits.
+ * Begins to ask the file system below a slow loop device whether it answers. `liesElsewhere` then has
+ * the answer sooner. Never waits.
  */
-export function expectSilence(number: number): void {
+export function beginAskingMount(number: number): void {
   const facts = readLoopFacts(number);
   const mount = facts && mountOf(facts.path, readMountTable());
   if (mount !== undefined && SERVED.test(mount.type)) void doesMountAnswer(mount, SILENT_MS);

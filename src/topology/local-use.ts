@@ -39,7 +39,10 @@ export interface UnexplainedUse {
   readonly processes: readonly string[];
   /** The device under the name that people know, where it is not the wanted device. */
   readonly holder?: FamiliarDevice | undefined;
-  /** The guest for which blkback may still open the device, although XenStore does not name it any more. */
+  /**
+   * The guest for which blkback may still open the device, although XenStore does not name it any
+   * more.
+   */
   readonly pendingFor?: number | undefined;
   /** The number of requests that the disk has not answered yet, where only these show the use. */
   readonly requests?: number | undefined;

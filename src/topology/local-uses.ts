@@ -19,28 +19,28 @@ interface NamedUse {
 }
 
 /**
- * Finds the uses of the sought bytes by this domain, as far as they forbid the export: mounts,
+ * Finds the uses of the queried bytes by this domain, as far as they forbid the export: mounts,
  * swap, and exclusive claims of a device that reaches the bytes. Throws `SystemError`.
  */
 export async function* findLocalUses(
   snapshot: StorageSnapshot,
-  sought: ConflictQuery,
+  query: ConflictQuery,
 ): AsyncGenerator<LocalUse | UnexplainedUse> {
   const [mounts, swaps] = await Promise.all([
-    mountUses(snapshot, sought.extents),
-    swapUses(snapshot, sought.extents),
+    mountUses(snapshot, query.extents),
+    swapUses(snapshot, query.extents),
   ]);
   const found = [...mounts, ...swaps];
   const named = found.map(({ use }) => use);
   yield* found
-    .filter(({ use, extents }) => sought.clashes(use.access, extents))
+    .filter(({ use, extents }) => query.clashes(use.access, extents))
     .map(({ use }) => use);
-  const holders = new HolderUses(snapshot, sought, named);
-  for (const devnum of await claimable(snapshot, sought)) {
-    const isOwn = sought.unclaimed.some((one) => sameDevnum(one, devnum));
-    if (!isOwn && snapshot.block(devnum)?.kind === 'mapper') yield* holders.of(devnum);
-    else if (await isExclusivelyOpen(snapshot, devnum, sought.signal))
-      yield* explainClaim(snapshot, devnum, holders, sought);
+  const holders = new HolderUses(snapshot, query, named);
+  for (const devnum of await claimable(snapshot, query)) {
+    const isOwn = query.unclaimed.some((one) => sameDevnum(one, devnum));
+    if (!isOwn && snapshot.block(devnum)?.kind === 'mapper') yield* holders.find(devnum);
+    else if (await isExclusivelyOpen(snapshot, devnum, query.signal))
+      yield* explainClaim(snapshot, devnum, holders, query);
   }
 }
 
@@ -97,20 +97,20 @@ async function readSwapSpace(
 }
 
 /**
- * Lists the devices whose claim would be a claim of the sought bytes: the export's own devices, the
+ * Lists the devices whose claim would be a claim of the queried bytes: the export's own devices, the
  * other names of its disks, loop devices beside it, and devices that stand on the same devices as
  * the export. `nearby` has no read-only loop devices where only writers matter, because nobody
  * writes through them.
  *
  * The other names count even where a guest has such a disk: blkback does not claim what it opens.
  */
-async function claimable(snapshot: StorageSnapshot, sought: ConflictQuery): Promise<Devnum[]> {
-  const found = dedupe([...sought.unclaimed, ...listTwinDisks(snapshot, sought)]);
-  const known = new Set([...sought.known, ...found.map(formatDevnum)]);
-  const { loops, above } = sought.nearby;
+async function claimable(snapshot: StorageSnapshot, query: ConflictQuery): Promise<Devnum[]> {
+  const found = dedupe([...query.unclaimed, ...listTwinDisks(snapshot, query)]);
+  const known = new Set([...query.known, ...found.map(formatDevnum)]);
+  const { loops, above } = query.nearby;
   const others = [...loops, ...above].filter((device) => !known.has(formatDevnum(device)));
   // All are asked at once, so that a device on a file of a slow server holds up none of the others.
-  const reaches = await Promise.all(others.map((one) => snapshot.reachWithin(one, sought.extents)));
+  const reaches = await Promise.all(others.map((one) => snapshot.reachWithin(one, query.extents)));
   found.push(...others.filter((_, index) => reaches[index] !== undefined));
   return found;
 }
@@ -133,10 +133,10 @@ async function* explainClaim(
     const reach = await snapshot.reachWithin(part, extents);
     if (reach === undefined) continue;
     const family = dedupe([part, devnum, ...(disk ? [disk] : [])]);
-    const stacked = family.flatMap((member) => holders.list(member));
-    for (const { holder, lower } of stacked) yield* holders.of(holder, lower);
-    const isTold = family.some((member) => holders.isTold(member));
-    if (stacked.length > 0 || isTold) continue;
+    const stacked = family.flatMap((member) => holders.listOn(member));
+    for (const { holder, lower } of stacked) yield* holders.find(holder, lower);
+    const isReported = family.some((member) => holders.isReported(member));
+    if (stacked.length > 0 || isReported) continue;
     const device = snapshot.block(part);
     const access: Access = device?.readOnly ? 'read-only' : 'read-write';
     if (!clashes(access, reach.extents) || !(await staysExclusivelyOpen(snapshot, part, signal)))

@@ -1,6 +1,6 @@
 import type { Devnum } from '../linux/devnum.js';
 import { nextTurn } from '../util/next-turn.js';
-import { listBoundLoops } from './stacked-block.js';
+import { listBoundLoops } from './partition-list.js';
 
 /**
  * Scans that have not begun yet. The key is `true` for all loop devices, `false` for writable ones.

@@ -1,13 +1,7 @@
 import { type Devnum, devnumKey } from '../linux/devnum.js';
 import type { Uevent } from '../linux/uevents.js';
-import {
-  hasBytes,
-  isLoopPath,
-  isStackablePath,
-  listStackable,
-  parseLoops,
-  readPartitionList,
-} from './stacked-block.js';
+import { parseLoops, readPartitionList } from './partition-list.js';
+import { hasBytes, isLoopPath, isStackablePath, listStackable } from './stacked-block.js';
 
 /** The devices that have come, and the keys of those that have gone. */
 export interface Changes {
@@ -39,8 +33,8 @@ export class StackableDevices {
   }
 
   /**
-   * Takes all events since the last call into account, and returns what has changed. Without events
-   * it looks for all devices anew, and all of them count as come. Throws `SystemError`.
+   * Takes all events since the last call into account, and returns what has changed. Where `events`
+   * is `undefined`, it looks for all devices anew, and all of them count as come. Throws `SystemError`.
    */
   update(events: readonly Uevent[] | undefined): Changes {
     const gone = new Set<number>();
@@ -58,7 +52,7 @@ export class StackableDevices {
       if (isLoopPath(event.devpath)) loops.set(devnumKey(event.devnum), event.devnum);
       else this.#apply(event, come, gone);
     }
-    if (this.#loopsAreTold) for (const loop of loops.values()) this.#lookAtLoop(loop, come, gone);
+    if (this.#loopsAreTold) for (const loop of loops.values()) this.#updateLoop(loop, come, gone);
     return { come: [...come.values()], gone: [...gone] };
   }
 
@@ -75,7 +69,7 @@ export class StackableDevices {
     }
   }
 
-  #lookAtLoop(devnum: Devnum, come: Map<number, Devnum>, gone: Set<number>): void {
+  #updateLoop(devnum: Devnum, come: Map<number, Devnum>, gone: Set<number>): void {
     const key = devnumKey(devnum);
     if (!hasBytes(devnum)) {
       if (this.#loops.delete(key)) gone.add(key);

@@ -1,9 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { type Devnum, devnumKey, formatDevnum, parseDevnum } from '../linux/devnum.js';
-import { SystemError } from '../linux/errno.js';
-import { isInMemory, readMemoryFile, readMemoryLink } from '../linux/memory-file.js';
-import { ERRNO } from '../util/errno.js';
+import { type Devnum, formatDevnum, parseDevnum } from '../linux/devnum.js';
+import { isInMemory, readMemoryLink } from '../linux/memory-file.js';
 import { readAttributeText as read, readText } from './attribute-text.js';
 import { readWwid } from './wwid.js';
 
@@ -146,7 +144,7 @@ export function isPresent(devnum: Devnum): boolean {
   return isInMemory(`/sys/dev/block/${formatDevnum(devnum)}`);
 }
 
-/** Tells whether a loop device is bound, or about to be (drivers/block/loop.c, loop_sysfs_init). */
+/** Returns whether a loop device is bound, or about to be (drivers/block/loop.c, loop_sysfs_init). */
 export function isBoundLoop(devnum: Devnum): boolean {
   return isInMemory(`/sys/dev/block/${formatDevnum(devnum)}/loop`);
 }
@@ -156,31 +154,7 @@ export function isReadOnly(devnum: Devnum): boolean {
   return readText(`/sys/dev/block/${formatDevnum(devnum)}/ro`) === '1';
 }
 
-/** Lists the loop devices that have bytes: all of them, or only the writable ones. */
-export function listBoundLoops(readers: boolean): Devnum[] {
-  const loops = [...parseLoops(readPartitionList())].map(([, devnum]) => devnum);
-  return readers ? loops : loops.filter((devnum) => !isReadOnly(devnum));
-}
-
-/** Reads a line per device with bytes (block/genhd.c, show_partition). Throws `SystemError`. */
-export function readPartitionList(): string {
-  const path = '/proc/partitions';
-  const text = readMemoryFile(path);
-  if (text === undefined) throw SystemError.fromErrno('read', path, ERRNO.ENOENT);
-  return text;
-}
-
-/** Returns the loop devices in such a list, by their keys. Pure. */
-export function parseLoops(partitions: string): Map<number, Devnum> {
-  const loops = new Map<number, Devnum>();
-  for (const [, major, minor] of partitions.matchAll(/^ *(\d+) +(\d+) +\d+ loop\d+$/gm)) {
-    const devnum = { major: Number(major), minor: Number(minor) };
-    loops.set(devnumKey(devnum), devnum);
-  }
-  return loops;
-}
-
-/** Tells from memory, not its file, if a bound loop device clears itself with its last close. */
+/** Returns whether a bound loop device clears itself with its last close. Does not ask its file. */
 export function isAutoclearLoop(devnum: Devnum): boolean {
   return readText(`/sys/dev/block/${formatDevnum(devnum)}/loop/autoclear`) === '1';
 }

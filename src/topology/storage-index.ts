@@ -103,7 +103,7 @@ export class StorageIndex implements StorageLookup {
   }
 
   async #update(): Promise<void> {
-    this.#hear();
+    this.#takeEvents();
     await this.#table.refresh();
   }
 
@@ -111,7 +111,7 @@ export class StorageIndex implements StorageLookup {
    * Takes in the events. Nothing in here waits, because a question that looks meanwhile must not
    * find a table of which half is missing.
    */
-  #hear(): void {
+  #takeEvents(): void {
     const wasComplete = this.#isComplete;
     this.#isComplete = false;
     const drained = this.#events.drain();

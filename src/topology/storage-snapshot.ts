@@ -7,7 +7,7 @@ import { pause } from '../util/retry.js';
 import { askLoop, UnansweredLoop } from './ask-loop.js';
 import { readBelow } from './below.js';
 import { type Extent, overlap, storageKey, windowOf } from './extent.js';
-import { expectSilence, explainUnanswered, liesElsewhere } from './lies-elsewhere.js';
+import { beginAskingMount, explainUnanswered, liesElsewhere } from './lies-elsewhere.js';
 import { fileOfLoop } from './loop-backing.js';
 import { type Below, followDown, type Reach } from './reach.js';
 import {
@@ -82,7 +82,7 @@ export class StorageSnapshot {
   async reachWithin(devnum: Devnum, extents: readonly Extent[]): Promise<Reach | undefined> {
     const read = (): Promise<LoopStatus | undefined> => this.#readLoop(devnum);
     const ask = (): Promise<string | undefined> => fileOfLoop(devnum, this.diskseq(devnum), read);
-    const file = await this.#askBeside(extents, ask);
+    const file = await this.#askUnlessElsewhere(extents, ask);
     if (file === ELSEWHERE || (file !== undefined && !hasStorage(extents, file))) return undefined;
     const reach = await followDown(devnum, (device) => this.#below(device, extents));
     return overlap(reach.extents, extents) ? reach : undefined;
@@ -91,7 +91,7 @@ export class StorageSnapshot {
   async #below(devnum: Devnum, wanted: readonly Extent[] | undefined): Promise<Below | undefined> {
     const block = this.block(devnum);
     const readLoop = (loop: Devnum): Promise<LoopStatus | undefined> =>
-      wanted === undefined ? this.loop(loop) : this.#loopBeside(loop, wanted);
+      wanted === undefined ? this.loop(loop) : this.#loopUnlessElsewhere(loop, wanted);
     return block && (await readBelow(block, readLoop, this.#signal));
   }
 
@@ -99,8 +99,11 @@ export class StorageSnapshot {
    * Reads a loop device as `loop` does, but returns `undefined` for a loop device that does not
    * answer and has none of the wanted bytes.
    */
-  async #loopBeside(devnum: Devnum, wanted: readonly Extent[]): Promise<LoopStatus | undefined> {
-    const status = await this.#askBeside(wanted, () => this.loop(devnum));
+  async #loopUnlessElsewhere(
+    devnum: Devnum,
+    wanted: readonly Extent[],
+  ): Promise<LoopStatus | undefined> {
+    const status = await this.#askUnlessElsewhere(wanted, () => this.loop(devnum));
     return status === ELSEWHERE ? undefined : status;
   }
 
@@ -111,7 +114,7 @@ export class StorageSnapshot {
    * If nothing tells where the bytes of the loop device are, asks again for a moment: its server
    * may be coming back.
    */
-  async #askBeside<T>(
+  async #askUnlessElsewhere<T>(
     wanted: readonly Extent[],
     ask: () => Promise<T>,
   ): Promise<T | typeof ELSEWHERE> {
@@ -147,8 +150,8 @@ export class StorageSnapshot {
     const number = /^\/dev\/loop(\d+)$/.exec(block?.path ?? '')?.[1];
     if (block === undefined || number === undefined) return undefined;
     this.#signal?.throwIfAborted();
-    // The cause may be a slow file server. Whether this server answers is then found out meanwhile.
-    const timer = setTimeout(() => expectSilence(Number(number)), SLOW_MS);
+    // The cause may be a slow file server. Whether that server answers is found out meanwhile.
+    const timer = setTimeout(() => beginAskingMount(Number(number)), SLOW_MS);
     const { rdev, result } = await askLoop(Number(number)).finally(() => clearTimeout(timer));
     if (result instanceof SystemError) {
       const hidden = isSystemError(result, 'ENOENT') && isPresent(devnum);

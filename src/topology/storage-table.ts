@@ -16,6 +16,7 @@ export class StorageTable {
   readonly #dependents = new Map<number, Set<number>>();
   /** For each device, the devices that it stands on, itself included. */
   readonly #stacks = new Map<number, Set<number>>();
+  /** The devices whose bytes the next `refresh` finds out. */
   readonly #pending = new Map<number, Devnum>();
 
   /** @param loopsAreTold whether an event comes for each loop device that exchanges its file. */
@@ -26,7 +27,7 @@ export class StorageTable {
   clear(): void {
     this.nodes.clear();
     this.#extents.clear();
-    for (const snapshot of [this.#dependents, this.#stacks, this.#pending]) snapshot.clear();
+    for (const map of [this.#dependents, this.#stacks, this.#pending]) map.clear();
   }
 
   has(key: number): boolean {

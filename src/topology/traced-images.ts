@@ -9,7 +9,7 @@ import type { ConflictQuery, LocalUse } from './local-use.js';
 import { lockedAccess } from './locked-access.js';
 import { isLockOn } from './locked-file.js';
 import { realFileOf } from './overlay.js';
-import { readPartitionList } from './stacked-block.js';
+import { readPartitionList } from './partition-list.js';
 import { fileExtent, type StorageSnapshot } from './storage-snapshot.js';
 
 /** A locked file or device, and who has locked it, as far as that can be seen. */
@@ -28,12 +28,12 @@ interface TracedImages {
 }
 
 /**
- * Finds the uses of the sought bytes by programs that hold some of these locks. The numbers of
+ * Finds the uses of the queried bytes by programs that hold some of these locks. The numbers of
  * these locks do not tell the bytes.
  *
  * A node with the kernel's own name tells its device at little cost. The open files of all programs
  * are looked at only for other locks, and to name the programs that have locked a device with
- * sought bytes. Throws `SystemError`, `UnansweredLoop`.
+ * bytes of the query. Throws `SystemError`, `UnansweredLoop`.
  */
 export async function findTracedImages(
   snapshot: StorageSnapshot,
@@ -43,7 +43,7 @@ export async function findTracedImages(
   const isBusy = (image: LockedImage): boolean => toUse(image, query) !== undefined;
   const nodes = listLockedNodes(locks);
   const known = new Set(nodes.flatMap((node) => node.locks.map(lockKey)));
-  const images = await Promise.all(nodes.map((node) => readNode(snapshot, query, node)));
+  const images = await Promise.all(nodes.map((node) => readLockedNode(snapshot, query, node)));
   const busy = images.filter((image) => image !== undefined).filter(isBusy);
   const others = locks.filter((lock) => !known.has(lockKey(lock)));
   const wanted = [...others, ...busy.flatMap((image) => image.locks)];
@@ -86,7 +86,10 @@ async function readImage(
   const [{ file, path, pid }] = holders;
   const locks = holders.flatMap((holder) => holder.locks);
   if (isBlockDevice(file)) {
-    const image = await readNode(snapshot, query, { devnum: devnumFromStat(file.rdev), locks });
+    const image = await readLockedNode(snapshot, query, {
+      devnum: devnumFromStat(file.rdev),
+      locks,
+    });
     return image && { ...image, holders };
   }
   const own = fileExtent(file, 0n, undefined);
@@ -98,7 +101,7 @@ async function readImage(
 /** A block device whose node is locked. */
 type LockedNode = Pick<LockedImage, 'locks'> & { readonly devnum: Devnum };
 
-async function readNode(
+async function readLockedNode(
   snapshot: StorageSnapshot,
   { extents }: ConflictQuery,
   { devnum, locks }: LockedNode,

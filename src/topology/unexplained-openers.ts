@@ -9,7 +9,7 @@ import { isAutoclearLoop, isReadOnly } from './stacked-block.js';
 import type { StorageSnapshot } from './storage-snapshot.js';
 
 /**
- * Finds the bound loop devices over the sought bytes that clear themselves and that nothing
+ * Finds the bound loop devices over the queried bytes that clear themselves and that nothing
  * explains. Each of them has an opener by definition (drivers/block/loop.c, lo_release), and the
  * opener can read and write through it.
  *
@@ -35,7 +35,8 @@ export async function findUnexplainedLoops(
 }
 
 /**
- * Finds an opener that nothing explains, of a mapper device; `undefined` where there is none.
+ * Finds an opener of a mapper device that nothing explains; `undefined` where there is none. A
+ * process that has the device open explains itself here.
  *
  * device-mapper counts the openers of its devices (`dmsetup info`), and no other driver does so.
  * Each descriptor of a process counts, and so does each file system, swap space, loop device and
@@ -60,11 +61,11 @@ export async function findUnexplainedOpener(
 }
 
 /**
- * Finds an opener of a mapper device that shows in no other way: it is neither a mount, nor swap,
- * nor a device on top. Such an opener is a program, or blkback for a vbd that has ended. Returns
+ * Finds an opener of a mapper device that is in no list of the kernel: it is neither a mount, nor
+ * swap, nor a device on top. Such an opener is a program, or blkback for a vbd that has ended. Returns
  * `undefined` where there is none.
  */
-export async function findUntoldOpener(
+export async function findUnlistedOpener(
   snapshot: StorageSnapshot,
   mapper: MapperState,
 ): Promise<UnexplainedUse | undefined> {

@@ -12,7 +12,7 @@ import { parseMountinfo, parseSwaps, unescapeOctal } from '../../src/linux/mount
 import { parseUdevEntry } from '../../src/linux/udev-database.js';
 import { parseUevent } from '../../src/linux/uevents.js';
 import { tableSegments } from '../../src/topology/mapper-segments.js';
-import { parseLoops } from '../../src/topology/stacked-block.js';
+import { parseLoops } from '../../src/topology/partition-list.js';
 import type { Random } from '../bed/random.js';
 import { anyBytes, anyText, damaged, damagedBytes } from './inputs.js';
 import { property } from './property.js';
