@@ -7,8 +7,9 @@ import type { Attachment } from './attachment.js';
  * Returns the step that announces that blkback may open the device. The announcement comes before
  * the publication. It lasts until the kernel shows that blkback has the device open, because a
  * toolstack may delete the nodes before that. A loop device that was made for the vbd needs no
- * announcement: it shows by itself that somebody has it open. A layer over it hides that: the layer
- * is the opener then, and the layer's own opener may be this process, which serves other vbds.
+ * announcement: it shows by itself that somebody has it open. Below a layer it does not show that,
+ * because the layer has it open in any case. The layer itself may be open in this process only, which
+ * serves other vbds, too.
  */
 export function announceOpen(attachment: Attachment): Step<AttachStep> {
   const { vbd, plan, options } = attachment;

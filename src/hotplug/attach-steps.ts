@@ -23,9 +23,9 @@ import { withdrawPublication } from './withdraw-publication.js';
 export function attachSteps(attachment: Attachment): Step<AttachStep>[] {
   return [
     awaitInstance(attachment),
-    lockStorage(attachment),
+    takeSharingLock(attachment),
     openDevice(attachment),
-    checkSharing(attachment),
+    requireNoConflict(attachment),
     recordUndoing(attachment),
     announceOpen(attachment),
     publishDevice(attachment),
@@ -55,7 +55,7 @@ function awaitInstance(attachment: Attachment): Step<AttachStep> {
 }
 
 /** Locks before the open, as the loop device of another add would count as a use of the bytes. */
-function lockStorage(attachment: Attachment): Step<AttachStep> {
+function takeSharingLock(attachment: Attachment): Step<AttachStep> {
   const { plan, options, signal } = attachment;
   return {
     name: 'locked',
@@ -63,7 +63,7 @@ function lockStorage(attachment: Attachment): Step<AttachStep> {
     run: async () => {
       const pinned = await pinLocator(plan.request.locator, signal);
       try {
-        const place = {
+        const terms = {
           runDirectory: options.runDirectory,
           exclusive: plan.request.writable,
           checked: sharingOf(attachment) !== 'allow',
@@ -71,7 +71,7 @@ function lockStorage(attachment: Attachment): Step<AttachStep> {
         attachment.sharingLock = await SharingLock.acquire(
           pinned,
           plan.request.file,
-          place,
+          terms,
           signal,
         );
       } catch (error) {
@@ -105,10 +105,10 @@ function openDevice(attachment: Attachment): Step<AttachStep> {
 }
 
 /**
- * Returns those of some device numbers that a vbd has or is about to get. The kernel calls the
- * number of a loop device or layer free where an add was killed after its publication. A stock
- * blkback has opened the loop device all the same, as an empty disk, or may still open either. A
- * device that is made with the number now would become the disk of that guest.
+ * Returns those of some device numbers that a vbd has or is about to get. After an add was killed
+ * after its publication, the kernel calls the number of its loop device or layer free. A stock
+ * blkback may have opened the loop device all the same, as an empty disk, or may still open the
+ * number. A device that is made with the number now would become the disk of that guest.
  */
 async function findNamedDevices(
   attachment: Attachment,
@@ -121,7 +121,7 @@ async function findNamedDevices(
   return numbers.filter((number) => named.some(({ devnum }) => sameDevnum(devnum, number)));
 }
 
-function checkSharing(attachment: Attachment): Step<AttachStep> {
+function requireNoConflict(attachment: Attachment): Step<AttachStep> {
   const { store, vbd, plan, options, signal } = attachment;
   return {
     name: 'checked',
@@ -155,7 +155,7 @@ function publishDevice(attachment: Attachment): Step<AttachStep> {
     name: 'published',
     waitsFor: 'XenStore to take the device',
     run: async () => {
-      const { device, instance, sharingLock: claim } = attachment;
+      const { device, instance, sharingLock } = attachment;
       await device.verify(signal);
       requireDeviceClosed(instance);
       attachment.publication = toPublication(device, options.uapi);
@@ -166,12 +166,12 @@ function publishDevice(attachment: Attachment): Step<AttachStep> {
       try {
         await publish(store, instance, backend, attachment.publication, { signal, onCommit });
       } catch (error) {
-        // It is not known whether xenstored has carried the transaction out.
+        // It is unknown whether xenstored has carried the transaction out.
         if (isSent && !isUnpublished(error)) await withdrawPublication(attachment);
         throw error;
       }
       // From here on, every other add finds the publication in XenStore.
-      await claim[Symbol.asyncDispose]();
+      await sharingLock[Symbol.asyncDispose]();
       await attachment.recordLock?.[Symbol.asyncDispose]();
       return attachment.publication['physical-device'];
     },

@@ -45,7 +45,7 @@ export class Attachment {
   readonly warnings: string[] = [];
   #instance: VbdInstance | undefined;
   #pinned: PinnedPath | undefined;
-  #claim: SharingLock | undefined;
+  #sharingLock: SharingLock | undefined;
   #device: BlockDevice | undefined;
   #publication: Publication | undefined;
 
@@ -85,11 +85,11 @@ export class Attachment {
 
   /** Keeps other adds of the same bytes away until the publication is in XenStore. */
   get sharingLock(): SharingLock {
-    return held('claim', this.#claim);
+    return held('sharing lock', this.#sharingLock);
   }
 
-  set sharingLock(claim: SharingLock) {
-    this.#claim = claim;
+  set sharingLock(sharingLock: SharingLock) {
+    this.#sharingLock = sharingLock;
   }
 
   /** The device that is attached, open. */
@@ -113,6 +113,7 @@ export class Attachment {
     return { target, path, devnum, diskseq };
   }
 
+  /** The nodes that name the device to blkback, as they were published. */
   get publication(): Publication {
     return held('publication', this.#publication);
   }

@@ -3,31 +3,27 @@ import { waitLayersGone } from '../block/mapper/release-layer.js';
 import { refreshUdev } from '../block/refresh-udev.js';
 import { errorCode } from '../errors.js';
 import { removeMapper } from '../linux/device-mapper.js';
-import { type Devnum, formatDevnum, formatDevnumHex } from '../linux/devnum.js';
+import { type Devnum, formatDevnumHex } from '../linux/devnum.js';
 import { isSystemError } from '../linux/errno.js';
 import type { MapperState } from '../linux/mapper-state.js';
-import { markPendingOpen } from '../sharing/pending-opens.js';
 import { poll } from '../util/poll.js';
 import type { Step } from '../util/steps.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
 import { readRecordLeniently, removeRecord } from '../vbd/record.js';
 import { isMadeAnew } from '../vbd/vbd-directory.js';
-import { backendNode } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { awaitMapperClosed } from './await-mapper-closed.js';
 import type { DetachOptions, DetachStep } from './detach.js';
 import { type Detachment, describeDetachment } from './detachment.js';
-import { holdMark } from './hold-device.js';
 import { HotplugError } from './hotplug-error.js';
 import { layerOwner } from './plan.js';
 import { removeNodes } from './remove-nodes.js';
+import { withdrawUnanswered } from './withdraw-unanswered.js';
 
-/** How long blkback may take to open a device whose number it has read already; milliseconds. */
-const LATE_OPEN_MS = 1000;
 /** How long blkback may take to end a vbd whose guest has just closed its end; milliseconds. */
 const ENDING_MS = 500;
 
-/** Returns the steps of a detach. They undo before they wait: a vain wait leaves nothing behind. */
+/** Returns the steps of a detach. They undo before they wait, so a vain wait leaves nothing behind. */
 export function detachSteps(
   store: Xenstore,
   detachment: Detachment,
@@ -39,12 +35,12 @@ export function detachSteps(
     {
       name: 'withdrawn',
       waitsFor: 'XenStore',
-      run: () => withdraw(store, detachment, options, signal),
+      run: () => withdrawUnanswered(store, detachment, options, signal),
     },
     {
       name: 'unbound',
       waitsFor: 'the loop driver',
-      run: () => undo(detachment, signal),
+      run: () => removeWithLastClose(detachment, signal),
     },
     {
       name: 'closed',
@@ -81,7 +77,7 @@ export function detachSteps(
       run: async () => {
         // While blkback has the device open, XenStore goes on saying so.
         if (!detachment.closesWithNodes) await removeNodes(store, detachment, options, signal);
-        // One that was written since is that of a vbd that was made anew.
+        // A record that was written meanwhile belongs to a vbd that was made anew.
         const record = readRecordLeniently(options.runDirectory, vbd);
         const isNewer = record !== undefined && record.diskseq !== detachment.record?.diskseq;
         if (!isNewer) removeRecord(options.runDirectory, vbd);
@@ -91,54 +87,11 @@ export function detachSteps(
   ];
 }
 
-/** Takes an unanswered publication back, and waits a little for an open that is under way. */
-async function withdraw(
-  store: Xenstore,
-  detachment: Detachment,
-  { sysfs, runDirectory }: DetachOptions,
+/** Makes the last close remove what was made for the vbd, unless the kernel does so anyway. */
+async function removeWithLastClose(
+  { layers, loop }: Detachment,
   signal: AbortSignal,
 ): Promise<string> {
-  const { vbd, backend, directory, open, published, loop } = detachment;
-  if (published === undefined || directory === undefined) return '';
-  // Only a publication with a sequence number takes an error of a predecessor away (`publishSteps`).
-  const hasFailed = published.diskseq !== undefined && backend.hasFailedToOpen;
-  if (open !== undefined || hasFailed) return '';
-  // The add that has published the device may have been killed. Then nothing else says that blkback
-  // may open it. A loop device clears itself when its last user closes it, and its number is free.
-  const { devnum } = published;
-  const writable = backend.text('mode')?.includes('w') ?? true;
-  const marking = markPendingOpen(runDirectory, vbd, { devnum, writable });
-  // What was made for the vbd is undone in any case.
-  const mark = await (loop ? marking.catch(() => undefined) : marking);
-  detachment.mark = mark;
-  // Once the publication is taken back, nothing but the lock names the device. So another process
-  // has the lock before that: this one may be killed, or may not hear from xenstored any more.
-  if (mark) holdMark(mark, { what: `device ${formatDevnum(devnum)}`, vbd, directory });
-  // Both nodes are compared, because a newer publication may have the same device number.
-  const expected = (['physical-device', 'diskseq'] as const).map((node) => ({
-    op: 'expect' as const,
-    path: backendNode(vbd, node),
-    value: backend.bytes(node),
-  }));
-  await store.transact(
-    [...expected, { op: 'remove', path: backendNode(vbd, 'physical-device') }],
-    // What another instance of the vbd names is its own, also if it is the same number.
-    { signal, confirm: () => !isMadeAnew(sysfs, vbd.sysfsName, directory) },
-  );
-  const late = AbortSignal.any([signal, AbortSignal.timeout(LATE_OPEN_MS)]);
-  const resolved = async (): Promise<true | undefined> =>
-    directory.readOpenDevice() !== undefined || !directory.isCurrent() || undefined;
-  detachment.pendingOpen = await poll(late, resolved).then(
-    () => false,
-    () => true,
-  );
-  // From here on, the device number may become the number of another device.
-  signal.throwIfAborted();
-  return '';
-}
-
-/** Makes the last close remove what was made for the vbd, unless the kernel does so anyway. */
-async function undo({ layers, loop }: Detachment, signal: AbortSignal): Promise<string> {
   for (const { name, deferredRemove } of layers) {
     if (deferredRemove) continue;
     // The number may be that of another mapper device by now. The name has a random part.
@@ -151,7 +104,7 @@ async function undo({ layers, loop }: Detachment, signal: AbortSignal): Promise<
   return loop.path;
 }
 
-/** Waits until the attribute goes with the vbd's unregistration, just before the close. */
+/** Waits until the kernel ends the vbd and `physical_device` goes, which is just before the close. */
 async function awaitClosed(
   { vbd, directory, closesWithNodes }: Detachment,
   options: DetachOptions,
@@ -179,7 +132,7 @@ async function awaitClosed(
   }
 }
 
-/** Tells whether blkback may still open the device, or keeps it until the nodes are deleted. */
+/** Returns whether blkback may still open the device, or keeps it until the nodes are deleted. */
 function isHeldByBlkback({ directory, closesWithNodes, pendingOpen }: Detachment): boolean {
   return pendingOpen || (closesWithNodes && directory?.readOpenDevice() !== undefined);
 }
@@ -197,6 +150,10 @@ function tellUdev(devnum: Devnum, sysfs: string): void {
   }
 }
 
+/**
+ * Waits until the layers of the vbd are gone, and its loop device is unbound. Where nothing was made
+ * for the vbd, waits until a mapper device is closed.
+ */
 async function awaitReleased(
   detachment: Detachment,
   { sysfs }: DetachOptions,

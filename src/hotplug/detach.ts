@@ -53,26 +53,27 @@ export type DetachStep =
 export async function detach(store: Xenstore, vbd: VbdPath, options: DetachOptions): Promise<void> {
   using deadline = new Deadline(options.timeoutMs, options.signal);
   await requireOwnDomain(store, vbd, { signal: deadline.signal });
-  let isTold = options.confirm === undefined;
+  /** Whether the toolstack is told of a failure. */
+  let isReported = options.confirm === undefined;
   let confirm: (() => boolean) | undefined;
   try {
     const detachment = await collectDetachment(store, vbd, options, { signal: deadline.signal });
     await using directory = detachment.directory;
     await using _mark = { [Symbol.asyncDispose]: async () => detachment.mark?.close() };
-    // The nodes of a vbd that was made anew are not to tell of the end of the one before.
+    // A vbd that was made anew must not get the error of the one before in its nodes.
     confirm = () => !isMadeAnew(options.sysfs, vbd.sysfsName, directory);
     const { exists } = detachment.backend;
     if (options.onlyIfGone && (exists || detachment.wasMadeAnew)) return;
-    // Where the nodes were gone, nodes that exist later are those of a vbd that was made anew.
-    isTold &&= exists;
+    // If the nodes were gone, nodes that exist later belong to a vbd that was made anew.
+    isReported &&= exists;
     options.onStep?.('planned', describeDetachment(detachment));
     requireOffline(detachment);
     await options.confirm?.(detachment);
-    isTold = exists;
+    isReported = exists;
     await runDetach(detachSteps(store, detachment, options, deadline.signal), options);
   } catch (error) {
     // A vbd that is in use is in order, and its nodes are to go on saying so.
-    if (errorCode(error) !== 'EONLINE' && isTold) {
+    if (errorCode(error) !== 'EONLINE' && isReported) {
       const signal = deadline.rollback();
       await reportFailure(store, vbd, error, { signal, confirm }).catch(() => undefined);
     }

@@ -25,7 +25,7 @@ export interface Detachment {
   readonly published: PublishedDevice | undefined;
   /** Mapper devices that were made for the vbd. */
   readonly layers: readonly MapperState[];
-  /** What `/run` says of it. */
+  /** The vbd's record in the run directory. It is only a hint. */
   readonly record: VbdRecord | undefined;
   /** The loop device that was made for the vbd. */
   readonly loop: OwnLoop | undefined;
@@ -57,8 +57,8 @@ export async function collectDetachment(
   place: { readonly sysfs: string; readonly runDirectory: string },
   options: RequestOptions,
 ): Promise<Detachment> {
-  // The record is only a hint, and the device itself decides. Record and layers are read before the
-  // nodes: where these are gone, they are not those of a vbd that is made anew meanwhile.
+  // The record and the layers are read before the nodes. If the nodes are gone by then, neither can
+  // belong to a vbd that is made anew meanwhile.
   const record = readRecordLeniently(place.runDirectory, vbd);
   const layers = await listLayers(layerOwner(vbd), options.signal);
   const pinned = await VbdDirectory.pin(place.sysfs, vbd.sysfsName);
@@ -66,7 +66,7 @@ export async function collectDetachment(
   if (pinned === undefined) new OpenVbds(place.sysfs).look();
   try {
     const nodes = await readVbdBackend(store, vbd, options);
-    // The nodes of the instance are gone then, and those that were read may be the new one's.
+    // If the vbd was made anew, the nodes that were read may belong to the new instance.
     const wasMadeAnew = isMadeAnew(place.sysfs, vbd.sysfsName, pinned);
     const backend = wasMadeAnew ? new VbdBackend(new Map(), undefined) : nodes;
     // An instance that is just ending shows no open device, like one that blkback never opened. The

@@ -8,7 +8,10 @@ import { VbdError } from '../vbd/vbd-error.js';
  * that the kernel keeps others from writing a mounted device (block/bdev.c, bdev_may_open, since
  * Linux 6.8). Only `sharing=allow` comes this far with such a device.
  */
-export async function explainRefusal(error: unknown, { bottom }: BlockDevice): Promise<unknown> {
+export async function explainBlkbackRefusal(
+  error: unknown,
+  { bottom }: BlockDevice,
+): Promise<unknown> {
   if (!(error instanceof VbdError) || error.code !== 'EBLKBACK' || bottom.ownLoop) return error;
   const claimants = await listClaimants(bottom.identity.devnum).catch(() => []);
   if (claimants.length === 0) return error;

@@ -22,7 +22,7 @@ export interface TargetInspection {
   readonly gaps: SharingVerdict['gaps'];
 }
 
-/** The name of a layer. An inspection makes none. */
+/** The owner of layers. An inspection makes none. */
 const INSPECTED = 'inspected';
 
 /** Looks at a target and at all of its users. Makes, locks and writes nothing. */
@@ -32,13 +32,14 @@ export async function inspectTarget(
 ): Promise<TargetInspection> {
   const target = parseTarget(Buffer.from(options.target));
   const request = toExportRequest(target, options.writable, INSPECTED);
-  const found = await look(request);
+  const found = await readDevice(request);
   const refusal = await refusalOf(checkExport(request, options.signal));
   if (refusal !== undefined) return { target, ...found, refusal, conflicts: [], gaps: [] };
   const { conflicts, gaps } = await checkSharing(store, options);
   return { target, ...found, refusal, conflicts, gaps };
 }
 
+/** Returns the error with which a check rejects; `undefined` where it finds nothing wrong. */
 async function refusalOf(checked: Promise<void>): Promise<unknown> {
   return await checked.then(
     () => undefined,
@@ -46,8 +47,8 @@ async function refusalOf(checked: Promise<void>): Promise<unknown> {
   );
 }
 
-/** Finds out what a target leads to, whether or not it can be attached. */
-async function look({
+/** Reads what a target leads to, whether or not it can be attached. */
+async function readDevice({
   locator,
 }: ExportRequest): Promise<Pick<TargetInspection, 'kind' | 'stack' | 'holders'>> {
   const { fd, kind } = await pinLocator(locator);

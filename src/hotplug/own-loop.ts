@@ -19,7 +19,7 @@ export interface OwnLoop {
   readonly autoclear: boolean;
 }
 
-/** How long the target's file system may take to tell about the target; milliseconds. */
+/** How long the file systems of the two files may take to answer; milliseconds. */
 const TARGET_MS = 500;
 
 /**

@@ -13,8 +13,8 @@ import type { Xenstore } from '../xenstore/xenstore.js';
 export type PublicationOutcome = 'open' | 'never' | 'pending';
 
 /**
- * How long the end of an instance is waited for whose nodes are gone, or that is closing;
- * milliseconds. Such an instance ends within milliseconds.
+ * How long to wait for the end of an instance that is closing, or whose nodes are gone;
+ * milliseconds. Such an instance usually ends within milliseconds.
  */
 const ENDING_MS = 1000;
 

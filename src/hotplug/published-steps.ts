@@ -7,7 +7,7 @@ import type { Step } from '../util/steps.js';
 import { awaitDeviceOpened } from '../vbd/await-device-opened.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
-import { explainRefusal } from './explain-refusal.js';
+import { explainBlkbackRefusal } from './explain-refusal.js';
 import { reportConnected } from './report-to-toolstack.js';
 
 /** Returns the steps from the publication to the moment at which blkback alone has the device. */
@@ -33,7 +33,7 @@ function awaitBlkback(attachment: Attachment): Step<AttachStep> {
       const { writable } = attachment.plan.request;
       const by = await awaitDeviceOpened(store, instance, device.identity.devnum, signal).catch(
         async (error: unknown) => {
-          throw writable ? await explainRefusal(error, device) : error;
+          throw writable ? await explainBlkbackRefusal(error, device) : error;
         },
       );
       attachment.openedBy = by;

@@ -26,6 +26,7 @@ export interface NewSize {
   readonly shrink: boolean;
 }
 
+/** The attached vbd whose file gets another size, and what the resize needs. */
 export interface FileResize {
   readonly store: Xenstore;
   readonly detachment: Detachment;
@@ -61,14 +62,14 @@ export async function resizeFile(resize: FileResize, { bytes, shrink }: NewSize)
   const pinned = await pinLocator(locator, signal);
   await using node = pinned.fd;
   if (pinned.kind !== 'file') throw noFile(vbd.backend);
-  // The loop device was looked for by its file: without one, the path leads to another file now.
+  // The loop device was found by its file. If none was found, the path leads to another file now.
   if (loop === undefined) throw otherFile(node.name, 'the disk');
   const whole = { offset: window.offset, size: undefined, blockSize: 1, mayBeEmpty: true };
-  const lock = { runDirectory: place.runDirectory, exclusive: true, checked: true };
-  await using claim = await SharingLock.acquire(pinned, whole, lock, signal);
+  const terms = { runDirectory: place.runDirectory, exclusive: true, checked: true };
+  await using sharingLock = await SharingLock.acquire(pinned, whole, terms, signal);
   await using backing = await openBackingFile(node, true, whole, signal);
   await requireBacking(backing.fd, loop, window.offset, signal);
-  await claim.requireFree(useOf(pinned, whole, vbd.domid), {
+  await sharingLock.requireFree(toSharingRequest(pinned, whole, vbd.domid), {
     store,
     runDirectory: place.runDirectory,
     uses: readVbdUses(store, new OpenVbds(place.sysfs)),
@@ -91,8 +92,8 @@ export async function resizeFile(resize: FileResize, { bytes, shrink }: NewSize)
 }
 
 /**
- * Throws `EIDENTITY` unless the loop device stands on this very file, and `EWINDOW` if it shows another
- * part of the file than the target says.
+ * Throws `EIDENTITY` unless the loop device stands on this very file, and `EWINDOW` if it shows
+ * another part of the file than the target says.
  */
 async function requireBacking(
   file: OwnedFd,
@@ -112,8 +113,11 @@ async function requireBacking(
   );
 }
 
-/** Describes the use for the sharing check. The vbd's own loop device always has the file open. */
-function useOf(
+/**
+ * Returns the request for the sharing check. The vbd's own loop device always has the file open, so
+ * the vbd is never its sole opener.
+ */
+function toSharingRequest(
   pinned: PinnedPath,
   window: { readonly offset: bigint; readonly size: undefined },
   domid: number,
@@ -132,6 +136,7 @@ function useOf(
   };
 }
 
+/** Returns how many bytes a file has from `offset` on. */
 async function bytesOf(file: OwnedFd, offset: bigint, signal: AbortSignal): Promise<bigint> {
   const { size } = await file.stat(signal);
   return size > offset ? size - offset : 0n;

@@ -31,7 +31,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'hotplug/attach-steps.ts',
     find: '      await device.verify(signal);\n      requireDeviceClosed(instance);',
     replace:
-      '      await claim[Symbol.asyncDispose]();\n      await device.verify(signal);\n      requireDeviceClosed(instance);',
+      '      await sharingLock[Symbol.asyncDispose]();\n      await device.verify(signal);\n      requireDeviceClosed(instance);',
   },
   {
     name: 'a file counts as alone whoever has it open',
@@ -180,7 +180,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a remove takes back what a vbd names that was made anew',
-    file: 'hotplug/detach-steps.ts',
+    file: 'hotplug/withdraw-unanswered.ts',
     find: '    // What another instance of the vbd names is its own, also if it is the same number.\n    { signal, confirm: () => !isMadeAnew(sysfs, vbd.sysfsName, directory) },',
     replace: '    { signal, confirm: () => sysfs !== undefined },',
   },
@@ -198,7 +198,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a remove does not say what blkback may still open',
-    file: 'hotplug/detach-steps.ts',
+    file: 'hotplug/withdraw-unanswered.ts',
     find: '  detachment.mark = mark;\n',
     replace: '  await mark?.close();\n',
   },
