@@ -1,5 +1,5 @@
 import { readOwnDomid } from '../vbd/own-domain.js';
-import { listBackendDomains, surveyRemoteVbds } from '../vbd/remote-vbds.js';
+import { listBackendDomains, summarizeRemoteVbds } from '../vbd/remote-vbds.js';
 import { summarizeVbds, type VbdSummary } from '../vbd/summarize-vbd.js';
 import { parseBackendDomain } from './backend-domain.js';
 import type { Outcome, StoreContext } from './invocation.js';
@@ -59,7 +59,7 @@ async function surveyDomains(
       ? await listBackendDomains(store, { signal })
       : [backendDomain].filter((domid) => domid !== own);
   const remote = await Promise.all(
-    others.map((domid) => surveyRemoteVbds(store, domid, { signal })),
+    others.map((domid) => summarizeRemoteVbds(store, domid, { signal })),
   );
   return [...mine, ...remote.flat()];
 }

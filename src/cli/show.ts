@@ -2,7 +2,7 @@ import { HotplugError } from '../hotplug/hotplug-error.js';
 import { formatDevnum } from '../linux/devnum.js';
 import { formatStack, readStack } from '../topology/stack.js';
 import { readRecord } from '../vbd/record.js';
-import { surveyRemoteVbd } from '../vbd/remote-vbds.js';
+import { summarizeRemoteVbd } from '../vbd/remote-vbds.js';
 import { summarizeVbd, type VbdSummary } from '../vbd/summarize-vbd.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import { describeXenbusState } from '../vbd/xenbus-state.js';
@@ -56,7 +56,7 @@ export async function show({ store, vbd, settings, signal }: Context): Promise<O
 
 /** What another backend domain's daemon, and its blkback, have written. */
 async function showRemote(store: Xenstore, vbd: VbdPath, signal: AbortSignal): Promise<Outcome> {
-  const summary = await surveyRemoteVbd(store, vbd, { signal });
+  const summary = await summarizeRemoteVbd(store, vbd, { signal });
   if (summary === undefined) {
     throw new HotplugError(`there is no backend ${vbd.backend} in XenStore`, { code: 'EBACKEND' });
   }

@@ -1,5 +1,5 @@
 import { awaitRemoteClosed, awaitRemoteOpened } from '../vbd/await-remote.js';
-import { awaitClosed } from '../vbd/await-vbd-closed.js';
+import { awaitVbdClosed } from '../vbd/await-vbd-closed.js';
 import { awaitVbdOpened } from '../vbd/await-vbd-opened.js';
 import { isRemote } from './backend-domain.js';
 import type { Context, Outcome } from './invocation.js';
@@ -19,7 +19,7 @@ export async function waitFor(context: Context): Promise<Outcome> {
   const { sysfs, timeoutMs } = settings;
   if (isRemote(vbd)) return await waitForRemote(context, closed !== undefined);
   if (closed !== undefined) {
-    await awaitClosed(vbd, { sysfs, timeoutMs, signal });
+    await awaitVbdClosed(vbd, { sysfs, timeoutMs, signal });
     return {
       text: `${vbd.backend}: blkback has no device open`,
       quiet: true,

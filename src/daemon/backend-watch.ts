@@ -1,8 +1,9 @@
 import { isEmptyDrive } from '../hotplug/empty-drive.js';
 import { listDomainVbds, listVbds, VBD_ROOT } from '../vbd/list-vbds.js';
 import type { PublicationIndex } from '../vbd/publication-index.js';
-import { ATTACH_NODES, readVbdBackend, type VbdBackend, XenbusState } from '../vbd/vbd-backend.js';
+import { ATTACH_NODES, readVbdBackend, type VbdBackend } from '../vbd/vbd-backend.js';
 import { parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
+import { XenbusState } from '../vbd/xenbus-state.js';
 import type { Watch, Xenstore } from '../xenstore/xenstore.js';
 import { Reconciler } from './reconciler.js';
 import type { VbdJobs } from './vbd-jobs.js';

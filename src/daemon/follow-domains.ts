@@ -1,7 +1,7 @@
 import { randomHex } from '../linux/calls.js';
 import { listNumbers } from '../vbd/list-vbds.js';
 import { readOwnDomid } from '../vbd/own-domain.js';
-import { listRemoteVbds, surveyRemoteVbd } from '../vbd/remote-vbds.js';
+import { listRemoteVbds, summarizeRemoteVbd } from '../vbd/remote-vbds.js';
 import type { VbdSummary } from '../vbd/summarize-vbd.js';
 import { inBackendDomain, parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 import { waitFor } from '../xenstore/wait-for.js';
@@ -142,7 +142,7 @@ class DomainFollower {
 
   async #compare(vbd: VbdPath): Promise<void> {
     const { signal } = this.#options;
-    const now = await surveyRemoteVbd(this.#store, vbd, { signal });
+    const now = await summarizeRemoteVbd(this.#store, vbd, { signal });
     const before = this.#seen.get(vbd.backend);
     if (now === undefined) this.#seen.delete(vbd.backend);
     else this.#seen.set(vbd.backend, now);

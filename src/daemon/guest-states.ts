@@ -1,6 +1,5 @@
-import { XenbusState } from '../vbd/vbd-backend.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
-import { describeXenbusState } from '../vbd/xenbus-state.js';
+import { describeXenbusState, XenbusState } from '../vbd/xenbus-state.js';
 import type { FeedEvent } from './vbd-event.js';
 
 /**

@@ -1,9 +1,10 @@
 import { sameDevnum } from '../linux/devnum.js';
 import type { Publication } from '../vbd/publish-device.js';
 import { parsePublishedDevice } from '../vbd/published-device.js';
-import { readVbdBackend, type VbdBackend, XenbusState } from '../vbd/vbd-backend.js';
+import { readVbdBackend, type VbdBackend } from '../vbd/vbd-backend.js';
 import { VbdDirectory } from '../vbd/vbd-directory.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
+import { XenbusState } from '../vbd/xenbus-state.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 
 const NODES = ['params', 'state', 'physical-device', 'diskseq', 'hotplug-status'] as const;

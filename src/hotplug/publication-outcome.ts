@@ -1,6 +1,7 @@
 import { pollPatiently } from '../util/poll.js';
-import { readVbdBackend, XenbusState } from '../vbd/vbd-backend.js';
+import { readVbdBackend } from '../vbd/vbd-backend.js';
 import type { VbdInstance } from '../vbd/vbd-instance.js';
+import { XenbusState } from '../vbd/xenbus-state.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 
 /**

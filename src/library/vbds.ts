@@ -3,7 +3,7 @@ import { planAttach } from '../hotplug/plan.js';
 import type { Sharing } from '../sharing/sharing-rules.js';
 import type { Target } from '../target/target.js';
 import type { OpenedBy } from '../vbd/await-device-opened.js';
-import { awaitClosed } from '../vbd/await-vbd-closed.js';
+import { awaitVbdClosed } from '../vbd/await-vbd-closed.js';
 import { awaitVbdOpened } from '../vbd/await-vbd-opened.js';
 import { requireOwnDomain } from '../vbd/own-domain.js';
 import { summarizeVbd, summarizeVbds, type VbdSummary } from '../vbd/summarize-vbd.js';
@@ -120,5 +120,5 @@ export async function waitOpened(
 export async function waitClosed(vbd: VbdPath | string, options: WaitOptions = {}): Promise<void> {
   const path = requireVbd('waitClosed', vbd);
   checkOptions('waitClosed', options, WAIT_CHECKS);
-  await awaitClosed(path, withDefaults({ sysfs, timeoutMs }, options));
+  await awaitVbdClosed(path, withDefaults({ sysfs, timeoutMs }, options));
 }

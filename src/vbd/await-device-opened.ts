@@ -3,10 +3,11 @@ import { quote } from '../util/one-line.js';
 import { pollEagerly, pollPatiently } from '../util/poll.js';
 import { waitFor } from '../xenstore/wait-for.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
-import { readVbdBackend, type VbdBackend, XenbusState } from './vbd-backend.js';
+import { readVbdBackend, type VbdBackend } from './vbd-backend.js';
 import { VbdError } from './vbd-error.js';
 import type { VbdInstance } from './vbd-instance.js';
 import type { VbdPath } from './vbd-path.js';
+import { describeXenbusState, XenbusState } from './xenbus-state.js';
 
 /**
  * The way in which it is known that blkback has opened the device: by its `opened` node or by
@@ -115,9 +116,8 @@ export function throwIfRefused(vbd: VbdPath, backend: VbdBackend): void {
 export function throwIfClosing(vbd: VbdPath, backend: VbdBackend): void {
   const state = backend.text('state');
   if (state !== XenbusState.Closing && state !== XenbusState.Closed) return;
-  const name = state === XenbusState.Closing ? 'Closing' : 'Closed';
   throw new VbdError(
-    `${vbd.backend} is in state ${state} (${name}): blkback takes no device there`,
+    `${vbd.backend} is in state ${describeXenbusState(state)}: blkback takes no device there`,
     { code: 'ESTATE' },
   );
 }

@@ -1,8 +1,9 @@
 import { waitFor } from '../xenstore/wait-for.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { throwIfClosing } from './await-device-opened.js';
-import { readVbdBackend, requireBackend, type VbdBackend, XenbusState } from './vbd-backend.js';
+import { readVbdBackend, requireBackend, type VbdBackend } from './vbd-backend.js';
 import type { VbdPath } from './vbd-path.js';
+import { XenbusState } from './xenbus-state.js';
 
 /**
  * Waits until blkback has written `state` 2 (InitWait), which means that it is ready for a device.

@@ -1,9 +1,10 @@
 import { limitTime } from '../util/time-limit.js';
 import { waitFor } from '../xenstore/wait-for.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
-import { readVbdBackend, type VbdBackend, XenbusState } from './vbd-backend.js';
+import { readVbdBackend, type VbdBackend } from './vbd-backend.js';
 import { VbdError } from './vbd-error.js';
 import type { VbdPath } from './vbd-path.js';
+import { XenbusState } from './xenbus-state.js';
 
 /** The node that proves that a vbd of another backend domain is served. */
 export type RemoteOpenedBy = 'key' | 'hotplug-status';

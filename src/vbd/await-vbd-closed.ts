@@ -8,7 +8,7 @@ import { sameVbd, type VbdPath } from './vbd-path.js';
  * Waits until blkback has no device open for a vbd, as sysfs tells, whichever program detaches the
  * vbd. Throws `ETIMEDOUT` at the deadline, and `ESYSFS`.
  */
-export async function awaitClosed(
+export async function awaitVbdClosed(
   vbd: VbdPath,
   options: {
     readonly sysfs: string;

@@ -10,9 +10,10 @@ import type { VbdPath } from './vbd-path.js';
 
 /**
  * Waits until blkback has opened the device of a vbd, whichever program attaches the vbd. Resolves
- * with the way in which that is known. Throws `EBACKEND` where there is no such vbd, `EGONE`, `ESTATE` or `EBLKBACK` where blkback never
- * will, `EATTACH` or `EBUSY` where an add of the vbd has failed, `EPUBLISHED` where
- * `physical-device` names no device, `ESYSFS`, and `ETIMEDOUT` at the deadline.
+ * with the way in which that is known. Throws `EBACKEND` where there is no such vbd, `EGONE`,
+ * `ESTATE` or `EBLKBACK` where blkback never will, `EATTACH` or `EBUSY` where an add of the vbd has
+ * failed, `EPUBLISHED` where `physical-device` names no device, `ESYSFS`, and `ETIMEDOUT` at the
+ * deadline.
  */
 export async function awaitVbdOpened(
   store: Xenstore,
@@ -24,7 +25,7 @@ export async function awaitVbdOpened(
   },
 ): Promise<OpenedBy> {
   const { signal, late } = limitTime(options.timeoutMs, options.signal);
-  // A vbd that was there and goes is told otherwise than one that never was.
+  // A vbd that was there and goes ends with another error than one that never was there.
   let hasBeenSeen = false;
   let waitingFor = `${vbd.backend}/physical-device`;
   try {

@@ -5,13 +5,13 @@ import { limitTime } from '../util/time-limit.js';
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { PROBED_NODE } from './list-publications.js';
 import type { OpenVbds } from './open-vbds.js';
-import { XenbusState } from './vbd-backend.js';
 import { VbdError } from './vbd-error.js';
 import { backendNode, sameVbd, type VbdPath } from './vbd-path.js';
 import type { ListUsesOptions, VbdUse } from './vbd-uses.js';
+import { XenbusState } from './xenbus-state.js';
 
-/** One look at all vbds. */
-export interface VbdLook {
+/** One reading of all vbds. */
+export interface UsesReading {
   readonly uses: readonly VbdUse[];
   /** The vbds of the kernel that have nothing open, and that XenStore did not show as probed. */
   readonly unknown: readonly VbdPath[];
@@ -20,80 +20,118 @@ export interface VbdLook {
 /** How long blkback usually has a device open after its vbd has left sysfs; milliseconds. */
 const CLOSING_MS = 100;
 
-/** A vbd that may still get a device of which nobody knows. */
-interface EndingVbd {
-  readonly vbd: VbdPath;
-  /** The instance that the kernel has of it. */
-  readonly instance: bigint | undefined;
-}
-
-/** What an instance of a vbd had in the first look. */
-interface EarlierUse extends EndingVbd {
-  readonly use: VbdUse;
-}
-
 /**
- * Looks until every vbd of the first look is known that may still get a device unseen. Throws
- * `ETIMEDOUT`, with the name of such a vbd, when the time is up.
+ * Lists uses with `read`. Repeats this while a vbd of the first reading may still get a device of
+ * which nobody knows. Throws `ETIMEDOUT`, with the name of such a vbd, when the time is up.
  */
 export async function listSettled(
   store: Xenstore,
   openVbds: OpenVbds,
   options: ListUsesOptions,
-  look: () => Promise<VbdLook>,
+  read: () => Promise<UsesReading>,
 ): Promise<readonly VbdUse[]> {
-  const { signal, patienceMs, isExplained = () => false } = options;
-  let ending: readonly EndingVbd[] | undefined;
-  let isClosing = false;
-  // Another instance may have been made under the same name.
-  const hasEnded = ({ vbd, instance }: EndingVbd): boolean =>
-    instance === undefined || openVbds.instanceOf(vbd) !== instance;
-  const note = (vbd: VbdPath): EndingVbd => ({ vbd, instance: openVbds.instanceOf(vbd) });
-  let earlier: readonly EarlierUse[] | undefined;
-  // While a look is repeated, the nodes of a vbd may be deleted or made anew. What they named to an
-  // instance that the kernel still has, blkback may open all the same.
-  const lookOn = async (): Promise<{ uses: readonly VbdUse[]; seen: readonly EndingVbd[] }> => {
-    const { uses, unknown } = await look();
-    // The instances are noted at once: a vbd may end while its nodes are read.
-    const seen = unknown.map(note);
-    earlier ??= uses.filter(({ pending }) => pending).map((use) => ({ use, ...note(use.vbd) }));
-    const kept = earlier.filter(({ vbd, instance }) =>
-      seen.some((other) => sameVbd(other.vbd, vbd) && other.instance === instance),
-    );
-    return { uses: [...uses, ...kept.map(({ use }) => use)], seen };
-  };
-  const settled = async (): Promise<readonly VbdUse[] | undefined> => {
-    const { uses, seen } = await lookOn();
-    // A vbd that has come since is waited for by no call that began before.
-    const before = ending;
-    const left = before === undefined ? seen : seen.filter(({ vbd }) => isAmong(before, vbd));
-    isClosing ||= before?.some(hasEnded) ?? false;
-    const found = await findEnding(store, left, options);
-    // One that has ended by now may be there again, and be taken up.
-    isClosing ||= left.some(hasEnded);
-    ending = found.filter(({ vbd }) => !openVbds.isWithoutDriver(vbd) && !isExplained(vbd));
-    return ending.length === 0 ? uses : undefined;
-  };
-  const early = await settled();
-  if (early !== undefined && !isClosing) return early;
+  const { signal, patienceMs } = options;
+  const readings = new Readings(store, openVbds, options, read);
+  const early = await readings.listIfSettled();
+  if (early !== undefined && !readings.hasEnded) return early;
   const waits = patienceMs === undefined ? undefined : limitTime(patienceMs, signal);
   try {
-    const uses = early ?? (await pollPatiently(waits?.signal ?? signal ?? NEVER, settled));
-    if (!isClosing) return uses;
-    // A vbd has ended whose device nobody has seen.
+    const ask = () => readings.listIfSettled();
+    const uses = early ?? (await pollPatiently(waits?.signal ?? signal ?? NEVER, ask));
+    if (!readings.hasEnded) return uses;
+    // blkback may still be about to close the device of the vbd that has ended, and nobody has seen
+    // which device that is.
     await pause(CLOSING_MS, signal);
-    return (await lookOn()).uses;
+    return (await readings.next()).uses;
   } catch (error) {
-    const [first] = ending ?? [];
+    const [first] = readings.ending ?? [];
     const isLate = error === signal?.reason && errorCode(error) === 'ETIMEDOUT';
     if (first === undefined || !(isLate || error === waits?.late.reason)) throw error;
     throw describe(first.vbd, error);
   }
 }
 
+/** A vbd at the time of a reading. */
+interface SeenVbd {
+  readonly vbd: VbdPath;
+  /** The instance that the kernel has of it. Another one may be made under the same name. */
+  readonly instance: bigint | undefined;
+}
+
+/** The readings of one call of `listSettled`, and what they have shown so far. */
+class Readings {
+  readonly #store: Xenstore;
+  readonly #openVbds: OpenVbds;
+  readonly #options: ListUsesOptions;
+  readonly #read: () => Promise<UsesReading>;
+  /** The uses of the first reading for which blkback had nothing open yet. */
+  #pending: readonly (SeenVbd & { readonly use: VbdUse })[] | undefined;
+  /** The vbds of the first reading that may still get a device of which nobody knows. */
+  ending: readonly SeenVbd[] | undefined;
+  /** Whether a vbd of the first reading has ended since. */
+  hasEnded = false;
+
+  constructor(
+    store: Xenstore,
+    openVbds: OpenVbds,
+    options: ListUsesOptions,
+    read: () => Promise<UsesReading>,
+  ) {
+    this.#store = store;
+    this.#openVbds = openVbds;
+    this.#options = options;
+    this.#read = read;
+  }
+
+  /**
+   * Reads all vbds once more. Between two readings, the nodes of a vbd may be deleted or made anew.
+   * blkback may all the same open what they named to an instance that the kernel still has, so such
+   * uses of the first reading stay in the list.
+   */
+  async next(): Promise<{ uses: readonly VbdUse[]; seen: readonly SeenVbd[] }> {
+    const { uses, unknown } = await this.#read();
+    // The instances are noted at once: a vbd may end while its nodes are read.
+    const seen = unknown.map((vbd) => this.#note(vbd));
+    this.#pending ??= uses
+      .filter(({ pending }) => pending)
+      .map((use) => ({ use, ...this.#note(use.vbd) }));
+    const kept = this.#pending.filter(({ vbd, instance }) =>
+      seen.some((other) => sameVbd(other.vbd, vbd) && other.instance === instance),
+    );
+    return { uses: [...uses, ...kept.map(({ use }) => use)], seen };
+  }
+
+  /** Reads all vbds once more. Returns the uses unless a vbd has to be waited for. */
+  async listIfSettled(): Promise<readonly VbdUse[] | undefined> {
+    const { uses, seen } = await this.next();
+    const before = this.ending;
+    // A vbd that came after the first reading is not waited for. The list need not have its device.
+    const left = before === undefined ? seen : seen.filter(({ vbd }) => isAmong(before, vbd));
+    this.hasEnded ||= before?.some((one) => this.#isGone(one)) ?? false;
+    const found = await findEnding(this.#store, left, this.#options);
+    // A vbd that has ended by now may have been made anew and taken up, and is not found then.
+    this.hasEnded ||= left.some((one) => this.#isGone(one));
+    this.ending = found.filter(({ vbd }) => this.#mayGetDevice(vbd));
+    return this.ending.length === 0 ? uses : undefined;
+  }
+
+  #mayGetDevice(vbd: VbdPath): boolean {
+    const { isExplained = () => false } = this.#options;
+    return !this.#openVbds.isWithoutDriver(vbd) && !isExplained(vbd);
+  }
+
+  #note(vbd: VbdPath): SeenVbd {
+    return { vbd, instance: this.#openVbds.instanceOf(vbd) };
+  }
+
+  #isGone({ vbd, instance }: SeenVbd): boolean {
+    return instance === undefined || this.#openVbds.instanceOf(vbd) !== instance;
+  }
+}
+
 const NEVER = new AbortController().signal;
 
-function isAmong(ending: readonly EndingVbd[], vbd: VbdPath): boolean {
+function isAmong(ending: readonly SeenVbd[], vbd: VbdPath): boolean {
   return ending.some((other) => sameVbd(other.vbd, vbd));
 }
 
@@ -111,9 +149,9 @@ function isAmong(ending: readonly EndingVbd[], vbd: VbdPath): boolean {
  */
 async function findEnding(
   store: Xenstore,
-  unknown: readonly EndingVbd[],
+  unknown: readonly SeenVbd[],
   options: RequestOptions,
-): Promise<EndingVbd[]> {
+): Promise<SeenVbd[]> {
   if (unknown.length === 0) return [];
   const nodes = [PROBED_NODE, 'state'];
   const paths = unknown.flatMap(({ vbd }) => nodes.map((node) => backendNode(vbd, node)));

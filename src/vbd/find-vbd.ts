@@ -32,7 +32,10 @@ export async function findVbd(
   return await pickDisk(store, disk, [...vbds.values()], options);
 }
 
-/** The same at another backend domain, where XenStore is all that can be asked from here. */
+/**
+ * Finds the vbd of a guest's disk at another backend domain, where only XenStore can be asked. Throws
+ * `EVBD` as `findVbd` does.
+ */
 export async function findRemoteVbd(
   store: Xenstore,
   disk: GuestDisk,

@@ -56,11 +56,11 @@ export class OpenVbds {
    * does not mean that no vbd is open.
    */
   list(): readonly OpenVbd[] {
-    return this.look().open;
+    return this.listAll().open;
   }
 
-  /** Lists all vbds at this moment. Throws `ESYSFS` as well. */
-  look(): KernelVbds {
+  /** Lists all vbds at this moment, open or not. Throws `ESYSFS` as `list` does. */
+  listAll(): KernelVbds {
     const idle: VbdPath[] = [];
     try {
       return { open: this.#instances.list((name) => this.#read(name, idle)), idle };
@@ -76,7 +76,7 @@ export class OpenVbds {
   }
 
   /**
-   * Tells whether the kernel has the vbd, and no driver has taken it up. The kernel makes each vbd
+   * Returns whether the kernel has the vbd, and no driver has taken it up. The kernel makes each vbd
    * whether or not blkback is loaded (drivers/base/dd.c, driver_sysfs_add). A vbd that is gone has
    * no driver either, and may have had a device a moment ago.
    */

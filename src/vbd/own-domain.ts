@@ -24,7 +24,7 @@ export async function requireOwnDomain(
   );
 }
 
-/** A domain that was told no number is domain 0. */
+/** Returns the number of this domain. A domain that was told no number is domain 0. */
 export async function readOwnDomid(store: Xenstore, options: RequestOptions = {}): Promise<number> {
   const [value] = await store.readMany([OWN_DOMID], options);
   return Number(value?.toString('utf8') || '0');

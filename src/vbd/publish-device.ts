@@ -3,10 +3,11 @@ import { formatDevnumHex } from '../linux/devnum.js';
 import { readStackedBlock } from '../topology/stacked-block.js';
 import { quote } from '../util/one-line.js';
 import type { RequestOptions, TransactionStep, Xenstore } from '../xenstore/xenstore.js';
-import { type VbdBackend, type VbdNode, XenbusState } from './vbd-backend.js';
+import type { VbdBackend, VbdNode } from './vbd-backend.js';
 import { VbdError } from './vbd-error.js';
 import type { VbdInstance } from './vbd-instance.js';
 import { backendNode, type VbdPath } from './vbd-path.js';
+import { XenbusState } from './xenbus-state.js';
 
 /** The dialect in which XenStore names a device to blkback: the nodes of docs/xenstore.md. */
 export type Uapi = 'key' | 'inline';

@@ -1,5 +1,5 @@
-// The vbds of other backend domains, as XenStore shows them from here. libxl reports success before the script
-// of a driver domain has run, and does not look again.
+// The vbds of other backend domains, as XenStore shows them from here. libxl reports success before
+// the script of a driver domain has run, and does not look again.
 
 import type { RequestOptions, Xenstore } from '../xenstore/xenstore.js';
 import { listNumbers, VBD_ROOT } from './list-vbds.js';
@@ -43,18 +43,18 @@ export async function listRemoteVbds(
 }
 
 /** Summarizes all vbds of one other backend domain from XenStore. */
-export async function surveyRemoteVbds(
+export async function summarizeRemoteVbds(
   store: Xenstore,
   backendDomid: number,
   options: RequestOptions,
 ): Promise<VbdSummary[]> {
   const vbds = await listRemoteVbds(store, backendDomid, options);
-  const summaries = await Promise.all(vbds.map((vbd) => surveyRemoteVbd(store, vbd, options)));
+  const summaries = await Promise.all(vbds.map((vbd) => summarizeRemoteVbd(store, vbd, options)));
   return summaries.filter((summary) => summary !== undefined);
 }
 
 /** Summarizes a vbd of another backend domain from XenStore; `undefined` if it does not exist. */
-export async function surveyRemoteVbd(
+export async function summarizeRemoteVbd(
   store: Xenstore,
   vbd: VbdPath,
   options: RequestOptions,

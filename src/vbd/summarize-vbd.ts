@@ -95,6 +95,7 @@ export const SUMMARY_NODES = [
   'error',
 ] as const;
 
+/** Reads the names of domains. The name is `undefined` for a domain that has none. */
 export async function readDomainNames(
   store: Xenstore,
   domids: ReadonlySet<number>,
@@ -153,7 +154,7 @@ async function summarize(
     openDevnum,
     diskseq: published?.diskseq,
     presentDiskseq: devnum && readPresentDiskseq(devnum),
-    opened: tellOpened(backend, directory),
+    opened: readOpened(backend, directory),
     hotplugStatus: backend.text('hotplug-status'),
     error:
       describeProblem(vbd, backend, openDevnum) ??
@@ -163,12 +164,12 @@ async function summarize(
 }
 
 /**
- * Tells whether blkback has the device open. Where sysfs has a directory of the vbd, only sysfs
+ * Returns whether blkback has the device open. Where sysfs has a directory of the vbd, only sysfs
  * decides: blkback writes 1 into its `opened` node after the attribute in sysfs exists, and a 1 may
  * be the answer to an earlier publication. The node then adds only the way in which it is known.
  * Where sysfs has no directory, the node counts alone.
  */
-function tellOpened(backend: VbdBackend, directory: VbdDirectory | undefined): Opened {
+function readOpened(backend: VbdBackend, directory: VbdDirectory | undefined): Opened {
   if (directory === undefined) {
     const key = backend.text('opened');
     return key === undefined

@@ -42,16 +42,6 @@ export const ATTACH_NODES = [
 /** The name of a node of a backend directory. */
 export type VbdNode = (typeof NODES)[number];
 
-/** States of a xenbus device (xen/include/public/io/xenbus.h). */
-export const XenbusState = {
-  Initialising: '1',
-  InitWait: '2',
-  Initialised: '3',
-  Connected: '4',
-  Closing: '5',
-  Closed: '6',
-} as const;
-
 /**
  * The kernel's errors that end an attempt to open a published device: nothing is open after them.
  * The texts are those of `backend_changed` (Linux 6.1, 6.12 and 7.3,

@@ -30,11 +30,14 @@ export interface VbdUse {
 
 /** The options of `VbdUses.list`. */
 export interface ListUsesOptions extends RequestOptions {
-  /** Tells of a vbd whether the caller knows which device blkback may still open for it. */
+  /** Returns whether the caller knows which device blkback may still open for a vbd. */
   readonly isExplained?: ((vbd: VbdPath) => boolean) | undefined;
-  /** Uses of other numbers are left out. By default, all uses are listed. */
+  /** The device numbers whose uses are listed. By default, all uses are listed. */
   readonly numbers?: readonly Devnum[] | undefined;
-  /** How long to wait for such vbds; milliseconds. By default, until the signal is aborted. */
+  /**
+   * How long to wait for vbds that may get a device of which nobody knows; milliseconds. By default,
+   * until the signal is aborted.
+   */
   readonly patienceMs?: number | undefined;
 }
 
@@ -65,8 +68,8 @@ export function readVbdUses(store: Xenstore, openVbds: OpenVbds): VbdUses {
         // about them.
         const others = vbds.filter(({ backend }) => !known.has(backend));
         const { probed, publications } = await readPublications(store, others, options);
-        // Since the first look, a vbd may have been opened and its nodes may have been deleted.
-        const after = openVbds.look();
+        // Since `before`, a vbd may have been opened and its nodes may have been deleted.
+        const after = openVbds.listAll();
         const open = [...before, ...after.open];
         const uses = joinUses(open, publications, after.idle, options.numbers);
         return { uses, unknown: without(after.idle, probed) };
@@ -75,24 +78,24 @@ export function readVbdUses(store: Xenstore, openVbds: OpenVbds): VbdUses {
 }
 
 /**
- * Returns a source that uses an index which events keep up to date. One look serves all who have
- * asked before it begins: where many guests start at once, each look has to read every vbd for which
- * blkback has nothing open yet.
+ * Returns a source that uses an index which events keep up to date. One reading serves all who have
+ * asked before it begins: where many guests start at once, each reading has to look at every vbd for
+ * which blkback has nothing open yet.
  */
 export function indexedVbdUses(
   store: Xenstore,
   index: PublicationIndex,
   openVbds: OpenVbds,
 ): VbdUses {
-  const looks = new CoalescedRuns(async () => {
+  const readings = new CoalescedRuns(async () => {
     const { probed, publications } = await index.list();
     // The kernel is asked last: a vbd whose nodes are gone may still be open.
-    return { probed, publications, kernel: openVbds.look() };
+    return { probed, publications, kernel: openVbds.listAll() };
   });
   return {
     list: (options = {}) =>
       listSettled(store, openVbds, options, async () => {
-        const { probed, publications, kernel } = await orAborted(looks.next(), options.signal);
+        const { probed, publications, kernel } = await orAborted(readings.next(), options.signal);
         const uses = joinUses(kernel.open, publications, kernel.idle, options.numbers);
         return { uses, unknown: without(kernel.idle, probed) };
       }),

@@ -10,9 +10,9 @@ import { MemoryXenstored } from '../../store/memory.js';
 /** The kernel's vbds, with a count of the looks at them. */
 class CountedVbds extends OpenVbds {
   looks = 0;
-  override look() {
+  override listAll() {
     this.looks++;
-    return super.look();
+    return super.listAll();
   }
 }
 

@@ -49,7 +49,7 @@ describe('OpenVbds', () => {
     add('vbd-7-51712', '7:b', 'w');
     add('vbd-9-51712');
     for (let round = 0; round < 2; round++) {
-      const { idle } = vbds.look();
+      const { idle } = vbds.listAll();
       assert.deepEqual(
         idle.map(({ backend }) => backend),
         ['backend/vbd/9/51712'],
