@@ -4,8 +4,8 @@ import type { MapperState } from '../linux/mapper-state.js';
 import { readUdevEntry } from '../linux/udev-database.js';
 import type { BlockDevice } from './block-device.js';
 import { BlockError } from './block-error.js';
-import { checkClaim, checkStaying, locatorClaim } from './mapper/mapper-device.js';
-import { isCurrentLink, mapperClaim } from './mapper/mapper-name.js';
+import { checkName, checkStaying, expectedNameOfLocator } from './mapper/mapper-device.js';
+import { expectedNameOfPath, isCurrentLink } from './mapper/mapper-name.js';
 import { checkVerity } from './mapper/verity.js';
 import type { ExportRequest } from './open-export.js';
 
@@ -51,20 +51,20 @@ export function checkDisk(device: BlockDevice, { locator, diskseq }: ExportReque
 export async function checkMapper(device: BlockDevice, request: ExportRequest): Promise<void> {
   const { locator } = request;
   const { mapper } = device.identity;
-  const claim =
+  const expected =
     'path' in locator
-      ? await mapperClaim(locator.path)
+      ? await expectedNameOfPath(locator.path)
       : 'diskseq' in locator
         ? undefined
-        : locatorClaim(locator);
+        : expectedNameOfLocator(locator);
   if (mapper === undefined) {
     if (request.mapperOnly.length > 0) throw notMapper(device.path, 'not one', request);
-    if (claim === undefined) return;
-    throw new BlockError(`${claim.by} leads to ${device.path}, which is not a mapper device`, {
+    if (expected === undefined) return;
+    throw new BlockError(`${expected.by} leads to ${device.path}, which is not a mapper device`, {
       code: 'EIDENTITY',
     });
   }
-  if (claim !== undefined && !isOwnLink(locator, mapper)) checkClaim(mapper, claim);
+  if (expected !== undefined && !isOwnLink(locator, mapper)) checkName(mapper, expected);
   if (!request.mayBeGoing) checkStaying(mapper);
   if (request.verityRoot !== undefined) await checkVerity(device, mapper, request.verityRoot);
 }

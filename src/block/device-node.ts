@@ -3,11 +3,11 @@ import { blockingCall } from '../linux/blocking-call.js';
 import { randomHex } from '../linux/calls.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import { isSystemError } from '../linux/errno.js';
+import { AT_FDCWD } from '../linux/fcntl.js';
 import { OwnedFd } from '../linux/fd.js';
 import { withOwnership } from '../util/with-ownership.js';
 import { BlockError } from './block-error.js';
 
-const AT_FDCWD = -100;
 /** Mode of the node: a block device that only root may open. */
 const MODE = 0o060600;
 

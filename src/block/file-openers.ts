@@ -1,7 +1,7 @@
 import { readlinkSync } from 'node:fs';
 import type { Devnum } from '../linux/devnum.js';
 import { isOpenFile } from '../linux/open-device.js';
-import { isPathOnly, listDirectory, nameOfProcess, readCommand } from './process.js';
+import { isPathOnly, listDirectory, listPids, nameOfProcess, readCommand } from './process.js';
 
 /** A process that has a file open. */
 export interface FileOpener {
@@ -23,8 +23,7 @@ export interface FileOpener {
  * line cannot be read is left out.
  */
 export async function listFileOpeners(device: Devnum, inode: bigint): Promise<FileOpener[]> {
-  const pids = listDirectory('/proc').filter((name) => /^\d+$/.test(name));
-  const found = pids.map((pid) => ({ pid, link: findOpen(pid, device, inode) }));
+  const found = listPids().map((pid) => ({ pid, link: findOpen(pid, device, inode) }));
   return await Promise.all(
     found.flatMap(({ pid, link }) => (link === undefined ? [] : [describeOpener(pid, link)])),
   );

@@ -6,7 +6,7 @@ import { readOpenDevice } from '../linux/open-device.js';
 import { listPartitions, lookUpBlock, readDevnum } from '../linux/sysfs.js';
 import { yieldToLoop } from '../util/yield-to-loop.js';
 import { listMounts } from './mounts.js';
-import { isPathOnly, listDirectory, nameOfProcess, readCommand } from './process.js';
+import { isPathOnly, listDirectory, listPids, nameOfProcess, readCommand } from './process.js';
 
 /** A user that has a block device open. */
 export interface Holder {
@@ -27,14 +27,14 @@ export const HOLDS_FOR_BLKBACK = 'xen-blkback: holds';
  * Longest wait for the paths of swap spaces; milliseconds. Answers that are missing after this time
  * are left out.
  */
-const LOOK_MS = 1000;
+const SWAPS_MS = 1000;
 
 /**
  * Lists the visible holders of a block device: processes, mounts, swap and devices on top. Kernel
  * users such as blkback leave no trace. The list may be out of date when this function returns.
  */
 export async function listHolders(devnum: Devnum): Promise<Holder[]> {
-  const signal = AbortSignal.timeout(LOOK_MS);
+  const signal = AbortSignal.timeout(SWAPS_MS);
   const found = await Promise.all([
     listMounted(devnum),
     listSwaps(devnum, signal),
@@ -54,7 +54,7 @@ export async function listHolders(devnum: Devnum): Promise<Holder[]> {
  * this function returns.
  */
 export async function listClaimants(devnum: Devnum): Promise<string[]> {
-  const signal = AbortSignal.timeout(LOOK_MS);
+  const signal = AbortSignal.timeout(SWAPS_MS);
   const lists = [listMounted, listSwaps, listStacked];
   const listNames = async (one: Devnum): Promise<string[]> => {
     const found = await Promise.all(lists.map((list) => list(one, signal)));
@@ -118,9 +118,8 @@ async function listStacked(devnum: Devnum): Promise<Holder[]> {
 }
 
 async function listProcesses(devnum: Devnum): Promise<Holder[]> {
-  const pids = listDirectory('/proc').filter((name) => /^\d+$/.test(name));
   const found: Holder[] = [];
-  for (const pid of pids) {
+  for (const pid of listPids()) {
     await yieldToLoop();
     const count = Number(pid) === process.pid ? 0 : countOpens(pid, devnum);
     if (count === 0) continue;

@@ -5,7 +5,7 @@ import { type Inode, isBlockDevice, isRegularFile } from '../linux/file-stat.js'
 import { readOpenInode } from '../linux/open-device.js';
 import { yieldToLoop } from '../util/yield-to-loop.js';
 import { describeOpener, type FileOpener } from './file-openers.js';
-import { listDirectory } from './process.js';
+import { listDirectory, listPids } from './process.js';
 
 /** A process that holds record locks. */
 export interface LockHolder extends FileOpener {
@@ -23,7 +23,7 @@ export interface LockHolder extends FileOpener {
 export async function listLockHolders(locks: readonly FileLock[]): Promise<LockHolder[]> {
   const wanted = new Set(locks.map(lockKey));
   const found: LockHolder[] = [];
-  for (const pid of listDirectory('/proc').filter((name) => /^\d+$/.test(name))) {
+  for (const pid of listPids()) {
     await yieldToLoop();
     if (Number(pid) === process.pid) continue;
     for (const fd of listDirectory(`/proc/${pid}/fd`)) {

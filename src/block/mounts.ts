@@ -6,7 +6,7 @@ import { mountedDevice } from '../linux/mounted-device.js';
 import { type Mount, parseMountinfo, readMounts } from '../linux/mounts.js';
 import { readDevnum } from '../linux/sysfs.js';
 import { yieldToLoop } from '../util/yield-to-loop.js';
-import { listDirectory, nameOfProcess } from './process.js';
+import { listDirectory, listPids, nameOfProcess } from './process.js';
 
 /**
  * Lists the mounts of a device, each by its name for the middle of a sentence: those of this mount
@@ -49,7 +49,7 @@ function findBtrfs(devnum: Devnum): string | undefined {
   return undefined;
 }
 
-/** So many processes are looked at before everything else gets its turn. */
+/** After this many processes, the event loop handles everything else that is due. */
 const PROCESSES_AT_ONCE = 50;
 
 /**
@@ -58,8 +58,7 @@ const PROCESSES_AT_ONCE = 50;
  */
 async function listMountsElsewhere(devnum: Devnum): Promise<string[]> {
   const seen = new Set([namespaceOf('self')]);
-  const pids = listDirectory('/proc').filter((name) => /^\d+$/.test(name));
-  for (const [index, pid] of pids.entries()) {
+  for (const [index, pid] of listPids().entries()) {
     if (index % PROCESSES_AT_ONCE === 0) await yieldToLoop();
     const namespace = namespaceOf(pid);
     if (namespace === undefined || seen.has(namespace)) continue;

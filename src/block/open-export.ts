@@ -36,7 +36,10 @@ export interface ExportRequest {
   readonly mayBeGoing?: boolean | undefined;
   /** The root digest that the dm-verity table of the device must have; lower-case hex. */
   readonly verityRoot: string | undefined;
-  /** Set for a CD-ROM drive, which is only read. `writable`: the mode would let the guest write. */
+  /**
+   * Set for a CD-ROM drive, which is only read. `writable` says whether the mode would let the guest
+   * write.
+   */
   readonly drive?: { readonly writable: boolean } | undefined;
   /** The mapper device to make over the exported file or device. */
   readonly layer: LayerRequest | undefined;

@@ -66,8 +66,8 @@ async function open(path: string, options: OpenOptions): Promise<OwnedFd> {
 }
 
 /**
- * Returns the error for a path that leads nowhere. People write `/path,key=value`, where the bare path
- * goes on to the end.
+ * Returns the error for a path that leads nowhere. People write `/path,key=value`, where the whole text
+ * is a bare path.
  */
 function withSpelling(error: SystemError, path: string, { name }: OpenOptions): SystemError {
   if (!/^[^=]*,[a-z-]+=/.test(path)) return error;

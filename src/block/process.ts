@@ -7,7 +7,7 @@ import { readMemoryFile } from '../linux/memory-file.js';
 /** So much of a command line is read; bytes. */
 const ROOM = 64 * 1024;
 /** Longest wait for the command line of a process; milliseconds. */
-const LOOK_MS = 1000;
+const COMMAND_MS = 1000;
 
 /** Returns the name of a process for the middle of a sentence: `process 12 (qemu-system-x86)`. */
 export function nameOfProcess(pid: string): string {
@@ -38,7 +38,7 @@ export async function readCommand(pid: string): Promise<string | undefined> {
       args: [file.fd, bytes, bytes.length],
       uses: [file.fd],
       object: path,
-      signal: AbortSignal.timeout(LOOK_MS),
+      signal: AbortSignal.timeout(COMMAND_MS),
       place: () => undefined,
     });
     return bytes.toString('latin1', 0, length);
@@ -60,8 +60,12 @@ export function listDirectory(directory: string): string[] {
   }
 }
 
-// The other reads from /proc return memory of the kernel itself.
+/** Lists the numbers of all visible processes. Throws `SystemError` as `listDirectory` does. */
+export function listPids(): string[] {
+  return listDirectory('/proc').filter((name) => /^\d+$/.test(name));
+}
 
+/** Reads a file of /proc that is memory of the kernel itself, unlike a command line. */
 function read(path: string): string {
   try {
     return readMemoryFile(path) ?? '';

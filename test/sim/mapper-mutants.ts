@@ -6,8 +6,8 @@ const CHANGES: readonly Omit<Mutant, 'needs'>[] = [
   {
     name: 'a mapper device is not compared with the name that was asked for',
     file: 'block/check-device.ts',
-    find: 'if (claim !== undefined && !isOwnLink(locator, mapper)) checkClaim(mapper, claim);',
-    replace: 'void [isOwnLink, checkClaim];',
+    find: 'if (expected !== undefined && !isOwnLink(locator, mapper)) checkName(mapper, expected);',
+    replace: 'void [isOwnLink, checkName];',
   },
   {
     name: 'an open mapper device that nobody explains is nobody',

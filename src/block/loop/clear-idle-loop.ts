@@ -31,13 +31,13 @@ export async function clearIdleLoop(
   signal?: AbortSignal,
 ): Promise<void> {
   await using fd = await openExclusively(loop, signal);
-  if ((await getDiskseq(fd)) !== loop.diskseq) throw isAnother(loop);
+  if ((await getDiskseq(fd)) !== loop.diskseq) throw otherLoopError(loop);
   // The status also shows that the file system answers, before anything is changed.
   const { flags } = await getLoopStatus(fd, signal);
-  if ((flags & LO_FLAGS_AUTOCLEAR) !== 0) throw await isHeld(loop);
-  if ((await listDiskHolders(loop.devnum)).length > 0) throw await isHeld(loop);
+  if ((flags & LO_FLAGS_AUTOCLEAR) !== 0) throw await heldError(loop);
+  if ((await listDiskHolders(loop.devnum)).length > 0) throw await heldError(loop);
   signal?.throwIfAborted();
-  // From here on nothing interrupts it: autoclear must not stay on a device of somebody else.
+  // The signal does not interrupt what follows: autoclear must not stay on a device of somebody else.
   await clearLoop(fd, AbortSignal.timeout(CLEAR_MS));
   try {
     await setAutoclear(fd, false, AbortSignal.timeout(CLEAR_MS));
@@ -46,7 +46,7 @@ export async function clearIdleLoop(
     if (isSystemError(error, 'ENXIO')) return;
     throw error;
   }
-  throw await isHeld(loop);
+  throw await heldError(loop);
 }
 
 async function openExclusively(
@@ -54,23 +54,23 @@ async function openExclusively(
   signal: AbortSignal | undefined,
 ): Promise<OwnedFd> {
   // An open by the number could make a loop device that is gone anew.
-  if (!isLoopBound(loop)) throw isAnother(loop);
+  if (!isLoopBound(loop)) throw otherLoopError(loop);
   try {
     return await openDeviceNode(loop.path, loop.devnum, O_RDONLY | O_EXCL, signal);
   } catch (error) {
-    if (isSystemError(error, 'EBUSY')) throw await isHeld(loop);
+    if (isSystemError(error, 'EBUSY')) throw await heldError(loop);
     throw error;
   }
 }
 
-function isAnother({ devnum, diskseq }: LoopInstance): BlockError {
+function otherLoopError({ devnum, diskseq }: LoopInstance): BlockError {
   return new BlockError(
     `loop device ${formatDevnum(devnum)} (diskseq ${diskseq}) is another one by now, and stays`,
     { code: 'EIDENTITY' },
   );
 }
 
-async function isHeld({ devnum, path }: LoopInstance & { path: string }): Promise<BlockError> {
+async function heldError({ devnum, path }: LoopInstance & { path: string }): Promise<BlockError> {
   const holders = (await listDiskHolders(devnum)).map(({ name }) => name);
   return new BlockError(
     `${path} is in use, and stays as it is: ${holders.join(', ') || 'the kernel has it open (blkback, it seems)'}`,

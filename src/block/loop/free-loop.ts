@@ -15,7 +15,7 @@ const AT_ONCE = { attempts: 1, firstDelayMs: 0, maxDelayMs: 0, retryOn: isBusy }
 /** Some seconds: a close that has begun elsewhere has to end first. */
 const PATIENTLY = { attempts: 20, firstDelayMs: 10, maxDelayMs: 500, retryOn: isBusy };
 /** For this time one list of all loop devices serves every search; milliseconds. */
-const LOOK_MS = 100;
+const LIST_MS = 100;
 
 /**
  * Numbers of loop devices that this process is about to bind. The kernel calls such a device free
@@ -172,13 +172,15 @@ async function takeAway(number: number, how: RetryOptions): Promise<void> {
   }
 }
 
+/** The loop devices of the last list that no search has looked at yet. */
 let unbound: number[] = [];
-let lookedAt = Number.NEGATIVE_INFINITY;
+/** The time of the list that `unbound` comes from, on the clock of `monotonicMs`. */
+let listedAt = Number.NEGATIVE_INFINITY;
 
 /** Returns the number of an existing loop device that is unbound and not claimed. */
 function nextUnbound(): number | undefined {
-  if (unbound.length === 0 && monotonicMs() - lookedAt > LOOK_MS) {
-    lookedAt = monotonicMs();
+  if (unbound.length === 0 && monotonicMs() - listedAt > LIST_MS) {
+    listedAt = monotonicMs();
     unbound = listLoops();
   }
   for (let number = unbound.pop(); number !== undefined; number = unbound.pop()) {

@@ -25,15 +25,15 @@ export async function openLoop(
   signal?: AbortSignal,
 ): Promise<OwnedFd> {
   // An open by the number could make a loop device that is gone anew.
-  if (!isLoopBound(loop)) throw isAnother(loop);
+  if (!isLoopBound(loop)) throw otherLoopError(loop);
   const opened = await openDeviceNode(loop.path, loop.devnum, O_RDONLY, signal);
   return await withOwnership(opened, async (fd) => {
     if ((await getDiskseq(fd)) === loop.diskseq) return fd;
-    throw isAnother(loop);
+    throw otherLoopError(loop);
   });
 }
 
-function isAnother({ path, devnum, diskseq }: LoopInstance & { path: string }): BlockError {
+function otherLoopError({ path, devnum, diskseq }: LoopInstance & { path: string }): BlockError {
   return new BlockError(
     `${path} is not loop device ${formatDevnum(devnum)} (diskseq ${diskseq}) any more`,
     { code: 'EIDENTITY' },

@@ -8,7 +8,7 @@ import { lookUpBlock } from '../../linux/sysfs.js';
 import { poll } from '../../util/poll.js';
 import { BlockError } from '../block-error.js';
 import { pinNode } from '../locate-disk.js';
-import { type MapperClaim, mangle, sameMapperName } from './mapper-name.js';
+import { type ExpectedName, mangle, sameMapperName } from './mapper-name.js';
 
 /** A mapper device that is named by its name or its UUID. */
 export type MapperLocator = { readonly dmName: string } | { readonly dmUuid: string };
@@ -19,14 +19,14 @@ export function describeLocator(locator: MapperLocator): string {
 }
 
 /** Returns the name or UUID that the mapper device behind a locator must have. */
-export function locatorClaim(locator: MapperLocator): MapperClaim {
+export function expectedNameOfLocator(locator: MapperLocator): ExpectedName {
   const by = describeLocator(locator);
   return 'dmName' in locator ? { name: locator.dmName, by } : { uuid: locator.dmUuid, by };
 }
 
 /**
  * Finds a mapper device by asking device-mapper, and pins its device node. The caller must still
- * compare the device that it opens with the claim. Throws `BlockError` with the code `ENOENT` if
+ * compare the device that it opens with the expected name. Throws `BlockError` with the code `ENOENT` if
  * there is no such mapper device, and with the code `ENOTABLE` if the mapper device has no disk.
  */
 export async function pinMapper(locator: MapperLocator, signal?: AbortSignal): Promise<OwnedFd> {
@@ -69,20 +69,20 @@ async function findMapper(
 }
 
 /**
- * Throws `BlockError` with the code `EIDENTITY` unless the mapper device has the claimed name or
+ * Throws `BlockError` with the code `EIDENTITY` unless the mapper device has the expected name or
  * UUID.
  */
-export function checkClaim(state: MapperState, claim: MapperClaim): void {
-  const refuse = (what: string, expected: string, found: string): BlockError =>
+export function checkName(state: MapperState, expected: ExpectedName): void {
+  const refuse = (what: string, wanted: string, found: string): BlockError =>
     new BlockError(
-      `${claim.by} leads to another mapper device than it says: ${what} ${expected} was expected, device ${formatDevnum(state.devnum)} has ${found || 'none'}`,
+      `${expected.by} leads to another mapper device than it says: ${what} ${wanted} was expected, device ${formatDevnum(state.devnum)} has ${found || 'none'}`,
       { code: 'EIDENTITY' },
     );
-  if (claim.name !== undefined && !sameMapperName(claim.name, state.name)) {
-    throw refuse('name', claim.name, state.name);
+  if (expected.name !== undefined && !sameMapperName(expected.name, state.name)) {
+    throw refuse('name', expected.name, state.name);
   }
-  if (claim.uuid !== undefined && !sameMapperName(claim.uuid, state.uuid)) {
-    throw refuse('UUID', claim.uuid, state.uuid);
+  if (expected.uuid !== undefined && !sameMapperName(expected.uuid, state.uuid)) {
+    throw refuse('UUID', expected.uuid, state.uuid);
   }
 }
 

@@ -3,20 +3,19 @@ import type { UdevEntry } from '../../linux/udev-database.js';
 import { encodePath, showPath } from '../../util/path-bytes.js';
 
 /** The name or UUID that a mapper device must have according to a target or a path. */
-export interface MapperClaim {
+export interface ExpectedName {
   readonly name?: string | undefined;
   readonly uuid?: string | undefined;
-  /** The target or path that claims the name or UUID, for messages. */
+  /** The target or path that says the name or UUID, for messages. */
   readonly by: string;
 }
 
 /**
- * Returns the name or UUID that the spelling of a path claims. A link may lead to another device
- * than its name says, because udev's links lag behind and names are reused. A link that looks like
- * LVM's own `/dev/VG/LV` claims a name too, and `isCurrentLink` tells it from a link of the
- * administrator's.
+ * Returns the name or UUID that a path says its device has. A link may lead to another device than
+ * its name says, because udev's links lag behind and names are reused. A link that looks like LVM's
+ * own `/dev/VG/LV` says a name too, and `isCurrentLink` tells it from a link of the administrator's.
  */
-export async function mapperClaim(path: string): Promise<MapperClaim | undefined> {
+export async function expectedNameOfPath(path: string): Promise<ExpectedName | undefined> {
   const by = showPath(path);
   const [, name] = /^\/dev\/mapper\/([^/]+)$/.exec(path) ?? [];
   if (name !== undefined) return { name, by };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import {
+  expectedNameOfPath,
   isCurrentLink,
   mangle,
-  mapperClaim,
   sameMapperName,
   unmangle,
 } from '../../../../src/block/mapper/mapper-name.js';
@@ -43,16 +43,16 @@ describe('sameMapperName', () => {
   });
 });
 
-describe('mapperClaim', () => {
+describe('expectedNameOfPath', () => {
   it('is what /dev/mapper and the by-id links say', async () => {
-    assert.equal((await mapperClaim('/dev/mapper/x'))?.name, 'x');
-    assert.equal((await mapperClaim('/dev/disk/by-id/dm-name-x-y'))?.name, 'x-y');
-    assert.equal((await mapperClaim('/dev/disk/by-id/dm-uuid-LVM-abc'))?.uuid, 'LVM-abc');
+    assert.equal((await expectedNameOfPath('/dev/mapper/x'))?.name, 'x');
+    assert.equal((await expectedNameOfPath('/dev/disk/by-id/dm-name-x-y'))?.name, 'x-y');
+    assert.equal((await expectedNameOfPath('/dev/disk/by-id/dm-uuid-LVM-abc'))?.uuid, 'LVM-abc');
   });
 
   it('is none for a path that says nothing of a mapper device', async () => {
     for (const path of ['/dev/dm-3', '/dev/sda', '/srv/mapper/x', '/dev/disk/by-id/wwn-0x5']) {
-      assert.equal(await mapperClaim(path), undefined, path);
+      assert.equal(await expectedNameOfPath(path), undefined, path);
     }
   });
 });
