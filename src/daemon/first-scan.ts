@@ -1,4 +1,4 @@
-import { pause } from '../util/retry.js';
+import { atMost } from '../util/at-most.js';
 
 /** A gate that opens for good at the first call of `done()`. */
 export class FirstScan {
@@ -15,10 +15,6 @@ export class FirstScan {
 
   /** Waits for the first call of `done()`, but for `ms` milliseconds at most. */
   async wait(ms: number): Promise<void> {
-    if (this.#pending === undefined) return;
-    const patience = new AbortController();
-    const late = pause(ms, patience.signal).catch(() => undefined);
-    await Promise.race([this.#pending, late]);
-    patience.abort();
+    if (this.#pending !== undefined) await atMost(ms, this.#pending);
   }
 }

@@ -1,5 +1,5 @@
 import { writeText } from '../linux/append.js';
-import { pause } from '../util/retry.js';
+import { atMost } from '../util/at-most.js';
 
 /**
  * The largest number of lines that wait for a reader that does not take them. Further lines are
@@ -48,11 +48,7 @@ export class LineWriter {
 
   /** Waits until all lines have been written, but for `ms` milliseconds at most. */
   async flush(ms: number): Promise<void> {
-    if (this.#writing === undefined) return;
-    const patience = new AbortController();
-    const late = pause(ms, patience.signal).catch(() => undefined);
-    await Promise.race([this.#writing, late]);
-    patience.abort();
+    if (this.#writing !== undefined) await atMost(ms, this.#writing);
   }
 
   /**

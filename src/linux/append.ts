@@ -2,12 +2,10 @@ import { constants } from 'node:fs';
 import { pause } from '../util/retry.js';
 import { blockingCall, closeDescriptor } from './blocking-call.js';
 import { isSystemError } from './errno.js';
+import { AT_FDCWD, O_CLOEXEC } from './fcntl.js';
 import { placeOfFd } from './place.js';
 
 const { O_APPEND, O_CREAT, O_WRONLY, O_NOCTTY } = constants;
-/** asm-generic/fcntl.h */
-const O_CLOEXEC = 0o2000000;
-const AT_FDCWD = -100;
 /**
  * Pause before the next write to a non-blocking descriptor that is full because nobody reads;
  * milliseconds.

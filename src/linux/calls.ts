@@ -1,6 +1,7 @@
 import { loadAddon, type Syscall, type SyscallArgument } from './addon.js';
 import { type BlockingCall, blockingCall } from './blocking-call.js';
 import { SystemError } from './errno.js';
+import { AT_FDCWD } from './fcntl.js';
 import { placeOfFd } from './place.js';
 import { traceResult } from './trace.js';
 
@@ -101,7 +102,7 @@ const AT_STATX_DONT_SYNC = 0x4000;
  * /proc/self/fd/N.
  */
 export function statxFromMemory(path: string, buffer: Buffer): boolean {
-  const [AT_FDCWD, STATX_BASIC_STATS] = [-100, 0x7ff];
+  const STATX_BASIC_STATS = 0x7ff;
   return callNow('statx', [AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_BASIC_STATS, buffer]) === 0;
 }
 

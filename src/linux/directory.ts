@@ -29,7 +29,8 @@ const NAME = 19;
 export class KnownDirectory<T> {
   readonly #path: string;
   readonly #known = new Map<number, KnownEntry<T>>();
-  #looks = 0;
+  /** The number of listings so far. */
+  #listings = 0;
 
   constructor(path: string) {
     this.#path = path;
@@ -51,7 +52,7 @@ export class KnownDirectory<T> {
 
   #list(directory: OwnedFd, read: (name: string) => EntryValue<T> | undefined): T[] {
     const values: T[] = [];
-    const look = ++this.#looks;
+    const listing = ++this.#listings;
     let lasting = 0;
     for (;;) {
       const bytes = readEntries(directory.fd, BUFFER, this.#path);
@@ -61,7 +62,7 @@ export class KnownDirectory<T> {
         const inode = BUFFER.readUInt32LE(at) + BUFFER.readUInt32LE(at + 4) * 2 ** 32;
         const known = this.#known.get(inode);
         if (known !== undefined && startsWith(BUFFER, at + NAME, known.name)) {
-          known.seen = look;
+          known.seen = listing;
           lasting++;
           values.push(known.value);
           continue;
@@ -72,17 +73,21 @@ export class KnownDirectory<T> {
         if (found === undefined) continue;
         values.push(found.value);
         if (!found.lasting) continue;
-        const entry = { name: Buffer.from(`${name}\0`, 'latin1'), value: found.value, seen: look };
+        const entry = {
+          name: Buffer.from(`${name}\0`, 'latin1'),
+          value: found.value,
+          seen: listing,
+        };
         this.#known.set(inode, entry);
         lasting++;
       }
     }
-    if (this.#known.size > lasting) this.#forgetUnseen(look);
+    if (this.#known.size > lasting) this.#forgetUnseen(listing);
     return values;
   }
 
-  #forgetUnseen(look: number): void {
-    for (const [inode, { seen }] of this.#known) if (seen !== look) this.#known.delete(inode);
+  #forgetUnseen(listing: number): void {
+    for (const [inode, { seen }] of this.#known) if (seen !== listing) this.#known.delete(inode);
   }
 }
 

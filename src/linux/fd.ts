@@ -2,6 +2,7 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { ERRNO } from '../util/errno.js';
 import { closeDescriptor } from './blocking-call.js';
 import { SystemError } from './errno.js';
+import { O_PATH } from './fcntl.js';
 import {
   type FileStat,
   type FileSystemStat,
@@ -13,8 +14,7 @@ import {
 import { isHeldBack } from './held-descriptors.js';
 import { openDescriptorAgain, openPath } from './path-walk.js';
 
-/** `O_PATH` of asm-generic/fcntl.h, which Node does not export. */
-export const O_PATH = 0o10000000;
+export { O_PATH };
 export const { O_RDONLY, O_RDWR, O_NONBLOCK, O_NOFOLLOW, O_DIRECTORY, O_EXCL } = constants;
 
 /** The options of an open. */

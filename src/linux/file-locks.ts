@@ -46,8 +46,8 @@ const LINE =
   /^(?:lock:\t)?\d+: (?:POSIX|OFDLCK) +\S+ +(READ|WRITE) +(-?\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) (\d+) (\d+|EOF)/gm;
 
 /**
- * Reads the text of /proc/locks, or the locks in the text of a file in fdinfo. Requests that wait for a lock, leases and locks of flock(2) are
- * left out. Pure.
+ * Reads the text of /proc/locks, or the locks in the text of a file in fdinfo. Requests that wait for
+ * a lock, leases and locks of flock(2) are left out. Pure.
  */
 export function parseFileLocks(text: string): FileLock[] {
   return [...text.matchAll(LINE)].flatMap(

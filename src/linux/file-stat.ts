@@ -1,6 +1,7 @@
 import { showPath } from '../util/path-bytes.js';
 import { blockingCall } from './blocking-call.js';
 import { statxInode } from './calls.js';
+import { AT_FDCWD } from './fcntl.js';
 import { pathArgument } from './path-steps.js';
 import { type Place, placeOfFd } from './place.js';
 
@@ -30,7 +31,6 @@ export interface FileSystemStat {
 // struct statx (linux/stat.h) is the same on every machine.
 const STATX_SIZE = 256;
 const STATX = { mode: 28, ino: 32, size: 40, rdev: 128, dev: 136 };
-const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
 const AT_STATX_DONT_SYNC = 0x4000;
 const STATX_BASIC_STATS = 0x7ff;

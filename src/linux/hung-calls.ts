@@ -1,5 +1,5 @@
+import { atMost } from '../util/at-most.js';
 import { monotonicMs } from '../util/clock.js';
-import { pause } from '../util/retry.js';
 import { SystemError } from './errno.js';
 import type { Place } from './place.js';
 
@@ -106,11 +106,7 @@ function refusal(
 export async function awaitHungPlace(reason: unknown, ms = SEARCH_MS): Promise<void> {
   const call = typeof reason === 'object' && reason !== null ? byReason.get(reason) : undefined;
   const search = call && searches.get(call);
-  if (search === undefined) return;
-  const patience = new AbortController();
-  const late = pause(Math.min(ms, SEARCH_MS), patience.signal).catch(() => undefined);
-  await Promise.race([search, late]);
-  patience.abort();
+  if (search !== undefined) await atMost(Math.min(ms, SEARCH_MS), search);
 }
 
 /**

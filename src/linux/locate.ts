@@ -12,8 +12,8 @@ const STEP_MS = 500;
 /** How often a path is followed if the steps on it are only slow. */
 const FOLLOWS = 3;
 /**
- * This many searches run at a time. It takes as many hung calls to close a place to the rest of the
- * searches.
+ * This many searches run at a time. When as many calls hang at one place, further calls to that place
+ * are refused (`MOST_AT_PLACE` in hung-calls.ts). The remaining searches end there at once then.
  */
 const LANES = 8;
 

@@ -13,7 +13,7 @@ export interface LoopAnswer {
 export interface LoopStatusesOptions {
   /** Gives the call up. */
   readonly signal?: AbortSignal | undefined;
-  /** Told when the call is given up. The promise resolves when the call has come back. */
+  /** Called when the call is given up. The promise resolves when the call has come back. */
   readonly onAbandoned?: ((cameBack: Promise<void>) => void) | undefined;
 }
 

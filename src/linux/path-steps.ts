@@ -5,14 +5,11 @@ import { decodePath, encodePath } from '../util/path-bytes.js';
 import type { SyscallArgument } from './addon.js';
 import { blockingCall, closeDescriptor } from './blocking-call.js';
 import { isSystemError, SystemError } from './errno.js';
+import { AT_FDCWD, O_CLOEXEC, O_PATH } from './fcntl.js';
 import { readMountTable } from './mounts.js';
 import { type Place, placeOfFd, placeOfMount } from './place.js';
 
 const { O_NOFOLLOW } = constants;
-/** Constants that Node does not export: asm-generic/fcntl.h, the same on every platform of Xen. */
-export const O_CLOEXEC = 0o2000000;
-export const O_PATH = 0o10000000;
-export const AT_FDCWD = -100;
 /** The kernel follows at most this many links (linux/namei.h, MAXSYMLINKS). */
 const MOST_LINKS = 40;
 
@@ -23,7 +20,7 @@ export interface OpenRequest {
   /** `false` if a path through a symbolic link is refused with `ELOOP`. */
   readonly symlinks?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Told when a call was given up. The promise resolves when the call has come back. */
+  /** Called when a call was given up. The promise resolves when the call has come back. */
   readonly onAbandoned?: ((cameBack: Promise<void>) => void) | undefined;
 }
 

@@ -2,9 +2,10 @@ import { constants } from 'node:fs';
 import { ERRNO } from '../util/errno.js';
 import { blockingCall, closeDescriptor } from './blocking-call.js';
 import { SystemError } from './errno.js';
+import { AT_FDCWD, O_CLOEXEC, O_PATH } from './fcntl.js';
 import { isAnyPlaceClosed } from './hung-calls.js';
 import { locate } from './locate.js';
-import { AT_FDCWD, O_CLOEXEC, O_PATH, type OpenRequest, pathArgument, walk } from './path-steps.js';
+import { type OpenRequest, pathArgument, walk } from './path-steps.js';
 import { placeOfFd } from './place.js';
 
 const { O_NOFOLLOW } = constants;

@@ -29,7 +29,7 @@ export interface UeventSource {
 const NETLINK_KOBJECT_UEVENT = 15;
 const [AF_NETLINK, KERNEL_GROUP, ADDRESS_SIZE, SENDER] = [16, 1, 12, 4];
 const [SO_RCVBUF, SO_RCVBUFFORCE] = [8, 33];
-/** Bytes: room for some thousand events until the next look. */
+/** The size of the socket's buffer in bytes: room for some thousand events until the next `drain`. */
 const ROOM = 4 * 1024 * 1024;
 const NAME = "the kernel's events";
 

@@ -1,3 +1,5 @@
+import { atMost } from './at-most.js';
+
 /**
  * Runs bodies one after another in the order in which they come. This is a courtesy and no lock: a
  * body that takes longer than `patienceMs` milliseconds no longer holds up the bodies behind it.
@@ -16,19 +18,7 @@ export class FairQueue {
     const started = this.#last.then(() => ({
       result: new Promise<T>((resolve) => resolve(body())),
     }));
-    this.#last = started.then(({ result }) => atMost(result, this.#patienceMs));
+    this.#last = started.then(({ result }) => atMost(this.#patienceMs, result));
     return started.then(({ result }) => result);
   }
-}
-
-/** Resolves when the promise has settled, and after `ms` milliseconds at the latest. */
-function atMost(promise: Promise<unknown>, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    const end = (): void => {
-      clearTimeout(timer);
-      resolve();
-    };
-    promise.then(end, end);
-  });
 }
