@@ -5,7 +5,7 @@ import { listVbds } from '../vbd/list-vbds.js';
 import { type OpenVbd, OpenVbds } from '../vbd/open-vbds.js';
 import { listOrphanedFrontends } from '../vbd/orphaned-frontends.js';
 import { tryReadPublishedDevice } from '../vbd/published-device.js';
-import { listRecords, readRecord, type VbdRecord } from '../vbd/record.js';
+import { listRecords, readRecordLeniently, type VbdRecord } from '../vbd/record.js';
 import { listUnfinished } from '../vbd/unfinished-records.js';
 import { readVbdBackend } from '../vbd/vbd-backend.js';
 import { backendNode, parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
@@ -39,7 +39,7 @@ export async function collectHostState(
   const open = new OpenVbds(sysfs).list();
   const isKnown = (script: string): boolean => script === 'block' || scripts.includes(script);
   const vbds = await readVbds(store, listed, open, isKnown, options);
-  const recordOf = (vbd: VbdPath): VbdRecord | undefined => readRecord(runDirectory, vbd);
+  const recordOf = (vbd: VbdPath): VbdRecord | undefined => readRecordLeniently(runDirectory, vbd);
   const isReadable = (vbd: VbdPath): boolean => recordOf(vbd) !== undefined;
   const recordPath = ({ sysfsName }: VbdPath): string => join(runDirectory, `${sysfsName}.json`);
   return {

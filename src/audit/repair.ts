@@ -4,12 +4,12 @@ import { clearIdleLoop } from '../block/loop/clear-idle-loop.js';
 import { type DetachOptions, detach } from '../hotplug/detach.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { sameDevnum } from '../linux/devnum.js';
-import { listPendingOpens } from '../sharing/pending-opens.js';
+import { isOpenFor, listPendingOpens } from '../sharing/pending-opens.js';
 import { readPresentDiskseq } from '../topology/stacked-block.js';
 import { listVbds } from '../vbd/list-vbds.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
 import { tryReadPublishedDevice } from '../vbd/published-device.js';
-import { listRecords, readRecord } from '../vbd/record.js';
+import { listRecords, readRecordLeniently } from '../vbd/record.js';
 import { listUnfinished } from '../vbd/unfinished-records.js';
 import { readVbdBackend } from '../vbd/vbd-backend.js';
 import { backendNode, sameVbd, type VbdPath } from '../vbd/vbd-path.js';
@@ -66,7 +66,10 @@ async function detachIf(
     ...options,
     // The published number may be that of another disk by now.
     udevRefresh: expected.nodes === 'as seen' && options.udevRefresh && !isStale(expected.seen),
-    confirm: (found) => confirmDetach(found, expected, openVbds),
+    confirm: async (found) => {
+      await confirmDetach(found, expected, openVbds);
+      if (found.loop !== undefined) await requireUnnamed(store, found.loop, vbd, options);
+    },
   });
 }
 
@@ -75,7 +78,7 @@ function removeStrayFile(path: string): void {
   const directory = dirname(path);
   const isUnfinished = listUnfinished(directory).some((left) => left.path === path);
   const record = listRecords(directory).find((vbd) => `${vbd.sysfsName}.json` === basename(path));
-  const isUnreadable = record !== undefined && readRecord(directory, record) === undefined;
+  const isUnreadable = record !== undefined && readRecordLeniently(directory, record) === undefined;
   if (!isUnfinished && !isUnreadable) {
     throw new HotplugError(`${path} has changed since the audit looked at it, and stays`, {
       code: 'ERACE',
@@ -87,9 +90,19 @@ function removeStrayFile(path: string): void {
 /**
  * Unbinds a loop device that no vbd has open, names or may still get, and that nobody else has open.
  */
-async function clearLoop(
+async function clearLoop(store: Xenstore, loop: HostLoop, options: DetachOptions): Promise<void> {
+  await requireUnnamed(store, loop, undefined, options);
+  await clearIdleLoop(loop, options.signal);
+}
+
+/**
+ * Throws `EHELD` if a vbd has the loop device open, names it, or may still get it. What `own` has or
+ * names does not count.
+ */
+async function requireUnnamed(
   store: Xenstore,
-  loop: HostLoop,
+  loop: Pick<HostLoop, 'path' | 'devnum'>,
+  own: VbdPath | undefined,
   { sysfs, runDirectory, signal }: DetachOptions,
 ): Promise<void> {
   const open = new OpenVbds(sysfs).list().map(({ vbd, devnum }) => ({ vbd, devnum }));
@@ -98,16 +111,20 @@ async function clearLoop(
     devnum: tryReadPublishedDevice(vbd, await readVbdBackend(store, vbd, { signal }))?.devnum,
   }));
   const user = [...open, ...(await Promise.all(published))].find(
-    ({ devnum }) => devnum !== undefined && sameDevnum(devnum, loop.devnum),
+    ({ vbd, devnum }) =>
+      devnum !== undefined &&
+      sameDevnum(devnum, loop.devnum) &&
+      (own === undefined || !sameVbd(vbd, own)),
   );
   if (user !== undefined) throw inUse(`${loop.path}, which ${user.vbd.backend} names,`);
   // The nodes may be gone, or a `remove` has taken the number back.
   const pending = await listPendingOpens(runDirectory);
-  const late = pending.find(({ devnum }) => sameDevnum(devnum, loop.devnum));
+  const late = pending.find(
+    (one) => sameDevnum(one.devnum, loop.devnum) && (own === undefined || !isOpenFor(one, own)),
+  );
   if (late !== undefined) {
     throw inUse(`${loop.path}, which blkback may still open for domain ${late.domid},`);
   }
-  await clearIdleLoop(loop, signal);
 }
 
 /** Throws `EHELD` if blkback now has a device open for the vbd. */

@@ -1,5 +1,6 @@
 import { isReadOnly } from '../linux/block-ioctl.js';
 import { O_NONBLOCK, O_RDONLY, type OwnedFd } from '../linux/fd.js';
+import { plainPath } from '../util/path-bytes.js';
 import { withOwnership } from '../util/with-ownership.js';
 import { BlockError } from './block-error.js';
 import { awaitContent } from './content.js';
@@ -162,7 +163,7 @@ async function open(node: OwnedFd, signal: AbortSignal | undefined): Promise<Own
 }
 
 function isKernelName(path: string): boolean {
-  return /^\/dev\/dm-\d+$/.test(path);
+  return /^\/dev\/dm-\d+$/.test(plainPath(path));
 }
 
 /**

@@ -64,7 +64,7 @@ export async function collectDetachment(
   const layers = await listLayers(layerOwner(vbd), options.signal);
   const pinned = await VbdDirectory.pin(place.sysfs, vbd.sysfsName);
   // A sysfs that shows no vbd at all does not mean that blkback has nothing open.
-  if (pinned === undefined) new OpenVbds(place.sysfs).look();
+  if (pinned === undefined) new OpenVbds(place.sysfs).list();
   try {
     const nodes = await readVbdBackend(store, vbd, options);
     // If the vbd was made anew, the nodes that were read may belong to the new instance.

@@ -1,5 +1,5 @@
 import { quote } from '../util/one-line.js';
-import { encodePath } from '../util/path-bytes.js';
+import { encodePath, plainPath } from '../util/path-bytes.js';
 import { TargetError } from './target-error.js';
 
 /**
@@ -91,7 +91,7 @@ export function parsePath(key: string, value: string): string {
     throw targetError(`${key}=${quote(value)}: the path has more than 4095 bytes`);
   }
   // The control node of device-mapper and the links to directories are never devices.
-  if (/^\/dev\/mapper\/(control|\.{1,2})?$/.test(value)) {
+  if (/^\/dev\/mapper\/(control|\.{1,2})?$/.test(plainPath(value))) {
     throw targetError(`${key}=${quote(value)} cannot be a mapper device`);
   }
   return value;

@@ -1,7 +1,7 @@
 import type { DirectIo } from '../block/loop/loop-device.js';
 import { SHARINGS, type Sharing } from '../sharing/sharing-rules.js';
 import { quote } from '../util/one-line.js';
-import { decodePath } from '../util/path-bytes.js';
+import { decodePath, plainPath } from '../util/path-bytes.js';
 import {
   parseChoice,
   parseDiskseq,
@@ -140,7 +140,9 @@ function parseLocator(keys: ReadonlyMap<string, string>): Locator {
 
 /** Reads a path. udev's by-diskseq links name a diskseq, which can be found without udev. */
 function parsePathLocator(path: string, symlinks: boolean): Locator {
-  const match = /^\/dev\/disk\/by-diskseq\/([1-9]\d{0,19})(?:-part([1-9]\d{0,4}))?$/.exec(path);
+  const match = /^\/dev\/disk\/by-diskseq\/([1-9]\d{0,19})(?:-part([1-9]\d{0,4}))?$/.exec(
+    plainPath(path),
+  );
   if (!match?.[1]) return { by: 'path', path, ...(symlinks ? {} : { symlinks }) };
   const partition = match[2] === undefined ? undefined : parsePartition('path', match[2]);
   return { by: 'diskseq', diskseq: parseDiskseq('path', match[1]), partition };

@@ -72,3 +72,11 @@ export function showPath(path: string): string {
   });
   return `"${shown.join('')}"`;
 }
+
+/**
+ * Leaves out what has no meaning in an absolute path: empty names and `.`, as in `/dev//mapper/./x`. A
+ * path that names a device in its spelling does so with them as well. Pure.
+ */
+export function plainPath(path: string): string {
+  return path.replace(/\/(?:\.?\/)+/g, '/');
+}

@@ -37,12 +37,15 @@ export interface KernelVbds {
  *
  * blkback opens a device once for each instance, and keeps it until the instance is gone
  * (drivers/block/xen-blkback/xenbus.c of Linux 6.1 and 6.12). Each instance is therefore read once.
- * After that, a look at the names and inode numbers in the directory is enough.
+ * After that, a look at the names and inode numbers in the directory is enough. Where the driver's
+ * module is loaded again, the vbds keep their directories, and the new driver opens anew.
  */
 export class OpenVbds {
   readonly #directory: string;
   readonly #bus: string;
-  readonly #instances: KnownDirectory<OpenVbd>;
+  #instances: KnownDirectory<OpenVbd>;
+  /** The inode number of the driver's directory when the instances were read. */
+  #driver: bigint | undefined;
 
   /** @param sysfs the root of sysfs. */
   constructor(sysfs: string) {
@@ -62,6 +65,9 @@ export class OpenVbds {
   /** Lists all vbds at this moment, open or not. Throws `ESYSFS` as `list` does. */
   listAll(): KernelVbds {
     const idle: VbdPath[] = [];
+    const driver = readInstance(join(this.#bus, 'xen-backend/drivers/vbd'));
+    if (driver !== this.#driver) this.#instances = new KnownDirectory(this.#directory);
+    this.#driver = driver;
     try {
       return { open: this.#instances.list((name) => this.#read(name, idle)), idle };
     } catch (error) {

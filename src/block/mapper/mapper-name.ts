@@ -1,6 +1,6 @@
 import { promises } from 'node:fs';
 import type { UdevEntry } from '../../linux/udev-database.js';
-import { encodePath, showPath } from '../../util/path-bytes.js';
+import { encodePath, plainPath, showPath } from '../../util/path-bytes.js';
 
 /** The name or UUID that a mapper device must have according to a target or a path. */
 export interface ExpectedName {
@@ -17,11 +17,12 @@ export interface ExpectedName {
  */
 export async function expectedNameOfPath(path: string): Promise<ExpectedName | undefined> {
   const by = showPath(path);
-  const [, name] = /^\/dev\/mapper\/([^/]+)$/.exec(path) ?? [];
+  const plain = plainPath(path);
+  const [, name] = /^\/dev\/mapper\/([^/]+)$/.exec(plain) ?? [];
   if (name !== undefined) return { name, by };
-  const [, kind, value] = /^\/dev\/disk\/by-id\/dm-(name|uuid)-([^/]+)$/.exec(path) ?? [];
+  const [, kind, value] = /^\/dev\/disk\/by-id\/dm-(name|uuid)-([^/]+)$/.exec(plain) ?? [];
   if (value !== undefined) return { [kind === 'name' ? 'name' : 'uuid']: value, by };
-  const [, group, volume] = /^\/dev\/([^/]+)\/([^/]+)$/.exec(path) ?? [];
+  const [, group, volume] = /^\/dev\/([^/]+)\/([^/]+)$/.exec(plain) ?? [];
   if (group === undefined || volume === undefined) return undefined;
   const link = await promises.readlink(encodePath(path)).catch(() => '');
   // LVM joins the names of group and volume with a hyphen, and doubles the hyphens within the
@@ -38,7 +39,8 @@ export async function expectedNameOfPath(path: string): Promise<ExpectedName | u
  */
 export function isCurrentLink(path: string, name: string, entry: UdevEntry | undefined): boolean {
   if (entry?.mapperName === undefined || !sameMapperName(entry.mapperName, name)) return false;
-  return /^\/dev\/[^/]+\/[^/]+$/.test(path) && entry.links.includes(path.slice('/dev/'.length));
+  const plain = plainPath(path);
+  return /^\/dev\/[^/]+\/[^/]+$/.test(plain) && entry.links.includes(plain.slice('/dev/'.length));
 }
 
 /**

@@ -78,6 +78,21 @@ describe('OpenVbds', () => {
     assert.deepEqual(list(vbds), []);
   });
 
+  it('reads all vbds again when the driver was loaded again, which keeps their directories', () => {
+    const driver = join(sysfs, 'bus/xen-backend/drivers/vbd');
+    mkdirSync(driver, { recursive: true });
+    const vbds = new OpenVbds(sysfs);
+    const directory = add('vbd-7-51712', '7:1', 'w');
+    assert.deepEqual(list(vbds), ['backend/vbd/7/51712 7:1 w']);
+    rmSync(driver, { recursive: true });
+    for (const name of ['physical_device', 'mode']) rmSync(join(directory, name));
+    assert.deepEqual(list(vbds), []);
+    mkdirSync(driver);
+    writeFileSync(join(directory, 'physical_device'), '7:2\n');
+    writeFileSync(join(directory, 'mode'), 'w\n');
+    assert.deepEqual(list(vbds), ['backend/vbd/7/51712 7:2 w']);
+  });
+
   it('takes a kernel without such a bus for one that serves nobody', async () => {
     rmSync(join(sysfs, 'bus/xen-backend'), { recursive: true });
     assert.deepEqual(list(new OpenVbds(sysfs)), []);

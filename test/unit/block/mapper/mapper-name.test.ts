@@ -50,6 +50,13 @@ describe('expectedNameOfPath', () => {
     assert.equal((await expectedNameOfPath('/dev/disk/by-id/dm-uuid-LVM-abc'))?.uuid, 'LVM-abc');
   });
 
+  it('is the same for a path with more slashes than it needs', async () => {
+    for (const path of ['//dev/mapper/x', '/dev//mapper/x', '/dev/./mapper/.//x']) {
+      assert.equal((await expectedNameOfPath(path))?.name, 'x', path);
+    }
+    assert.equal((await expectedNameOfPath('/dev/disk//by-id/dm-name-x'))?.name, 'x');
+  });
+
   it('is none for a path that says nothing of a mapper device', async () => {
     for (const path of ['/dev/dm-3', '/dev/sda', '/srv/mapper/x', '/dev/disk/by-id/wwn-0x5']) {
       assert.equal(await expectedNameOfPath(path), undefined, path);
