@@ -15,6 +15,9 @@ import { describeXenbusState, XenbusState } from './xenbus-state.js';
  */
 export type OpenedBy = 'key' | 'sysfs';
 
+/** The nodes that `throwIfRefused` looks at. */
+const REFUSAL_NODES = ['frontend', 'state', 'error'] as const;
+
 /** Throws `EOPEN` if blkback already has a device open for an instance that is about to get one. */
 export function requireDeviceClosed({ vbd, directory }: VbdInstance): void {
   const open = directory.readOpenDevice();
@@ -29,7 +32,7 @@ export function requireDeviceClosed({ vbd, directory }: VbdInstance): void {
  * Waits until blkback has opened `devnum` for this instance of a vbd. sysfs proves the open. Where
  * blkback also keeps an `opened` node, both have to confirm it. Throws `EBLKBACK` when blkback
  * reports an error or has another device open, `ESTATE` when blkback closes the vbd, `EGONE` when
- * the backend goes away, and the signal's reason.
+ * the instance goes away, also if the vbd is made anew at once, and the signal's reason.
  */
 export async function awaitDeviceOpened(
   store: Xenstore,
@@ -39,7 +42,12 @@ export async function awaitDeviceOpened(
 ): Promise<OpenedBy> {
   if (instance.keepsOpenedNode) return await waitStore(store, instance, devnum, signal);
   const { vbd, directory } = instance;
-  const ask = async (): Promise<Devnum | undefined> => directory.readOpenDevice();
+  const ask = async (): Promise<Devnum | undefined> => {
+    const open = directory.readOpenDevice();
+    if (open !== undefined || directory.isCurrent()) return open;
+    throwIfRefused(vbd, await readVbdBackend(store, vbd, { nodes: REFUSAL_NODES, signal }));
+    throw removedEarly(vbd);
+  };
   // XenStore is not asked yet, because blkback has requests of its own to XenStore now.
   const early = await pollEagerly(signal, ask);
   if (early !== undefined) return judge(vbd, early, devnum, 'sysfs');
@@ -64,7 +72,7 @@ function waitStore(
   devnum: Devnum,
   signal: AbortSignal,
 ): Promise<OpenedBy> {
-  const nodes = ['frontend', 'state', 'opened', 'error'] as const;
+  const nodes = [...REFUSAL_NODES, 'opened'] as const;
   // A removal of the directory causes an event for a watch on each node in the directory.
   const paths = [`${vbd.backend}/state`, `${vbd.backend}/opened`, vbd.error];
   return waitFor(
@@ -78,6 +86,8 @@ function waitStore(
         if (open !== undefined) return judge(vbd, open, devnum, 'key');
       }
       throwIfRefused(vbd, backend);
+      // The nodes may be those of a vbd that was made anew under the same path.
+      if (!directory.isCurrent()) throw removedEarly(vbd);
       return undefined;
     },
     { signal },
@@ -98,11 +108,7 @@ function judge(vbd: VbdPath, open: Devnum, expected: Devnum, by: OpenedBy): Open
  * that it will not open the device.
  */
 export function throwIfRefused(vbd: VbdPath, backend: VbdBackend): void {
-  if (!backend.exists) {
-    throw new VbdError(`${vbd.backend} was removed before blkback opened the device`, {
-      code: 'EGONE',
-    });
-  }
+  if (!backend.exists) throw removedEarly(vbd);
   if (backend.kernelError !== undefined) {
     const what = backend.hasFailedToOpen ? 'could not open the device' : 'has given up the vbd';
     throw new VbdError(`blkback ${what}: ${quote(backend.kernelError)} (${vbd.error})`, {
@@ -110,6 +116,12 @@ export function throwIfRefused(vbd: VbdPath, backend: VbdBackend): void {
     });
   }
   throwIfClosing(vbd, backend);
+}
+
+function removedEarly(vbd: VbdPath): VbdError {
+  return new VbdError(`${vbd.backend} was removed before blkback opened the device`, {
+    code: 'EGONE',
+  });
 }
 
 /** Throws `ESTATE` when blkback is in state Closing or Closed. */

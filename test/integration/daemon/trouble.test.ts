@@ -10,7 +10,15 @@ import { within } from '../../bed/deadline.js';
 import { loopsLeft, loopsOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { openStore } from '../../bed/store.js';
-import { closeVbd, createVbd, type Vbd, waitInitWait, waitNode } from '../../bed/toolstack.js';
+import {
+  closeVbd,
+  createVbd,
+  deleteVbd,
+  type Vbd,
+  vbdOf,
+  waitInitWait,
+  waitNode,
+} from '../../bed/toolstack.js';
 import { HotplugFixture } from '../hotplug/fixture.js';
 
 const WITHOUT_NODE = { PATH: '/nonexistent' };
@@ -167,6 +175,33 @@ describe('scripts while the daemon is in trouble', function () {
       assert.equal(await fixture.node(vbd, 'hotplug-status'), 'connected');
       assert.equal(fixture.events(vbd, 'opened').at(-1)?.bytes, 'disk anew');
     }));
+
+  for (const guise of ['stock', 'diskseq'] as const) {
+    it(`attach a vbd that was made anew before ${guise} blkback opened the device of the one before`, () =>
+      withFixture({ guise }, async (fixture, bed) => {
+        await using daemon = await startDaemon(bed);
+        const disk = { frontend: 90, devid: 51712 };
+        const vbd = vbdOf(disk);
+        await bed.blkback.hold('events', vbd.key);
+        await createVbd(fixture.store, { ...disk, params: fixture.image() });
+        await fixture.published(vbd);
+        // The daemon sees the nodes of the vbd before no more, and blkback sees each change.
+        daemon.kill('SIGSTOP');
+        await deleteVbd(fixture.store, vbd);
+        await createVbd(fixture.store, { ...disk, params: fixture.image('disk anew') });
+        await bed.blkback.release('events', vbd.key);
+        await waitInitWait(fixture.store, vbd);
+        daemon.kill('SIGCONT');
+        const env = { ...daemon.env, ...WITHOUT_NODE };
+        const { status, stderr, milliseconds } = await runClient(env, vbd, 'add');
+        assert.equal(status, 0, stderr);
+        assert.ok(milliseconds < 5000, `it took ${milliseconds} ms`);
+        assert.deepEqual(
+          fixture.events(vbd, 'opened').map(({ bytes }) => bytes),
+          ['disk anew'],
+        );
+      }));
+  }
 
   it('fail in time when it hangs after it has accepted', () =>
     withFixture({ noOpen: true }, async (fixture, bed) => {
