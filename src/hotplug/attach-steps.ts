@@ -1,4 +1,5 @@
 import { openPinned, pinLocator } from '../block/open-export.js';
+import { errorCode } from '../errors.js';
 import { type Devnum, sameDevnum } from '../linux/devnum.js';
 import { listUsesAndOpens } from '../sharing/pending-opens.js';
 import { SharingLock } from '../sharing/sharing-lock.js';
@@ -10,6 +11,7 @@ import { requireDeviceClosed } from '../vbd/await-device-opened.js';
 import { awaitInitWait } from '../vbd/await-init-wait.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
 import { isUnpublished, publish, toPublication } from '../vbd/publish-device.js';
+import { readVbdBackend, type VbdBackend } from '../vbd/vbd-backend.js';
 import { VbdInstance } from '../vbd/vbd-instance.js';
 import { readVbdUses, type VbdUses } from '../vbd/vbd-uses.js';
 import { announceOpen } from './announce-open.js';
@@ -34,13 +36,20 @@ export function attachSteps(attachment: Attachment): Step<AttachStep>[] {
 }
 
 function awaitInstance(attachment: Attachment): Step<AttachStep> {
-  const { store, vbd, signal, options } = attachment;
+  const { store, vbd, signal } = attachment;
   return {
     name: 'ready',
     waitsFor: `${vbd.backend}/state to become 2 (InitWait): is xen-blkback loaded?`,
     run: async () => {
-      const backend = await awaitInitWait(store, vbd, attachment.backend, signal);
-      const instance = await VbdInstance.pin(options.sysfs, vbd, backend);
+      const instance = await pinReady(attachment, attachment.backend).catch(async (error) => {
+        if (errorCode(error) !== 'ESYSFS') throw error;
+        // The nodes may be those of an instance that has ended since. Then the vbd is gone, or made
+        // anew and not ready yet.
+        return await pinReady(
+          attachment,
+          await readVbdBackend(store, vbd, { nodes: READY, signal }),
+        );
+      });
       try {
         requireDeviceClosed(instance);
       } catch (error) {
@@ -52,6 +61,16 @@ function awaitInstance(attachment: Attachment): Step<AttachStep> {
     },
     undo: () => attachment.instance[Symbol.asyncDispose](),
   };
+}
+
+/** The nodes that tell whether blkback is ready for a device, with `opened` after `state`. */
+const READY = ['frontend', 'state', 'opened'] as const;
+
+/** Waits until blkback is ready for a device, and pins the instance that it has then. */
+async function pinReady(attachment: Attachment, seen: VbdBackend): Promise<VbdInstance> {
+  const { store, vbd, signal, options } = attachment;
+  const backend = await awaitInitWait(store, vbd, seen, signal);
+  return await VbdInstance.pin(options.sysfs, vbd, backend);
 }
 
 /** Locks before the open, as the loop device of another add would count as a use of the bytes. */

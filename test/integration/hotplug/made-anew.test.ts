@@ -73,6 +73,28 @@ describe('An add of a vbd that is made anew meanwhile', function () {
       }),
     );
   }
+
+  it(
+    'attaches the new vbd where blkback had let go of the one before, and was not ready yet',
+    on({}, async (fixture) => {
+      const params = fixture.image();
+      const vbd = await fixture.vbd(params);
+      let isAnew = false;
+      const late = withReads(fixture.store, async (read, paths) => {
+        const values = await read();
+        if (!isAnew && paths.some((path) => path.endsWith('/state'))) {
+          isAnew = true;
+          await deleteVbd(fixture.store, vbd);
+          await fixture.logged(vbd, 'removed');
+          await fixture.create(params, { devid: parse(vbd).devid, omit: ['state'] });
+          setTimeout(() => void fixture.store.write(`${vbd.backendPath}/state`, '1'), 200);
+        }
+        return values;
+      });
+      await fixture.attachThrough(late, vbd);
+      assert.equal(fixture.events(vbd, 'opened').length, 1);
+    }),
+  );
 });
 
 describe('A remove of a vbd that is made anew meanwhile', function () {
