@@ -20,8 +20,6 @@ const WISH_NODES = ['params', 'mode'] as const;
 export class AttachJob {
   /** Settles with the attach. A handler is always set, so a rejection is never unhandled. */
   readonly result: Promise<AttachResult>;
-  /** Whether the daemon began the attach before any client asked for it. */
-  readonly isUnasked: boolean;
   readonly #controller = new AbortController();
   #outcome: 'running' | 'attached' | 'failed' = 'running';
   /** The nodes that the attach went by, once it has read them. */
@@ -30,7 +28,6 @@ export class AttachJob {
 
   /** @param seen the nodes that made the daemon begin, where no client has asked for the attach. */
   constructor(store: Xenstore, vbd: VbdPath, options: JobOptions, seen: VbdBackend | undefined) {
-    this.isUnasked = seen !== undefined;
     const steps = new VbdSteps(vbd, 'add', options.onEvent);
     this.result = attach(store, vbd, {
       ...options,

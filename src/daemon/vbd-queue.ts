@@ -111,17 +111,18 @@ export class VbdQueue {
   }
 
   /**
-   * Waits for a running attach. Starts another one if the attach began before the request and
-   * failed because the vbd was made anew: then it was about the predecessor of the requested vbd.
+   * Waits for a running attach, which began before the request. Starts another one if the vbd was
+   * made anew meanwhile: then the result is about the predecessor of the requested vbd.
    */
   async #result(job: AttachJob): Promise<AttachResult> {
     try {
-      return await job.result;
+      const result = await job.result;
+      if (await this.#isStill(job)) return result;
     } catch (error) {
-      if (!job.isUnasked || !job.wasOvertaken) throw error;
-      if (this.#attach === job) this.#attach = undefined;
-      return await (this.#attach ?? this.#start()).result;
+      if (!job.wasOvertaken) throw error;
     }
+    if (this.#attach === job) this.#attach = undefined;
+    return await (this.#attach ?? this.#start()).result;
   }
 
   #start(seen?: VbdBackend): AttachJob {

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
+import { VbdJobs } from '../../../src/daemon/vbd-jobs.js';
+import { startBed } from '../../bed/bed.js';
 import { runClient } from '../../bed/daemon.js';
 import { loopsLeft } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
+import { openStore } from '../../bed/store.js';
+import { createVbd, deleteVbd, waitInitWait } from '../../bed/toolstack.js';
+import { withTransactions } from '../../store/with-transactions.js';
+import { HotplugFixture, parse } from '../hotplug/fixture.js';
 import { withDaemon } from './with-daemon.js';
 
 /** The client cannot fall back without Node, so it is the daemon that answers. */
@@ -45,4 +51,31 @@ describe('The daemon, asked for an add once more', function () {
       assert.equal(asked.status, 1);
       assert.match(asked.stderr, /state 6 \(Closed\)/);
     }));
+
+  it('attaches a vbd that was made anew while the add of the one before was ending', async () => {
+    await using bed = await startBed();
+    await using store = await openStore(bed);
+    const fixture = new HotplugFixture(bed, store);
+    const vbd = await fixture.vbd(fixture.image());
+    const path = parse(vbd);
+    let asked: Promise<unknown> | undefined;
+    const late = withTransactions(store, async (transact, steps) => {
+      const outcome = await transact();
+      if (asked === undefined && steps.some(({ path }) => path.endsWith('/hotplug-status'))) {
+        await deleteVbd(store, vbd);
+        await fixture.logged(vbd, 'removed');
+        const disk = { frontend: path.domid, devid: path.devid };
+        await createVbd(store, { ...disk, params: fixture.image('disk anew') });
+        await waitInitWait(store, vbd);
+        asked = jobs.add(path);
+      }
+      return outcome;
+    });
+    const { runDirectory, blkback } = bed;
+    const options = { timeoutMs: 5000, uapi: 'key', sysfs: blkback.sysfs, runDirectory } as const;
+    const jobs = new VbdJobs(late, options);
+    await jobs.add(path);
+    await asked;
+    assert.equal(fixture.events(vbd, 'opened').at(-1)?.bytes, 'disk anew');
+  });
 });

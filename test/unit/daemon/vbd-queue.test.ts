@@ -71,4 +71,16 @@ describe('The requests about one vbd', () => {
     await jobs.onBackendRemoved(vbd);
     assert.equal(jobs.isRunning(vbd), true);
   });
+
+  it('begin an attach of their own where the vbd of an earlier request was made anew', async () => {
+    const earlier = jobs.add(vbd);
+    earlier.catch(() => undefined);
+    const later = jobs.add(vbd);
+    later.catch(() => undefined);
+    await pause(50);
+    await store.write(`${vbd.backend}/state`, '6');
+    await assert.rejects(earlier, { code: 'ESTATE' });
+    await store.write(`${vbd.backend}/state`, '1');
+    assert.equal(jobs.isRunning(vbd), true);
+  });
 });
