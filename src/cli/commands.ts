@@ -88,7 +88,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   events: {
     summary: 'tell how each vbd is, and then each step as the daemon does it, until interrupted',
     details:
-      'Of other backend domains it tells what they write to XenStore, for which no\ndaemon is needed here.',
+      'Of other backend domains it tells what they write to XenStore, for which no daemon is needed here.',
     options: ['json', 'verbose', 'socket', 'reconnect', 'all', 'backend-domain'],
     meanings: { all: 'of all backend domains, driver domains included' },
     run: async (words) => (await import('./events.js')).runEvents(words),
