@@ -227,7 +227,7 @@ driver_domain_reboot() {
   image_there found.img 'after the reboot'
   xl block-attach waiting "$(disk_there xvdb w found.img)"
   xen-blkback wait "$guest/51728" --backend-domain "$driver" --opened
-  expect_match 'the list' "^$driver +$guest/51728 +waiting" "$(xen-blkback list --all -n)"
+  expect_match 'the list' "(^|"$'\n'")$driver +$guest/51728 +waiting" "$(xen-blkback list --all -n)"
   destroy waiting
   expect_nothing_there
 }
