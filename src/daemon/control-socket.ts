@@ -60,7 +60,8 @@ export class ControlSocket implements AsyncDisposable {
     this.#feed = feed;
     this.#onRefused = onRefused;
     this.#timeoutMs = timeoutMs;
-    this.#server = createServer((socket) => this.#serve(socket));
+    // A client may close its own direction behind its request, as `nc -N` does, and waits for the answer.
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
     this.#server.maxConnections = MOST_CONNECTIONS;
   }
 
@@ -128,6 +129,9 @@ export class ControlSocket implements AsyncDisposable {
     this.#idle.add(socket);
     socket.setTimeout(LINE_DEADLINE_MS, () => socket.destroy());
     socket.once('close', () => this.#idle.delete(socket));
+    socket.once('end', () => {
+      if (this.#idle.has(socket)) socket.destroy();
+    });
     let line = '';
     const collect = (data: Buffer): void => {
       line += data.toString('latin1');
@@ -149,7 +153,11 @@ export class ControlSocket implements AsyncDisposable {
     }
     const { request } = parsed;
     if (request.action === 'events') {
-      if (this.#feed.add(socket, ACCEPTED, request.start)) return;
+      if (this.#feed.add(socket, ACCEPTED, request.start)) {
+        // Whoever reads events says nothing more, and ends by closing.
+        socket.once('end', () => socket.end());
+        return;
+      }
       this.#refuse(socket, failedReply('EBUSY', 'too many others read events already'));
       return;
     }

@@ -73,6 +73,29 @@ describe('the control socket', function () {
     assert.equal(reply, 'accepted 30000\nok\n');
   });
 
+  it('answers a client that has closed its own direction behind its request', async () => {
+    let finish = () => {};
+    fixture.answer = () => new Promise((resolve) => (finish = resolve));
+    const client = connect({ path: fixture.path, allowHalfOpen: true });
+    let reply = '';
+    client.setEncoding('utf8').on('data', (data: string) => {
+      reply += data;
+      // The daemon has heard by now that the client says nothing more.
+      setTimeout(() => finish(), 50);
+    });
+    client.end(REQUEST);
+    await within(5000, 'the end of the answer', () => once(client, 'end'));
+    assert.equal(reply, 'accepted 30000\nok\n');
+  });
+
+  it('closes a connection that ends before its request is complete', async () => {
+    const client = connect({ path: fixture.path, allowHalfOpen: true });
+    client.on('error', () => {}).resume();
+    client.end('xen-blkback 1 add');
+    await within(2000, 'the connection to be closed', () => once(client, 'close'));
+    assert.deepEqual(fixture.asked, []);
+  });
+
   it('goes on when a client vanishes in the middle', async () => {
     let finish = () => {};
     fixture.answer = () => new Promise((resolve) => (finish = resolve));
