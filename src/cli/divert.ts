@@ -12,7 +12,7 @@ const PROGRAM = '/usr/libexec/xen-blkback/divert';
 export async function runDivert(names: readonly string[], undo: boolean): Promise<number> {
   if (undo && names.length === 0) {
     complain('xen-blkback: divert --undo needs the names of the scripts to bring back\n');
-    return 1;
+    return 2;
   }
   const words = names.length === 0 ? ['list'] : [undo ? 'remove' : 'add', ...names];
   const child = spawn(PROGRAM, words, { stdio: 'inherit' });
