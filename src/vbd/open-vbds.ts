@@ -65,10 +65,10 @@ export class OpenVbds {
   /** Lists all vbds at this moment, open or not. Throws `ESYSFS` as `list` does. */
   listAll(): KernelVbds {
     const idle: VbdPath[] = [];
-    const driver = readInstance(join(this.#bus, 'xen-backend/drivers/vbd'));
-    if (driver !== this.#driver) this.#instances = new KnownDirectory(this.#directory);
-    this.#driver = driver;
     try {
+      const driver = readInstance(join(this.#bus, 'xen-backend/drivers/vbd'));
+      if (driver !== this.#driver) this.#instances = new KnownDirectory(this.#directory);
+      this.#driver = driver;
       return { open: this.#instances.list((name) => this.#read(name, idle)), idle };
     } catch (error) {
       // A kernel without xen-backend devices still has a bus directory, and then no vbd is served.

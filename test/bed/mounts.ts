@@ -26,9 +26,10 @@ export async function mountElsewhere(
   ...args: readonly string[]
 ): Promise<Mounted & { readonly process: ChildProcess }> {
   const directory = makeDirectory(parent);
-  const script = 'mount "$@" && echo mounted && exec sleep 1000';
+  // The shell stays, so that the process has one name all the time.
+  const script = 'mount "$@" && echo mounted && read -r _';
   const process = spawn('unshare', ['--mount', 'sh', '-c', script, 'sh', ...args, directory], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
   });
   const closed = once(process, 'close');
   const [text] = await Promise.race([once(process.stdout, 'data'), closed]);

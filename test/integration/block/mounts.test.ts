@@ -46,7 +46,7 @@ describe('The mounts of a device', function () {
     await using mount = await mountElsewhere(directory, '-o', 'ro', loop.path);
     const { pid } = mount.process;
     assert.deepEqual(await holders(loop.path), [
-      [`the mount ${mount.directory} of process ${pid} (sleep)`, 1],
+      [`the mount ${mount.directory} of process ${pid} (sh)`, 1],
     ]);
   });
 
