@@ -1,9 +1,7 @@
-/**
- * A path is bytes to the kernel and need not be UTF-8. In this program a path is a string all the
- * same. A byte that is not part of a UTF-8 character becomes a lone surrogate, from U+DC80 for 0x80
- * to U+DCFF for 0xff. No UTF-8 text can contain a lone surrogate, so each path has exactly one
- * string, and each of these strings has exactly one path.
- */
+// A path is bytes to the kernel and need not be UTF-8. In this program a path is a string all the
+// same. A byte that is not part of a UTF-8 character becomes a lone surrogate, from U+DC80 for 0x80
+// to U+DCFF for 0xff. No UTF-8 text can contain a lone surrogate, so each path has exactly one
+// string, and each of these strings has exactly one path.
 
 const STRICT = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const [ESCAPES, LAST_ESCAPE] = [0xdc00, 0xdcff];

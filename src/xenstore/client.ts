@@ -68,8 +68,8 @@ export class XenstoreClient extends Nodes implements Xenstore {
     return this.close();
   }
 
-  #end(ending: CloseReason): void {
-    this.#requests.end(ending);
-    this.#watches.end(ending);
+  #end(reason: CloseReason): void {
+    this.#requests.end(reason);
+    this.#watches.end(reason);
   }
 }

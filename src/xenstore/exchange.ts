@@ -10,12 +10,12 @@ export interface ExchangeOptions<T> {
    * Called when the exchange succeeds after its caller has stopped waiting. Gives back what the
    * exchange made.
    */
-  readonly late?: (value: T) => void;
+  readonly onAbandonedSuccess?: (value: T) => void;
   /**
    * Called when the caller stops waiting for a request that was sent. Undoes the request, whatever
    * the reply will be.
    */
-  readonly undo?: () => void;
+  readonly onAbandoned?: () => void;
 }
 
 /** The caller that waits for an exchange. */
@@ -46,8 +46,8 @@ export abstract class Exchange<T = never> {
   /** The number of the packet within the exchange. `reply` gets it back with the reply. */
   index = 0;
 
-  readonly #late: ((value: T) => void) | undefined;
-  readonly #undo: (() => void) | undefined;
+  readonly #onAbandonedSuccess: ((value: T) => void) | undefined;
+  readonly #onAbandoned: (() => void) | undefined;
   #waiter: Waiter<T> | undefined;
 
   constructor(op: Operation, path: string, options: ExchangeOptions<T>) {
@@ -55,8 +55,8 @@ export abstract class Exchange<T = never> {
     this.path = path;
     this.tx = options.tx ?? 0;
     this.signal = options.signal;
-    this.#late = options.late;
-    this.#undo = options.undo;
+    this.#onAbandonedSuccess = options.onAbandonedSuccess;
+    this.#onAbandoned = options.onAbandoned;
   }
 
   /** Whether no packet of this exchange is left to send. Until then no later exchange sends any. */
@@ -87,7 +87,7 @@ export abstract class Exchange<T = never> {
     const isSent = this.isSent;
     const waiter = this.#take();
     waiter?.reject(error);
-    if (waiter && isSent) this.#undo?.();
+    if (waiter && isSent) this.#onAbandoned?.();
   }
 
   /** Rejects the exchange because nothing can be sent any more. */
@@ -99,7 +99,7 @@ export abstract class Exchange<T = never> {
   protected succeed(value: T): void {
     const waiter = this.#take();
     if (waiter) waiter.resolve(value);
-    else this.#late?.(value);
+    else this.#onAbandonedSuccess?.(value);
   }
 
   protected fail(op: Operation, path: string, errno: number): void {

@@ -75,10 +75,10 @@ export function timeoutFailure(op: Operation, path: string, ms: number): Xenstor
 }
 
 /** Returns the error of a request that was pending when the client ended, or was made later. */
-export function closeFailure(op: Operation, path: string, ending: CloseReason): XenstoreError {
-  return ending === 'closed'
+export function closeFailure(op: Operation, path: string, reason: CloseReason): XenstoreError {
+  return reason === 'closed'
     ? failure(op, path, 'the client was closed', { code: 'ECLOSED' })
-    : failure(op, path, `the connection to xenstored was lost: ${ending.lost}`, {
+    : failure(op, path, `the connection to xenstored was lost: ${reason.lost}`, {
         code: 'ECONNRESET',
         errno: ERRNO.ECONNRESET,
       });

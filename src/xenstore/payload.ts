@@ -1,9 +1,7 @@
 import { ERRNO, type ErrnoName } from '../util/errno.js';
 
-/**
- * The payloads of messages. Most of them are strings that end with a zero byte
- * (docs/misc/xenstore.txt).
- */
+// The payloads of messages. Most of them are strings that end with a zero byte
+// (docs/misc/xenstore.txt).
 
 /** The errors that xenstored sends by their names (xs_wire.h). */
 const ERRORS: readonly ErrnoName[] = [

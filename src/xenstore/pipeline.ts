@@ -6,11 +6,11 @@ import { decodeErrno, decodeTexts } from './payload.js';
 
 /**
  * The number of bits of a request number that hold the slot, so there are at most 16 slots. The
- * other bits tell a request from earlier ones in the same slot.
+ * other bits are a serial number, which tells a request from earlier ones in the same slot.
  */
 const SLOT_BITS = 4;
 const SLOT_MASK = (1 << SLOT_BITS) - 1;
-const TURN_MAX = 0x0fff_ffff;
+const SERIAL_MAX = 0x0fff_ffff;
 const NO_BODY = Buffer.alloc(0);
 
 /** A place for one request under way. */
@@ -44,10 +44,13 @@ export class Pipeline implements ChannelListener {
   readonly #free: Slot[];
   /** The exchanges with packets left to send. Only the first exchange sends any. */
   readonly #queue: Exchange[] = [];
-  /** The packets of this turn. Each packet has a slot, so the buffer has room for all of them. */
+  /**
+   * The packets of this turn of the event loop. Each packet has a slot, so the buffer has room for
+   * all of them.
+   */
   readonly #batch: Buffer;
   #batched = 0;
-  #turn = 0;
+  #serial = 0;
   #isOver = false;
 
   constructor(channel: Channel, listener: PipelineListener) {
@@ -125,7 +128,7 @@ export class Pipeline implements ChannelListener {
     }
     const slot = this.#free.pop();
     if (!slot) return;
-    slot.id = this.#nextTurn() | (slot.id & SLOT_MASK);
+    slot.id = this.#nextSerial() | (slot.id & SLOT_MASK);
     slot.id >>>= 0;
     slot.type = type;
     slot.index = index;
@@ -135,9 +138,9 @@ export class Pipeline implements ChannelListener {
     this.#batched = writePacket(this.#batch, this.#batched, type, slot.id, exchange.tx, head, tail);
   }
 
-  #nextTurn(): number {
-    this.#turn = this.#turn === TURN_MAX ? 1 : this.#turn + 1;
-    return this.#turn << SLOT_BITS;
+  #nextSerial(): number {
+    this.#serial = this.#serial === SERIAL_MAX ? 1 : this.#serial + 1;
+    return this.#serial << SLOT_BITS;
   }
 
   #flush(): void {

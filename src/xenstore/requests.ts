@@ -12,7 +12,7 @@ export class Requests {
   readonly #pipeline: Pipeline;
   readonly #deadlines: Deadlines;
   readonly #timeoutMs: number;
-  #ending: CloseReason | undefined;
+  #closeReason: CloseReason | undefined;
 
   constructor(channel: Channel, timeoutMs: number, listener: PipelineListener) {
     this.#timeoutMs = timeoutMs;
@@ -20,8 +20,9 @@ export class Requests {
     this.#pipeline = new Pipeline(channel, listener);
   }
 
+  /** Why no request can be made any more; `undefined` while the client is open. */
   get closeReason(): CloseReason | undefined {
-    return this.#ending;
+    return this.#closeReason;
   }
 
   /** Carries an exchange out. Rejects as the interface promises (xenstore.ts). */
@@ -29,7 +30,7 @@ export class Requests {
     return new Promise<T>((resolve, reject) => {
       const { signal } = exchange;
       signal?.throwIfAborted();
-      if (this.#ending) throw closeFailure(exchange.op, exchange.path, this.#ending);
+      if (this.#closeReason) throw closeFailure(exchange.op, exchange.path, this.#closeReason);
       const abort = () => this.#abandon(exchange, signal?.reason);
       if (signal) {
         allowListeners(signal);
@@ -62,11 +63,11 @@ export class Requests {
   }
 
   /** Rejects every exchange under way and every later request, and closes the channel. */
-  end(ending: CloseReason): void {
-    this.#ending = ending;
+  end(reason: CloseReason): void {
+    this.#closeReason = reason;
     this.#pipeline.close();
     for (const exchange of this.#deadlines.end()) {
-      exchange.end(closeFailure(exchange.op, exchange.path, ending));
+      exchange.end(closeFailure(exchange.op, exchange.path, reason));
     }
   }
 

@@ -52,7 +52,7 @@ export async function runTransaction<T>(
   return await retry(retryOptions(options), async () => {
     const tx = await requests.send('start', '', '', undefined, {
       signal,
-      late: (late) => requests.sendAndForget('end', '', 'F', undefined, late),
+      onAbandonedSuccess: (late) => requests.sendAndForget('end', '', 'F', undefined, late),
     });
     const scope = new TransactionScope(requests, tx, signal);
     let result: T;

@@ -14,20 +14,20 @@ export async function waitFor<T>(
 ): Promise<T> {
   const { signal } = options;
   const watches: Watch[] = [];
-  const bell = new AutoResetEvent();
-  const abort = () => bell.fail(signal?.reason);
+  const changed = new ResettableEvent();
+  const abort = () => changed.fail(signal?.reason);
   signal?.throwIfAborted();
   signal?.addEventListener('abort', abort, { once: true });
-  const listener = { onEvent: () => bell.ring(), onLost: (error: Error) => bell.fail(error) };
+  const listener = { onEvent: () => changed.set(), onLost: (error: Error) => changed.fail(error) };
   try {
     for (const path of paths) watches.push(await store.watch(path, listener, { signal }));
     for (;;) {
-      // The evaluation starts after the watches: a change during the evaluation rings the bell
+      // The evaluation starts after the watches, so a change during the evaluation sets the event
       // again.
-      bell.silence();
-      const value = await Promise.race([evaluate(), bell.failed]);
+      changed.reset();
+      const value = await Promise.race([evaluate(), changed.failed]);
       if (value !== undefined) return value;
-      await bell.rung();
+      await changed.wait();
     }
   } finally {
     signal?.removeEventListener('abort', abort);
@@ -37,40 +37,42 @@ export async function waitFor<T>(
   }
 }
 
-/** A bell that remembers a ring that came while nobody listened. */
-class AutoResetEvent {
+/** An event that stays set until it is reset, so that none is missed while nobody waits. */
+class ResettableEvent {
   /** A promise that never resolves, and rejects when waiting has become useless. */
   readonly failed: Promise<never>;
   #fail: (error: unknown) => void = () => {};
-  #ringing = false;
+  #isSet = false;
   #wake: () => void = () => {};
 
   constructor() {
     this.failed = new Promise((_resolve, reject) => {
       this.#fail = reject;
     });
-    // The bell may fail while nobody waits, and that is no error.
+    // The event may fail while nobody waits, and that is no unhandled error.
     this.failed.catch(() => {});
   }
 
-  ring(): void {
-    this.#ringing = true;
+  /** Wakes the waiter, or lets the next `wait` return at once. */
+  set(): void {
+    this.#isSet = true;
     this.#wake();
   }
 
-  silence(): void {
-    this.#ringing = false;
+  reset(): void {
+    this.#isSet = false;
   }
 
   fail(error: unknown): void {
     this.#fail(error);
   }
 
-  async rung(): Promise<void> {
-    const rung = new Promise<void>((resolve) => {
+  /** Waits until the event is set. Rejects as `failed` does. */
+  async wait(): Promise<void> {
+    const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
-    if (this.#ringing) return;
-    await Promise.race([rung, this.failed]);
+    if (this.#isSet) return;
+    await Promise.race([woken, this.failed]);
   }
 }

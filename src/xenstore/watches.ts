@@ -36,7 +36,7 @@ export class Watches {
       await this.#requests.send('watch', path, path, `${token}\0`, {
         signal: options.signal,
         // xenstored serves the unwatch after the watch, so the unwatch need not wait for the reply.
-        undo: () => this.#requests.sendAndForget('unwatch', path, path, `${token}\0`),
+        onAbandoned: () => this.#requests.sendAndForget('unwatch', path, path, `${token}\0`),
       });
     } catch (error) {
       this.#registered.delete(token);
@@ -66,12 +66,12 @@ export class Watches {
   }
 
   /** Tells every watch that no event will come any more. */
-  end(ending: CloseReason): void {
+  end(reason: CloseReason): void {
     const registrations = [...this.#registered.values()];
     this.#registered.clear();
     for (const { path, listener, covered } of registrations) {
-      call(() => listener.onLost(closeFailure('watch', path, ending)));
-      if (covered) endCovered(covered, ending);
+      call(() => listener.onLost(closeFailure('watch', path, reason)));
+      if (covered) endCovered(covered, reason);
     }
   }
 
@@ -114,10 +114,10 @@ function registerCovered(cover: WatchTree, path: string, listener: WatchListener
   return { path, close, [Symbol.asyncDispose]: close };
 }
 
-function endCovered(covered: WatchTree, ending: CloseReason): void {
+function endCovered(covered: WatchTree, reason: CloseReason): void {
   for (const watch of [...covered.all()]) {
     covered.delete(watch);
-    call(() => watch.listener.onLost(closeFailure('watch', watch.path, ending)));
+    call(() => watch.listener.onLost(closeFailure('watch', watch.path, reason)));
   }
 }
 
