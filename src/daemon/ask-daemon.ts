@@ -18,11 +18,10 @@ export interface AskOptions {
 }
 
 /**
- * Asks the daemon at the control socket `path` about itself, or about what it has done for a vbd, and
- * returns its answer without the
- * first word. Throws `DaemonError` if no daemon answers (`ENODAEMON`), if the daemon refuses the
- * caller (`EACCES`), if the daemon ends before its answer is complete (`EENDED`), or if the daemon
- * does not know the question or sends too much (`EPROTOCOL`).
+ * Asks the daemon at the control socket `path` about itself, or about what it has done for a vbd.
+ * Returns its answer without the first word. Throws `DaemonError` if no daemon answers
+ * (`ENODAEMON`), if the daemon refuses the caller (`EACCES`), if the daemon ends before its answer is
+ * complete (`EENDED`), or if the daemon does not know the question or sends too much (`EPROTOCOL`).
  */
 export async function askDaemon(
   path: string,

@@ -17,6 +17,7 @@ export class AttachTimes {
   readonly #published = new Set<string>();
   readonly #attached = new Map<string, AttachTime>();
 
+  /** Takes an event of a job into account. */
   note({ time, vbd: { backend }, action, step, diskseq }: VbdEvent): void {
     if (action === 'remove') {
       this.#attached.delete(backend);
@@ -30,6 +31,7 @@ export class AttachTimes {
     }
   }
 
+  /** Returns the attach of a vbd; `undefined` if this daemon has not attached it. */
   find({ backend }: VbdPath): AttachTime | undefined {
     return this.#attached.get(backend);
   }

@@ -3,8 +3,8 @@ import { listDomainVbds, listVbds, VBD_ROOT } from '../vbd/list-vbds.js';
 import type { PublicationIndex } from '../vbd/publication-index.js';
 import { ATTACH_NODES, readVbdBackend, type VbdBackend } from '../vbd/vbd-backend.js';
 import { parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
-import { XenbusState } from '../vbd/xenbus-state.js';
 import type { Watch, Xenstore } from '../xenstore/xenstore.js';
+import { isUnserved, isWaiting } from './is-waiting.js';
 import { Reconciler } from './reconciler.js';
 import type { VbdJobs } from './vbd-jobs.js';
 
@@ -118,11 +118,11 @@ export class BackendWatch {
 
   #onVbdEvent(vbd: VbdPath, node: string | undefined): void {
     if (node !== undefined && this.#jobs.isRunning(vbd)) {
-      // The attach has read the nodes already, and what a guest does is told of an attached vbd only.
+      // The attach has read the nodes already, and a guest's state is reported of attached vbds only.
       void this.#reconcileAfterJob(vbd);
       return;
     }
-    // Also the same value is a new wish: what could not be attached may be in its place by now.
+    // A write of the same value counts, too: a target that was missing may be there by now.
     if (node === 'params' || node === 'mode') this.#jobs.forgetFailure(vbd);
     this.#reconciler.schedule(vbd.backend);
   }
@@ -190,17 +190,4 @@ export class BackendWatch {
     if (this.#options.all) return true;
     return script !== undefined && this.#options.scripts.includes(script.split('/').pop() ?? '');
   }
-}
-
-/** Tells whether every node that an attach needs exists, and no device is published yet. */
-function isWaiting(backend: VbdBackend): boolean {
-  if (!isUnserved(backend)) return false;
-  return (['params', 'mode', 'dev'] as const).every((node) => backend.bytes(node) !== undefined);
-}
-
-/** Tells whether no device is published, and blkback waits for one or is not ready for one yet. */
-function isUnserved(backend: VbdBackend): boolean {
-  const state = backend.text('state');
-  const isEarly = state === XenbusState.Initialising || state === XenbusState.InitWait;
-  return isEarly && backend.text('physical-device') === undefined;
 }

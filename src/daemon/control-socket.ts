@@ -168,11 +168,11 @@ export class ControlSocket implements AsyncDisposable {
       );
       return;
     }
-    // A client that hears no answer in time does the work itself. A second, late start could harm.
-    const waits = await new Promise((resolve) => {
+    // A client that got no answer in time does the work itself, and a second start now could do harm.
+    const isWaiting = await new Promise((resolve) => {
       socket.write(acceptedReply(this.#timeoutMs), (error) => resolve(!error));
     });
-    if (!waits) return;
+    if (!isWaiting) return;
     try {
       await this.#handler(request);
       socket.end(DONE);

@@ -37,7 +37,7 @@ export async function followDomains(
   try {
     if (backendDomid !== undefined) await follower.watch(backendDomid);
     else await follower.watchAll();
-    follower.tellSnapshot();
+    follower.reportSnapshot();
     onFollowing();
     const paths = backendDomid === undefined ? DOMAIN_EVENTS : ['domid'];
     const watchFresh = async (): Promise<undefined> => {
@@ -54,11 +54,11 @@ class DomainFollower {
   readonly #options: FollowDomainsOptions;
   readonly #watches = new Map<number, Watch>();
   readonly #seen = new Map<string, VbdSummary>();
-  /** Vbds that are being looked at. `true`: another look must follow. */
-  readonly #looks = new Map<string, boolean>();
+  /** Vbds whose nodes are being read. `true`: they have changed since, and must be read again. */
+  readonly #underWay = new Map<string, boolean>();
   readonly #run = randomHex(8);
   #seq = 0;
-  #isTelling = false;
+  #isReporting = false;
 
   constructor(store: Xenstore, options: FollowDomainsOptions) {
     this.#store = store;
@@ -91,16 +91,16 @@ class DomainFollower {
     const path = `/local/domain/${domid}/backend/vbd`;
     this.#watches.set(domid, await this.#store.watch(path, listener, { signal }));
     const vbds = await listRemoteVbds(this.#store, domid, { signal });
-    await Promise.all(vbds.map((vbd) => this.#look(vbd)));
+    await Promise.all(vbds.map((vbd) => this.#compareUntilQuiet(vbd)));
   }
 
   /** Reports the snapshot. From then on, changes are reported, too. */
-  tellSnapshot(): void {
+  reportSnapshot(): void {
     const time = new Date();
-    for (const summary of this.#seen.values()) this.#tell(snapshotEvent(summary, time), summary);
+    for (const summary of this.#seen.values()) this.#report(snapshotEvent(summary, time), summary);
     const end = snapshotEndJson({ run: this.#run, seq: this.#seq }, this.#seen.size);
     this.#options.onEvent(end);
-    this.#isTelling = true;
+    this.#isReporting = true;
   }
 
   close(): void {
@@ -117,26 +117,26 @@ class DomainFollower {
     const gone = [...this.#seen.values()].filter(({ vbd }) => vbd.backend.startsWith(`${path}/`));
     const concerned = vbd ? [inBackendDomain(vbd, domid)] : gone.map(({ vbd }) => vbd);
     // A lost connection also ends `followDomains`, which reports it.
-    for (const one of concerned) this.#look(one).catch(() => undefined);
+    for (const one of concerned) this.#compareUntilQuiet(one).catch(() => undefined);
   }
 
   /**
-   * Looks at a vbd. Never runs twice at the same time for one vbd: a change in the meantime leads
-   * to another look.
+   * Reads a vbd, and reports how it has changed. Never runs twice at the same time for one vbd: a
+   * change in the meantime leads to another reading.
    */
-  async #look(vbd: VbdPath): Promise<void> {
+  async #compareUntilQuiet(vbd: VbdPath): Promise<void> {
     const { backend } = vbd;
-    if (this.#looks.has(backend)) {
-      this.#looks.set(backend, true);
+    if (this.#underWay.has(backend)) {
+      this.#underWay.set(backend, true);
       return;
     }
     try {
       do {
-        this.#looks.set(backend, false);
+        this.#underWay.set(backend, false);
         await this.#compare(vbd);
-      } while (this.#looks.get(backend));
+      } while (this.#underWay.get(backend));
     } finally {
-      this.#looks.delete(backend);
+      this.#underWay.delete(backend);
     }
   }
 
@@ -146,11 +146,11 @@ class DomainFollower {
     const before = this.#seen.get(vbd.backend);
     if (now === undefined) this.#seen.delete(vbd.backend);
     else this.#seen.set(vbd.backend, now);
-    if (!this.#isTelling) return;
-    for (const event of remoteEvents(before, now, new Date())) this.#tell(event, now ?? before);
+    if (!this.#isReporting) return;
+    for (const event of remoteEvents(before, now, new Date())) this.#report(event, now ?? before);
   }
 
-  #tell(event: FeedEvent, summary: VbdSummary | undefined): void {
+  #report(event: FeedEvent, summary: VbdSummary | undefined): void {
     const seq = event.action === 'snapshot' ? this.#seq : ++this.#seq;
     const place = { run: this.#run, seq, domain: summary?.domainName };
     this.#options.onEvent(eventJson(event, place));

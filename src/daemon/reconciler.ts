@@ -5,7 +5,7 @@ interface Reconciliation {
   readonly progress: { again: boolean };
 }
 
-/** Compares vbds with their nodes: one vbd never twice at the same time, others side by side. */
+/** Compares vbds with their nodes. One vbd is never compared twice at the same time. */
 export class Reconciler {
   readonly #compare: (path: string) => Promise<void>;
   /** Vbds to reconcile as soon as all events that arrived together are known. */
@@ -59,7 +59,7 @@ export class Reconciler {
         }
       } while (progress.again);
     } finally {
-      // In the step that has looked at `again`: a change after that look begins anew.
+      // Nothing runs between the last check of `again` and this line. A later change starts anew.
       this.#underWay.delete(path);
     }
   }

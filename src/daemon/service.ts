@@ -31,14 +31,15 @@ export interface ServiceOptions extends WatchOptions {
   readonly onReady: () => void;
 }
 
-/** At the end, running jobs get the first time to finish, then the second to roll back; in ms. */
+/** How long running jobs may take to finish when the daemon is stopped; milliseconds. */
 const DRAIN_MS = 6500;
+/** How long jobs that have not finished by then may take to roll back; milliseconds. */
 const ROLLBACK_MS = 2000;
-/** The same after a lost connection, when jobs can no longer change XenStore; milliseconds. */
+/** The time to roll back after a lost connection, when jobs cannot change XenStore; milliseconds. */
 const ABANDON_MS = 1000;
 /** After this time without a serving connection, a new process may help; milliseconds. */
 const LONGEST_UNSERVED_MS = 60_000;
-/** How long a request, which may have started the daemon, waits for the first scan of vbds. */
+/** How long a request, which may have started the daemon, waits for the first scan; milliseconds. */
 const START_PATIENCE_MS = 1500;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 2000;

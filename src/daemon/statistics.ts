@@ -44,6 +44,7 @@ export class Statistics {
     return this.#begun.size;
   }
 
+  /** Takes an event of a job into account. */
   note({ time, vbd, action, step, detail, code = 'EINTERNAL' }: VbdEvent): void {
     const job = `${action} ${vbd.backend}`;
     const begun = this.#begun.get(job) ?? time;

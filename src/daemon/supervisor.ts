@@ -21,6 +21,7 @@ export class Supervisor {
     this.#send('READY=1', `STATUS=${status}`);
   }
 
+  /** Reports a sentence that the service manager shows as the condition of the daemon. */
   status(status: string): void {
     this.#send(`STATUS=${status}`);
   }
@@ -32,12 +33,13 @@ export class Supervisor {
   async reload(body: () => Promise<void>): Promise<void> {
     // The time identifies this reload for managers that wait for its end.
     const microseconds = process.hrtime.bigint() / 1000n;
-    const isToldOf = this.#isReady;
-    if (isToldOf) this.#send('RELOADING=1', `MONOTONIC_USEC=${microseconds}`);
+    const isReported = this.#isReady;
+    if (isReported) this.#send('RELOADING=1', `MONOTONIC_USEC=${microseconds}`);
     await body();
-    if (isToldOf) this.#send('READY=1');
+    if (isReported) this.#send('READY=1');
   }
 
+  /** Reports that the daemon is about to end. */
   stopping(status: string): void {
     this.#send('STOPPING=1', `STATUS=${status}`);
   }

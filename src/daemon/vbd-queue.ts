@@ -70,7 +70,7 @@ export class VbdQueue {
       await this.#removal?.done.catch(() => undefined);
       const job = this.#attach;
       if (job?.isRunning) return await this.#result(job);
-      if (job?.isAttached && (await this.#isStill(job))) return await job.result;
+      if (job?.isAttached && (await this.#isStillAttached(job))) return await job.result;
       // The cause of an earlier failure may have been removed, and an attached vbd may have been
       // made anew. Another request may have noticed the same and may have started an attach already.
       if (this.#attach === job) this.#attach = undefined;
@@ -159,7 +159,7 @@ export class VbdQueue {
   }
 
   /** Tells whether the result of a finished attach is still true of the vbd. */
-  async #isStill(job: AttachJob): Promise<boolean> {
+  async #isStillAttached(job: AttachJob): Promise<boolean> {
     const { publication } = await job.result;
     return await isStillAttached(this.#store, this.vbd, this.#options.sysfs, publication);
   }

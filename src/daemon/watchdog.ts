@@ -21,7 +21,7 @@ export interface WatchdogOptions {
 export function startWatchdog({ periodMs, check, onAlive }: WatchdogOptions): Disposable {
   const intervalMs = Math.max(1, Math.floor(periodMs / TIMES_WITHIN));
   let checking = false;
-  const look = async (): Promise<void> => {
+  const checkOnce = async (): Promise<void> => {
     // A check that has not ended gives no sign of life, and a second one would tell no more.
     if (checking) return;
     checking = true;
@@ -33,7 +33,7 @@ export function startWatchdog({ periodMs, check, onAlive }: WatchdogOptions): Di
       checking = false;
     }
   };
-  const timer = setInterval(look, intervalMs);
-  void look();
+  const timer = setInterval(checkOnce, intervalMs);
+  void checkOnce();
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }
