@@ -21,16 +21,16 @@ export async function findOverlaps(
   options: RequestOptions,
 ): Promise<HostOverlap[]> {
   const snapshot = new StorageSnapshot(options.signal);
-  const byBase = new Map<string, OpenBytes[]>();
+  const byStorage = new Map<string, OpenBytes[]>();
   for (const use of open) {
     const reach = await snapshot.reach(use.devnum).catch(() => undefined);
     const bytes = { use, extents: reach?.extents ?? [] };
-    for (const key of new Set(bytes.extents.map(({ storage: base }) => storageKey(base)))) {
-      byBase.set(key, [...(byBase.get(key) ?? []), bytes]);
+    for (const key of new Set(bytes.extents.map(({ storage }) => storageKey(storage)))) {
+      byStorage.set(key, [...(byStorage.get(key) ?? []), bytes]);
     }
   }
   const found = new Map<string, HostOverlap>();
-  for (const [a, b] of [...byBase.values()].flatMap(pairs)) {
+  for (const [a, b] of [...byStorage.values()].flatMap(pairs)) {
     if (!a.use.writable && !b.use.writable) continue;
     const [writer, other] = a.use.writable ? [a.use, b.use] : [b.use, a.use];
     const key = `${writer.vbd.backend} ${other.vbd.backend}`;

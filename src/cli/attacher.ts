@@ -48,6 +48,7 @@ async function askAbout(backend: string): Promise<AttachmentAnswer | undefined> 
   }
 }
 
+/** Returns the rows of the table of `show`, each with a name and a value. */
 export function attacherRows({ by, daemon }: Attacher, script: string | undefined): string[][] {
   return [
     ['attached by', describe(by, daemon, script)],

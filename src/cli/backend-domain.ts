@@ -1,16 +1,9 @@
-import { quote } from '../util/one-line.js';
 import { findRemoteVbd, type GuestDisk } from '../vbd/find-vbd.js';
 import { readOwnDomid } from '../vbd/own-domain.js';
 import { inBackendDomain, type VbdPath } from '../vbd/vbd-path.js';
+import { parseDomid } from './domid.js';
 import type { StoreContext } from './invocation.js';
 import { UsageError } from './usage-error.js';
-
-/** Returns the number in --backend-domain, if the option is given. Throws `UsageError`. */
-export function parseBackendDomain(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (/^(0|[1-9]\d{0,4})$/.test(text)) return Number(text);
-  throw new UsageError(`backend-domain ${quote(text)}: the number of a domain is needed`);
-}
 
 /**
  * Returns the vbd of another backend domain that --backend-domain or an absolute path selects, or
@@ -21,7 +14,7 @@ export async function locateRemote(
   { store, signal, invocation }: StoreContext,
   named: VbdPath | GuestDisk,
 ): Promise<VbdPath | undefined> {
-  const given = parseBackendDomain(invocation.options?.['backend-domain']);
+  const given = parseDomid('backend-domain', invocation.options?.['backend-domain']);
   const inPath = 'backend' in named ? named.backendDomid : undefined;
   if (given !== undefined && inPath !== undefined && given !== inPath) {
     throw new UsageError(

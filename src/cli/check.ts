@@ -3,10 +3,10 @@ import { formatDevnum } from '../linux/devnum.js';
 import type { Conflict } from '../sharing/find-conflicts.js';
 import type { SharingRequest } from '../sharing/sharing-request.js';
 import type { TargetQuestion } from './command-runs.js';
+import { parseDomid } from './domid.js';
 import { ExitStatus } from './exit-status.js';
 import type { Outcome, QuestionContext } from './invocation.js';
 import { complain } from './output.js';
-import { UsageError } from './usage-error.js';
 
 /** Runs `check`: tells whether a target could be attached beside its present users, or why not. */
 export async function check(
@@ -16,7 +16,7 @@ export async function check(
   const { use, conflicts, warnings, gaps } = await checkSharing(store, {
     target,
     writable: mode === 'w',
-    domid: parseDomid(frontend),
+    domid: parseDomid('frontend', frontend),
     sharing: settings.sharing,
     sameVm: settings.sameVm,
     sysfs: settings.sysfs,
@@ -78,11 +78,4 @@ function describe(conflict: Conflict): Record<string, unknown> {
     open: conflict.open,
     'nodes-gone': conflict.nodesGone,
   };
-}
-
-/** Parses the number of a domain in --frontend, if the option is given. Throws `UsageError`. */
-export function parseDomid(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (/^(0|[1-9]\d{0,4})$/.test(text)) return Number(text);
-  throw new UsageError(`frontend ${JSON.stringify(text)}: the number of a domain is needed`);
 }

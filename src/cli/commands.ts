@@ -63,7 +63,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     operand: VBD,
     summary: 'wait until blkback has opened the device of a vbd, or has closed it',
     options: [...STORE, 'opened', 'closed', 'backend-domain', 'verbose'],
-    run: onVbd(async () => (await import('./wait.js')).waitFor, { remote: true }),
+    run: onVbd(async () => (await import('./wait.js')).wait, { remote: true }),
   },
   resize: {
     operand: 'VBD [SIZE]',

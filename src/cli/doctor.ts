@@ -4,10 +4,10 @@ import { ExitStatus } from './exit-status.js';
 import { print } from './output.js';
 import type { ParsedWords } from './parse-words.js';
 import { printJson } from './result.js';
+import { SCRIPTS } from './script-names.js';
 import { loadDaemonSettings, loadSettings } from './setting-sources.js';
 import { alignColumns } from './vbd-text.js';
 
-const SCRIPTS = '/etc/xen/scripts';
 const RULES = [
   '/etc/udev/rules.d',
   '/run/udev/rules.d',
@@ -29,9 +29,9 @@ export async function runDoctor(options: ParsedWords['options']): Promise<number
     signal: AbortSignal.timeout(PATIENCE_MS),
   };
   const checks: Check[] = [];
-  for (const [name, look] of Object.entries(CHECKS)) {
+  for (const [name, check] of Object.entries(CHECKS)) {
     try {
-      checks.push({ name, ...(await look(place)) });
+      checks.push({ name, ...(await check(place)) });
     } catch (error) {
       checks.push({ name, health: 'failed', finding: errorMessage(error) });
     }

@@ -4,7 +4,7 @@ import type { EventsStart } from '../daemon/protocol.js';
 import { errorMessage } from '../errors.js';
 import { toOneLine } from '../util/one-line.js';
 import { pause } from '../util/retry.js';
-import { parseBackendDomain } from './backend-domain.js';
+import { parseDomid } from './domid.js';
 import { statusOf } from './exit-status.js';
 import { complain } from './output.js';
 import type { ParsedWords } from './parse-words.js';
@@ -21,7 +21,7 @@ const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [50, 2000];
  * answers or the daemon ends.
  */
 export async function runEvents({ options }: Pick<ParsedWords, 'options'>): Promise<number> {
-  const backendDomid = parseBackendDomain(options['backend-domain']);
+  const backendDomid = parseDomid('backend-domain', options['backend-domain']);
   if (options.all !== undefined && backendDomid !== undefined) {
     throw new UsageError('--all and --backend-domain exclude each other: give one of them');
   }

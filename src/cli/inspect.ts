@@ -1,9 +1,10 @@
 import { errorCode, errorMessage } from '../errors.js';
 import { inspectTarget } from '../hotplug/inspect-target.js';
 import { formatStack } from '../topology/stack.js';
-import { describeUnreachable, parseDomid, VERDICT_STATUS, type Verdict } from './check.js';
+import { describeUnreachable, VERDICT_STATUS, type Verdict } from './check.js';
 import type { TargetQuestion } from './command-runs.js';
 import { stackToJson } from './device-json.js';
+import { parseDomid } from './domid.js';
 import type { Outcome, QuestionContext } from './invocation.js';
 import { withRemedy } from './result.js';
 import { alignColumns } from './vbd-text.js';
@@ -14,7 +15,7 @@ export async function inspect(
   given: TargetQuestion,
 ): Promise<Outcome> {
   const writable = given.mode === 'w';
-  const domid = parseDomid(given.frontend);
+  const domid = parseDomid('frontend', given.frontend);
   const { sharing, sameVm, sysfs, runDirectory } = settings;
   const place = { sysfs, runDirectory, signal };
   const options = { target: given.target, writable, domid, sharing, sameVm, ...place };

@@ -1,7 +1,7 @@
 import { readOwnDomid } from '../vbd/own-domain.js';
 import { listBackendDomains, summarizeRemoteVbds } from '../vbd/remote-vbds.js';
 import { summarizeVbds, type VbdSummary } from '../vbd/summarize-vbd.js';
-import { parseBackendDomain } from './backend-domain.js';
+import { parseDomid } from './domid.js';
 import type { Outcome, StoreContext } from './invocation.js';
 import { cellOf, parseColumns, REMOTE_COLUMNS, USUAL_COLUMNS } from './list-columns.js';
 import { UsageError } from './usage-error.js';
@@ -16,7 +16,7 @@ import { alignColumns, clipLines, toJson } from './vbd-text.js';
 export async function list(context: StoreContext): Promise<Outcome> {
   const { store, settings, signal, invocation } = context;
   const { columns, errors, 'no-header': noHeader, ...where } = invocation.options ?? {};
-  const backendDomain = parseBackendDomain(where['backend-domain']);
+  const backendDomain = parseDomid('backend-domain', where['backend-domain']);
   if (where.all !== undefined && backendDomain !== undefined) {
     throw new UsageError('--all and --backend-domain exclude each other: give one of them');
   }

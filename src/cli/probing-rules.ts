@@ -4,7 +4,10 @@ import { join } from 'node:path';
 /** Matches commands that read every new block device and assemble the arrays or volumes on it. */
 const PROBES = /mdadm\s+(--incremental|-I)|(pvscan|vgchange)\s.*(--cache|-a)/;
 
-/** Returns the names of rule files with such commands, except rules that an earlier file of that name masks. */
+/**
+ * Returns the names of rule files with such commands. A file hides files of the same name in later
+ * directories.
+ */
 export function findProbingRules(directories: readonly string[]): string[] {
   const seen = new Set<string>();
   const found: string[] = [];

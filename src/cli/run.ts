@@ -61,7 +61,10 @@ export async function runOnStore(
   });
 }
 
-/** Like `runOnStore`, but without xenstored the kernel answers a part of the question. */
+/**
+ * Runs an action that answers a question, like `runOnStore`. If xenstored cannot be reached, the
+ * kernel still answers a part of the question.
+ */
 export async function runQuestion(
   invocation: Invocation,
   action: (context: QuestionContext) => Promise<Outcome>,

@@ -2,7 +2,7 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** The directory in which libxl and other toolstacks look for hotplug scripts. */
-const SCRIPTS = '/etc/xen/scripts';
+export const SCRIPTS = '/etc/xen/scripts';
 /** The compiled client, at the path where packages and `npm run install:dom0` install it. */
 const CLIENT = '/usr/libexec/xen-blkback/block-diskseq';
 const OWN = 'block-diskseq';

@@ -54,7 +54,7 @@ export async function show({ store, vbd, settings, signal }: Context): Promise<O
   };
 }
 
-/** What another backend domain's daemon, and its blkback, have written. */
+/** Prints what another backend domain has written to XenStore about one of its vbds. */
 async function showRemote(store: Xenstore, vbd: VbdPath, signal: AbortSignal): Promise<Outcome> {
   const summary = await summarizeRemoteVbd(store, vbd, { signal });
   if (summary === undefined) {

@@ -6,23 +6,23 @@ import { complain } from './output.js';
 export class Steps {
   /** Call it with each step and its result. */
   readonly onStep: (step: string, detail: string) => void;
-  readonly #told: string[] = [];
+  readonly #lines: string[] = [];
 
   constructor(isVerbose: boolean) {
-    this.onStep = isVerbose ? (step, detail) => this.#tell(step, detail) : () => undefined;
+    this.onStep = isVerbose ? (step, detail) => this.#report(step, detail) : () => undefined;
   }
 
   /** Appends the steps to a log, because a toolstack may hide the output of its scripts. */
   async log(file: string): Promise<void> {
     const vbd = toOneLine(process.env.XENBUS_PATH ?? '');
-    for (const line of this.#told) await appendFailure(file, `${vbd}: ${line}`);
+    for (const line of this.#lines) await appendFailure(file, `${vbd}: ${line}`);
   }
 
-  #tell(step: string, detail: string): void {
+  #report(step: string, detail: string): void {
     // The time since the process started, which includes loading the program.
     const ms = performance.now().toFixed(1).padStart(8);
     const line = `${ms} ms  ${step.padEnd(10)} ${detail}`;
     complain(`${line}\n`);
-    this.#told.push(line);
+    this.#lines.push(line);
   }
 }

@@ -9,7 +9,10 @@ import { cellOf } from './list-columns.js';
 export interface VbdDetails {
   readonly script: string | undefined;
   readonly frontendState: string | undefined;
-  /** The sizes of the device and its logical blocks in bytes; `undefined` if it is not on this machine. */
+  /**
+   * The sizes of the device and of its logical blocks in bytes; `undefined` if the device is not on
+   * this machine.
+   */
   readonly size: string | undefined;
   readonly blockSize: string | undefined;
   /** The values in the target; `undefined` if the target has none, or cannot be parsed. */
@@ -17,6 +20,7 @@ export interface VbdDetails {
   readonly sharing: string | undefined;
 }
 
+/** Reads the details of a vbd from XenStore, sysfs and its target. Throws as the store does. */
 export async function readDetails(
   store: Xenstore,
   summary: VbdSummary,
@@ -48,6 +52,7 @@ function readTarget(text: string | undefined): Pick<VbdDetails, 'layer' | 'shari
   }
 }
 
+/** Returns the rows of the table of `show`, each with a name and a value. */
 export function detailRows(details: VbdDetails): string[][] {
   const { script, frontendState, size, blockSize, layer, sharing } = details;
   return [

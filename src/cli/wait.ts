@@ -10,7 +10,7 @@ import { UsageError } from './usage-error.js';
  * `--closed`, waits until blkback has no device open. Rejects with the error of the vbd if an add
  * of the vbd has failed.
  */
-export async function waitFor(context: Context): Promise<Outcome> {
+export async function wait(context: Context): Promise<Outcome> {
   const { store, vbd, settings, signal, invocation } = context;
   const { opened, closed } = invocation.options ?? {};
   if (opened !== undefined && closed !== undefined) {
