@@ -117,7 +117,7 @@ export class VbdQueue {
   async #result(job: AttachJob): Promise<AttachResult> {
     try {
       const result = await job.result;
-      if (await this.#isStill(job)) return result;
+      if (await this.#isStillAttached(job)) return result;
     } catch (error) {
       if (!job.wasOvertaken) throw error;
     }
