@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { VbdEvent } from '../../../src/daemon/vbd-event.js';
@@ -15,6 +15,7 @@ describe('The jobs of the daemon, for a vbd whose nodes are gone', () => {
   let runDirectory: string;
   beforeEach(() => {
     runDirectory = mkdtempSync(join(tmpdir(), 'xen-jobs-'));
+    mkdirSync(join(runDirectory, 'sysfs/bus/xen-backend/devices'), { recursive: true });
   });
   afterEach(() => rmSync(runDirectory, { recursive: true, force: true }));
 
@@ -24,7 +25,7 @@ describe('The jobs of the daemon, for a vbd whose nodes are gone', () => {
     const options = {
       timeoutMs: 1000,
       uapi: 'key',
-      sysfs: '/nonexistent',
+      sysfs: join(runDirectory, 'sysfs'),
       runDirectory,
       onEvent: (event: VbdEvent) => events.push(event),
     } as const;
