@@ -19,7 +19,7 @@ const CHANGES: readonly Omit<Mutant, 'needs'>[] = [
   {
     name: 'the index does not look at a loop device after its event',
     file: 'topology/stackable-devices.ts',
-    find: 'if (this.#loopsAreTold) for (const loop of loops.values()) this.#lookAtLoop(loop, come, gone);',
+    find: 'if (this.#loopsAreTold) for (const loop of loops.values()) this.#updateLoop(loop, come, gone);',
     replace: '',
   },
 ];
