@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { collectHostState } from '../../../src/audit/collect-host-state.js';
 import { findFaults } from '../../../src/audit/find-faults.js';
@@ -134,6 +134,31 @@ describe('A repair of gc looks again', function () {
       await refused(fixture, wanted, 'ERACE');
       assert.equal(fixture.loops().length, 1);
       assert.equal(await fixture.node(vbd, 'hotplug-error'), undefined);
+    }));
+
+  it('and leaves the loop device of a vbd that is gone if blkback may open it for another one', () =>
+    withFixture(async (fixture) => {
+      const vbd = await fixture.vbd(`path=${fixture.image()},autoclear=no`);
+      await fixture.attach(vbd);
+      await fixture.delete(vbd);
+      const wanted = await repairOf(fixture, 'record-left');
+      const [path = ''] = fixture.loops();
+      const devnum = parseDevnum(sysfsAttribute(path, 'dev'));
+      assert.ok(devnum);
+      const { runDirectory } = fixture.bed;
+      const other = { devnum, writable: true };
+      await using _mark = await markPendingOpen(runDirectory, vbdPath(9, 1), other);
+      await refused(fixture, wanted, 'EHELD');
+      assert.deepEqual(fixture.loops(), [path]);
+    }));
+
+  it('also where a directory has the name of a record, which it leaves', () =>
+    withFixture(async (fixture) => {
+      const path = join(fixture.bed.runDirectory, 'vbd-9-1.json');
+      mkdirSync(path);
+      const wanted = await repairOf(fixture, 'record-unreadable');
+      await refused(fixture, wanted, 'EISDIR');
+      assert.ok(existsSync(path));
     }));
 
   it('and leaves a file that is a record by now', () =>
