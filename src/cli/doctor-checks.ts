@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
 import { HAS_LOOP_DISKSEQ, KERNEL_VERSION } from '../linux/kernel-version.js';
 import { isInMemory } from '../linux/memory-file.js';
-import { readMounts } from '../linux/mounts.js';
+import { mountOf, readMounts } from '../linux/mounts.js';
 import { XEN_BACKEND_DEVICES } from '../vbd/vbd-directory.js';
 import { openXenstore } from '../xenstore/open.js';
 import { findProbingRules } from './probing-rules.js';
@@ -158,10 +158,7 @@ async function checkRunDirectory(directory: string): Promise<Judgement> {
       `others than root may write in ${directory}: chown root ${directory}; chmod 700 ${directory}`,
     );
   }
-  const mounts = (await readMounts()).filter(({ directory: point }) =>
-    `${directory}/`.startsWith(point === '/' ? '/' : `${point}/`),
-  );
-  const mount = mounts.sort((a, b) => b.directory.length - a.directory.length)[0];
+  const mount = mountOf(directory, await readMounts());
   return mount === undefined || ['tmpfs', 'ramfs', 'rootfs'].includes(mount.type)
     ? ok(`${directory}, root's alone`)
     : warning(

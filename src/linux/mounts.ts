@@ -55,6 +55,21 @@ export function readMountsOf(pid: number): Mount[] {
   return parseMountinfo(readMemoryFile(`/proc/${pid}/mountinfo`) ?? '');
 }
 
+/**
+ * Returns the mount that an absolute path leads into: the one with the longest directory, and the last
+ * of several in one place. A file can be a mount point, too. Pure.
+ */
+export function mountOf(path: string, mounts: readonly Mount[]): Mount | undefined {
+  if (!path.startsWith('/')) return undefined;
+  let found: Mount | undefined;
+  for (const mount of mounts) {
+    const { directory } = mount;
+    const isAbove = directory === '/' || path === directory || path.startsWith(`${directory}/`);
+    if (isAbove && directory.length >= (found?.directory.length ?? 0)) found = mount;
+  }
+  return found;
+}
+
 /** Reads the text of mountinfo. Lines that are not mounts are left out. */
 export function parseMountinfo(text: string): Mount[] {
   return text.split('\n').flatMap((line) => {

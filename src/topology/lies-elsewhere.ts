@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { devnumFromStat, sameDevnum } from '../linux/devnum.js';
 import { doesMountAnswer } from '../linux/mount-answers.js';
-import { type Mount, readMountTable } from '../linux/mounts.js';
+import { type Mount, mountOf, readMountTable } from '../linux/mounts.js';
 import { placeOfMount } from '../linux/place.js';
 import { monotonicMs } from '../util/clock.js';
 import { SILENT_MS, UnansweredLoop } from './ask-loop.js';
@@ -70,18 +70,6 @@ export async function explainUnanswered(error: UnansweredLoop): Promise<Unanswer
     `${why}; sysfs says that its file is ${facts.path}${where}`,
     code,
   );
-}
-
-/** Returns the mount that a path leads into; of several mounts in one place, the last. Pure. */
-export function mountOf(path: string, mounts: readonly Mount[]): Mount | undefined {
-  if (!path.startsWith('/')) return undefined;
-  let found: Mount | undefined;
-  for (const mount of mounts) {
-    const { directory } = mount;
-    const isAbove = path.startsWith(directory === '/' ? '/' : `${directory}/`);
-    if (isAbove && directory.length >= (found?.directory.length ?? 0)) found = mount;
-  }
-  return found;
 }
 
 /**

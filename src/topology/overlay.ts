@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import { devnumFromStat, sameDevnum } from '../linux/devnum.js';
 import { isRegularFile, statWithinSecond } from '../linux/file-stat.js';
-import { type Mount, readMountTable, unescapeOctal } from '../linux/mounts.js';
+import { type Mount, mountOf, readMountTable, unescapeOctal } from '../linux/mounts.js';
 import type { Storage } from './extent.js';
 
 /** The file in a layer of an overlay that stands behind a file on the overlay. */
@@ -65,20 +65,6 @@ export function layerPaths(
     ...upper.map((layer) => ({ path: posix.join(layer, inside), isUpper: true })),
     ...lower.map((layer) => ({ path: posix.join(layer, inside), isUpper: false })),
   ];
-}
-
-/**
- * Returns the mount that a path lies on: the one with the longest directory, and the last of
- * several in one place.
- */
-function mountOf(path: string, mounts: readonly Mount[]): Mount | undefined {
-  let found: Mount | undefined;
-  for (const mount of mounts) {
-    const { directory } = mount;
-    const isAbove = directory === '/' || path === directory || path.startsWith(`${directory}/`);
-    if (isAbove && directory.length >= (found?.directory.length ?? 0)) found = mount;
-  }
-  return found;
 }
 
 /**

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import type { Mount } from '../../../src/linux/mounts.js';
+import { type Mount, mountOf } from '../../../src/linux/mounts.js';
 import type { Extent } from '../../../src/topology/extent.js';
-import { isBeside, mountOf } from '../../../src/topology/lies-elsewhere.js';
+import { isBeside } from '../../../src/topology/lies-elsewhere.js';
 
 const mount = (directory: string, minor: number, more: Partial<Mount> = {}): Mount => ({
   id: minor,
@@ -25,6 +25,7 @@ describe('mountOf', () => {
     ['/mnt/ab/disk', 4],
     ['/mnt/a/disk (deleted)', 3],
     ['/mntx', 1],
+    ['/mnt/a', 3],
   ] as const) {
     it(`finds where ${path} leads to`, () => {
       assert.equal(mountOf(path, mounts)?.devnum.minor, minor);
