@@ -24,7 +24,7 @@ control_diskseq_unchecked() {
 }
 
 # Xen's block is killed where it has bound the file and is about to write which device that is: a program in
-# the place of xenstore-write does it.
+# the place of xenstore-write does it, or the scenario itself does, which needs a moment to see the script.
 scenario control-xen-block-leaks
 control_xen_block_leaks() {
   local program=/usr/bin/xenstore-write
@@ -32,7 +32,7 @@ control_xen_block_leaks() {
   cp -L "$program" "$RUN/real/"
   cat >"$RUN/deadly" <<END
 #!/bin/bash
-[[ \$1 != */node ]] || pkill -KILL -f '/etc/xen/scripts/block add'
+[[ \$1 != */node ]] || { sleep 5; pkill -KILL -f '/etc/xen/scripts/block add'; }
 exec $RUN/real/xenstore-write "\$@"
 END
   chmod +x "$RUN/deadly"
