@@ -32,7 +32,7 @@ control_xen_block_leaks() {
   cp -L "$program" "$RUN/real/"
   cat >"$RUN/deadly" <<END
 #!/bin/bash
-[[ \$1 != */node ]] || { sleep 5; pkill -KILL -f '/etc/xen/scripts/block add'; }
+[[ \$1 != */node ]] || { sleep 5; pkill -KILL -f '/etc/xen/scripts/block add'; exit 1; }
 exec $RUN/real/xenstore-write "\$@"
 END
   chmod +x "$RUN/deadly"
