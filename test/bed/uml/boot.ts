@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onDirectoryEvent } from '../deadline.js';
 import { LINUX } from '../needs.js';
-import { projectRoot } from '../paths.js';
+import { built, projectRoot } from '../paths.js';
 import { eventsFile, type InnerEvent, type Job, jobFile } from './job.js';
 
 const MEMORY_MIB = 1024;
@@ -69,7 +69,11 @@ export function boot(job: Job, options: BootOptions = {}): Boot {
     ],
     {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env.PATH, TMPDIR: placeForMemory() },
+      env: {
+        PATH: process.env.PATH,
+        TMPDIR: placeForMemory(),
+        LD_PRELOAD: built('uml-xstate.so'),
+      },
     },
   );
   let text = '';
