@@ -132,12 +132,7 @@ export class StoreConnection {
   }
 
   #answer(request: RequestMessage): void {
-    try {
-      this.#send(makeAnswer(request, this.#carryOut(request)));
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      this.#send(makeMessage(XS.error, request.id, request.tx, strings(error.code)));
-    }
+    this.#send(makeAnswer(request, () => this.#carryOut(request)));
   }
 
   #carryOut(request: RequestMessage): Buffer | undefined {

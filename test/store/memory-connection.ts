@@ -99,12 +99,7 @@ export class MemoryConnection implements Channel {
   }
 
   #answer(request: RequestMessage): void {
-    try {
-      this.#answers.push(makeAnswer(request, this.#carryOut(request)));
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      this.#answers.push(makeMessage(XS.error, request.id, request.tx, strings(error.code)));
-    }
+    this.#answers.push(makeAnswer(request, () => this.#carryOut(request)));
   }
 
   #carryOut(request: RequestMessage): Buffer | undefined {

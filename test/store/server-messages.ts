@@ -1,5 +1,6 @@
 import { endianness } from 'node:os';
 import { XS } from '../../src/xenstore/packet.js';
+import { Refusal } from './memory-tree.js';
 
 /** xenstored's side of the protocol, written independently of the client, which is under test. */
 
@@ -46,11 +47,22 @@ export function makeMessage(type: number, id: number, tx: number, body: Buffer):
   return message;
 }
 
-/** Returns the answer to a request; `ENOENT` where there is no body. */
-export function makeAnswer({ type, id, tx }: RequestMessage, body: Buffer | undefined): Buffer {
-  return body === undefined
-    ? makeMessage(XS.error, id, tx, strings('ENOENT'))
-    : makeMessage(type, id, tx, body);
+/**
+ * Returns the answer to a request. `carryOut` returns the body of the answer, or `undefined` if there
+ * is no such node, and throws `Refusal` for every other refusal.
+ */
+export function makeAnswer(
+  { type, id, tx }: RequestMessage,
+  carryOut: () => Buffer | undefined,
+): Buffer {
+  const refuse = (code: string): Buffer => makeMessage(XS.error, id, tx, strings(code));
+  try {
+    const body = carryOut();
+    return body === undefined ? refuse('ENOENT') : makeMessage(type, id, tx, body);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return refuse(error.code);
+  }
 }
 
 /** Returns terminated strings, one after another. */

@@ -12,14 +12,20 @@ import { GUISES, withGround } from './ground.js';
 // An add is killed when blkback has read the number that it has published, and has not opened the
 // device yet. Then the toolstack deletes the nodes. Nothing names the device any more.
 
-/** Leaves a vbd of guest 7 in blkback that may open a device at any time. */
-async function leaveReadNumber(fixture: HotplugFixture, params: string): Promise<Vbd> {
+/** Kills an add of guest 7 when blkback has read the number, and has not opened the device yet. */
+async function killAdd(fixture: HotplugFixture, params: string): Promise<Vbd> {
   const vbd = await fixture.vbd(params, { mode: 'w' });
   await fixture.blkback.hold('open', vbd.key);
   const adding = fixture.startScript(vbd, 'add');
   await fixture.logged(vbd, 'physical-device');
   adding.process.kill('SIGKILL');
   await adding.ended;
+  return vbd;
+}
+
+/** Leaves a vbd of guest 7 in blkback that may open a device at any time. */
+async function leaveReadNumber(fixture: HotplugFixture, params: string): Promise<Vbd> {
+  const vbd = await killAdd(fixture, params);
   await deleteVbd(fixture.store, vbd);
   return vbd;
 }
@@ -119,12 +125,7 @@ describe('A vbd whose add was killed, and that was removed, before blkback has o
     it(
       `has its disk for itself, also where the remove was killed (${guise} blkback)`,
       withGround('disk', { guise }, async (fixture, { path }) => {
-        const old = await fixture.vbd(path, { mode: 'w' });
-        await fixture.blkback.hold('open', old.key);
-        const adding = fixture.startScript(old, 'add');
-        await fixture.logged(old, 'physical-device');
-        adding.process.kill('SIGKILL');
-        await adding.ended;
+        const old = await killAdd(fixture, path);
         const removing = fixture.startScript(old, 'remove');
         const named = `${old.backendPath}/physical-device`;
         await waitFor(

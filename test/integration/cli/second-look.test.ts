@@ -65,6 +65,22 @@ describe('A repair of gc looks again', function () {
     return vbd;
   }
 
+  /** Deletes the nodes of an attached vbd, and returns the vbd with the repair of its record. */
+  async function gone(fixture: HotplugFixture): Promise<{ vbd: Vbd; wanted: Repair }> {
+    const vbd = await fixture.vbd(`path=${fixture.image()},autoclear=no`);
+    await fixture.attach(vbd);
+    await fixture.delete(vbd);
+    return { vbd, wanted: await repairOf(fixture, 'record-left') };
+  }
+
+  /** Announces that blkback may open a loop device for domain 9. */
+  async function mayOpen({ bed }: HotplugFixture, path: string) {
+    const devnum = parseDevnum(sysfsAttribute(path, 'dev'));
+    assert.ok(devnum);
+    const mark = await markPendingOpen(bed.runDirectory, vbdPath(9, 1), { devnum, writable: true });
+    return { devnum, mark };
+  }
+
   it('and leaves a vbd that was made anew under the same path, with all its nodes', () =>
     withFixture(async (fixture) => {
       const vbd = await closed(fixture);
@@ -111,13 +127,8 @@ describe('A repair of gc looks again', function () {
     withFixture(async (fixture) => {
       const backingFile = fixture.image();
       await using file = await attachLoop(backingFile);
-      const devnum = parseDevnum(sysfsAttribute(file.path, 'dev'));
-      assert.ok(devnum);
-      const { runDirectory } = fixture.bed;
-      await using _mark = await markPendingOpen(runDirectory, vbdPath(9, 1), {
-        devnum,
-        writable: true,
-      });
+      const { devnum, mark } = await mayOpen(fixture, file.path);
+      await using _mark = mark;
       const diskseq = BigInt(diskseqOf(file.path));
       const loop = { path: file.path, devnum, diskseq, backingFile, autoclear: false };
       await refused(fixture, { action: 'clear-loop', loop }, 'EHELD');
@@ -126,10 +137,7 @@ describe('A repair of gc looks again', function () {
 
   it('and leaves a record whose vbd is there again', () =>
     withFixture(async (fixture) => {
-      const vbd = await fixture.vbd(`path=${fixture.image()},autoclear=no`);
-      await fixture.attach(vbd);
-      await fixture.delete(vbd);
-      const wanted = await repairOf(fixture, 'record-left');
+      const { vbd, wanted } = await gone(fixture);
       await fixture.create('/another', { devid: parse(vbd).devid });
       await refused(fixture, wanted, 'ERACE');
       assert.equal(fixture.loops().length, 1);
@@ -138,16 +146,9 @@ describe('A repair of gc looks again', function () {
 
   it('and leaves the loop device of a vbd that is gone if blkback may open it for another one', () =>
     withFixture(async (fixture) => {
-      const vbd = await fixture.vbd(`path=${fixture.image()},autoclear=no`);
-      await fixture.attach(vbd);
-      await fixture.delete(vbd);
-      const wanted = await repairOf(fixture, 'record-left');
-      const [path = ''] = fixture.loops();
-      const devnum = parseDevnum(sysfsAttribute(path, 'dev'));
-      assert.ok(devnum);
-      const { runDirectory } = fixture.bed;
-      const other = { devnum, writable: true };
-      await using _mark = await markPendingOpen(runDirectory, vbdPath(9, 1), other);
+      const { wanted } = await gone(fixture);
+      const path = onlyLoop(fixture);
+      await using _mark = (await mayOpen(fixture, path)).mark;
       await refused(fixture, wanted, 'EHELD');
       assert.deepEqual(fixture.loops(), [path]);
     }));
