@@ -68,9 +68,26 @@ async function detachIf(
     udevRefresh: expected.nodes === 'as seen' && options.udevRefresh && !isStale(expected.seen),
     confirm: async (found) => {
       await confirmDetach(found, expected, openVbds);
+      await requireNotAwaited(vbd, options);
       if (found.loop !== undefined) await requireUnnamed(store, found.loop, vbd, options);
     },
   });
+}
+
+/**
+ * Throws `EHELD` if blkback may still open a device for the vbd: its add is under way, or has been
+ * killed and another process holds the device for it.
+ */
+async function requireNotAwaited(vbd: VbdPath, { runDirectory }: DetachOptions): Promise<void> {
+  const pending = await listPendingOpens(runDirectory);
+  if (pending.some((one) => isOpenFor(one, vbd))) {
+    throw new HotplugError(
+      `blkback may be about to open the device of ${vbd.backend}, which stays`,
+      {
+        code: 'EHELD',
+      },
+    );
+  }
 }
 
 /** Removes a file of the run directory, unless it is a record by now, or is about to be one. */

@@ -1,3 +1,4 @@
+import type { Devnum } from '../../src/linux/devnum.js';
 import type { Blkback, BlkbackListener, Instance, OpenDisk } from './blkback.js';
 import type { Kernel } from './kernel/kernel.js';
 import { bytesOf, haveCommonBytes, type MappedDevice, mappersOf } from './kernel/nodes.js';
@@ -154,6 +155,16 @@ export class Checks implements BlkbackListener {
     }
   }
 
+  /** Tells whether blkback may be about to open the device that has a number. */
+  isAwaited({ major, minor }: Devnum): boolean {
+    const text = `${major.toString(16)}:${minor.toString(16)}`;
+    return [...(this.#blkback?.instances.values() ?? [])].some(
+      ({ backend, number }) =>
+        (number !== undefined && number.major === major && number.minor === minor) ||
+        this.#store.read(`${backend}/physical-device`) === text,
+    );
+  }
+
   /** Tells whether two guests have the same bytes, and one of them writes. */
   #meet(a: OpenDisk, b: OpenDisk): boolean {
     const bytes = bytesOf(a.disk);
@@ -255,9 +266,8 @@ export class Checks implements BlkbackListener {
   /** Checks that no write has brought back a backend that is gone. */
   #checkRuin(path: string): void {
     if (!path.startsWith('backend/vbd/')) return;
-    const [root, kind, domid, devid, node] = path.split('/');
-    if (node === undefined) return;
-    const backend = `${root}/${kind}/${domid}/${devid}`;
+    const backend = /^backend\/vbd\/[^/]+\/[^/]+(?=\/)/.exec(path)?.[0];
+    if (backend === undefined) return;
     if (this.#store.read(path) === undefined) return;
     if (this.#store.read(`${backend}/frontend`) !== undefined) return;
     this.violate(`${path} was written although ${backend} was gone`);

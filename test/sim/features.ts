@@ -1,7 +1,15 @@
 import { Random } from '../bed/random.js';
 
 /** Something that only some of the schedules have. */
-export type Feature = 'device-mapper' | 'bare /dev' | 'kin' | 'quotas' | 'partitions' | 'uevents';
+export type Feature =
+  | 'device-mapper'
+  | 'bare /dev'
+  | 'kin'
+  | 'quotas'
+  | 'partitions'
+  | 'uevents'
+  | 'killed removes'
+  | 'gc';
 
 /** How often a feature comes. */
 interface Share {
@@ -20,6 +28,11 @@ const SHARES: Readonly<Record<Feature, Share>> = {
   partitions: { salt: 0x4540215f, percent: 6, without: ['device-mapper', 'bare /dev', 'kin'] },
   uevents: { salt: 0x4b7c3355, percent: 20 },
   kin: { salt: 0x2e2ac0ea, percent: 5, without: ['device-mapper'] },
+  'killed removes': {
+    ...{ salt: 0x1b56c4e9, percent: 7 },
+    without: ['device-mapper', 'kin', 'partitions'],
+  },
+  gc: { salt: 0x3c6ef372, percent: 7 },
 };
 
 /**

@@ -14,6 +14,8 @@ export class Guest {
 
   /** If there is a daemon, most requests go through it. */
   readonly #daemon: Daemon | undefined;
+  /** Whether the last thing that has been done about the disk was a remove, which succeeded. */
+  isRemoved = false;
   /** Guests without a mix come when all else is quiet, and nothing happens to them. */
   readonly #mix: Mix | undefined;
 
@@ -29,6 +31,10 @@ export class Guest {
     this.#checks = checks;
     this.domid = domid;
     this.backend = `backend/vbd/${domid}/51712`;
+  }
+
+  get #frontend(): string {
+    return `/local/domain/${this.domid}/device/vbd/51712`;
   }
 
   get #killed(): number {
@@ -48,8 +54,11 @@ export class Guest {
     const { domid } = this;
     this.#checks.onMade(this.backend, params);
     this.#checks.kin?.appear(domid);
+    if (this.#world.store.hasFrontends) {
+      this.#world.store.write('toolstack', { [`${this.#frontend}/backend-id`]: '0' });
+    }
     this.#write({
-      frontend: `/local/domain/${domid}/device/vbd/51712`,
+      frontend: this.#frontend,
       'frontend-id': String(domid),
       ...{ online: '1', state: '1', dev: 'xvda', type: 'phy', 'device-type': 'disk' },
       ...{ script: '/etc/xen/scripts/block-diskseq', mode, params },
@@ -66,6 +75,12 @@ export class Guest {
 
   /** Runs one script, or two at once. A script may be killed at any step. */
   async add(): Promise<Outcome> {
+    const outcome = await this.#add();
+    this.isRemoved = false;
+    return outcome;
+  }
+
+  async #add(): Promise<Outcome> {
     const first = this.#script('add', this.#killed);
     if (!this.#random.percent(this.#mix?.twice ?? 0)) return await first;
     await this.sleep(this.#random.fraction() * 5);
@@ -74,10 +89,13 @@ export class Guest {
   }
 
   async remove(killed = this.#killed): Promise<Outcome> {
-    return await this.#script('remove', killed);
+    const outcome = await this.#script('remove', killed);
+    this.isRemoved = outcome === 'done';
+    return outcome;
   }
 
   async #script(action: 'add' | 'remove', killed: number): Promise<Outcome> {
+    this.isRemoved = false;
     const random = this.#random;
     if (this.#daemon?.isThere && random.percent(this.#mix?.asked ?? 0)) {
       return await this.#daemon.ask(action, this.backend);
@@ -86,24 +104,44 @@ export class Guest {
     const timeoutMs = random.pick([2000, 4000, 4000, 30_000]);
     const options = { timeoutMs, killAfter };
     const script = runScript(this.#world, this.#checks, action, this.backend, options);
-    if (action === 'add' && random.percent(this.#mix?.cut ?? 0)) this.#killOncePublished(script);
+    const isCut = action === 'add' && random.percent(this.#mix?.cut ?? 0);
+    const { undercut = 0 } = this.#mix ?? {};
+    const isUndercut = action === 'remove' && undercut > 0 && random.percent(undercut);
+    if (isCut || isUndercut) this.#killOncePublished(script, isCut);
     return await script.ended;
   }
 
-  #killOncePublished({ process }: Script): void {
+  /** Kills a script as soon as XenStore has, or does not have any more, a publication. */
+  #killOncePublished({ process }: Script, hasPublication: boolean): void {
     const { store, scheduler } = this.#world;
     const path = `${this.backend}/physical-device`;
     store.onChange((changed) => {
-      if (changed !== path || !process.isAlive || store.read(path) === undefined) return;
+      if (changed !== path || !process.isAlive) return;
+      if ((store.read(path) !== undefined) !== hasPublication) return;
       scheduler.after(scheduler.random.fraction() * 0.5, () => process.kill('killed'));
     });
   }
 
-  /** Removes the disk in an orderly way, or just deletes its nodes. */
-  async destroy(): Promise<void> {
+  /**
+   * Removes the disk in an orderly way, or by force, or just deletes its nodes. Returns the outcome of
+   * the remove, if there was one.
+   */
+  async destroy(): Promise<Outcome | undefined> {
     const random = this.#random;
-    const isOrderly = random.percent(this.#mix?.orderly ?? 100);
+    if (this.#world.store.hasFrontends && random.percent(25)) {
+      // A guest's nodes go first where its toolstack dies.
+      this.#deleteFrontend();
+      await this.sleep(random.fraction() * random.pick([5, 500, 5000]));
+    }
     const isThere = this.#world.store.read(`${this.backend}/frontend`) !== undefined;
+    const { forced = 0, orderly = 100, abandoned = 0 } = this.#mix ?? {};
+    if (isThere && forced > 0 && random.percent(forced)) {
+      const outcome = await this.remove();
+      if (outcome === 'killed') await this.sleep(random.fraction() * random.pick([2, 300]));
+      this.deleteNodes();
+      return outcome;
+    }
+    const isOrderly = random.percent(orderly);
     if (isOrderly && isThere) {
       this.#write({ online: '0', state: '5' });
       const end = this.#world.scheduler.now + 10_000;
@@ -111,12 +149,12 @@ export class Guest {
         if (this.#world.scheduler.now > end) break;
         await this.sleep(20 + random.fraction());
       }
-      await this.remove();
+      const outcome = await this.remove();
       this.deleteNodes();
-      return;
+      return outcome;
     }
     this.deleteNodes();
-    if (!random.percent(this.#mix?.abandoned ?? 0)) await this.remove();
+    return random.percent(abandoned) ? undefined : await this.remove();
   }
 
   /** Makes the vbd anew and attaches it while a remove of it still runs. */
@@ -130,8 +168,13 @@ export class Guest {
     await Promise.all([removing, this.add()]);
   }
 
+  #deleteFrontend(): void {
+    this.#world.store.write('toolstack', { [`/local/domain/${this.domid}`]: undefined });
+  }
+
   deleteNodes(): void {
     const { store } = this.#world;
+    if (store.hasFrontends) this.#deleteFrontend();
     if (store.read(`${this.backend}/frontend`) === undefined) return;
     store.write('toolstack', { [this.backend]: undefined });
     this.#checks.kin?.vanish(this.domid);

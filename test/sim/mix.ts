@@ -13,6 +13,10 @@ export interface Mix {
   readonly killed: number;
   /** Adds that are killed as soon as XenStore has their publication. */
   readonly cut: number;
+  /** Removes that are killed as soon as XenStore has lost the publication. */
+  readonly undercut: number;
+  /** Toolstacks that run the remove before they have deleted the nodes, or asked anybody to close. */
+  readonly forced: number;
   /** Adds that run twice at the same time. */
   readonly twice: number;
   /** Adds that run once more after a success. */
@@ -79,7 +83,16 @@ export const ANYTHING: Mix = {
   },
   ...{ restarted: 10, replugged: 30, renumbered: 20 },
   ...{ abandoned: 25, cut: 2, slow: [5, 20, 50], late: 2, pauses: [5, 500, 4000] },
-  ...{ neglected: 0, faulty: 0, hasMapper: false, hasPartitions: false, volumes: [], unrest: [] },
+  ...{
+    undercut: 0,
+    forced: 0,
+    neglected: 0,
+    faulty: 0,
+    hasMapper: false,
+    hasPartitions: false,
+    volumes: [],
+    unrest: [],
+  },
 };
 
 /** A short schedule, in which one thing happens often. */
@@ -93,6 +106,16 @@ export const SHORT: Mix = {
 export const FAULTY: Mix = {
   ...{ ...SHORT, guests: [2, 3], targets: [HEALTHY, '/dev/sda', '/img/b.img'], faulty: 60 },
   ...{ inherited: 60, orderly: 40, killed: 5, slow: [50, 80], pauses: [5, 50, 500] },
+};
+
+/**
+ * Adds are killed, then the removes of their vbds, and others get the same disk. XenStore may name
+ * nothing then, although the driver is still about to open the disk.
+ */
+export const UNDERCUT: Mix = {
+  ...{ ...SHORT, guests: [2, 3], targets: [HEALTHY, KEPT, '/dev/sda', '/dev/sda', '/img/b.img'] },
+  ...{ killed: 15, cut: 60, undercut: 50, forced: 60, inherited: 60, deleted: 5, orderly: 30 },
+  ...{ slow: [50, 80], pauses: [5, 50, 500] },
 };
 
 /** The mixes of short schedules. Each makes some rare meeting of events likely. */

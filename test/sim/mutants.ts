@@ -1,9 +1,11 @@
 import { BARE_DEV_MUTANTS } from './bare-dev-mutants.js';
 import type { Mutant } from './bundle.js';
+import { GC_MUTANTS } from './gc-mutants.js';
 import { KIN_MUTANTS } from './kin-mutants.js';
 import { MAPPER_MUTANTS } from './mapper-mutants.js';
 import { PARTITION_MUTANTS } from './partition-mutants.js';
 import { QUOTA_MUTANTS } from './quota-mutants.js';
+import { REMOVE_MUTANTS } from './remove-mutants.js';
 import { UEVENT_MUTANTS } from './uevent-mutants.js';
 
 /** Small changes that make the program wrong. The simulator must find each one of them. */
@@ -148,24 +150,6 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
   },
   {
-    name: 'a remove takes away what has been published since it began',
-    file: 'hotplug/remove-nodes.ts',
-    find: '  if (!present.every(isSeen)) return;\n',
-    replace: '  void isSeen;\n',
-  },
-  {
-    name: 'a remove unbinds nothing',
-    file: 'hotplug/detach-steps.ts',
-    find: 'await unbindLoop(loop, signal);',
-    replace: '',
-  },
-  {
-    name: 'a remove does not wait until the device is closed',
-    file: 'hotplug/detach-steps.ts',
-    find: 'if (loop !== undefined) await waitLoopUnbound(loop, signal);',
-    replace: '',
-  },
-  {
     name: 'opened is believed whatever it answers',
     file: 'vbd/await-device-opened.ts',
     find: "        if (open !== undefined) return judge(vbd, open, devnum, 'key');\n",
@@ -179,28 +163,10 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '(isPending(pending, use) ? use : use)',
   },
   {
-    name: 'a remove takes back what a vbd names that was made anew',
-    file: 'hotplug/withdraw-unanswered.ts',
-    find: '    // What another instance of the vbd names is its own, also if it is the same number.\n    { signal, confirm: () => !isMadeAnew(sysfs, vbd.sysfsName, directory) },',
-    replace: '    { signal, confirm: () => sysfs !== undefined },',
-  },
-  {
-    name: 'a remove removes the record of a vbd that was made anew',
-    file: 'hotplug/detach-steps.ts',
-    find: 'if (!isNewer) removeRecord',
-    replace: 'if (!isNewer || true) removeRecord',
-  },
-  {
     name: 'an add that fails forgets a loop device that another add has adopted',
     file: 'hotplug/record-undoing.ts',
     find: 'if (!attachment.isStillNamed) takeBack?.();',
     replace: 'takeBack?.();',
-  },
-  {
-    name: 'a remove does not say what blkback may still open',
-    file: 'hotplug/withdraw-unanswered.ts',
-    find: '  detachment.mark = mark;\n',
-    replace: '  await mark?.close();\n',
   },
   {
     name: 'an adopted device gets no record',
@@ -209,22 +175,10 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '    announceOpen',
   },
   {
-    name: 'a clean-up takes back what a vbd names that was made anew',
-    file: 'hotplug/detach.ts',
-    find: '    if (options.onlyIfGone && (exists || detachment.wasMadeAnew)) return;\n',
-    replace: '',
-  },
-  {
     name: 'the record of a vbd that was there before stays',
     file: 'hotplug/record-undoing.ts',
     find: '          await forgetPredecessor(runDirectory, vbd, diskseq, signal);\n',
     replace: '',
-  },
-  {
-    name: 'a vbd whose nodes are gone counts as ended',
-    file: 'vbd/ending-vbds.ts',
-    find: 'return probed === undefined && !isTakenUp;',
-    replace: 'return probed === undefined && !isTakenUp && index < 0;',
   },
   {
     name: 'a number that is marked as about to be opened is bound',
@@ -282,10 +236,12 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'uses: [...uses, ...kept.map(({ use }) => use)], seen',
     replace: 'uses: kept.length >= 0 ? [...uses] : [], seen',
   },
+  ...REMOVE_MUTANTS,
   ...BARE_DEV_MUTANTS,
   ...KIN_MUTANTS,
   ...QUOTA_MUTANTS,
   ...PARTITION_MUTANTS,
   ...MAPPER_MUTANTS,
   ...UEVENT_MUTANTS,
+  ...GC_MUTANTS,
 ];

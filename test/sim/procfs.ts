@@ -2,8 +2,8 @@ import type { SimulatedProcess } from './process.js';
 import type { Found } from './resolve.js';
 
 // Which processes there are, and what they have open. Device-mapper counts the openers of a device,
-// so the program looks for those that can be seen. Schedules without device-mapper do without: a
-// walk through all processes takes more time than everything else there.
+// so the program looks for those that can be seen, as does gc. Other schedules do without: a walk
+// through all processes takes more time than everything else there.
 
 const O_PATH = 0o10000000;
 const PLACE = /^\/proc\/(self|\d+)\/(?:(comm|cmdline)|(fd|fdinfo)(?:\/(\d+))?)$/;
@@ -29,7 +29,7 @@ export function lookUpProc(process: SimulatedProcess, path: string): Found | und
 /** Lists the processes, or the descriptors of one. Returns `undefined` for other directories. */
 export function listProc(process: SimulatedProcess, path: string): string[] | undefined {
   const { kernel, processes } = process.world;
-  if (kernel.mapper === undefined || !path.startsWith('/proc')) return undefined;
+  if (!kernel.showsProcesses || !path.startsWith('/proc')) return undefined;
   if (path === '/proc') return [...processes].map(({ pid }) => String(pid));
   const [, pid = '', , kind, fd] = PLACE.exec(path) ?? [];
   if (kind !== 'fd' || fd !== undefined) return undefined;

@@ -2,6 +2,7 @@ import type { Random } from '../bed/random.js';
 import { Blkback } from './blkback.js';
 import { Checks } from './checks.js';
 import { featureOf } from './features.js';
+import { Garbage } from './garbage.js';
 import type { Session } from './globals.js';
 import { DeviceMapper } from './kernel/device-mapper.js';
 import { Kernel } from './kernel/kernel.js';
@@ -68,7 +69,13 @@ export async function runSchedule(
     const quotas = featureOf(seed, 'quotas');
     if (quotas) store.quotas = new Quotas(scheduler, quotas);
     if (kin) checks.kin = new Kin(store, kin);
+    const gc = featureOf(seed, 'gc');
+    kernel.showsProcesses ||= gc !== undefined;
+    store.hasFrontends = gc !== undefined;
+    const garbage = gc && new Garbage(world, checks, gc);
+    garbage?.start();
     const domids = await turmoil(world, checks, blkback, mix);
+    garbage?.stop();
     await quiet(world, checks, blkback, domids);
   } finally {
     process.off('unhandledRejection', onRejection);
@@ -86,6 +93,7 @@ function furnish(kernel: Kernel, scheduler: Scheduler, { hasMapper, hasPartition
   if (hasPartitions) partition(kernel);
   for (let number = random.below(4); number > 0; number--) kernel.addLoop(number - 1);
   if (!hasMapper) return;
+  kernel.showsProcesses = true;
   for (const [index, name] of ['sdc', 'sdd', 'sde', 'sdf'].entries()) {
     kernel.addDisk(name, { major: 8, minor: 32 + 16 * index });
   }

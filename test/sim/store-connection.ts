@@ -20,6 +20,8 @@ const CONFLICTS = 3;
 /** The percentage of requests after which the next one is answered at once, too. */
 const MORE = 75;
 
+const NOTHING = Buffer.alloc(0);
+
 /**
  * A connection like that of native/channel.h, and xenstored's end. Answers come after any delay.
  */
@@ -31,7 +33,7 @@ export class StoreConnection {
   readonly #requests: RequestMessage[] = [];
   readonly #watches: MemoryWatch[] = [];
   readonly #transactions = new Map<number, MemoryTransaction>();
-  #answers: Buffer = Buffer.alloc(0);
+  #answers: Buffer = NOTHING;
   #lastTransaction = 0;
   #isOpen = false;
   #isBusy = false;
@@ -124,8 +126,8 @@ export class StoreConnection {
       if (!this.#isOpen) return;
       const most = random.percent(10) ? random.between(1, 40) : this.#memory.length;
       const count = Math.min(most, this.#answers.length);
-      this.#memory.set(this.#answers.subarray(0, count));
-      this.#answers = this.#answers.subarray(count);
+      this.#answers.copy(this.#memory, 0, 0, count);
+      this.#answers = count === this.#answers.length ? NOTHING : this.#answers.subarray(count);
       this.#deliver();
       this.#onRead(count);
     });

@@ -15,6 +15,8 @@ export class SimulatedStore {
   late = 0;
   /** The quotas of this domain; `undefined` where it has none, as domain 0. */
   quotas: Quotas | undefined;
+  /** Whether toolstacks make frontends, too. Only gc looks at them. */
+  hasFrontends = false;
   readonly #watchers: ((path: string) => void)[] = [];
 
   constructor(scheduler: Scheduler) {
@@ -24,10 +26,9 @@ export class SimulatedStore {
   /** Returns the addon's class of channels for a process. */
   channelOf(process: SimulatedProcess): unknown {
     const store = this;
-    return class extends StoreConnection {
-      constructor(memory: Buffer, onRead: (count: number) => void) {
-        super(store, process, memory, onRead);
-      }
+    // Not a class of its own for each process: each would be one more that nothing is optimized for.
+    return function Channel(memory: Buffer, onRead: (count: number) => void): StoreConnection {
+      return new StoreConnection(store, process, memory, onRead);
     };
   }
 

@@ -10,7 +10,10 @@ import { Volumes } from './volumes.js';
 /** How long guests come and go; milliseconds of virtual time. */
 const TURMOIL_MS = 300_000;
 
-/** Lets some guests come and go, with a few disks that several of them want. Returns the guests' domids. */
+/**
+ * Lets some guests come and go, with a few disks that several of them want. Returns the domids of those
+ * of which something may be left.
+ */
 export async function turmoil(
   world: World,
   checks: Checks,
@@ -25,7 +28,8 @@ export async function turmoil(
     (_, index) => new Guest(world, checks, index + 1, { daemon, mix }),
   );
   let left = guests.length;
-  if (random.percent(mix.daemon)) {
+  const hasDaemon = random.percent(mix.daemon);
+  if (hasDaemon) {
     daemon.start(() => (random.percent(30) ? random.between(1, 3000) : undefined));
   }
   const volumes = new Volumes(world, checks, blkback, mix);
@@ -77,7 +81,7 @@ export async function turmoil(
       scheduler.after(random.fraction() * random.pick([1, 20, 200]), inherit);
       const next = random.percent(60) ? params : random.pick(targets);
       if (random.percent(mix.contradicted)) await guest.remakeWhileRemoved(next, mode);
-      await guest.destroy();
+      if ((await guest.destroy()) === 'killed' && mix.undercut > 0) inherit();
       await adding;
       // Mostly, a backend path is used again only after its last instance is gone.
       const end = scheduler.now + (random.percent(85) ? 60_000 : 0);
@@ -110,7 +114,9 @@ export async function turmoil(
   for (const guest of guests) guest.deleteNodes();
   daemon.stop();
   volumes.stop();
-  return guests.map(({ domid }) => domid);
+  // A daemon may have attached a vbd once more after the remove.
+  const isLeft = ({ isRemoved }: Guest): boolean => !isRemoved || hasDaemon || random.percent(20);
+  return guests.filter(isLeft).map(({ domid }) => domid);
 }
 
 /** Replaces a disk by another one with the same number, if nobody uses or is about to use it. */

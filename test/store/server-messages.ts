@@ -27,8 +27,15 @@ export function cutRequests(bytes: Buffer): RequestMessage[] {
     const [type, id, tx] = [number(at), number(at + 4), number(at + 8)];
     const end = at + HEADER_SIZE + number(at + 12);
     if (end > bytes.length) throw new Error('a packet was not written as a whole');
-    const body = Buffer.from(bytes.subarray(at + HEADER_SIZE, end));
-    requests.push({ type, id, tx, body, texts: body.toString('latin1').split('\0').slice(0, -1) });
+    const texts = bytes.toString('latin1', at + HEADER_SIZE, end).split('\0');
+    texts.pop();
+    requests.push({
+      type,
+      id,
+      tx,
+      body: Buffer.from(bytes.subarray(at + HEADER_SIZE, end)),
+      texts,
+    });
     at = end;
   }
   return requests;

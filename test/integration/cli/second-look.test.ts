@@ -135,6 +135,26 @@ describe('A repair of gc looks again', function () {
       assert.deepEqual(fixture.loops(), [file.path]);
     }));
 
+  it('and leaves what an add has published that is still under way', () =>
+    withFixture(async (fixture) => {
+      await using loop = await attachLoop(fixture.image());
+      const devnum = parseDevnum(sysfsAttribute(loop.path, 'dev'));
+      assert.ok(devnum);
+      // The disk has got a new sequence number since its publication.
+      const vbd = await fixture.vbd(loop.path);
+      await fixture.blkback.hold('events', vbd.key);
+      await fixture.store.write(`${vbd.backendPath}/diskseq`, '1');
+      await fixture.store.write(`${vbd.backendPath}/physical-device`, loop.devnum);
+      const wanted = await repairOf(fixture, 'diskseq-differs');
+      const before = await fixture.directory(vbd);
+      const { runDirectory } = fixture.bed;
+      const mark = await markPendingOpen(runDirectory, parse(vbd), { devnum, writable: true });
+      await refused(fixture, wanted, 'EHELD').finally(() => mark.close());
+      assert.deepEqual(await fixture.directory(vbd), before);
+      await repair(fixture.store, wanted, options(fixture));
+      assert.equal(await fixture.node(vbd, 'physical-device'), undefined);
+    }));
+
   it('and leaves a record whose vbd is there again', () =>
     withFixture(async (fixture) => {
       const { vbd, wanted } = await gone(fixture);

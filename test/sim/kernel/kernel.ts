@@ -48,6 +48,8 @@ export class Kernel {
   hasLoopNodes = true;
   /** Whether the open of a node makes its loop device (CONFIG_BLOCK_LEGACY_AUTOLOAD). */
   makesLoopsAtOpen = false;
+  /** Whether processes can see each other, as in /proc. A walk through it takes its time. */
+  showsProcesses = false;
   /** `undefined` if the module is not loaded. */
   mapper: DeviceMapper | undefined;
   /** `undefined` if the network namespace of the processes hears nothing of block devices. */

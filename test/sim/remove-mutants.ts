@@ -1,0 +1,61 @@
+import type { Mutant } from './bundle.js';
+
+/** Mutants of what a remove does, and of what it leaves to others. */
+export const REMOVE_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'a remove takes away what has been published since it began',
+    file: 'hotplug/remove-nodes.ts',
+    find: '  if (!present.every(isSeen)) return;\n',
+    replace: '  void isSeen;\n',
+  },
+  {
+    name: 'a remove unbinds nothing',
+    file: 'hotplug/detach-steps.ts',
+    find: 'await unbindLoop(loop, signal);',
+    replace: '',
+  },
+  {
+    name: 'a remove does not wait until the device is closed',
+    file: 'hotplug/detach-steps.ts',
+    find: 'if (loop !== undefined) await waitLoopUnbound(loop, signal);',
+    replace: '',
+  },
+  {
+    name: 'a remove takes back what a vbd names that was made anew',
+    file: 'hotplug/withdraw-unanswered.ts',
+    find: '    // What another instance of the vbd names is its own, also if it is the same number.\n    { signal, confirm: () => !isMadeAnew(sysfs, vbd.sysfsName, directory) },',
+    replace: '    { signal, confirm: () => sysfs !== undefined },',
+  },
+  {
+    name: 'a remove removes the record of a vbd that was made anew',
+    file: 'hotplug/detach-steps.ts',
+    find: 'if (!isNewer) removeRecord',
+    replace: 'if (!isNewer || true) removeRecord',
+  },
+  {
+    name: 'a remove does not say what blkback may still open',
+    file: 'hotplug/withdraw-unanswered.ts',
+    find: '  const mark = await (loop ? marking.catch(() => undefined) : marking);',
+    replace: '  await (await marking)?.close();\n  const mark = undefined;',
+    needs: 'killed removes',
+  },
+  {
+    name: 'nobody outlives a remove to say what blkback may still open',
+    file: 'hotplug/withdraw-unanswered.ts',
+    find: '  if (mark) holdMark(',
+    replace: '  if (mark && !mark) holdMark(',
+    needs: 'killed removes',
+  },
+  {
+    name: 'a clean-up takes back what a vbd names that was made anew',
+    file: 'hotplug/detach.ts',
+    find: '    if (options.onlyIfGone && (exists || detachment.wasMadeAnew)) return;\n',
+    replace: '',
+  },
+  {
+    name: 'a vbd whose nodes are gone counts as ended',
+    file: 'vbd/ending-vbds.ts',
+    find: 'return probed === undefined && !isTakenUp;',
+    replace: 'return probed === undefined && !isTakenUp && index < 0;',
+  },
+];
