@@ -3,7 +3,7 @@ import { waitLayersGone } from '../block/mapper/release-layer.js';
 import { refreshUdev } from '../block/refresh-udev.js';
 import { errorCode } from '../errors.js';
 import { removeMapper } from '../linux/device-mapper.js';
-import { type Devnum, formatDevnumHex } from '../linux/devnum.js';
+import { type Devnum, formatDevnumHex, sameDevnum } from '../linux/devnum.js';
 import { isSystemError } from '../linux/errno.js';
 import type { MapperState } from '../linux/mapper-state.js';
 import { poll } from '../util/poll.js';
@@ -151,8 +151,9 @@ function tellUdev(devnum: Devnum, sysfs: string): void {
 }
 
 /**
- * Waits until the layers of the vbd are gone, and its loop device is unbound. Where nothing was made
- * for the vbd, waits until a mapper device is closed.
+ * Waits until the layers of the vbd are gone, its loop device is unbound, and a mapper device that
+ * was not made for the vbd is closed. A vbd may have both: what an earlier vbd of its name has left,
+ * and a mapper device of its own target.
  */
 async function awaitReleased(
   detachment: Detachment,
@@ -168,6 +169,7 @@ async function awaitReleased(
     found.has(uuid) || (backend.exists && !isMadeAnew(sysfs, vbd.sysfsName, directory));
   await waitLayersGone(layerOwner(vbd), isMeant, signal);
   if (loop !== undefined) await waitLoopUnbound(loop, signal);
-  if (loop !== undefined || layers.length > 0 || published === undefined) return;
+  if (published === undefined) return;
+  if (layers.some(({ devnum }) => sameDevnum(devnum, published.devnum))) return;
   await awaitMapperClosed(published, new OpenVbds(sysfs), signal);
 }

@@ -40,6 +40,7 @@ export interface OpenDisk {
 export interface BlkbackListener {
   onInstance(instance: Instance): void;
   onOpen(open: OpenDisk): void;
+  isTarget(open: OpenDisk): boolean;
 }
 
 /** A kind of blkback: `key` compares the diskseq and writes `opened`, and `stock` does neither. */
@@ -260,10 +261,12 @@ export class Blkback {
       // A new instance may have been made under the same path meanwhile.
       this.#scheduler.soon(() => this.#look(backend));
       if (open === undefined) return;
-      // Between the two steps, nothing shows that a disk is open, except for autoclear loop devices
-      // and mapper devices. The program cannot know it, so the close comes at once, as in the driver.
+      // Between the two steps, nothing shows that a disk is open, except for the program's autoclear
+      // loop devices, and mapper devices. An open of its own hides the open of an administrator's loop
+      // device. The program cannot know it, so the close comes at once, as in the driver.
       const { loop, mapper } = open.disk;
-      const tells = mapper !== undefined || ((loop?.bound?.flags ?? 0) & LO_AUTOCLEAR) !== 0;
+      const isAutoclear = ((loop?.bound?.flags ?? 0) & LO_AUTOCLEAR) !== 0;
+      const tells = mapper !== undefined || (isAutoclear && !this.#listener.isTarget(open));
       this.#scheduler.after(tells ? this.#delay(2000) : 0, () => {
         this.#scheduler.tell('blkback', () => `closes ${open.disk.name}, of ${backend}`);
         this.opens.delete(open);

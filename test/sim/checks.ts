@@ -1,7 +1,13 @@
 import type { Devnum } from '../../src/linux/devnum.js';
 import type { Blkback, BlkbackListener, Instance, OpenDisk } from './blkback.js';
 import type { Kernel } from './kernel/kernel.js';
-import { bytesOf, haveCommonBytes, type MappedDevice, mappersOf } from './kernel/nodes.js';
+import {
+  bytesOf,
+  type Disk,
+  haveCommonBytes,
+  type MappedDevice,
+  mappersOf,
+} from './kernel/nodes.js';
 import type { Kin } from './kin.js';
 import type { Scheduler } from './scheduler.js';
 import type { SimulatedStore } from './store.js';
@@ -45,7 +51,10 @@ export class Checks implements BlkbackListener {
     this.#scheduler = world.scheduler;
     this.#kernel = world.kernel;
     this.#store = world.store;
-    this.#kernel.onBytes = () => this.#checkBytes();
+    this.#kernel.onBytes = (disk) => {
+      this.#onBound(disk);
+      this.#checkBytes();
+    };
     this.#store.onChange((path) => this.#checkRuin(path));
   }
 
@@ -76,6 +85,16 @@ export class Checks implements BlkbackListener {
     const bytes = this.#kernel.bytesAt(path);
     wanted?.paths.add(path);
     if (bytes !== undefined) wanted?.bytes.add(bytes);
+  }
+
+  /** Notes what a loop device leads to whose path is a target, until it is published. */
+  #onBound(disk: Disk): void {
+    for (const [{ backend, number }, wanted] of this.#wanted) {
+      const isTarget = wanted.paths.has(`/dev/${disk.name}`) && number === undefined;
+      const bytes = bytesOf(disk);
+      if (!isTarget || this.#store.read(`${backend}/physical-device`) !== undefined) continue;
+      if (bytes !== undefined) wanted.bytes.add(bytes);
+    }
   }
 
   onOpen(open: OpenDisk): void {
@@ -165,6 +184,11 @@ export class Checks implements BlkbackListener {
     );
   }
 
+  /** Tells whether the target of a vbd names the device itself, by its path in /dev. */
+  isTarget({ instance, disk }: OpenDisk): boolean {
+    return this.#wanted.get(instance)?.paths.has(`/dev/${disk.name}`) ?? false;
+  }
+
   /** Tells whether two guests have the same bytes, and one of them writes. */
   #meet(a: OpenDisk, b: OpenDisk): boolean {
     const bytes = bytesOf(a.disk);
@@ -235,6 +259,8 @@ export class Checks implements BlkbackListener {
     if (open === undefined || !this.#blkback?.opens.has(open)) return;
     if (open.disk.loop === undefined && open.disk.mapper === undefined) return;
     if (open.instance.isDeleted || this.contradicted.has(backend)) return;
+    // The remove does not wait for a loop device that was there before.
+    if (this.isTarget(open)) return;
     this.violate(`a remove of ${backend} succeeded, and blkback still has ${open.disk.name} open`);
   }
 

@@ -15,6 +15,8 @@ export class Daemon {
   readonly #checks: Checks;
   #process: SimulatedProcess | undefined;
   #service: Service | undefined;
+  /** What each vbd had when the daemon began its last remove. */
+  readonly #looks = new Map<string, ReturnType<Checks['lookAt']>>();
   #isOver = false;
 
   constructor(world: World, checks: Checks) {
@@ -47,8 +49,11 @@ export class Daemon {
     const service = new Service({
       jobs: {
         ...{ timeoutMs: TIMEOUT_MS, sysfs: '/sys', runDirectory: '/run/xen-blkback', uapi: 'key' },
-        onEvent: ({ vbd, action, step, detail }) =>
-          scheduler.tell('daemon', () => `${action} ${vbd.backend}: ${step} (${detail})`),
+        onEvent: ({ vbd, action, step, detail }) => {
+          scheduler.tell('daemon', () => `${action} ${vbd.backend}: ${step} (${detail})`);
+          if (action === 'remove' && step === 'planned')
+            this.#looks.set(vbd.backend, this.#checks.lookAt(vbd.backend));
+        },
       },
       connect: (signal) => openXenstore({ signal }),
       onNotice: (text) => scheduler.tell('daemon', () => text),
@@ -68,7 +73,7 @@ export class Daemon {
     const [process, service] = [this.#process, this.#service];
     if (process === undefined || service === undefined || !process.isAlive) return 'failed';
     const since = scheduler.now;
-    const before = this.#checks.lookAt(backend);
+    this.#looks.delete(backend);
     return await new Promise<Outcome>((resolve) => {
       let isOver = false;
       const end = (outcome: Outcome, why = ''): void => {
@@ -91,7 +96,7 @@ export class Daemon {
             late.run = undefined;
             if (!process.isAlive) return;
             if (action === 'add') this.#checks.onAdded(backend, since - LONGEST_MS);
-            else this.#checks.onRemoved(before);
+            else this.#onRemoved(backend);
             end('done');
           },
           (error) => {
@@ -101,6 +106,15 @@ export class Daemon {
         );
       });
     });
+  }
+
+  /**
+   * Checks a remove against what the vbd had when the daemon began with it: an add before it may have
+   * undone its own work.
+   */
+  #onRemoved(backend: string): void {
+    const before = this.#looks.get(backend);
+    if (before !== undefined) this.#checks.onRemoved(before);
   }
 
   /** Kills the daemon and does not start it again. */

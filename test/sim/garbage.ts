@@ -8,8 +8,11 @@ import { KILLED, SimulatedProcess, type World } from './process.js';
 const TIMEOUT_MS = 10_000;
 /** The longest time that two looks and the detaches of all vbds may take; milliseconds. */
 const LONGEST_MS = 90_000;
-/** The file over which the administrator has loop devices. Guests want it, too. */
+/** The file over which the administrator has a loop device. Guests want it, too. */
 const FILE = '/img/b.img';
+const LOOP = 5;
+/** The path of the administrator's loop device, which guests may want, too. */
+export const HANDMADE = `/dev/loop${LOOP}`;
 const FLAGS = { isPath: false, isWritable: true, isExclusive: false };
 
 /**
@@ -31,8 +34,8 @@ export class Garbage {
   }
 
   start(): void {
-    for (let times = this.#random.between(2, 5); times > 0; times--) this.#later(() => this.#run());
-    for (let times = this.#random.below(3); times > 0; times--) {
+    this.#later(() => this.#run(this.#random.between(2, 10)));
+    for (let times = this.#random.below(4); times > 0; times--) {
       this.#later(() => this.#makeLoop());
     }
   }
@@ -44,7 +47,7 @@ export class Garbage {
   }
 
   #later(act: () => void): void {
-    const longest = this.#random.pick([20, 500, 3000, 15_000]);
+    const longest = this.#random.pick([1, 20, 500, 3000]);
     this.#world.scheduler.after(this.#random.fraction() * longest, () => {
       if (!this.#isOver) act();
     });
@@ -53,13 +56,14 @@ export class Garbage {
   #makeLoop(): void {
     const { kernel, scheduler } = this.#world;
     const node = kernel.files.get(FILE);
-    const disk = kernel.disks.get(`loop${kernel.freeLoop()}`);
-    if (node === undefined || disk === undefined || disk.opens > 0) return;
+    const disk = kernel.disks.get(`loop${LOOP}`) ?? kernel.addLoop(LOOP);
+    if (node === undefined || disk.loop?.bound !== undefined || disk.opens > 0) return;
     // No program can keep other people from a number that a stock blkback is about to open.
     if (this.#checks.isAwaited(disk.devnum)) return;
     const file = kernel.open(node, FLAGS);
     kernel.bindLoop(disk, file, { offset: 0n, sizeLimit: 0n, flags: 0 });
     kernel.release(file);
+    this.#checks.onReplaced(HANDMADE);
     const { diskseq } = disk;
     scheduler.tell('administrator', () => `binds ${disk.name} to ${FILE}`);
     this.#loops.push({ disk, diskseq });
@@ -81,7 +85,8 @@ export class Garbage {
     }
   }
 
-  #run(): void {
+  /** Runs gc a number of times, one after another. */
+  #run(times: number): void {
     const { scheduler } = this.#world;
     const killAfter = this.#random.percent(20) ? this.#random.between(1, 600) : undefined;
     const process = new SimulatedProcess(this.#world, 'gc', killAfter);
@@ -90,6 +95,9 @@ export class Garbage {
       this.#checks.onExit(process);
       process.kill(how);
     };
+    process.onEnd(() => {
+      if (times > 1) this.#later(() => this.#run(times - 1));
+    });
     this.#collect(process).then(
       () => end('exits'),
       (error) => end(`exits: ${String(error)}`),
@@ -109,13 +117,18 @@ export class Garbage {
     const store = await openXenstore();
     const place = { sysfs: '/sys', runDirectory: '/run/xen-blkback', scripts: ['block-diskseq'] };
     const tell = (what: string): void => this.#world.scheduler.tell(process.name, () => what);
-    for (const finding of await audit(store, place, pause, { loops: true })) {
+    // What a repair must not change it must see itself, however close the two looks are.
+    const longest = this.#random.pick([1, 50, 1000]);
+    const settle = (ms: number): Promise<void> => pause(Math.min(ms, longest));
+    for (const finding of await audit(store, place, settle, { loops: true })) {
       const title = `${finding.object} (${finding.kind})`;
       if (finding.repair === undefined) {
         tell(`leaves ${title}`);
         continue;
       }
       tell(`wants to end ${title}`);
+      // The repairs before it may have taken their time.
+      await pause(this.#random.fraction() * this.#random.pick([1, 50, 3000]));
       await repair(store, finding.repair, { ...place, timeoutMs: TIMEOUT_MS }).then(
         () => tell(`has ended ${title}`),
         (error) => {

@@ -12,8 +12,15 @@ export const GC_MUTANTS: readonly Mutant[] = [
   {
     name: 'gc does not ask what blkback may still open',
     file: 'audit/repair.ts',
-    find: '  const pending = await listPendingOpens(runDirectory);\n',
-    replace: '  const pending: Awaited<ReturnType<typeof listPendingOpens>> = [];\n',
+    find: '  const late = pending.find(\n',
+    replace: '  const late = pending.slice(0, 0).find(\n',
+    needs: 'gc',
+  },
+  {
+    name: 'gc takes back what an add has published that is still under way',
+    file: 'audit/repair.ts',
+    find: '      await requireNotAwaited(vbd, options);\n',
+    replace: '',
     needs: 'gc',
   },
   {

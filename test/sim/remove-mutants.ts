@@ -47,6 +47,13 @@ export const REMOVE_MUTANTS: readonly Mutant[] = [
     needs: 'killed removes',
   },
   {
+    name: 'a remove that finds a layer does not wait for the device of its target',
+    file: 'hotplug/detach-steps.ts',
+    find: '  if (layers.some(({ devnum }) => sameDevnum(devnum, published.devnum))) return;\n',
+    replace: '  if (layers.length > 0) return;\n',
+    needs: 'device-mapper',
+  },
+  {
     name: 'a clean-up takes back what a vbd names that was made anew',
     file: 'hotplug/detach.ts',
     find: '    if (options.onlyIfGone && (exists || detachment.wasMadeAnew)) return;\n',

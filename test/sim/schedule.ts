@@ -2,7 +2,7 @@ import type { Random } from '../bed/random.js';
 import { Blkback } from './blkback.js';
 import { Checks } from './checks.js';
 import { featureOf } from './features.js';
-import { Garbage } from './garbage.js';
+import { Garbage, HANDMADE } from './garbage.js';
 import type { Session } from './globals.js';
 import { DeviceMapper } from './kernel/device-mapper.js';
 import { Kernel } from './kernel/kernel.js';
@@ -50,7 +50,9 @@ export async function runSchedule(
   };
   const guise = scheduler.random.percent(50) ? 'stock' : 'key';
   scheduler.tell('blkback', () => `is ${guise}`);
-  const mix = pickMix(scheduler.random, seed);
+  const gc = featureOf(seed, 'gc');
+  const picked = pickMix(scheduler.random, seed);
+  const mix = gc ? { ...picked, targets: [...picked.targets, HANDMADE] } : picked;
   store.late = mix.late;
   const driver = { slow: scheduler.random.pick(mix.slow), faulty: mix.faulty };
   const blkback = new Blkback(world, guise, checks, driver);
@@ -69,7 +71,6 @@ export async function runSchedule(
     const quotas = featureOf(seed, 'quotas');
     if (quotas) store.quotas = new Quotas(scheduler, quotas);
     if (kin) checks.kin = new Kin(store, kin);
-    const gc = featureOf(seed, 'gc');
     kernel.showsProcesses ||= gc !== undefined;
     store.hasFrontends = gc !== undefined;
     const garbage = gc && new Garbage(world, checks, gc);
