@@ -1,4 +1,5 @@
-import { markPendingOpen } from '../sharing/pending-opens.js';
+import { sameDevnum } from '../linux/devnum.js';
+import { isOpenFor, listPendingOpens, markPendingOpen } from '../sharing/pending-opens.js';
 import type { Step } from '../util/steps.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
@@ -17,6 +18,7 @@ export function announceOpen(attachment: Attachment): Step<AttachStep> {
     name: 'announced',
     waitsFor: `${options.runDirectory} to be locked`,
     run: async () => {
+      attachment.followsPendingOpen = await followsPendingOpen(attachment);
       const { ownLoop, identity } = attachment.device;
       if (ownLoop) return '';
       const use = { devnum: identity.devnum, writable: plan.request.writable };
@@ -25,4 +27,17 @@ export function announceOpen(attachment: Attachment): Step<AttachStep> {
     },
     undo: async () => await attachment.mark?.close(),
   };
+}
+
+/**
+ * Returns whether blkback may still open an earlier device for the vbd. An add that adopts a
+ * publication may find its announcement, which is about the same device.
+ */
+async function followsPendingOpen(attachment: Attachment): Promise<boolean> {
+  const { vbd, options, published } = attachment;
+  return (await listPendingOpens(options.runDirectory)).some(
+    (open) =>
+      isOpenFor(open, vbd) &&
+      (published === undefined || !sameDevnum(open.devnum, published.devnum)),
+  );
 }

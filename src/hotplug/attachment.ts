@@ -35,6 +35,11 @@ export class Attachment {
   /** Whether the attach has failed although blkback has the device, or may still get it. */
   isStillNamed = false;
   /**
+   * Whether blkback might still open an earlier device for the vbd when this one was announced. The
+   * publication of that device has been taken back, and blkback may have read its number before.
+   */
+  followsPendingOpen = false;
+  /**
    * The lock that says that blkback may open the device (`markPendingOpen`). A loop device that was
    * made for the vbd needs none.
    */

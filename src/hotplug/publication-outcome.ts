@@ -19,6 +19,16 @@ export type PublicationOutcome = 'open' | 'never' | 'pending';
  */
 const ENDING_MS = 1000;
 
+/** What is known of a publication. */
+export interface PublicationFacts {
+  /**
+   * Whether blkback may have been about to open an earlier device when this one was published. An
+   * error of the driver may be about that device then, and blkback opens this one next.
+   */
+  readonly followsPendingOpen: boolean;
+  readonly signal: AbortSignal;
+}
+
 /**
  * Finds out what came of a publication for an instance. Never rejects: in doubt it returns
  * `pending`.
@@ -26,7 +36,7 @@ const ENDING_MS = 1000;
 export async function readPublicationOutcome(
   store: Xenstore,
   instance: VbdInstance,
-  signal: AbortSignal,
+  { followsPendingOpen, signal }: PublicationFacts,
 ): Promise<PublicationOutcome> {
   const { vbd, directory } = instance;
   const known = (): PublicationOutcome | undefined => {
@@ -39,7 +49,7 @@ export async function readPublicationOutcome(
     const nodes = ['frontend', 'state', 'error'] as const;
     const backend = await readVbdBackend(store, vbd, { nodes, signal });
     // The driver has tried to open the device, has failed and said so, and does not try again.
-    if (backend.hasFailedToOpen) return known() ?? 'never';
+    if (backend.hasFailedToOpen && !followsPendingOpen) return known() ?? 'never';
     const state = backend.text('state');
     const ending = !backend.exists || state === XenbusState.Closing || state === XenbusState.Closed;
     if (!ending) return 'pending';

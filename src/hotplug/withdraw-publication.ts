@@ -17,10 +17,11 @@ import { readPublicationOutcome } from './publication-outcome.js';
  * held for it. Never rejects.
  */
 export async function withdrawPublication(attachment: Attachment): Promise<void> {
-  const { store, vbd, instance, publication, deadline, device } = attachment;
+  const { store, vbd, instance, publication, deadline, device, followsPendingOpen } = attachment;
   const { sysfs } = attachment.options;
   const signal = deadline.rollback();
-  const outcome = await readPublicationOutcome(store, instance, signal);
+  const facts = { followsPendingOpen, signal };
+  const outcome = await readPublicationOutcome(store, instance, facts);
   // A vbd that was made anew may have the same device, and names it in the same words.
   const confirm = (): boolean => !isMadeAnew(sysfs, vbd.sysfsName, instance.directory);
   if (outcome === 'never') {

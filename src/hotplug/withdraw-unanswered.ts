@@ -1,5 +1,5 @@
 import { formatDevnum } from '../linux/devnum.js';
-import { markPendingOpen } from '../sharing/pending-opens.js';
+import { isOpenFor, listPendingOpens, markPendingOpen } from '../sharing/pending-opens.js';
 import { poll } from '../util/poll.js';
 import { isMadeAnew } from '../vbd/vbd-directory.js';
 import { backendNode } from '../vbd/vbd-path.js';
@@ -24,9 +24,12 @@ export async function withdrawUnanswered(
 ): Promise<string> {
   const { vbd, backend, directory, open, published, loop } = detachment;
   if (published === undefined || directory === undefined) return '';
+  if (open !== undefined) return '';
   // Only a publication with a sequence number takes an error of a predecessor away (`publishSteps`).
   const hasFailed = published.diskseq !== undefined && backend.hasFailedToOpen;
-  if (open !== undefined || hasFailed) return '';
+  // The error may be about an earlier device, and then blkback opens the published one next.
+  const earlier = hasFailed ? await listPendingOpens(runDirectory) : [];
+  if (hasFailed && !earlier.some((pending) => isOpenFor(pending, vbd))) return '';
   // The add that has published the device may have been killed. Then only this lock says that blkback
   // may open it. A loop device clears itself with its last close, and its number is free then.
   const { devnum } = published;
