@@ -2,7 +2,7 @@ import type { BlockDevice } from '../block/block-device.js';
 import { errorMessage } from '../errors.js';
 import { removeMapper } from '../linux/device-mapper.js';
 import { formatDevnum } from '../linux/devnum.js';
-import { setAutoclear } from '../linux/loop-ioctl.js';
+import { clearLoop, setAutoclear } from '../linux/loop-ioctl.js';
 import type { Step } from '../util/steps.js';
 import { awaitDeviceOpened } from '../vbd/await-device-opened.js';
 import type { AttachStep } from './attach-options.js';
@@ -48,17 +48,22 @@ function awaitBlkback(attachment: Attachment): Step<AttachStep> {
  * keeps it bound now. Until this step, the loop device clears itself, whatever happens.
  */
 function keepLoopBound(attachment: Attachment): Step<AttachStep> {
+  const { signal } = attachment;
   const applies = (): boolean =>
     attachment.device.bottom.ownLoop && !attachment.plan.target.autoclear && !attachment.isServed;
   return {
     name: 'kept',
     waitsFor: 'the loop driver',
     run: async () => {
-      if (applies()) await setAutoclear(attachment.device.bottom.fd, false);
+      // The driver asks the file, and its server may be gone.
+      if (applies()) await setAutoclear(attachment.device.bottom.fd, false, signal);
       return '';
     },
     undo: async () => {
-      if (applies()) await setAutoclear(attachment.device.bottom.fd, true).catch(() => undefined);
+      if (!applies()) return;
+      // This asks no file. While others have the device open, it only switches autoclear on.
+      const limit = attachment.deadline.rollback();
+      await clearLoop(attachment.device.bottom.fd, limit).catch(() => undefined);
     },
   };
 }
@@ -82,7 +87,7 @@ function report(attachment: Attachment): Step<AttachStep> {
  * its disk by now.
  */
 function markForRemoval(attachment: Attachment): Step<AttachStep> {
-  const { vbd, plan, warnings } = attachment;
+  const { vbd, plan, warnings, signal } = attachment;
   return {
     name: 'marked',
     waitsFor: 'device-mapper',
@@ -90,7 +95,7 @@ function markForRemoval(attachment: Attachment): Step<AttachStep> {
       if (!plan.target.deferredRemove) return '';
       const { identity, path } = attachment.device.bottom;
       try {
-        await removeMapper({ devnum: identity.devnum }, true);
+        await removeMapper({ devnum: identity.devnum }, true, signal);
         return `${path} goes with its last close`;
       } catch (error) {
         warnings.push(
