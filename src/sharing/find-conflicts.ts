@@ -91,10 +91,12 @@ export async function* findConflicts(
   const nearby = await context.storageLookup.findNearby({ ...reach, snapshot, devices, readers });
   const close = others.filter(({ devnum }) => nearby.mayHave(devnum));
   const bytes = { snapshot, reach, clashes };
+  const shared = new Set<string>();
   for await (const { theirs, ...guest } of findGuestUses(wanted, close, bytes, context)) {
-    // The guest itself accounts for all claims within its stack.
+    // The guest itself accounts for all claims within its stack, and for all requests.
     for (const device of theirs.stack) known.add(device);
-    if (!guest.tolerated) yield guest;
+    if (guest.tolerated) for (const device of theirs.stack) shared.add(device);
+    else yield guest;
   }
   const isGuests = (devnum: Devnum): boolean =>
     uses.some((use) => sameDevnum(use.devnum, devnum) && !isStale(snapshot, use));
@@ -121,7 +123,7 @@ export async function* findConflicts(
     (open.domid === wanted.domid && !wanted.encrypted);
   const unexplained = unexplainedOpens(pending, uses).filter((open) => !isOurs(open));
   yield* await findPendingUses(snapshot, unexplained, query);
-  const late = isServed ? undefined : findLateRequests(wanted, uses);
+  const late = isServed ? undefined : findLateRequests(wanted, uses, shared);
   if (late !== undefined) yield late;
   if (wanted.mapper === undefined) return;
   const guests = uses.filter(({ open }) => open).map(({ devnum }) => devnum);

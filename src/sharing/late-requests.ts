@@ -12,6 +12,9 @@ import type { SharingRequest } from './sharing-request.js';
  * devices, and of no other ones.
  *
  * A single request may be anybody's, such as udev's, so the caller has to look again.
+ *
+ * @param shared the devices, as `major:minor`, on which the disks of other domains of the same
+ *   virtual machine stand. A running guest always has requests under way.
  */
 export function findLateRequests(
   {
@@ -21,12 +24,14 @@ export function findLateRequests(
     sharing,
   }: Pick<SharingRequest, 'device' | 'access' | 'mapper' | 'sharing'>,
   uses: readonly VbdUse[],
+  shared: ReadonlySet<string>,
 ): UnexplainedUse | undefined {
   const devnum = device === undefined ? undefined : parseDevnum(device);
   // Others may read a disk that is not wanted for one guest alone.
   if (access === 'read-only' || sharing !== 'deny') return undefined;
   if (devnum === undefined || mapper !== undefined) return undefined;
   if (uses.some((use) => sameDevnum(use.devnum, devnum))) return undefined;
+  if (shared.has(formatDevnum(devnum))) return undefined;
   const requests = countInFlight(devnum);
   if (requests === 0) return undefined;
   const path = `/dev/block/${formatDevnum(devnum)}`;
