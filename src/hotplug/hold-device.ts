@@ -33,30 +33,39 @@ export function holdDevice(
   hold({ what: path, vbd, directory }, fd, mark);
 }
 
-/** Does the same for a device that is not open here: only its lock is held. */
+/**
+ * Does the same for a device that is not open here: only its lock is held. Returns whether a process
+ * could be started for that.
+ */
 export function holdMark(
   mark: OwnedFd,
   of: { readonly what: string; readonly vbd: VbdPath; readonly directory: VbdDirectory },
-): void {
-  hold(of, mark, undefined);
+): boolean {
+  return hold(of, mark, undefined);
 }
 
 function hold(
   { what, vbd, directory }: Parameters<typeof holdMark>[1],
   first: OwnedFd,
   second: OwnedFd | undefined,
-): void {
+): boolean {
   // The purpose of the process, as people see it in a list of processes.
   const name = `${HOLDS_FOR_BLKBACK} ${what} for ${vbd.sysfsName} until blkback has opened it`;
   // Loaded here, because an add that succeeds needs no children.
   const { spawn } = process.getBuiltinModule('node:child_process');
   const held = [first.fd, directory.fd, ...(second ? [second.fd] : [])];
-  const child = spawn('/bin/sh', ['-c', HOLD, name, directory.path], {
-    stdio: ['ignore', 'ignore', 'ignore', ...held],
-    // The child must survive a signal that ends this process and its group.
-    detached: true,
-    cwd: '/',
-  });
-  child.on('error', () => undefined);
-  child.unref();
+  try {
+    const child = spawn('/bin/sh', ['-c', HOLD, name, directory.path], {
+      stdio: ['ignore', 'ignore', 'ignore', ...held],
+      // The child must survive a signal that ends this process and its group.
+      detached: true,
+      cwd: '/',
+    });
+    child.on('error', () => undefined);
+    child.unref();
+    return child.pid !== undefined;
+  } catch {
+    // Node.js throws some errors of fork(2), such as ENOMEM, and reports others by an event.
+    return false;
+  }
 }

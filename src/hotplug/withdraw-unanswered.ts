@@ -1,5 +1,6 @@
 import { formatDevnum } from '../linux/devnum.js';
 import { isOpenFor, listPendingOpens, markPendingOpen } from '../sharing/pending-opens.js';
+import { SharingError } from '../sharing/sharing-error.js';
 import { poll } from '../util/poll.js';
 import { isMadeAnew } from '../vbd/vbd-directory.js';
 import { backendNode } from '../vbd/vbd-path.js';
@@ -13,8 +14,9 @@ const LATE_OPEN_MS = 1000;
 
 /**
  * Takes back a publication that blkback has not answered, and waits a little for an open that is
- * under way. Notes in `detachment` whether blkback may still open the device. Throws `ELOCK` unless a
- * loop device was made for the vbd, and throws as the store does.
+ * under way. Notes in `detachment` whether blkback may still open the device. Throws `ELOCK` if the
+ * lock that says so cannot be had or passed on, unless a loop device was made for the vbd, and throws
+ * as the store does.
  */
 export async function withdrawUnanswered(
   store: Xenstore,
@@ -40,7 +42,9 @@ export async function withdrawUnanswered(
   detachment.mark = mark;
   // Once the publication is taken back, nothing but the lock names the device. So another process
   // has the lock before that: this one may be killed, or may not hear from xenstored any more.
-  if (mark) holdMark(mark, { what: `device ${formatDevnum(devnum)}`, vbd, directory });
+  const what = `device ${formatDevnum(devnum)}`;
+  const isHeld = mark !== undefined && holdMark(mark, { what, vbd, directory });
+  if (!isHeld && loop === undefined) throw nobodyHolds(what);
   // Both nodes are compared, because a newer publication may have the same device number.
   const expected = (['physical-device', 'diskseq'] as const).map((node) => ({
     op: 'expect' as const,
@@ -62,4 +66,11 @@ export async function withdrawUnanswered(
   // From here on, the device number may become the number of another device.
   signal.throwIfAborted();
   return '';
+}
+
+function nobodyHolds(what: string): SharingError {
+  return new SharingError(
+    `the lock that says that blkback may still open ${what} cannot be passed on, as no process can be started`,
+    { code: 'ELOCK' },
+  );
 }

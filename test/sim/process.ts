@@ -172,7 +172,7 @@ export class SimulatedProcess {
       else holder.kill('is done');
     };
     holder.after(2, look);
-    return { on: () => undefined, unref: () => undefined };
+    return { pid: 1, on: () => undefined, unref: () => undefined };
   }
 }
 
