@@ -67,14 +67,14 @@ export class VbdQueue {
   async add(): Promise<AttachResult> {
     this.#requests++;
     try {
-      await this.#removal?.done.catch(() => undefined);
+      await this.#removed();
       const job = this.#attach;
       if (job?.isRunning) return await this.#result(job);
       if (job?.isAttached && (await this.#isStillAttached(job))) return await job.result;
       // The cause of an earlier failure may have been removed, and an attached vbd may have been
       // made anew. Another request may have noticed the same and may have started an attach already.
       if (this.#attach === job) this.#attach = undefined;
-      return await (this.#attach ?? this.#start()).result;
+      return await this.#attachAnew();
     } finally {
       this.#requests--;
     }
@@ -85,7 +85,7 @@ export class VbdQueue {
     // A clean-up may have found the vbd made anew. This request is about the vbd that is there now.
     this.#requests++;
     try {
-      if (this.#removal?.isCleanUp) await this.#removal.done.catch(() => undefined);
+      while (this.#removal?.isCleanUp) await this.#removal.done.catch(() => undefined);
       return await this.#startRemoval(false);
     } finally {
       this.#requests--;
@@ -122,7 +122,21 @@ export class VbdQueue {
       if (!job.wasOvertaken) throw error;
     }
     if (this.#attach === job) this.#attach = undefined;
+    return await this.#attachAnew();
+  }
+
+  /** Starts an attach when no removal is under way, unless another request has started one. */
+  async #attachAnew(): Promise<AttachResult> {
+    if (this.#removal !== undefined) await this.#removed();
     return await (this.#attach ?? this.#start()).result;
+  }
+
+  /**
+   * Waits until no removal is under way. A remove that has waited for a clean-up begins when the
+   * clean-up ends.
+   */
+  async #removed(): Promise<void> {
+    while (this.#removal !== undefined) await this.#removal.done.catch(() => undefined);
   }
 
   #start(seen?: VbdBackend): AttachJob {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { VbdJobs } from '../../../src/daemon/vbd-jobs.js';
+import { VbdQueue } from '../../../src/daemon/vbd-queue.js';
 import { HotplugError } from '../../../src/hotplug/hotplug-error.js';
 import { pause } from '../../../src/util/retry.js';
 import { vbdPath } from '../../../src/vbd/vbd-path.js';
@@ -82,5 +83,29 @@ describe('The requests about one vbd', () => {
     await assert.rejects(earlier, { code: 'ESTATE' });
     await store.write(`${vbd.backend}/state`, '1');
     assert.equal(jobs.isRunning(vbd), true);
+  });
+
+  it('are served one after another, also where a remove and an add have waited for a clean-up', async () => {
+    const devices = join(directory, 'sys/bus/xen-backend/devices');
+    const entry = join(devices, vbd.sysfsName);
+    mkdirSync(entry, { recursive: true });
+    writeFileSync(join(entry, 'physical_device'), '7:0\n');
+    await store.write(`${vbd.backend}/online`, '0');
+    const options = { timeoutMs: 5000, uapi: 'key', sysfs: join(directory, 'sys') } as const;
+    const queue = new VbdQueue(store, vbd, { ...options, runDirectory: join(directory, 'run') });
+    const cleaned = queue.cleanUp();
+    const removed = queue.remove();
+    const added = queue.add();
+    added.catch(() => undefined);
+    await cleaned;
+    await pause(100);
+    assert.deepEqual([queue.isBusy, queue.isAttaching], [true, false]);
+    // blkback closes the device, so the remove ends and the add begins.
+    rmSync(entry, { recursive: true });
+    await removed;
+    await pause(50);
+    assert.equal(queue.isAttaching, true);
+    queue.abort(new HotplugError('the test ends', { code: 'ECANCELED' }));
+    await assert.rejects(added, { code: 'ECANCELED' });
   });
 });
