@@ -1,7 +1,8 @@
 import { sameDevnum } from '../linux/devnum.js';
 import type { Step } from '../util/steps.js';
+import { withOwnership } from '../util/with-ownership.js';
 import { throwIfClosing } from '../vbd/await-device-opened.js';
-import { toPublication } from '../vbd/publish-device.js';
+import { requireNamedAsSeen, toPublication } from '../vbd/publish-device.js';
 import type { PublishedDevice } from '../vbd/published-device.js';
 import { VbdInstance } from '../vbd/vbd-instance.js';
 import { announceOpen } from './announce-open.js';
@@ -31,13 +32,17 @@ export function adoptSteps(attachment: Attachment, published: PublishedDevice): 
 }
 
 function pinInstance(attachment: Attachment, published: PublishedDevice): Step<AttachStep> {
-  const { vbd, backend, options } = attachment;
+  const { store, vbd, backend, options, signal } = attachment;
   return {
     name: 'ready',
     waitsFor: 'sysfs',
     run: async () => {
       const instance = await VbdInstance.pin(options.sysfs, vbd, backend);
-      const open = instance.directory.readOpenDevice();
+      const open = await withOwnership(instance, async () => {
+        // The nodes that were read may be those of an instance that has ended since.
+        await requireNamedAsSeen(store, vbd, backend, { signal });
+        return instance.directory.readOpenDevice();
+      });
       attachment.instance = instance;
       attachment.isServed =
         open !== undefined &&

@@ -95,6 +95,28 @@ describe('An add of a vbd that is made anew meanwhile', function () {
       assert.equal(fixture.events(vbd, 'opened').length, 1);
     }),
   );
+
+  it(
+    'attaches the new vbd where the nodes that it has read named the device of the one before',
+    on({}, async (fixture) => {
+      await using disk = await attachLoop(fixture.image());
+      const vbd = await fixture.vbd(disk.path);
+      await fixture.attach(vbd);
+      let isAnew = false;
+      const late = withReads(fixture.store, async (read, paths) => {
+        const values = await read();
+        if (!isAnew && paths.some((path) => path.endsWith('/hotplug-status'))) {
+          isAnew = true;
+          await makeAnew(fixture, vbd, disk);
+        }
+        return values;
+      });
+      const { already } = await fixture.attachThrough(late, vbd, { timeoutMs: 3000 });
+      assert.equal(already, false);
+      assert.deepEqual(await fixture.nodes(vbd, ...REPORT), [disk.devnum, 'connected', undefined]);
+      assert.equal(fixture.events(vbd, 'opened').length, 2);
+    }),
+  );
 });
 
 describe('A remove of a vbd that is made anew meanwhile', function () {
