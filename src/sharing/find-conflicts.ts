@@ -74,7 +74,8 @@ export async function* findConflicts(
   context: SharingContext,
 ): AsyncGenerator<Conflict> {
   const readers = !mayShare(wanted.sharing, wanted.access, 'read-only');
-  if (!readers && mayShare(wanted.sharing, wanted.access, 'read-write')) return;
+  const writers = !mayShare(wanted.sharing, wanted.access, 'read-write');
+  if (wanted.sharing === 'allow') return;
   const clashes = clashesWith(wanted, reach.extents);
   const known = new Set(reach.stack);
   const { uses, pending } = await listUses(context);
@@ -83,7 +84,10 @@ export async function* findConflicts(
   const isOwn = ({ vbd }: VbdUse): boolean =>
     context.own !== undefined && sameVbd(vbd, context.own);
   const own = uses.filter(isOwn);
-  const others = uses.filter((use) => (readers || use.writable) && !isOwn(use));
+  // A guest that only reads must not get another guest's disk by its number either.
+  const counts = (use: VbdUse): boolean =>
+    (use.writable ? writers : readers) || isStale(snapshot, use);
+  const others = uses.filter((use) => counts(use) && !isOwn(use));
   for (const { devnum } of own) {
     for (const device of (await snapshot.reach(devnum)).stack) known.add(device);
   }
@@ -98,6 +102,7 @@ export async function* findConflicts(
     if (guest.tolerated) for (const device of theirs.stack) shared.add(device);
     else yield guest;
   }
+  if (!readers && !writers) return;
   const isGuests = (devnum: Devnum): boolean =>
     uses.some((use) => sameDevnum(use.devnum, devnum) && !isStale(snapshot, use));
   const isOpenForGuest = (devnum: Devnum): boolean =>

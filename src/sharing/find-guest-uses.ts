@@ -1,7 +1,7 @@
 import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, parseDevnum } from '../linux/devnum.js';
 import { isBlockDevice, statWithinSecond } from '../linux/file-stat.js';
-import type { Extent } from '../topology/extent.js';
+import { type Extent, overlap } from '../topology/extent.js';
 import { extentsOfPath } from '../topology/file-extents.js';
 import type { Access } from '../topology/local-use.js';
 import { knownFileOfLoop } from '../topology/loop-backing.js';
@@ -106,7 +106,11 @@ export async function* findGuestUses(
   }
 }
 
-/** Compares the device of a vbd. Returns `undefined` unless its bytes forbid the export. */
+/**
+ * Compares the device of a vbd. Returns `undefined` unless its bytes forbid the export. A vbd that may
+ * get the device for one that had its number before forbids it whatever both do: the guest was never to
+ * have this device.
+ */
 async function compare(
   use: VbdUse,
   { snapshot, reach, clashes }: WantedBytes,
@@ -126,8 +130,10 @@ async function compare(
   const path = theirs && snapshot.block(devnum)?.path;
   if (theirs === undefined || path === undefined) return undefined;
   const access = writable ? 'read-write' : 'read-only';
-  if (!clashes(access, theirs.extents)) return undefined;
-  return { vbd, access, path, devnum, open, stale, theirs };
+  const isHarmful = stale
+    ? overlap(reach.extents, theirs.extents)
+    : clashes(access, theirs.extents);
+  return isHarmful ? { vbd, access, path, devnum, open, stale, theirs } : undefined;
 }
 
 /**

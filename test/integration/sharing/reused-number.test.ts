@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { failure } from '../../bed/assertions.js';
+import { attachLoop } from '../../bed/images.js';
+import { needs } from '../../bed/needs.js';
+import { on } from '../hotplug/fixture.js';
+
+describe('A disk whose number a vbd names for a disk that had it before', function () {
+  this.timeout(30_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  for (const [mode, sharing] of [
+    ['r', 'deny'],
+    ['r', 'read-only'],
+    ['w', 'read-only'],
+  ] as const) {
+    it(
+      `is refused to another guest, even if that vbd only reads (mode ${mode}, sharing=${sharing})`,
+      on({}, async (fixture) => {
+        await using disk = await attachLoop(fixture.image());
+        const stale = await fixture.vbd(fixture.image(), { mode: 'r' });
+        // An add was killed after its publication, and blkback is slow to open the device.
+        await fixture.blkback.hold('open', stale.key);
+        const nodes = { diskseq: '1', 'physical-device': disk.devnum };
+        for (const [node, value] of Object.entries(nodes)) {
+          await fixture.store.write(`${stale.backendPath}/${node}`, value);
+        }
+        const other = await fixture.vbd(disk.path, { frontend: 9, mode });
+        const { message } = await failure('EBUSY', fixture.attach(other, { sharing }));
+        assert.match(message, /names its number for a device that had it before/);
+        await fixture.blkback.release('open', stale.key);
+      }),
+    );
+  }
+});
