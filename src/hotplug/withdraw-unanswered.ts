@@ -35,8 +35,9 @@ export async function withdrawUnanswered(
   // The add that has published the device may have been killed. Then only this lock says that blkback
   // may open it. A loop device clears itself with its last close, and its number is free then.
   const { devnum } = published;
-  const writable = backend.text('mode')?.includes('w') ?? true;
-  const marking = markPendingOpen(runDirectory, vbd, { devnum, writable });
+  // Nobody has the device open from here on, so its number may become the number of another device.
+  // The guest must not have that one even for reading, so its readers are kept away, too.
+  const marking = markPendingOpen(runDirectory, vbd, { devnum, writable: true });
   // What was made for the vbd is undone in any case.
   const mark = await (loop ? marking.catch(() => undefined) : marking);
   detachment.mark = mark;

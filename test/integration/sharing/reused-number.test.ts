@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
@@ -33,4 +34,29 @@ describe('A disk whose number a vbd names for a disk that had it before', functi
       }),
     );
   }
+
+  it(
+    'is refused to a reader also after a remove has taken the number back',
+    on({}, async (fixture) => {
+      const first = await attachLoop(fixture.image());
+      const reader = await fixture.vbd(first.path, { mode: 'r' });
+      await fixture.blkback.hold('open', reader.key);
+      const killed = fixture.startScript(reader, 'add');
+      await fixture.logged(reader, 'physical-device');
+      killed.process.kill('SIGKILL');
+      await killed.ended;
+      await fixture.detach(reader);
+      await first.detach();
+      const { status } = spawnSync('losetup', [first.path, fixture.image('the disk of another')]);
+      assert.equal(status, 0);
+      const other = await fixture.vbd(first.path, { frontend: 9, mode: 'r' });
+      await failure('EBUSY', fixture.attach(other));
+      await fixture.blkback.release('open', reader.key);
+      // Once blkback has opened the wrong disk and has closed it again, the disk is free.
+      await fixture.delete(reader);
+      await fixture.attach(other);
+      await fixture.delete(other);
+      spawnSync('losetup', ['--detach', first.path]);
+    }),
+  );
 });
