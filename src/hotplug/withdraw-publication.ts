@@ -13,8 +13,9 @@ import { readPublicationOutcome } from './publication-outcome.js';
 /**
  * Takes a publication back, if blkback cannot have the device. If blkback has the device open, or
  * may open it later, XenStore goes on naming it: otherwise another guest's add would find the
- * device unused. The end of the vbd is asked for then. A device that blkback may open later is also
- * held for it. Never rejects.
+ * device unused. The end of the vbd is asked for then, unless another add has published the device and
+ * this one was only interrupted. A device that blkback may open later is also held for it. Never
+ * rejects.
  */
 export async function withdrawPublication(attachment: Attachment): Promise<void> {
   const { store, vbd, instance, publication, deadline, device, followsPendingOpen } = attachment;
@@ -30,6 +31,9 @@ export async function withdrawPublication(attachment: Attachment): Promise<void>
   }
   attachment.isStillNamed = true;
   if (outcome === 'pending') holdDevice(device, instance, await markOf(attachment));
+  // The add that has published the device may still be at work, and may have succeeded by now. This
+  // one has found nothing wrong.
+  if (attachment.published !== undefined && attachment.signal.aborted) return;
   await requestEnd(store, vbd, publication, { signal, confirm });
 }
 

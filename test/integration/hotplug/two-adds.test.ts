@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { HotplugError } from '../../../src/hotplug/hotplug-error.js';
+import { pause } from '../../../src/util/retry.js';
+import { failure } from '../../bed/assertions.js';
 import { startBed } from '../../bed/bed.js';
 import { attachLoop, loopsLeft, makeImage } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { openStore } from '../../bed/store.js';
-import { HotplugFixture, MARKER } from './fixture.js';
+import { HotplugFixture, MARKER, on } from './fixture.js';
 
 const ROUNDS = 25;
 
@@ -30,6 +33,42 @@ describe('two adds of one vbd at the same time', function () {
         return loop.path;
       });
     });
+  }
+
+  for (const kind of ['file', 'disk'] as const) {
+    it(
+      `the one that has published a ${kind} succeeds if the other one is interrupted`,
+      on({}, async (fixture) => {
+        await using disk = await attachLoop(fixture.image());
+        const vbd = await fixture.vbd(kind === 'file' ? fixture.image() : disk.path);
+        await fixture.blkback.hold('open', vbd.key);
+        const first = fixture.attach(vbd);
+        first.catch(() => undefined);
+        await fixture.published(vbd);
+        const interrupted = new AbortController();
+        let found: (() => void) | undefined;
+        const adopted = new Promise<void>((resolve) => {
+          found = resolve;
+        });
+        const onStep = (step: string): void => {
+          if (step === 'opened') found?.();
+        };
+        const second = fixture.attach(vbd, { signal: interrupted.signal, onStep });
+        second.catch(() => undefined);
+        await adopted;
+        await pause(50);
+        interrupted.abort(new HotplugError('interrupted by SIGINT', { code: 'ECANCELED' }));
+        await failure('ECANCELED', second);
+        await fixture.blkback.release('open', vbd.key);
+        await first;
+        assert.deepEqual(await fixture.nodes(vbd, 'state', 'online', 'hotplug-status'), [
+          '2',
+          '1',
+          'connected',
+        ]);
+        await fixture.delete(vbd);
+      }),
+    );
   }
 });
 
