@@ -12,6 +12,7 @@ import { readVbdBackend } from '../vbd/vbd-backend.js';
 import { backendNode, sameVbd, type VbdPath } from '../vbd/vbd-path.js';
 import type { VbdUse } from '../vbd/vbd-uses.js';
 import type { SharingContext } from './find-conflicts.js';
+import { isOpenFor, listPendingOpens } from './pending-opens.js';
 import { compareVms, type DomainIdentity, readDomains } from './same-vm.js';
 import type { SharingRequest } from './sharing-request.js';
 
@@ -142,11 +143,14 @@ async function compare(
  */
 async function mayStillOpen(
   { vbd, pending }: VbdUse,
-  { store, signal }: SharingContext,
+  { store, runDirectory, signal }: SharingContext,
 ): Promise<boolean> {
   if (!pending) return false;
   const backend = await readVbdBackend(store, vbd, { nodes: ['opened', 'error'], signal });
-  return backend.bytes('opened') === undefined && !backend.hasFailedToOpen;
+  if (backend.bytes('opened') !== undefined) return false;
+  if (!backend.hasFailedToOpen) return true;
+  // The error may be about an earlier device, and then blkback opens the named one next.
+  return (await listPendingOpens(runDirectory)).some((earlier) => isOpenFor(earlier, vbd));
 }
 
 /** How long to wait for the open of a file that QEMU or tapdisk serves; milliseconds. */

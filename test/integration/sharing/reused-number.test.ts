@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { markPendingOpen } from '../../../src/sharing/pending-opens.js';
 import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
-import { on } from '../hotplug/fixture.js';
+import { on, parse } from '../hotplug/fixture.js';
 
 describe('A disk whose number a vbd names for a disk that had it before', function () {
   this.timeout(30_000);
@@ -34,6 +35,26 @@ describe('A disk whose number a vbd names for a disk that had it before', functi
       }),
     );
   }
+
+  it(
+    'is refused also if blkback has failed to open an earlier disk of that vbd in between',
+    on({}, async (fixture) => {
+      await using disk = await attachLoop(fixture.image());
+      const stale = await fixture.vbd(fixture.image());
+      await fixture.blkback.hold('open', stale.key);
+      // A remove has announced that blkback may still open the earlier disk.
+      const earlier = { devnum: { major: 8, minor: 0 }, writable: true };
+      await using _mark = await markPendingOpen(fixture.bed.runDirectory, parse(stale), earlier);
+      await fixture.store.write(stale.errorPath, '2 creating vbd structure');
+      const nodes = { diskseq: '1', 'physical-device': disk.devnum };
+      for (const [node, value] of Object.entries(nodes)) {
+        await fixture.store.write(`${stale.backendPath}/${node}`, value);
+      }
+      const other = await fixture.vbd(disk.path, { frontend: 9 });
+      await failure('EBUSY', fixture.attach(other));
+      await fixture.blkback.release('open', stale.key);
+    }),
+  );
 
   it(
     'is refused to a reader also after a remove has taken the number back',
