@@ -35,6 +35,11 @@ export class Attachment {
   /** Whether the attach has failed although blkback has the device, or may still get it. */
   isStillNamed = false;
   /**
+   * Whether the loop device may stay bound after its last close, because the call that makes it stay
+   * was given up. The record of the vbd stays then as well.
+   */
+  mayStayBound = false;
+  /**
    * Whether blkback might still open an earlier device for the vbd when this one was announced. The
    * publication of that device has been taken back, and blkback may have read its number before.
    */

@@ -2,7 +2,7 @@ import type { BlockDevice } from '../block/block-device.js';
 import { errorMessage } from '../errors.js';
 import { removeMapper } from '../linux/device-mapper.js';
 import { formatDevnum } from '../linux/devnum.js';
-import { clearLoop, setAutoclear } from '../linux/loop-ioctl.js';
+import { clearLoop, keepBound } from '../linux/loop-ioctl.js';
 import type { Step } from '../util/steps.js';
 import { awaitDeviceOpened } from '../vbd/await-device-opened.js';
 import type { AttachStep } from './attach-options.js';
@@ -55,8 +55,12 @@ function keepLoopBound(attachment: Attachment): Step<AttachStep> {
     name: 'kept',
     waitsFor: 'the loop driver',
     run: async () => {
+      if (!applies()) return '';
+      const onAbandoned = (): void => {
+        attachment.mayStayBound = true;
+      };
       // The driver asks the file, and its server may be gone.
-      if (applies()) await setAutoclear(attachment.device.bottom.fd, false, signal);
+      await keepBound(attachment.device.bottom.fd, { signal, onAbandoned });
       return '';
     },
     undo: async () => {

@@ -46,7 +46,7 @@ export function recordUndoing(attachment: Attachment): Step<AttachStep> {
     undo: async () => {
       try {
         // Another add of the vbd may have adopted the device meanwhile, and let it stay bound.
-        if (!attachment.isStillNamed) takeBack?.();
+        if (!attachment.isStillNamed && !attachment.mayStayBound) takeBack?.();
       } catch {
         // The attach has an error to tell already, and `remove` takes the record away.
       }

@@ -1,5 +1,6 @@
 import { type IoctlOptions, ioctl } from './calls.js';
 import type { OwnedFd } from './fd.js';
+import { holdBack } from './held-descriptors.js';
 
 // linux/loop.h
 const LOOP_CLR_FD = { name: 'LOOP_CLR_FD', number: 0x4c01 };
@@ -144,12 +145,33 @@ export function decodeLoopStatus(info: Buffer): LoopStatus {
 export async function setAutoclear(
   loop: OwnedFd,
   on: boolean,
-  signal?: AbortSignal,
+  options: IoctlOptions = {},
 ): Promise<void> {
-  const info = await readInfo(loop, signal);
+  const info = await readInfo(loop, options.signal);
   const flags = info.readUInt32LE(INFO.flags);
   info.writeUInt32LE(on ? flags | LO_FLAGS_AUTOCLEAR : flags & ~LO_FLAGS_AUTOCLEAR, INFO.flags);
-  await ioctl(loop.fd, LOOP_SET_STATUS64, info, loop.name, { signal });
+  await ioctl(loop.fd, LOOP_SET_STATUS64, info, loop.name, options);
+}
+
+/**
+ * Switches automatic clearing off, so that the device stays bound after its last close. A call that
+ * was given up may still do so. Then the device is made to clear itself again, before its descriptor
+ * closes.
+ *
+ * @param onAbandoned called when the call is given up.
+ */
+export async function keepBound(
+  loop: OwnedFd,
+  { signal, onAbandoned }: Pick<IoctlOptions, 'signal' | 'onAbandoned'>,
+): Promise<void> {
+  const { fd, name } = loop;
+  const onAbandonedSuccess = (): void => {
+    holdBack(
+      fd,
+      clearDescriptor(fd, name).catch(() => undefined),
+    );
+  };
+  await setAutoclear(loop, false, { signal, onAbandoned, onAbandonedSuccess });
 }
 
 /**
@@ -157,7 +179,11 @@ export async function setAutoclear(
  * last close.
  */
 export async function clearLoop(loop: OwnedFd, signal?: AbortSignal): Promise<void> {
-  await ioctl(loop.fd, LOOP_CLR_FD, 0, loop.name, { signal });
+  await clearDescriptor(loop.fd, loop.name, signal);
+}
+
+async function clearDescriptor(fd: number, name: string, signal?: AbortSignal): Promise<void> {
+  await ioctl(fd, LOOP_CLR_FD, 0, name, { signal });
 }
 
 /** Makes a loop device as large as its file is now, within its window. */

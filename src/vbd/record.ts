@@ -37,18 +37,27 @@ function recordPath(directory: string, vbd: VbdPath): string {
 
 /** Writes a vbd's record synchronously, whole or not at all. Throws `ERECORD`. */
 export function writeRecord(directory: string, vbd: VbdPath, record: VbdRecord): void {
-  const path = recordPath(directory, vbd);
-  const fresh = unfinishedPath(path);
-  const text = JSON.stringify({
+  writeText(directory, vbd, textOf(vbd, record));
+}
+
+/** Returns the text of a record. `writer` tells the adds apart that write the same facts. */
+function textOf(vbd: VbdPath, record: VbdRecord, writer?: string): string {
+  const facts = {
     backend: vbd.backend,
     device: formatDevnum(record.devnum),
     diskseq: String(record.diskseq),
     path: record.path,
     unbind: record.unbind,
-  });
+  };
+  return `${JSON.stringify({ ...facts, writer })}\n`;
+}
+
+function writeText(directory: string, vbd: VbdPath, text: string): void {
+  const path = recordPath(directory, vbd);
+  const fresh = unfinishedPath(path);
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    writeFileSync(fresh, `${text}\n`, { mode: 0o600 });
+    writeFileSync(fresh, text, { mode: 0o600 });
     renameSync(fresh, path);
     for (const { path: left } of unfinishedOf(directory, vbd)) dropFile(left);
   } catch (error) {
@@ -58,19 +67,23 @@ export function writeRecord(directory: string, vbd: VbdPath, record: VbdRecord):
   }
 }
 
+let placed = 0;
+
 /**
  * Writes a record where another add of the same vbd may have written one: two adds may run at once,
  * and one of them comes too late. Returns a function that takes the record back. That function
  * restores the earlier record, or removes the record where there was none before. It leaves a
- * record of another device that was written since as it is. Both functions throw `ERECORD`.
+ * record that was written since as it is, also one of the same device: its writer may have adopted
+ * the device and let it stay bound. Both functions throw `ERECORD`.
  */
 export function placeRecord(directory: string, vbd: VbdPath, record: VbdRecord): () => void {
-  const before = readRecordLeniently(directory, vbd);
-  writeRecord(directory, vbd, record);
+  const before = readTextLeniently(directory, vbd);
+  const text = textOf(vbd, record, `${process.pid}.${placed++}`);
+  writeText(directory, vbd, text);
   return () => {
-    if (readRecordLeniently(directory, vbd)?.diskseq !== record.diskseq) return;
-    if (before === undefined) removeRecord(directory, vbd);
-    else writeRecord(directory, vbd, before);
+    if (readTextLeniently(directory, vbd) !== text) return;
+    if (before === undefined || parseRecord(before) === undefined) removeRecord(directory, vbd);
+    else writeText(directory, vbd, before);
   };
 }
 
@@ -79,14 +92,25 @@ export function placeRecord(directory: string, vbd: VbdPath, record: VbdRecord):
  * there is no record, or none that can be understood. Throws `ERECORD`.
  */
 export function readRecord(directory: string, vbd: VbdPath): VbdRecord | undefined {
+  const text = readText(directory, vbd);
+  return text === undefined ? undefined : parseRecord(text);
+}
+
+function readText(directory: string, vbd: VbdPath): string | undefined {
   const path = recordPath(directory, vbd);
-  let text: string | undefined;
   try {
-    text = readMemoryFile(path);
+    return readMemoryFile(path);
   } catch (error) {
     throw recordError('read', path, error);
   }
-  return text === undefined ? undefined : parseRecord(text);
+}
+
+function readTextLeniently(directory: string, vbd: VbdPath): string | undefined {
+  try {
+    return readText(directory, vbd);
+  } catch {
+    return undefined;
+  }
 }
 
 /**

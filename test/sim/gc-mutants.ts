@@ -61,8 +61,9 @@ export const GC_MUTANTS: readonly Mutant[] = [
   {
     name: 'gc leaves the autoclear that the kernel has switched on',
     file: 'block/loop/clear-idle-loop.ts',
-    find: '    await setAutoclear(fd, false, AbortSignal.timeout(CLEAR_MS));\n',
-    replace: '    if (fd.fd < 0) await setAutoclear(fd, false, AbortSignal.timeout(CLEAR_MS));\n',
+    find: '    await setAutoclear(fd, false, { signal: AbortSignal.timeout(CLEAR_MS) });\n',
+    replace:
+      '    if (fd.fd < 0) await setAutoclear(fd, false, { signal: AbortSignal.timeout(CLEAR_MS) });\n',
     needs: 'gc',
   },
 ];

@@ -166,6 +166,7 @@ export class Guest {
     await this.sleep(this.#random.fraction());
     this.create(params, mode);
     await Promise.all([removing, this.add()]);
+    this.isRemoved = false;
   }
 
   #deleteFrontend(): void {

@@ -140,8 +140,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the slower of two adds removes the record of the other one',
     file: 'vbd/record.ts',
-    find: 'if (readRecordLeniently(directory, vbd)?.diskseq !== record.diskseq) return;\n    if (before === undefined) removeRecord(directory, vbd);\n    else writeRecord(directory, vbd, before);',
-    replace: 'removeRecord(directory, vbd);\n    void before;',
+    find: 'if (readTextLeniently(directory, vbd) !== text) return;\n',
+    replace: '',
+  },
+  {
+    name: 'an add that fails takes back the record of an add that has adopted its device',
+    file: 'vbd/record.ts',
+    find: '    if (readTextLeniently(directory, vbd) !== text) return;\n',
+    replace: '    if (readRecordLeniently(directory, vbd)?.diskseq !== record.diskseq) return;\n',
   },
   {
     name: 'the record of a vbd that was there before is overwritten',
@@ -165,8 +171,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'an add that fails forgets a loop device that another add has adopted',
     file: 'hotplug/record-undoing.ts',
-    find: 'if (!attachment.isStillNamed) takeBack?.();',
-    replace: 'takeBack?.();',
+    find: 'if (!attachment.isStillNamed && !attachment.mayStayBound) takeBack?.();',
+    replace: 'if (!attachment.mayStayBound) takeBack?.();',
   },
   {
     name: 'an adopted device gets no record',

@@ -40,7 +40,7 @@ export async function clearIdleLoop(
   // The signal does not interrupt what follows: autoclear must not stay on a device of somebody else.
   await clearLoop(fd, AbortSignal.timeout(CLEAR_MS));
   try {
-    await setAutoclear(fd, false, AbortSignal.timeout(CLEAR_MS));
+    await setAutoclear(fd, false, { signal: AbortSignal.timeout(CLEAR_MS) });
   } catch (error) {
     // The device is unbound, or will be with the close of this descriptor (since Linux 6.11).
     if (isSystemError(error, 'ENXIO')) return;

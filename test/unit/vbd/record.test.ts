@@ -140,6 +140,13 @@ describe('A vbd record', () => {
     assert.deepEqual(readRecord(directory, vbd), other);
   });
 
+  it('is not taken back by an add whose device another one has adopted', () => {
+    const takeBack = placeRecord(directory, vbd, record);
+    placeRecord(directory, vbd, record);
+    takeBack();
+    assert.deepEqual(readRecord(directory, vbd), record);
+  });
+
   it('is gone when it is taken back and there was none before', () => {
     placeRecord(directory, vbd, record)();
     assert.equal(readRecord(directory, vbd), undefined);
