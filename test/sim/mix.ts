@@ -120,8 +120,8 @@ export const UNDERCUT: Mix = {
 
 /** Adds and removes are killed or forgotten while `gc` runs, and disks get new sequence numbers. */
 export const LEFT_BEHIND: Mix = {
-  ...{ ...SHORT, guests: [2, 3], lives: [2, 3], targets: [KEPT, KEPT, '/dev/sda', '/img/b.img'] },
-  ...{ killed: 30, cut: 30, undercut: 30, forced: 30, inherited: 30, orderly: 50, neglected: 50 },
+  ...{ ...SHORT, guests: [2, 3], lives: [2, 3], targets: [KEPT, '/dev/sda', '/dev/sda'] },
+  ...{ killed: 15, cut: 15, undercut: 30, forced: 30, inherited: 30, orderly: 50, neglected: 50 },
   ...{ deleted: 30, deletedAfter: [10, 1000], anew: 60, abandoned: 60, renumbered: 60 },
   ...{ daemon: 10, slow: [50, 80], pauses: [5, 500, 2000] },
 };

@@ -33,17 +33,10 @@ export const REMOVE_MUTANTS: readonly Mutant[] = [
     replace: 'if (!isNewer || true) removeRecord',
   },
   {
-    name: 'a remove does not say what blkback may still open',
-    file: 'hotplug/withdraw-unanswered.ts',
-    find: '  const mark = await (loop ? marking.catch(() => undefined) : marking);',
-    replace: '  await (await marking)?.close();\n  const mark = undefined;',
-    needs: 'killed removes',
-  },
-  {
     name: 'nobody outlives a remove to say what blkback may still open',
     file: 'hotplug/withdraw-unanswered.ts',
-    find: '  if (mark) holdMark(',
-    replace: '  if (mark && !mark) holdMark(',
+    find: 'mark !== undefined && holdMark(mark, { what, vbd, directory });',
+    replace: 'mark !== undefined;',
     needs: 'killed removes',
   },
   {
