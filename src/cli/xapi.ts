@@ -16,7 +16,9 @@ export async function addForToolstack(context: Context): Promise<Outcome> {
   if (prefix() !== undefined) return await writeStatus(context, true);
   const { store, vbd, signal, settings } = context;
   const warnings: string[] = [];
-  const options = { signal, onUntold: (sentence: string) => warnings.push(toOneLine(sentence)) };
+  const { timeoutMs } = settings;
+  const onUntold = (sentence: string): number => warnings.push(toOneLine(sentence));
+  const options = { signal, timeoutMs, onUntold };
   const outcome = await withXapiReport(store, vbd, true, options, () => add(context));
   for (const warning of warnings) {
     complain(`xen-blkback: ${warning}\n`);
@@ -28,8 +30,8 @@ export async function addForToolstack(context: Context): Promise<Outcome> {
 /** Runs `remove` of a hotplug script, for every toolstack. */
 export async function removeForToolstack(context: Context): Promise<Outcome> {
   if (prefix() !== undefined) return await writeStatus(context, false);
-  const { store, vbd, signal } = context;
-  const options = { signal, onUntold: () => undefined };
+  const { store, vbd, signal, settings } = context;
+  const options = { signal, timeoutMs: settings.timeoutMs, onUntold: () => undefined };
   return await withXapiReport(store, vbd, false, options, () => remove(context));
 }
 

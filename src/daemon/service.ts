@@ -87,7 +87,8 @@ export class Service {
     try {
       const steps = new VbdSteps(vbd, action, this.#options.jobs.onEvent);
       const onUntold = (sentence: string): void => steps.step('warned', toOneLine(sentence));
-      await withXapiReport(store, vbd, action === 'add', { onUntold }, async () => {
+      const { timeoutMs } = this.#options.jobs;
+      await withXapiReport(store, vbd, action === 'add', { timeoutMs, onUntold }, async () => {
         await jobs[action](vbd);
       });
     } catch (error) {

@@ -1,8 +1,10 @@
 import { errorMessage } from '../errors.js';
+import { limitTime } from '../util/time-limit.js';
 import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
 import { readText } from '../xenstore/text.js';
 import type { RequestOptions, TransactionStep, Xenstore } from '../xenstore/xenstore.js';
 import { isXenstoreError } from '../xenstore/xenstore-error.js';
+import { HotplugError } from './hotplug-error.js';
 
 /** The node below which xapi keeps its own nodes. No other toolstack makes it. */
 const XAPI = '/xapi';
@@ -48,6 +50,8 @@ async function readReadable(
 
 /** The options of work of which xapi is told. */
 export interface XapiReportOptions extends RequestOptions {
+  /** The time for the work and the report together; milliseconds. The toolstack waits no longer. */
+  readonly timeoutMs: number;
   /**
    * Called with a sentence when the disk is attached but xapi could not be told. The guest has its
    * disk then: an error would have the toolstack take the disk away.
@@ -68,22 +72,31 @@ export async function withXapiReport<T>(
   options: XapiReportOptions,
   work: () => Promise<T>,
 ): Promise<T> {
-  const looking = findXapiNode(store, vbd, options);
+  const { signal, late } = limitTime(options.timeoutMs, options.signal);
+  const looking = findXapiNode(store, vbd, { signal });
   // The promise is awaited below, unless the work fails.
   looking.catch(() => undefined);
   const result = await work();
   try {
     const node = await looking;
     if (node !== undefined) {
-      await store.transact([setOrRemove(node, isAttached && 'online')], options);
+      await store.transact([setOrRemove(node, isAttached && 'online')], { signal });
     }
-  } catch (error) {
+  } catch (cause) {
+    const error = cause === late.reason ? lateError(options.timeoutMs, cause) : cause;
     if (!isAttached) throw error;
     options.onUntold(
       `${vbd.backend} is attached, but xapi could not be told: ${errorMessage(error)}`,
     );
   }
   return result;
+}
+
+function lateError(timeoutMs: number, cause: unknown): HotplugError {
+  return new HotplugError(
+    `xenstored has not answered within the ${timeoutMs / 1000} s that there are`,
+    { code: 'ETIMEDOUT', cause },
+  );
 }
 
 /**

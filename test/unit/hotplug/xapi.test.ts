@@ -8,7 +8,7 @@ import { MemoryXenstore } from '../../store/memory.js';
 const UUID = '8a0c6e27-7f64-4bb3-9c3c-6f4e1cbb2d11';
 const VBD = vbdPath(7, 51712);
 /** Expects that xapi is told, or that there is nothing to tell. */
-const TOLD = { onUntold: (sentence: string) => assert.fail(sentence) };
+const TOLD = { timeoutMs: 5000, onUntold: (sentence: string) => assert.fail(sentence) };
 
 describe('the node of a disk for xapi', () => {
   const guest = async (nodes: Readonly<Record<string, string>>): Promise<Xenstore> => {
@@ -53,11 +53,32 @@ describe('the node of a disk for xapi', () => {
       const refuse = () => Promise.reject(new XenstoreError('no reply', { code: 'ETIMEDOUT' }));
       Object.assign(store, { [fail]: refuse });
       const told: string[] = [];
-      const options = { onUntold: (sentence: string) => told.push(sentence) };
+      const options = { ...TOLD, onUntold: (sentence: string) => told.push(sentence) };
       assert.equal(await withXapiReport(store, VBD, true, options, async () => 'done'), 'done');
       assert.deepEqual(told, [
         'backend/vbd/7/51712 is attached, but xapi could not be told: no reply',
       ]);
+    });
+
+    it(`has no longer than the work had, where ${what} gets no answer`, async () => {
+      const store = await guest(made);
+      const hang = (...words: unknown[]) =>
+        new Promise((_, reject) => {
+          const { signal } = words.at(-1) as { signal: AbortSignal };
+          signal.addEventListener('abort', () => reject(signal.reason));
+        });
+      Object.assign(store, { [fail]: hang });
+      const told: string[] = [];
+      const limit = { timeoutMs: 50, onUntold: (sentence: string) => told.push(sentence) };
+      const keepAlive = setTimeout(() => undefined, 2000);
+      await withXapiReport(store, VBD, true, limit, async () => 'done');
+      const late = 'xenstored has not answered within the 0.05 s that there are';
+      assert.deepEqual(told, [
+        `backend/vbd/7/51712 is attached, but xapi could not be told: ${late}`,
+      ]);
+      const removal = withXapiReport(store, VBD, false, limit, async () => 'done');
+      await assert.rejects(removal, { code: 'ETIMEDOUT', message: late });
+      clearTimeout(keepAlive);
     });
 
     it(`fails a remove, after which xapi waits for its node to go, where ${what} fails`, async () => {
