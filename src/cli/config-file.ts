@@ -25,10 +25,7 @@ export function parseConfig(
 ): { readonly lines: readonly ConfigLine[]; readonly errors: readonly ConfigError[] } {
   const lines: ConfigLine[] = [];
   const errors: ConfigError[] = [];
-  if (Buffer.byteLength(text) > LONGEST_FILE) {
-    const message = `${file}: at most ${LONGEST_FILE} bytes are expected: this is no configuration file`;
-    return { lines, errors: [new ConfigError(message)] };
-  }
+  if (Buffer.byteLength(text) > LONGEST_FILE) return { lines, errors: [tooLongError(file)] };
   for (const [index, raw] of text.split('\n').entries()) {
     const line = index + 1;
     const content = raw.replace(/^[ \t]+|[ \t\r]+$/g, '');
@@ -39,6 +36,13 @@ export function parseConfig(
     else lines.push({ ...parsed, line });
   }
   return { lines, errors };
+}
+
+/** Returns the error for a file that is larger than any configuration file. */
+export function tooLongError(file: string): ConfigError {
+  return new ConfigError(
+    `${file}: at most ${LONGEST_FILE} bytes are expected: this is no configuration file`,
+  );
 }
 
 /** Returns the key and the value of a trimmed line, or a sentence that says what is wrong. */

@@ -1,8 +1,9 @@
+import { statSync } from 'node:fs';
 import { errorMessage } from '../errors.js';
 import { readMemoryFile } from '../linux/memory-file.js';
 import { didYouMean } from '../util/did-you-mean.js';
 import { quote } from '../util/one-line.js';
-import { type ConfigLine, parseConfig } from './config-file.js';
+import { type ConfigLine, LONGEST_FILE, parseConfig, tooLongError } from './config-file.js';
 import { readOldDefaults } from './old-defaults.js';
 import { READ_SETTING } from './read-setting.js';
 import { DAEMON_SETTINGS, type DaemonSettingName, SETTINGS, type SettingName } from './settings.js';
@@ -17,6 +18,9 @@ export const CONFIG_FILE = '/etc/xen/xen-blkback.conf';
 export const OLD_FILE = '/etc/default/xen-blkback';
 /** A variable that names another configuration file. The old file is not read then. */
 const CONFIG_VARIABLE = 'XEN_BLKBACK_CONFIG';
+
+/** The number of /dev/null, which people name where they want no configuration file. */
+const NULL_DEVICE = 0x103;
 
 /** The tables of all settings. */
 export const ALL_SETTINGS = { ...SETTINGS, ...DAEMON_SETTINGS };
@@ -41,7 +45,7 @@ export interface ConfigFiles {
   readonly old: readonly ConfigLine[];
 }
 
-/** Reads the files. Each costs four system calls, or one if it does not exist. */
+/** Reads the files. Each costs five system calls, or one if it does not exist. */
 export function readConfigFiles(environment: NodeJS.ProcessEnv): ConfigFiles {
   const named = environment[CONFIG_VARIABLE];
   const file = named || CONFIG_FILE;
@@ -57,6 +61,13 @@ export function readConfigFiles(environment: NodeJS.ProcessEnv): ConfigFiles {
 
 function readFile(file: string): string | undefined | ConfigError {
   try {
+    const stat = statSync(file, { throwIfNoEntry: false });
+    if (stat === undefined) return undefined;
+    // An open of a FIFO may hang, and an open of a device may do something.
+    if (!stat.isFile() && stat.rdev !== NULL_DEVICE) {
+      return new ConfigError(`${file} is no regular file: a configuration file is expected there`);
+    }
+    if (stat.size > LONGEST_FILE) return tooLongError(file);
     return readMemoryFile(file);
   } catch (error) {
     return new ConfigError(`the configuration file cannot be read: ${errorMessage(error)}`, {

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
-import { existsSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startBed } from '../../bed/bed.js';
 import { runClient, startDaemonProgram } from '../../bed/daemon.js';
@@ -106,6 +109,33 @@ describe('The configuration file', function () {
       const checked = await cli(env, 'config', '--check');
       assert.deepEqual([checked.status, checked.stdout, checked.stderr], [0, '', '']);
     }));
+
+  it('is refused where it is no regular file, before anybody waits for it or opens a device', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'xen-config-'));
+    const [fifo, socket, huge] = ['fifo', 'socket', 'huge'].map((name) => join(directory, name));
+    execFileSync('mkfifo', [fifo ?? '']);
+    const server = createServer().listen(socket);
+    writeFileSync(huge ?? '', '');
+    truncateSync(huge ?? '', 2 ** 40);
+    try {
+      for (const [file = '', says] of [
+        [fifo, 'is no regular file: a configuration file is expected there'],
+        [socket, 'is no regular file: a configuration file is expected there'],
+        [directory, 'is no regular file: a configuration file is expected there'],
+        ['/dev/zero', 'is no regular file: a configuration file is expected there'],
+        [huge, 'at most 65536 bytes are expected: this is no configuration file'],
+      ]) {
+        const run = await cli({ XEN_BLKBACK_CONFIG: file }, 'config');
+        assert.equal(run.status, 2, file);
+        assert.match(run.stderr, new RegExp(`^xen-blkback: ${file}:? ${says}\n$`));
+      }
+      const none = await cli({ XEN_BLKBACK_CONFIG: '/dev/null' }, 'config');
+      assert.deepEqual([none.status, none.stderr], [0, '']);
+    } finally {
+      server.close();
+      rmSync(directory, { recursive: true });
+    }
+  });
 
   it('is told of all that is wrong in it by config --check', () =>
     onConfig(async (_, env, write) => {

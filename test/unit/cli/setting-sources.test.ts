@@ -177,6 +177,9 @@ describe('readConfigFiles', () => {
       message: `${missing}, which XEN_BLKBACK_CONFIG names, does not exist`,
     });
     const [error] = readConfigFiles({ XEN_BLKBACK_CONFIG: directory }).errors;
-    assert.match(error?.message ?? '', /cannot be read: read .*: is a directory/);
+    assert.match(
+      error?.message ?? '',
+      / is no regular file: a configuration file is expected there/,
+    );
   });
 });
