@@ -26,7 +26,7 @@ export async function add(context: Context): Promise<Outcome> {
   }
   for (const warning of result.warnings) complain(`xen-blkback: ${warning}\n`);
   return {
-    text: `${vbd.backend}: ${publication['physical-device-path']} is open in blkback${already ? ' (it was attached before)' : ''}`,
+    text: `${vbd.backend}: ${showPath(publication['physical-device-path'])} is open in blkback${already ? ' (it was attached before)' : ''}`,
     quiet: true,
     json: {
       backend: result.backend,

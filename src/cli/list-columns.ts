@@ -1,7 +1,7 @@
 import { formatDevnum } from '../linux/devnum.js';
 import { readAttribute } from '../linux/sysfs.js';
 import { didYouMean } from '../util/did-you-mean.js';
-import { quote } from '../util/one-line.js';
+import { quote, toOneLine } from '../util/one-line.js';
 import type { VbdSummary } from '../vbd/summarize-vbd.js';
 import { describeXenbusState } from '../vbd/xenbus-state.js';
 import { UsageError } from './usage-error.js';
@@ -26,7 +26,7 @@ const COLUMNS = {
   size: (summary: VbdSummary) => readSize(summary),
   'block-size': (summary: VbdSummary) => readQueue(summary, 'queue/logical_block_size'),
   online: ({ online }: VbdSummary) => (online ? 'yes' : 'no'),
-  error: ({ error }: VbdSummary) => error,
+  error: ({ error }: VbdSummary) => error && toOneLine(error),
 } as const;
 
 export type ColumnName = keyof typeof COLUMNS;

@@ -1,4 +1,5 @@
 import { errorCode, errorMessage } from '../errors.js';
+import { toLines } from '../util/one-line.js';
 import { exitAtOnce } from './exit.js';
 
 // Output on stdout and stderr. A stream that is not used is not even opened, because Node needs
@@ -23,7 +24,7 @@ export function print(text: string): void {
   stdout.write(text);
 }
 
-/** Writes to stderr. `endProcess` waits for the write. */
+/** Writes lines for people to stderr. `endProcess` waits for the write. */
 export function complain(text: string): void {
   const { stderr } = process;
   if (!used.has(stderr)) {
@@ -31,7 +32,7 @@ export function complain(text: string): void {
     // A failure of stderr cannot be reported anywhere.
     stderr.on('error', () => undefined);
   }
-  stderr.write(text);
+  stderr.write(toLines(text));
 }
 
 /**

@@ -1,4 +1,5 @@
 import { detach } from '../hotplug/detach.js';
+import { showPath } from '../util/path-bytes.js';
 import { readRecord } from '../vbd/record.js';
 import { readVbdBackend } from '../vbd/vbd-backend.js';
 import type { Context, Outcome } from './invocation.js';
@@ -22,6 +23,6 @@ async function plan({ store, vbd, settings, signal }: Context): Promise<Outcome>
   const text =
     device === undefined
       ? `nothing is attached at ${vbd.backend}`
-      : `wait up to ${settings.timeoutMs / 1000} s until blkback has closed ${device}${record?.unbind ? ', unbind it' : ''}, then remove our nodes below ${vbd.backend}`;
+      : `wait up to ${settings.timeoutMs / 1000} s until blkback has closed ${showPath(device)}${record?.unbind ? ', unbind it' : ''}, then remove our nodes below ${vbd.backend}`;
   return { text, json: { backend: vbd.backend, device: device ?? null } };
 }

@@ -16,7 +16,10 @@ export const JSON_VERSION = 1;
 
 /** Prints a value as one line of JSON, with the version. */
 export function printJson(value: object): void {
-  print(`${JSON.stringify({ version: JSON_VERSION, ...value })}\n`);
+  const text = JSON.stringify({ version: JSON_VERSION, ...value });
+  // JSON may have these as they are, and U+009B begins a command of a terminal.
+  const toEscape = (character: string): string => `\\u00${character.charCodeAt(0).toString(16)}`;
+  print(`${text.replace(/[\x7f-\x9f]/g, toEscape)}\n`);
 }
 
 /** Prints a failure, and returns its sentence. */

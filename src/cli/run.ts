@@ -1,4 +1,5 @@
 import { HotplugError } from '../hotplug/hotplug-error.js';
+import { toLines } from '../util/one-line.js';
 import type { GuestDisk } from '../vbd/find-vbd.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import { XenstoreError } from '../xenstore/xenstore-error.js';
@@ -177,5 +178,5 @@ function logFile(invocation: Invocation): string {
 
 function report(invocation: Invocation, outcome: Outcome): void {
   if (invocation.json) printJson(outcome.json);
-  else if (!outcome.quiet || invocation.verbose) print(`${outcome.text}\n`);
+  else if (!outcome.quiet || invocation.verbose) print(`${toLines(outcome.text)}\n`);
 }

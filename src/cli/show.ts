@@ -1,6 +1,7 @@
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { formatDevnum } from '../linux/devnum.js';
 import { formatStack, readStack } from '../topology/stack.js';
+import { toOneLine } from '../util/one-line.js';
 import { readRecord } from '../vbd/record.js';
 import { summarizeRemoteVbd } from '../vbd/remote-vbds.js';
 import { summarizeVbd, type VbdSummary } from '../vbd/summarize-vbd.js';
@@ -40,7 +41,7 @@ export async function show({ store, vbd, settings, signal }: Context): Promise<O
     ...stack.map((line, index) => [index === 0 ? 'stack' : '', line]),
     ['opened by blkback', describeOpened(summary)],
     ['on remove', undo ?? '-'],
-    ['error', summary.error ?? '-'],
+    ['error', toOneLine(summary.error ?? '-')],
   ];
   return {
     text: alignColumns(rows),
@@ -65,7 +66,7 @@ async function showRemote(store: Xenstore, vbd: VbdPath, signal: AbortSignal): P
     ...describeSummary(summary),
     ...detailRows(details),
     ['opened by blkback', describeOpened(summary)],
-    ['error', summary.error ?? '-'],
+    ['error', toOneLine(summary.error ?? '-')],
   ];
   return {
     text: alignColumns(rows),

@@ -1,5 +1,5 @@
 import { formatDevnum } from '../linux/devnum.js';
-import { toOneLine } from '../util/one-line.js';
+import { toCell } from '../util/one-line.js';
 import type { VbdSummary } from '../vbd/summarize-vbd.js';
 
 /** Returns `yes (sysfs)`, `no (key)`, or `unknown`, with the source in parentheses. */
@@ -45,11 +45,11 @@ export function toJson(summary: VbdSummary): Record<string, unknown> {
 }
 
 /**
- * Aligns rows of cells. Each column is as wide as its widest cell. Line ends within cells become
- * blanks.
+ * Aligns rows of cells. Each column is as wide as its widest cell. Control characters in cells,
+ * such as line ends, become `\xNN`.
  */
 export function alignColumns(rows: readonly (readonly string[])[]): string {
-  const clean = rows.map((row) => row.map(toOneLine));
+  const clean = rows.map((row) => row.map(toCell));
   const widths = (clean[0] ?? []).map((_, column) =>
     Math.max(...clean.map((row) => row[column]?.length ?? 0)),
   );

@@ -1,3 +1,5 @@
+import { encodePath } from './path-bytes.js';
+
 /**
  * Quotes a value from outside for one line: control characters are escaped, and the text is cut
  * after 100 characters.
@@ -13,6 +15,23 @@ export function quote(text: string): string {
  */
 export function toOneLine(text: string): string {
   return text.replace(/\s+/g, ' ').replace(/[\p{Cc}\p{Bidi_Control}]/gu, '?');
+}
+
+/**
+ * Shows a value as it is in one line of a table: the bytes of control characters, of characters that
+ * turn the direction of writing, and those that are not UTF-8 (`decodePath`) become `\xNN`, as in
+ * the tables of lsblk and losetup. Otherwise the value of a guest or toolstack could drive the
+ * terminal, or look like another value.
+ */
+export function toCell(text: string): string {
+  return text.replace(/[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}\udc80-\udcff]/gu, (character) =>
+    [...encodePath(character)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join(''),
+  );
+}
+
+/** Does the same for a text of several lines. */
+export function toLines(text: string): string {
+  return text.split('\n').map(toCell).join('\n');
 }
 
 /**

@@ -88,6 +88,6 @@ describe('alignColumns', () => {
     );
   });
   it('keeps every row on its line, whatever is in a cell', () => {
-    assert.equal(alignColumns([['a\nb\u001b[2J']]), 'a b?[2J');
+    assert.equal(alignColumns([['a\nb  c\u001b[2J']]), 'a\\x0ab  c\\x1b[2J');
   });
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { shorten, toOneLine } from '../../../src/util/one-line.js';
+import { shorten, toCell, toLines, toOneLine } from '../../../src/util/one-line.js';
 
 describe('A message that is shortened', () => {
   it('stays as it is up to 1024 bytes', () => {
@@ -45,5 +45,21 @@ describe('A text on one line', () => {
   it('keeps letters of any language', () => {
     const text = 'wörk, диск, 磁盤, قرص, 👩\u200d💻';
     assert.equal(toOneLine(text), text);
+  });
+});
+
+describe('A value in a table', () => {
+  for (const [what, text, shown] of [
+    ['a line end', 'a\nb', 'a\\x0ab'],
+    ['a command for a terminal', '\u001b[2J\u009b2J', '\\x1b[2J\\xc2\\x9b2J'],
+    ['letters that turn the direction of writing', 'a\u202eb', 'a\\xe2\\x80\\xaeb'],
+    ['a byte that is not UTF-8', 'a\udcffb', 'a\\xffb'],
+    ['several blanks', 'a  b', 'a  b'],
+  ] as const) {
+    it(`shows ${what}`, () => assert.equal(toCell(text), shown));
+  }
+
+  it('may have several lines where it is a text', () => {
+    assert.equal(toLines('a\tb\nc\n'), 'a\\x09b\nc\n');
   });
 });
