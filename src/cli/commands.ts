@@ -48,7 +48,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     operand: '[DOMAIN]',
     summary: 'list the vbds of this domain, whoever attached them',
     details:
-      'DOMAIN is the number or the name of a guest. In a terminal lines are cut to its width.',
+      'DOMAIN is the number or the name of a guest, which has to exist. In a terminal lines are cut to its width.',
     options: [...STORE, 'columns', 'no-header', 'errors', 'uses', 'all', 'backend-domain'],
     meanings: { all: 'of all backend domains, driver domains included' },
     run: onStore(async () => (await import('./list.js')).list),

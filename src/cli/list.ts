@@ -1,9 +1,11 @@
+import { toOneLine } from '../util/one-line.js';
 import { readOwnDomid } from '../vbd/own-domain.js';
 import { listBackendDomains, summarizeRemoteVbds } from '../vbd/remote-vbds.js';
 import { summarizeVbds, type VbdSummary } from '../vbd/summarize-vbd.js';
 import { parseDomid } from './domid.js';
 import type { Outcome, StoreContext } from './invocation.js';
 import { cellOf, parseColumns, REMOTE_COLUMNS, USUAL_COLUMNS } from './list-columns.js';
+import { requireDomain, requireGuest } from './require-guest.js';
 import { UsageError } from './usage-error.js';
 import { selectUsers } from './uses.js';
 import { alignColumns, clipLines, toJson } from './vbd-text.js';
@@ -26,11 +28,11 @@ export async function list(context: StoreContext): Promise<Outcome> {
   const all = isWide
     ? await surveyDomains(context, backendDomain)
     : await summarizeVbds(store, settings.sysfs, { signal });
-  const users = where.uses === undefined ? all : await selectUsers(where.uses, all, signal);
-  const shown = users.filter(
-    (summary) =>
-      isOf(summary, invocation.vbd) && (errors === undefined || summary.error !== undefined),
-  );
+  const guest = invocation.vbd;
+  const ofGuest = all.filter((summary) => isOf(summary, guest));
+  if (guest !== undefined && ofGuest.length === 0) await requireGuest(store, guest, { signal });
+  const users = where.uses === undefined ? ofGuest : await selectUsers(where.uses, ofGuest, signal);
+  const shown = users.filter(({ error }) => errors === undefined || error !== undefined);
   const head = noHeader === undefined ? [wanted.map((name) => name.toUpperCase())] : [];
   const rows = shown.map((summary) => wanted.map((name) => cellOf(summary, name)));
   const table = alignColumns([...head, ...rows]);
@@ -50,6 +52,7 @@ async function surveyDomains(
   backendDomain: number | undefined,
 ): Promise<VbdSummary[]> {
   const own = await readOwnDomid(store, { signal });
+  if (backendDomain !== undefined) await requireDomain(store, backendDomain, { signal });
   const mine =
     backendDomain === undefined || backendDomain === own
       ? await summarizeVbds(store, settings.sysfs, { signal })
@@ -71,5 +74,5 @@ function isOf({ vbd, domainName }: VbdSummary, guest: string | undefined): boole
 
 function describeError(summary: VbdSummary): string[] {
   const { error } = summary;
-  return error === undefined ? [] : [alignColumns([[`${cellOf(summary, 'vbd')}: ${error}`]])];
+  return error === undefined ? [] : [`${cellOf(summary, 'vbd')}: ${toOneLine(error)}`];
 }

@@ -4,6 +4,7 @@ import { BlkbackError } from '../errors.js';
  * The error of an attach or detach that cannot be done as asked. `code` is one of
  * - `EVBD`: XENBUS_PATH or another part of the call names no vbd;
  * - `EBACKEND`: the backend directory is incomplete;
+ * - `EDOMAIN`: there is no such domain;
  * - `EMODE`: `mode` is not a mode, or does not fit the target;
  * - `EPUBLISHED`: `physical-device` is there already and names another device;
  * - `EGONE`: the vbd was removed, or changed, in the middle;

@@ -41,6 +41,7 @@ describe('The vbds of a driver domain, seen from here', function () {
       );
       assert.equal((await json('--backend-domain', '5')).length, 2);
       assert.equal((await json('--backend-domain', '0')).length, 1);
+      await fixture.store.write('/local/domain/6/name', 'idle');
       assert.equal((await json('--backend-domain', '6')).length, 0);
       const table = (await fixture.cli(['list', '--all', '--errors'])).stdout.split('\n');
       assert.match(table[0] ?? '', /^BACKEND-DOMAIN +VBD +DOMAIN/);

@@ -30,12 +30,45 @@ describe('xen-blkback list', function () {
       ]);
       assert.deepEqual(await lines(fixture, '8', '-n', '-o', 'backend'), ['backend/vbd/8/51728']);
       assert.deepEqual(await lines(fixture, 'work', '-n', '-o', 'VBD,domain'), ['8/51728  work']);
-      assert.deepEqual(await lines(fixture, '9', '-n'), []);
       const json = JSON.parse((await fixture.cli(['list', '8', '--json'])).stdout);
       assert.equal(json.vbds.length, 1);
       const unknown = await fixture.cli(['list', '-o', 'sice']);
       assert.equal(unknown.status, 2);
       assert.match(unknown.stderr, /there is no column "sice": did you mean size\?/);
+    }));
+
+  it('fails for a guest or domain that does not exist, and not for one that has no vbd', () =>
+    withFixture(async (fixture) => {
+      await fixture.create('/nowhere');
+      await fixture.store.write('/local/domain/8/name', 'idle');
+      for (const guest of ['8', 'idle']) assert.deepEqual(await lines(fixture, guest, '-n'), []);
+      assert.deepEqual(await lines(fixture, '7', '-n', '--errors'), []);
+      for (const [words, says] of [
+        [['9'], 'there is no guest "9": the number or the name of a guest is needed (xl list)'],
+        [['nosuch', '-n'], 'there is no guest "nosuch": the number or the name of a guest'],
+        [['7/51712', '--errors'], 'there is no guest "7/51712": the number or the name of a'],
+        [['', '--all'], 'there is no guest "": the number or the name of a guest is needed'],
+        [['--backend-domain', '99'], 'there is no domain 99 (xl list)'],
+      ] as const) {
+        const run = await fixture.cli(['list', ...words]);
+        assert.deepEqual([run.status, run.stdout], [1, ''], words.join(' '));
+        assert.ok(run.stderr.startsWith(`xen-blkback: ${says}`), run.stderr);
+      }
+      const json = await fixture.cli(['list', 'nosuch', '--json']);
+      assert.equal(JSON.parse(json.stdout).error.code, 'EDOMAIN');
+    }));
+
+  it('shows a control character in a value as its bytes, and a terminal obeys none', () =>
+    withFixture(async (fixture) => {
+      const vbd = await fixture.create('/nowhere\n/a  b\u001b[2J\u009b2J\u202e');
+      const shown = '/nowhere\\x0a/a  b\\x1b[2J\\xc2\\x9b2J\\xe2\\x80\\xae';
+      assert.deepEqual(await lines(fixture, '-n', '-o', 'target'), [shown]);
+      const { stdout } = await fixture.cli(['show', vbd.key]);
+      assert.match(stdout, /^target +\/nowhere\\x0a\/a {2}b\\x1b\[2J\\xc2\\x9b2J\\xe2\\x80\\xae$/m);
+      for (const words of [['list'], ['show', vbd.key], ['list', '--json'], ['audit']]) {
+        const run = await fixture.cli(words);
+        assert.doesNotMatch(run.stdout + run.stderr, /(?!\n)\p{Cc}/u, words.join(' '));
+      }
     }));
 
   it('shows those with an error only, and the error in its row', () =>
