@@ -1,9 +1,12 @@
 import { existsSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
 
+/** The error of something that has taken too long. */
+export class LateError extends Error {}
+
 /**
  * Runs `body` for `ms` milliseconds at most. After this time, aborts its signal and rejects with a
- * sentence that contains `what`, the description of the expected event. If `what` is a function, it
+ * `LateError` that contains `what`, the description of the expected event. If `what` is a function, it
  * is called only then.
  */
 export async function within<T>(
@@ -16,7 +19,7 @@ export async function within<T>(
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {
       const text = typeof what === 'string' ? what : what();
-      const error = new Error(`not within ${ms} ms: ${text}`);
+      const error = new LateError(`not within ${ms} ms: ${text}`);
       reject(error);
       controller.abort(error);
     }, ms);

@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process';
+import { errorCode, errorMessage } from '../../src/errors.js';
 import { attach } from '../../src/hotplug/attach.js';
 import { DEFAULT_OPTIONS } from '../../src/hotplug/default-options.js';
 import { detach } from '../../src/hotplug/detach.js';
 import { parseVbdPath, type VbdPath } from '../../src/vbd/vbd-path.js';
 import type { Xenstore } from '../../src/xenstore/xenstore.js';
 import type { Bed } from './bed.js';
+import { LateError } from './deadline.js';
 import { closeVbd, createVbd, deleteVbd, type Vbd, waitInitWait } from './toolstack.js';
 
 // The main job from end to end: a file is attached as a vbd through a real XenStore, by the real
@@ -28,6 +30,17 @@ export function chapter(title: string, ...lines: readonly string[]): void {
   console.log(`\n${title}\n${'-'.repeat(title.length)}`);
   for (const line of lines) console.log(line);
   console.log('');
+}
+
+/** Returns a sentence for people about an error that has ended the demo. */
+export function explainEnd(error: unknown): string {
+  // The bed could not be cleared away either, and the first error says why.
+  // Node.js 20 has no class for such an error.
+  if (error instanceof Error && 'suppressed' in error) return explainEnd(error.suppressed);
+  const message = errorMessage(error);
+  const isLate = error instanceof LateError || errorCode(error) === 'ETIMEDOUT';
+  if (!isLate) return `The demo has failed: ${message}`;
+  return `The demo has been given up: ${message}. This machine is too slow or too busy just now: run the demo again when it does less.`;
 }
 
 /** A guest's disk, as a toolstack asks for it. */

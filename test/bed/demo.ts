@@ -1,6 +1,15 @@
 import { join } from 'node:path';
 import { startBed } from './bed.js';
-import { attachFile, attachLayer, chapter, Demo, refuseWriter, say, show } from './demo-story.js';
+import {
+  attachFile,
+  attachLayer,
+  chapter,
+  Demo,
+  explainEnd,
+  refuseWriter,
+  say,
+  show,
+} from './demo-story.js';
 import { loopsLeft, makeImage } from './images.js';
 import { missing } from './needs.js';
 import { projectRoot } from './paths.js';
@@ -53,4 +62,9 @@ async function attachLayerElsewhere(): Promise<void> {
   }
 }
 
-await run();
+try {
+  await run();
+} catch (error) {
+  console.error(`\n${explainEnd(error)}`);
+  process.exit(1);
+}
