@@ -1,9 +1,11 @@
+import { errorMessage } from '../errors.js';
 import { isEmptyDrive } from '../hotplug/empty-drive.js';
 import { listDomainVbds, listVbds, VBD_ROOT } from '../vbd/list-vbds.js';
 import type { PublicationIndex } from '../vbd/publication-index.js';
 import { ATTACH_NODES, readVbdBackend, type VbdBackend } from '../vbd/vbd-backend.js';
 import { parseVbdPath, type VbdPath } from '../vbd/vbd-path.js';
 import type { Watch, Xenstore } from '../xenstore/xenstore.js';
+import { isRefusal } from '../xenstore/xenstore-error.js';
 import { isUnserved, isWaiting } from './is-waiting.js';
 import { Reconciler } from './reconciler.js';
 import type { VbdJobs } from './vbd-jobs.js';
@@ -23,6 +25,8 @@ export interface WatchOptions {
   readonly scripts: readonly string[];
   /** Attach every vbd, whatever its script, even if the toolstack names no script. */
   readonly all: boolean;
+  /** Called with a sentence about vbds that cannot be served. */
+  readonly onNotice?: ((text: string) => void) | undefined;
   /** Called with the state of a served vbd each time that something may have changed. */
   readonly onState?: ((vbd: VbdPath, state: string | undefined) => void) | undefined;
 }
@@ -53,7 +57,8 @@ export class BackendWatch {
 
   /**
    * Starts two watches, and resolves when every existing vbd has been looked at. The store serves
-   * the watches of jobs from these two. Rejects with the errors of the store.
+   * the watches of jobs from these two. Rejects with the errors of the store. A vbd whose nodes
+   * xenstored refuses to tell keeps no other vbd from being served.
    */
   async start(onLost: (error: Error) => void): Promise<void> {
     const onEvent = (path: string): void => this.#onWatchEvent(path);
@@ -68,7 +73,9 @@ export class BackendWatch {
     }
     // Device-mapper is asked first: where it does not answer, no attach has begun yet.
     const owners = await this.#jobs.listLayerOwners();
-    await this.#reconcileAll([...(await this.#listVbds()), ...owners]);
+    const onFailed = (path: string, error: unknown): void => this.#onUnreadable(path, error);
+    const vbds = await listVbds(this.#store, {}, onFailed);
+    await this.#reconcileAll([...vbds, ...this.#jobs.listKnown(), ...owners], onFailed);
   }
 
   /** Starts no further job. Jobs that are under way go on. */
@@ -88,17 +95,32 @@ export class BackendWatch {
    * for the end of that. Where device-mapper does not answer, rejects after all others.
    */
   async rescan(): Promise<void> {
-    await this.#reconcileAll(await this.#listVbds());
+    await this.#reconcileAll([...(await listVbds(this.#store)), ...this.#jobs.listKnown()]);
     await this.#reconcileAll(await this.#jobs.listLayerOwners());
   }
 
-  async #listVbds(): Promise<VbdPath[]> {
-    return [...(await listVbds(this.#store)), ...this.#jobs.listKnown()];
+  /** Reconciles some vbds at the same time. Throws the first error, unless `onFailed` takes it. */
+  async #reconcileAll(
+    vbds: readonly VbdPath[],
+    onFailed?: (path: string, error: unknown) => void,
+  ): Promise<void> {
+    const paths = new Set(vbds.map(({ backend }) => backend));
+    const reconcile = async (path: string): Promise<void> => {
+      try {
+        await this.#reconciler.reconcile(path);
+      } catch (error) {
+        if (onFailed === undefined) throw error;
+        onFailed(path, error);
+      }
+    };
+    await Promise.all([...paths].map(reconcile));
   }
 
-  async #reconcileAll(vbds: readonly VbdPath[]): Promise<void> {
-    const paths = new Set(vbds.map(({ backend }) => backend));
-    await Promise.all([...paths].map((path) => this.#reconciler.reconcile(path)));
+  #onUnreadable(path: string, error: unknown): void {
+    if (!isRefusal(error)) throw error;
+    this.#options.onNotice?.(
+      `${path} is not served before its nodes change, because they cannot be read: ${errorMessage(error)}`,
+    );
   }
 
   #onWatchEvent(path: string): void {

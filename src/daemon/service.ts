@@ -150,7 +150,8 @@ export class Service {
     const uses = indexedVbdUses(store, publications, this.#openVbds);
     const storageLookup = this.#storageLookup;
     const jobs = new VbdJobs(store, { ...this.#options.jobs, uses, storageLookup });
-    const watch = new BackendWatch(store, jobs, publications, this.#options);
+    const onNotice = (text: string): void => this.#tellOnce(text);
+    const watch = new BackendWatch(store, jobs, publications, { ...this.#options, onNotice });
     const over = new AbortController();
     const ended = new Promise<never>((_, reject) => {
       watch.start(reject).then(() => {

@@ -5,10 +5,27 @@ import { OTHER_KINDS, parseOtherPath, parseVbdPath, type VbdPath } from './vbd-p
 /** The path below which this domain's vbd backends lie. */
 export const VBD_ROOT = 'backend/vbd';
 
-/** Lists the vbds of this domain's backends, ordered by domain and device number. */
-export async function listVbds(store: Xenstore, options?: RequestOptions): Promise<VbdPath[]> {
+/**
+ * Lists the vbds of this domain's backends, ordered by domain and device number.
+ *
+ * @param onFailed takes the error of a guest whose vbds cannot be listed, or throws it as is usual.
+ */
+export async function listVbds(
+  store: Xenstore,
+  options?: RequestOptions,
+  onFailed = (_path: string, error: unknown): void => {
+    throw error;
+  },
+): Promise<VbdPath[]> {
   const domids = await listNumbers(store, VBD_ROOT, options);
-  const groups = domids.map((domid) => listDomainVbds(store, domid, options));
+  const groups = domids.map(async (domid) => {
+    try {
+      return await listDomainVbds(store, domid, options);
+    } catch (error) {
+      onFailed(`${VBD_ROOT}/${domid}`, error);
+      return [];
+    }
+  });
   return (await Promise.all(groups))
     .flat()
     .map(parseVbdPath)

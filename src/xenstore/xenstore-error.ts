@@ -23,3 +23,11 @@ export class XenstoreError extends BlkbackError {
 export function isXenstoreError(error: unknown, ...codes: string[]): error is XenstoreError {
   return error instanceof XenstoreError && codes.includes(error.code);
 }
+
+/**
+ * Returns whether xenstored has answered a request with an error. All other errors mean that no
+ * answer has come, and that further requests will fail as well.
+ */
+export function isRefusal(error: unknown): error is XenstoreError {
+  return error instanceof XenstoreError && error.errno !== undefined && error.code !== 'ECONNRESET';
+}

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { pause } from '../../../src/util/retry.js';
 import { type Bed, startBed } from '../../bed/bed.js';
 import type { BlkbackBehaviour } from '../../bed/blkback.js';
-import { type Daemon, runClient, startDaemon } from '../../bed/daemon.js';
+import { type Daemon, runClient, startDaemon, startDaemonProgram } from '../../bed/daemon.js';
 import { within } from '../../bed/deadline.js';
 import { loopsLeft, loopsOf } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
+import { CLI } from '../../bed/script.js';
 import { openStore } from '../../bed/store.js';
 import {
   closeVbd,
@@ -19,6 +20,7 @@ import {
   waitInitWait,
   waitNode,
 } from '../../bed/toolstack.js';
+import { startXenstoreProxy } from '../../bed/xenstore-proxy.js';
 import { HotplugFixture } from '../hotplug/fixture.js';
 
 const WITHOUT_NODE = { PATH: '/nonexistent' };
@@ -42,6 +44,27 @@ describe('scripts while the daemon is in trouble', function () {
     Promise.all(
       Array.from({ length: count }, (_, i) => fixture.create(fixture.image(`disk ${i}`))),
     );
+
+  it('are served though the nodes of one vbd cannot be read, and that is logged', () =>
+    withFixture({}, async (fixture, bed) => {
+      const [bad, good] = await marked(fixture, 2);
+      assert.ok(bad && good);
+      await using proxy = await startXenstoreProxy(bed, (path) =>
+        path === `${bad.backendPath}/params` ? 'EIO' : undefined,
+      );
+      await using daemon = await startDaemonProgram(
+        bed,
+        process.execPath,
+        [CLI, 'daemon'],
+        proxy.env,
+      );
+      await daemon.says(
+        /backend\/vbd\/\S+ is not served before its nodes change, because they cannot be read: XenStore read of \S+ failed: EIO$/,
+      );
+      assert.equal((await runClient(daemon.env, good, 'add')).status, 0);
+      assert.equal(await fixture.node(good, 'hotplug-status'), 'connected');
+      assert.equal(await fixture.node(bad, 'hotplug-status'), undefined);
+    }));
 
   /**
    * Asserts that blkback has opened the disk of each vbd once, and that there are as many loop

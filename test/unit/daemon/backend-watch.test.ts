@@ -9,6 +9,7 @@ import { pause } from '../../../src/util/retry.js';
 import { PublicationIndex } from '../../../src/vbd/publication-index.js';
 import { vbdPath } from '../../../src/vbd/vbd-path.js';
 import type { TransactionStep, Xenstore } from '../../../src/xenstore/xenstore.js';
+import { XenstoreError } from '../../../src/xenstore/xenstore-error.js';
 import { MemoryXenstored } from '../../store/memory.js';
 import { withTransactions } from '../../store/with-transactions.js';
 
@@ -190,6 +191,65 @@ describe('The watch of the daemon, for a CD-ROM drive', () => {
       await toolstack.remove(gone);
       await until(() => events.at(-1)?.step === 'removed');
       assert.equal(events.at(-1)?.step, 'removed');
+    });
+  }
+});
+
+describe('The start of the watch of the daemon', () => {
+  /** Starts it on a store in which requests about some path fail, and returns what it says. */
+  async function start(path: string, error: XenstoreError): Promise<string[]> {
+    const directory = mkdtempSync(join(tmpdir(), 'xen-watch-'));
+    await using store = new MemoryXenstored().connect();
+    for (const guest of [7, 8]) await store.write(`backend/vbd/${guest}/51712/frontend`, '/x');
+    const { directory: list, readMany } = store;
+    Object.assign(store, {
+      directory: async (...words: Parameters<typeof list>) => {
+        if (words[0] === path) throw error;
+        return await list.apply(store, words);
+      },
+      readMany: async (...words: Parameters<typeof readMany>) => {
+        if (words[0].includes(path)) throw error;
+        return await readMany.apply(store, words);
+      },
+    });
+    const notices: string[] = [];
+    const options = {
+      timeoutMs: 5000,
+      uapi: 'key',
+      sysfs: directory,
+      runDirectory: directory,
+    } as const;
+    const jobs = new VbdJobs(store, { ...options, onEvent: () => undefined }, async () => []);
+    const watch = new BackendWatch(store, jobs, new PublicationIndex(store), {
+      scripts: [],
+      all: true,
+      onNotice: (text) => notices.push(text),
+    });
+    try {
+      await watch.start(() => undefined);
+    } finally {
+      await watch.stop();
+      rmSync(directory, { recursive: true });
+    }
+    return notices;
+  }
+
+  const refusal = new XenstoreError('permission denied', { code: 'EACCES', errno: 13 });
+  for (const [what, path, named] of [
+    ['a vbd', 'backend/vbd/7/51712/params', 'backend/vbd/7/51712'],
+    ['a guest', 'backend/vbd/7', 'backend/vbd/7'],
+  ] as const) {
+    it(`is not kept up by ${what} whose nodes may not be read`, async () => {
+      assert.deepEqual(await start(path, refusal), [
+        `${named} is not served before its nodes change, because they cannot be read: permission denied`,
+      ]);
+    });
+
+    it(`fails where xenstored does not answer for ${what}`, async () => {
+      const lost = new XenstoreError('lost', { code: 'ECONNRESET', errno: 104 });
+      await assert.rejects(start(path, lost), { code: 'ECONNRESET' });
+      const late = new XenstoreError('no answer', { code: 'ETIMEDOUT' });
+      await assert.rejects(start(path, late), { code: 'ETIMEDOUT' });
     });
   }
 });
