@@ -38,19 +38,24 @@ export class KnownDirectory<T> {
 
   /**
    * Lists the values of all entries. `read` finds out the value of an entry, and is called again
-   * for the same entry unless the value is lasting. Entries for which `read` returns `undefined`
-   * are left out. Throws `SystemError`, and the errors of `read`.
+   * for the same entry unless the value is lasting, and `isValid` says that it is still right.
+   * Entries for which `read` returns `undefined` are left out. Throws `SystemError`, and the errors
+   * of `read`.
    */
-  list(read: (name: string) => EntryValue<T> | undefined): T[] {
+  list(read: (name: string) => EntryValue<T> | undefined, isValid = (_: T): boolean => true): T[] {
     const directory = OwnedFd.openSync(this.#path, O_RDONLY | O_DIRECTORY);
     try {
-      return this.#list(directory, read);
+      return this.#list(directory, read, isValid);
     } finally {
       directory.closeNow();
     }
   }
 
-  #list(directory: OwnedFd, read: (name: string) => EntryValue<T> | undefined): T[] {
+  #list(
+    directory: OwnedFd,
+    read: (name: string) => EntryValue<T> | undefined,
+    isValid: (value: T) => boolean,
+  ): T[] {
     const values: T[] = [];
     const listing = ++this.#listings;
     let lasting = 0;
@@ -61,7 +66,8 @@ export class KnownDirectory<T> {
         // A JavaScript number holds only 53 of the 64 bits, so the name is compared as well.
         const inode = BUFFER.readUInt32LE(at) + BUFFER.readUInt32LE(at + 4) * 2 ** 32;
         const known = this.#known.get(inode);
-        if (known !== undefined && startsWith(BUFFER, at + NAME, known.name)) {
+        const isSame = known !== undefined && startsWith(BUFFER, at + NAME, known.name);
+        if (isSame && isValid(known.value)) {
           known.seen = listing;
           lasting++;
           values.push(known.value);

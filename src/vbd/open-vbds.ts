@@ -23,6 +23,17 @@ export interface OpenVbd {
   readonly pending: false;
 }
 
+/** A vbd that a driver has taken up. Another binding of the same vbd is another object. */
+interface Binding {
+  readonly name: string;
+}
+
+/** A vbd as it was read, with the binding that it had before. */
+interface Instance {
+  readonly vbd: OpenVbd;
+  readonly binding: Binding | undefined;
+}
+
 /** What the kernel tells of all vbds at one moment. */
 export interface KernelVbds {
   readonly open: readonly OpenVbd[];
@@ -37,21 +48,29 @@ export interface KernelVbds {
  *
  * blkback opens a device once for each instance, and keeps it until the instance is gone
  * (drivers/block/xen-blkback/xenbus.c of Linux 6.1 and 6.12). Each instance is therefore read once.
- * After that, a look at the names and inode numbers in the directory is enough. Where the driver's
- * module is loaded again, the vbds keep their directories, and the new driver opens anew.
+ * After that, a look at the names and inode numbers in two directories is enough: a vbd keeps its own
+ * directory when its driver is unbound and bound again, by hand or with the driver's module, and the
+ * driver opens anew. The link in the driver's directory is then another one (drivers/base/dd.c,
+ * driver_sysfs_add).
  */
 export class OpenVbds {
   readonly #directory: string;
   readonly #bus: string;
-  #instances: KnownDirectory<OpenVbd>;
-  /** The inode number of the driver's directory when the instances were read. */
-  #driver: bigint | undefined;
+  readonly #instances: KnownDirectory<Instance>;
+  readonly #bindings: KnownDirectory<Binding>;
+  readonly #driver: string;
+  /** The vbds that had a driver at the last look, by their names. */
+  #bound: ReadonlyMap<string, Binding> = new Map();
+  /** Whether any vbd has been bound or unbound since all instances were compared with `#bound`. */
+  #isStale = false;
 
   /** @param sysfs the root of sysfs. */
   constructor(sysfs: string) {
     this.#directory = join(sysfs, XEN_BACKEND_DEVICES);
     this.#bus = join(sysfs, 'bus');
+    this.#driver = join(this.#bus, 'xen-backend/drivers/vbd');
     this.#instances = new KnownDirectory(this.#directory);
+    this.#bindings = new KnownDirectory(this.#driver);
   }
 
   /**
@@ -66,10 +85,14 @@ export class OpenVbds {
   listAll(): KernelVbds {
     const idle: VbdPath[] = [];
     try {
-      const driver = readInstance(join(this.#bus, 'xen-backend/drivers/vbd'));
-      if (driver !== this.#driver) this.#instances = new KnownDirectory(this.#directory);
-      this.#driver = driver;
-      return { open: this.#instances.list((name) => this.#read(name, idle)), idle };
+      // The bindings are listed first: what is read of a vbd after that may only be newer.
+      this.#refreshBindings();
+      const instances = this.#instances.list(
+        (name) => this.#read(name, idle),
+        ({ vbd: { vbd }, binding }) => !this.#isStale || this.#bound.get(vbd.sysfsName) === binding,
+      );
+      this.#isStale = false;
+      return { open: instances.map(({ vbd }) => vbd), idle };
     } catch (error) {
       // A kernel without xen-backend devices still has a bus directory, and then no vbd is served.
       const absent = isSystemError(error, 'ENOENT') && isInMemory(this.#bus);
@@ -99,8 +122,29 @@ export class OpenVbds {
     return readInstance(join(this.#directory, sysfsName));
   }
 
+  /** Looks which vbds have a driver. */
+  #refreshBindings(): void {
+    const all = this.#listBindings((name) => {
+      this.#isStale = true;
+      return { value: { name }, lasting: true };
+    });
+    if (all.length !== this.#bound.size) this.#isStale = true;
+    if (this.#isStale) this.#bound = new Map(all.map((binding) => [binding.name, binding]));
+  }
+
+  /** Lists the vbds that the driver has taken up; none where its module is not loaded. */
+  #listBindings(read: (name: string) => EntryValue<Binding>): Binding[] {
+    if (!isInMemory(this.#driver)) return [];
+    try {
+      return this.#bindings.list(read);
+    } catch (error) {
+      if (isSystemError(error, 'ENOENT')) return [];
+      throw error;
+    }
+  }
+
   /** Reads one vbd, and adds it to `idle` if blkback has nothing open for it. */
-  #read(name: string, idle: VbdPath[]): EntryValue<OpenVbd> | undefined {
+  #read(name: string, idle: VbdPath[]): EntryValue<Instance> | undefined {
     const [, domid, devid] = /^vbd-(\d{1,5})-(\d{1,10})$/.exec(name) ?? [];
     if (domid === undefined || devid === undefined) return undefined;
     const directory = join(this.#directory, name);
@@ -117,7 +161,10 @@ export class OpenVbds {
     const mode = readVbdAttribute(directory, 'mode');
     const writable = mode?.includes('w') ?? true;
     const device = { vbd, devnum, writable } as const;
-    const value = { ...device, open: true, diskseq: undefined, pending: false } as const;
-    return { value, lasting: mode !== undefined };
+    const open = { ...device, open: true, diskseq: undefined, pending: false } as const;
+    // A vbd that has no driver any more may be about to lose its device.
+    const binding = this.#bound.get(name);
+    const lasting = mode !== undefined && binding !== undefined;
+    return { value: { vbd: open, binding }, lasting };
   }
 }

@@ -86,6 +86,8 @@ static const char *below(char (*path)[4096], const char *format, const char *nam
 
 /* As in the kernel, the bus directory holds links to the devices. */
 #define LINK "bus/xen-backend/devices/%s"
+/* The link of a vbd that the driver has taken up. */
+#define BINDING "bus/xen-backend/drivers/vbd/%s"
 #define DEVICE "devices/%s"
 #define FILE_OF_DEVICE "devices/%s/%s"
 
@@ -97,11 +99,13 @@ void sysfs_remove(const struct vbd *vbd)
 
 	/*
 	 * sysfs gives each entry a new inode number, but this file system reuses the number of a deleted entry.
-	 * So the link is not deleted, but moved out of the way.
+	 * So the links are not deleted, but moved out of the way.
 	 */
 	snprintf(name, sizeof(name), "%d-%lu", getpid(), serial++);
 	below(&gone, "staging/gone-%s%s", name, "");
 	rename(below(&path, LINK "%s", vbd->name, ""), gone);
+	below(&gone, "staging/unbound-%s%s", name, "");
+	rename(below(&path, BINDING "%s", vbd->name, ""), gone);
 	unlink(below(&path, FILE_OF_DEVICE, vbd->name, "physical_device"));
 	unlink(below(&path, FILE_OF_DEVICE, vbd->name, "mode"));
 	unlink(below(&path, FILE_OF_DEVICE, vbd->name, "driver"));
@@ -153,6 +157,9 @@ void sysfs_add(const struct vbd *vbd)
 		die("symlink %s: %m", path);
 	snprintf(target, sizeof(target), "../../../devices/%s", vbd->name);
 	if (symlink(target, below(&path, LINK "%s", vbd->name, "")) < 0)
+		die("symlink %s: %m", path);
+	snprintf(target, sizeof(target), "../../../../devices/%s", vbd->name);
+	if (symlink(target, below(&path, BINDING "%s", vbd->name, "")) < 0)
 		die("symlink %s: %m", path);
 }
 

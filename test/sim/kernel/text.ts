@@ -113,12 +113,13 @@ export function readLink(kernel: Kernel, path: string): string | undefined {
   return found.disk.directory.replace('/sys', path.startsWith('/sys/dev/') ? '../..' : '..');
 }
 
+/** The directories with a link for each vbd, and with one for each that blkback has taken up. */
+const VBD_LISTS = ['/sys/bus/xen-backend/devices', '/sys/bus/xen-backend/drivers/vbd'];
+
 /** Tells whether a path is a directory. */
 export function isDirectory(kernel: Kernel, path: string): boolean {
   if (path === '/sys/class/misc/device-mapper') return kernel.mapper !== undefined;
-  if (['/sys/bus', '/sys/bus/xen-backend/devices', '/sys/block', '/run', '/proc'].includes(path)) {
-    return true;
-  }
+  if (['/sys/bus', ...VBD_LISTS, '/sys/block', '/run', '/proc'].includes(path)) return true;
   const found = splitPath(kernel, path);
   if (found === undefined) return false;
   if (found.rest === 'loop') return found.disk.loop?.bound !== undefined;
@@ -131,7 +132,7 @@ export function listNames(kernel: Kernel, path: string): string[] | undefined {
   if (path === '/sys/block') {
     return [...kernel.disks.values()].filter((disk) => !disk.partition).map(({ name }) => name);
   }
-  if (path === '/sys/bus/xen-backend/devices') return [...kernel.vbds.keys()];
+  if (VBD_LISTS.includes(path)) return [...kernel.vbds.keys()];
   if (!isDirectory(kernel, path)) return undefined;
   const found = splitPath(kernel, path);
   if (found?.rest === 'slaves' || found?.rest === 'holders') {

@@ -78,19 +78,65 @@ describe('OpenVbds', () => {
     assert.deepEqual(list(vbds), []);
   });
 
-  it('reads all vbds again when the driver was loaded again, which keeps their directories', () => {
-    const driver = join(sysfs, 'bus/xen-backend/drivers/vbd');
-    mkdirSync(driver, { recursive: true });
-    const vbds = new OpenVbds(sysfs);
-    const directory = add('vbd-7-51712', '7:1', 'w');
-    assert.deepEqual(list(vbds), ['backend/vbd/7/51712 7:1 w']);
-    rmSync(driver, { recursive: true });
-    for (const name of ['physical_device', 'mode']) rmSync(join(directory, name));
-    assert.deepEqual(list(vbds), []);
-    mkdirSync(driver);
-    writeFileSync(join(directory, 'physical_device'), '7:2\n');
-    writeFileSync(join(directory, 'mode'), 'w\n');
-    assert.deepEqual(list(vbds), ['backend/vbd/7/51712 7:2 w']);
+  describe('with a driver', () => {
+    let driver: string;
+    beforeEach(() => {
+      driver = join(sysfs, 'bus/xen-backend/drivers/vbd');
+      mkdirSync(driver, { recursive: true });
+    });
+    const open = (directory: string, device: string): void => {
+      writeFileSync(join(directory, 'physical_device'), `${device}\n`);
+      writeFileSync(join(directory, 'mode'), 'w\n');
+    };
+    const close = (directory: string): void => {
+      for (const name of ['physical_device', 'mode']) rmSync(join(directory, name));
+    };
+    const bind = (name: string): void => symlinkSync('/', join(driver, name));
+
+    it('reads all vbds again when it was loaded again, which keeps their directories', () => {
+      const vbds = new OpenVbds(sysfs);
+      const directory = add('vbd-7-51712', '7:1', 'w');
+      bind('vbd-7-51712');
+      assert.deepEqual(list(vbds), ['backend/vbd/7/51712 7:1 w']);
+      rmSync(driver, { recursive: true });
+      close(directory);
+      assert.deepEqual(list(vbds), []);
+      mkdirSync(driver);
+      bind('vbd-7-51712');
+      open(directory, '7:2');
+      assert.deepEqual(list(vbds), ['backend/vbd/7/51712 7:2 w']);
+    });
+
+    it('reads a vbd again when it was unbound, and bound again', () => {
+      const vbds = new OpenVbds(sysfs);
+      const directory = add('vbd-7-51712', '7:1', 'w');
+      add('vbd-8-51712', '7:8', 'r');
+      for (const name of ['vbd-7-51712', 'vbd-8-51712']) bind(name);
+      const other = 'backend/vbd/8/51712 7:8 r';
+      assert.deepEqual(list(vbds), ['backend/vbd/7/51712 7:1 w', other]);
+      // The kernel removes the link before it closes the device.
+      rmSync(join(driver, 'vbd-7-51712'));
+      assert.deepEqual(list(vbds), ['backend/vbd/7/51712 7:1 w', other]);
+      close(directory);
+      assert.deepEqual(list(vbds), [other]);
+      bind('vbd-7-51712');
+      assert.deepEqual(list(vbds), [other]);
+      open(directory, '7:2');
+      assert.deepEqual(list(vbds), ['backend/vbd/7/51712 7:2 w', other]);
+      rmSync(join(driver, 'vbd-7-51712'));
+      bind('vbd-7-51712');
+      open(directory, '7:3');
+      assert.deepEqual(list(vbds), ['backend/vbd/7/51712 7:3 w', other]);
+    });
+
+    it('reads what a bound vbd has open once', () => {
+      const vbds = new OpenVbds(sysfs);
+      const directory = add('vbd-7-51712', '7:1', 'w');
+      bind('vbd-7-51712');
+      assert.deepEqual(list(vbds), ['backend/vbd/7/51712 7:1 w']);
+      open(directory, '7:2');
+      assert.deepEqual(list(vbds), ['backend/vbd/7/51712 7:1 w']);
+    });
   });
 
   it('takes a kernel without such a bus for one that serves nobody', async () => {
