@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { errorCode, errorMessage } from '../src/errors.js';
 import { compileClient } from './client.js';
 import { type SettledConffile, settleConffile } from './conffile.js';
-import { divert } from './divert.js';
+import { checkDivert, divert } from './divert.js';
 import {
   below,
   formatManifest,
@@ -44,6 +44,7 @@ export async function install({
   say,
 }: InstallOptions): Promise<void> {
   await checkNode(node, root, project);
+  if (scripts.length > 0) await checkDivert(project, root, scripts);
   const client = await compileClient(project, node, process.env);
   const addon = await readFile(join(project, ADDON));
   const tree = await planTree(project, node, { client, addon });

@@ -110,6 +110,33 @@ describe('the installer', function () {
     assert.equal(readlinkSync(block), CLIENT);
     await destdir.uninstall();
     assert.deepEqual(tree(), before);
-    await assert.rejects(destdir.install('--as', '../block'), /is no name of a hotplug script/);
+  });
+
+  it('refuses what is no name of a script, or cannot be replaced, before it does anything', async () => {
+    mkdirSync(destdir.at('/etc/xen/scripts/directory'), { recursive: true });
+    for (const name of ['old', 'old.distrib']) {
+      writeFileSync(destdir.at(`/etc/xen/scripts/${name}`), '');
+    }
+    const before = tree();
+    for (const [names, says] of [
+      ['../block', /^install: xen-blkback divert: '\.\.\/block' is no name of a hotplug script: /],
+      ['block,', /^install: xen-blkback divert: '' is no name of a hotplug script: /],
+      [
+        'block,directory',
+        /^install: xen-blkback divert: \/etc\/xen\/scripts\/directory is a directory$/m,
+      ],
+      [
+        'block,old',
+        /^install: xen-blkback divert: \/etc\/xen\/scripts\/old\.distrib is there already: /,
+      ],
+    ] as const) {
+      const error = await destdir.install('--as', names).then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+      assert.ok(error instanceof Error && 'stderr' in error, names);
+      assert.match(String(error.stderr), says);
+      assert.deepEqual(tree(), before);
+    }
   });
 });
