@@ -3,6 +3,7 @@
 // these commands begin.
 import { runCommandLine } from './command-line.js';
 import { endProcess } from './output.js';
+import { readWords } from './read-words.js';
 
 // A top-level await is impossible in CommonJS, the format of the one file.
-runCommandLine(process.argv.slice(2)).then(endProcess);
+runCommandLine(readWords()).then(endProcess);

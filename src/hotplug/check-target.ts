@@ -13,6 +13,7 @@ import { parseTarget } from '../target/target.js';
 import { describeHidden } from '../topology/hidden-file.js';
 import { readStackedBlock, type StackedBlock } from '../topology/stacked-block.js';
 import { directLookup } from '../topology/storage-lookup.js';
+import { encodePath } from '../util/path-bytes.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
 import { VbdError } from '../vbd/vbd-error.js';
 import { readVbdUses, type VbdUses } from '../vbd/vbd-uses.js';
@@ -22,7 +23,7 @@ import { toExportRequest } from './plan.js';
 
 /** The attach that is to be checked. */
 export interface CheckOptions {
-  /** The target as it would stand in `params`. */
+  /** The target as it would stand in `params`, as `decodePath` makes it from bytes. */
   readonly target: string;
   readonly writable: boolean;
   /** The domain of the guest that is to have the disk. */
@@ -63,7 +64,7 @@ export async function checkSharing(
   options: CheckOptions,
 ): Promise<SharingVerdict> {
   const { target: text, writable, domid, sharing, sameVm, runDirectory, signal } = options;
-  const target = parseTarget(Buffer.from(text));
+  const target = parseTarget(encodePath(text));
   const request = toExportRequest(target, writable, CHECKED);
   const pinned = await pinLocator(request.locator, signal);
   await using node = pinned.fd;

@@ -3,6 +3,7 @@ import { checkExport, type ExportRequest, pinLocator } from '../block/open-expor
 import { devnumFromStat } from '../linux/devnum.js';
 import { parseTarget, type Target } from '../target/target.js';
 import { type DeviceStack, readStack } from '../topology/stack.js';
+import { encodePath } from '../util/path-bytes.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { type CheckOptions, checkSharing, type SharingVerdict } from './check-target.js';
 import { toExportRequest } from './plan.js';
@@ -30,7 +31,7 @@ export async function inspectTarget(
   store: Xenstore,
   options: CheckOptions,
 ): Promise<TargetInspection> {
-  const target = parseTarget(Buffer.from(options.target));
+  const target = parseTarget(encodePath(options.target));
   const request = toExportRequest(target, options.writable, INSPECTED);
   const found = await readDevice(request);
   const refusal = await refusalOf(checkExport(request, options.signal));

@@ -11,6 +11,7 @@ import { SHARINGS, type Sharing } from '../sharing/sharing-rules.js';
 import { parseTarget as parse, type Target } from '../target/target.js';
 import type { Access } from '../topology/local-use.js';
 import type { DeviceStack } from '../topology/stack.js';
+import { decodePath } from '../util/path-bytes.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { ArgumentError } from './argument-error.js';
@@ -143,7 +144,8 @@ function toContext(
     { sharing, sameVm, sysfs, runDirectory, signal },
     given.options,
   );
-  const target = String(requireTarget(caller, given.target));
+  const bytesOrText = requireTarget(caller, given.target);
+  const target = typeof bytesOrText === 'string' ? bytesOrText : decodePath(bytesOrText);
   return { ...options, domid: options.domid, target, writable: mode !== 'r' };
 }
 

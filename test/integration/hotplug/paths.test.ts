@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { renameSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { failure, only } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
+import { CLI } from '../../bed/script.js';
 import { type HotplugFixture, MARKER, on } from './fixture.js';
 
 /** Creates a vbd whose `params` has these bytes. */
@@ -53,6 +55,39 @@ describe('A path in params', () => {
       const path = Buffer.from(`${fixture.bed.images}/caf\xe9 \n`, 'latin1');
       const error = await failure('ENOENT', fixture.attach(await vbdFor(fixture, path)));
       assert.ok(error.message.includes(`"${fixture.bed.images}/caf\\xe9 \\n"`), error.message);
+    }),
+  );
+
+  it(
+    'may have any bytes also on the command line',
+    on({}, async (fixture) => {
+      const path = Buffer.from(`${fixture.bed.images}/caf\xe9\xff`, 'latin1');
+      renameSync(fixture.image(MARKER), path);
+      const ask = (words: string): SpawnSyncReturns<string> => {
+        const file = `"$(printf '${fixture.bed.images}/caf\\351\\377')"`;
+        const env = { ...process.env, ...fixture.bed.env };
+        const script = `exec '${CLI}' ${words.replace('FILE', file)}`;
+        return spawnSync('sh', ['-c', script], { env, encoding: 'latin1' });
+      };
+      const shown = `"${fixture.bed.images}/caf\\xe9\\xff"`;
+      const free = ask('check FILE --mode r');
+      assert.deepEqual(
+        [free.status, free.stdout, free.stderr],
+        [0, `${shown} can be attached read-only\n`, ''],
+      );
+      const vbd = await vbdFor(fixture, path);
+      await fixture.attach(vbd);
+      const busy = ask('check FILE');
+      assert.equal(busy.status, 3, busy.stderr);
+      const inspected = ask('inspect FILE');
+      assert.equal(inspected.status, 3, inspected.stderr);
+      assert.match(inspected.stdout, /^target +\/.*caf\\xe9\\xff$/m);
+      assert.equal(ask('list --uses FILE -n -o vbd').stdout, `${vbd.key}\n`);
+      const missing = ask('check "$(printf "/caf\\351")"');
+      assert.equal(
+        missing.stderr,
+        'xen-blkback: open "/caf\\xe9": no such file or directory (ENOENT)\n',
+      );
     }),
   );
 
