@@ -1,8 +1,9 @@
-import { chmod, mkdir, rm } from 'node:fs/promises';
+import { chmod, rm } from 'node:fs/promises';
 import { createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
 import type { OwnedFd } from '../linux/fd.js';
+import { makeDirectory } from '../linux/make-directory.js';
 import { readPeerUid } from '../linux/peer.js';
 import { shorten, toOneLine } from '../util/one-line.js';
 import { withOwnership } from '../util/with-ownership.js';
@@ -71,7 +72,7 @@ export class ControlSocket implements AsyncDisposable {
    */
   static async listen(path: string, options: ControlOptions): Promise<ControlSocket> {
     const control = new ControlSocket(options);
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    makeDirectory(dirname(path));
     return await withOwnership(lockAddress(path), async (lock) => {
       // A daemon of an earlier version holds no lock.
       if (await answers(path)) throw inUse(path);

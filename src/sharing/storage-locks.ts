@@ -1,8 +1,8 @@
-import { constants, mkdirSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { join } from 'node:path';
 import { errorMessage } from '../errors.js';
 import { O_RDWR, OwnedFd } from '../linux/fd.js';
-import { isInMemory } from '../linux/memory-file.js';
+import { makeDirectory } from '../linux/make-directory.js';
 import { tryLockByte } from '../linux/range-lock.js';
 import { type Extent, storageKey } from '../topology/extent.js';
 import { POOL } from '../topology/mapper-targets.js';
@@ -72,7 +72,7 @@ export function locksOf(extents: readonly Extent[], writes: boolean): StorageLoc
 export function openLockFile(runDirectory: string): OwnedFd {
   const path = join(runDirectory, LOCK_FILE);
   try {
-    if (!isInMemory(runDirectory)) mkdirSync(runDirectory, { recursive: true, mode: 0o700 });
+    makeDirectory(runDirectory);
     return OwnedFd.openSync(path, O_RDWR | constants.O_CREAT);
   } catch (error) {
     throw new SharingError(

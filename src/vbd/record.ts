@@ -1,7 +1,8 @@
-import { mkdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
 import { type Devnum, formatDevnum, parseDevnum } from '../linux/devnum.js';
+import { makeDirectory } from '../linux/make-directory.js';
 import { isInMemory, readMemoryFile } from '../linux/memory-file.js';
 import {
   listNames,
@@ -56,7 +57,7 @@ function writeText(directory: string, vbd: VbdPath, text: string): void {
   const path = recordPath(directory, vbd);
   const fresh = unfinishedPath(path);
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory);
     writeFileSync(fresh, text, { mode: 0o600 });
     renameSync(fresh, path);
     for (const { path: left } of unfinishedOf(directory, vbd)) dropFile(left);
