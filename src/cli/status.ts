@@ -1,14 +1,16 @@
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { askDaemon } from '../daemon/ask-daemon.js';
 import { DaemonError } from '../daemon/daemon-error.js';
 import { METRICS_END } from '../daemon/metrics.js';
 import { toPrometheusText } from '../daemon/prometheus-text.js';
 import { SystemError } from '../linux/errno.js';
+import { quote } from '../util/one-line.js';
 import { ExitStatus, statusOf } from './exit-status.js';
 import { print } from './output.js';
 import type { ParsedWords } from './parse-words.js';
 import { printFailure } from './result.js';
 import { loadDaemonSettings } from './setting-sources.js';
+import { UsageError } from './usage-error.js';
 import { alignColumns } from './vbd-text.js';
 import { readVersion } from './version.js';
 
@@ -102,8 +104,14 @@ export async function runMetrics(options: ParsedWords['options']): Promise<numbe
   }
 }
 
-/** Replaces a file at once, so that a reader never sees a part of it. Throws `SystemError`. */
+/**
+ * Replaces a file at once, so that a reader never sees a part of it. Throws `SystemError`, and
+ * `UsageError` for anything but a file: root could replace a device node.
+ */
 function writeWhole(file: string, text: string): void {
+  if (statSync(file, { throwIfNoEntry: false })?.isFile() === false) {
+    throw new UsageError(`output ${quote(file)}: it is there, and is no regular file`);
+  }
   const fresh = `${file}.${process.pid}.new`;
   try {
     writeFileSync(fresh, text, { mode: 0o644 });

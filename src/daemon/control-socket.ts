@@ -19,7 +19,7 @@ import {
   type ReportRequest,
   UNAVAILABLE,
 } from './protocol.js';
-import { answers, inUse, lockAddress } from './socket-address.js';
+import { answers, inUse, lockAddress, requireSocket } from './socket-address.js';
 
 /** Enough for every disk of many guests at once. No toolstack needs more. */
 const MOST_CONNECTIONS = 1024;
@@ -72,6 +72,7 @@ export class ControlSocket implements AsyncDisposable {
    */
   static async listen(path: string, options: ControlOptions): Promise<ControlSocket> {
     const control = new ControlSocket(options);
+    requireSocket(path);
     makeDirectory(dirname(path));
     return await withOwnership(lockAddress(path), async (lock) => {
       // A daemon of an earlier version holds no lock.

@@ -1,8 +1,9 @@
-import { openSync } from 'node:fs';
+import { constants, openSync } from 'node:fs';
 import { errorMessage } from '../errors.js';
 import { openForAppending } from '../linux/append.js';
 import { closeDescriptor } from '../linux/blocking-call.js';
 import { sendDatagram } from '../linux/datagram.js';
+import { SystemError } from '../linux/errno.js';
 import { toOneLine } from '../util/one-line.js';
 import { encodeJournalEntry, isStderrJournal, JOURNAL_SOCKET } from './journal.js';
 import { LineWriter } from './line-writer.js';
@@ -31,10 +32,10 @@ export class DaemonLog {
   readonly #toJournal: boolean;
   readonly #lines: LineWriter;
 
-  /** Opens the file, if one is named. Throws Node's error if that fails. */
+  /** Opens the file, if one is named. Throws `SystemError` if that fails. */
   constructor({ file, environment }: LogOptions) {
     this.#path = file;
-    const fd = file === undefined ? process.stderr.fd : openSync(file, 'a', FILE_MODE);
+    const fd = file === undefined ? process.stderr.fd : openLog(file);
     this.#lines = new LineWriter(fd, file ?? 'stderr');
     this.#toJournal = file === undefined && isStderrJournal(environment);
   }
@@ -83,5 +84,15 @@ export class DaemonLog {
   /** Waits until all lines have been written, but for one second at most. */
   async flush(): Promise<void> {
     await this.#lines.flush(PATIENCE_MS);
+  }
+}
+
+/** Opens a file for appending. A FIFO that nobody reads is an error, and not a wait for a reader. */
+function openLog(file: string): number {
+  const { O_APPEND, O_CREAT, O_WRONLY, O_NOCTTY, O_NONBLOCK } = constants;
+  try {
+    return openSync(file, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NONBLOCK, FILE_MODE);
+  } catch (error) {
+    throw SystemError.fromNode('open', file, error);
   }
 }

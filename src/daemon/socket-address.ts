@@ -1,10 +1,22 @@
-import { constants } from 'node:fs';
+import { constants, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { O_RDWR, OwnedFd } from '../linux/fd.js';
 import { tryLockByte } from '../linux/range-lock.js';
 import { DaemonError } from './daemon-error.js';
 
 // The path of the control socket belongs to one daemon at a time.
+
+/**
+ * Throws `EADDRINUSE` if something is there that is no socket. The daemon removes an old socket, and
+ * must not remove a file that somebody has named by mistake.
+ */
+export function requireSocket(path: string): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined || found.isSocket()) return;
+  throw new DaemonError(`${path} is there and is no socket: move it away, or set another socket`, {
+    code: 'EADDRINUSE',
+  });
+}
 
 /**
  * Takes the lock file beside the socket. Without the lock, a third daemon could begin to listen

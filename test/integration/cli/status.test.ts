@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { runClient, startDaemon } from '../../bed/daemon.js';
@@ -79,6 +81,58 @@ describe('The daemon, asked about itself', function () {
         /\n# EOF\n$/,
       ]) {
         assert.match(stdout, line);
+      }
+    }));
+
+  it('leaves what is no regular file, be it as the file for metrics or as its socket', () =>
+    withFixture(async (fixture) => {
+      const { directory } = fixture.bed;
+      const [fifo, file, socket] = ['fifo', 'file', 'other.sock'].map((name) =>
+        join(directory, name),
+      );
+      assert.ok(fifo && file && socket);
+      execFileSync('mkfifo', [fifo]);
+      writeFileSync(file, 'mine');
+      await using daemon = await startDaemon(fixture.bed);
+      for (const path of [fifo, directory]) {
+        const run = await cli(daemon.env, 'metrics', '--output', path);
+        assert.equal(run.status, 2);
+        const says = `xen-blkback: output "${path}": it is there, and is no regular file\n`;
+        assert.equal(run.stderr, says);
+      }
+      assert.ok(statSync(fifo).isFIFO());
+      assert.equal((await cli(daemon.env, 'metrics', '--output', file)).status, 0);
+      assert.match(readFileSync(file, 'utf8'), /^xen_blkback_open_vbds 0$/m);
+      for (const path of [fifo, file, directory]) {
+        const run = await cli({ ...daemon.env, XEN_BLKBACK_SOCKET: path }, 'daemon');
+        assert.equal(run.status, 3);
+        assert.match(
+          run.stderr,
+          / is there and is no socket: move it away, or set another socket$/m,
+        );
+      }
+      assert.ok(statSync(file).isFile() && statSync(fifo).isFIFO());
+      const silent = await cli(
+        { ...daemon.env, XEN_BLKBACK_SOCKET: socket },
+        ...['daemon', '--output', fifo],
+      );
+      assert.equal(silent.status, 1);
+      assert.match(silent.stderr, /: open .*fifo: no such device or address \(ENXIO\)$/m);
+    }));
+
+  it('loses no event without a word where the output cannot be written', () =>
+    withFixture(async (fixture) => {
+      await fixture.create('/nowhere');
+      await using daemon = await startDaemon(fixture.bed, '--scripts', 'none');
+      const env = { ...process.env, ...daemon.env };
+      for (const [words, to] of [
+        ['events', '/dev/full'],
+        ['events --json', '/dev/full'],
+      ]) {
+        const script = `exec '${CLI}' ${words} > ${to}`;
+        const run = spawnSync('sh', ['-c', script], { env, encoding: 'utf8', timeout: 10_000 });
+        assert.equal(run.status, 1, run.stderr);
+        assert.match(run.stderr, /^xen-blkback: the output cannot be written: ENOSPC/);
       }
     }));
 
