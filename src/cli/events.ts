@@ -6,7 +6,7 @@ import { toOneLine } from '../util/one-line.js';
 import { pause } from '../util/retry.js';
 import { parseDomid } from './domid.js';
 import { statusOf } from './exit-status.js';
-import { complain } from './output.js';
+import { complain, print } from './output.js';
 import type { ParsedWords } from './parse-words.js';
 import { printFailure } from './result.js';
 import { loadDaemonSettings, loadSettings } from './setting-sources.js';
@@ -29,7 +29,8 @@ export async function runEvents({ options }: Pick<ParsedWords, 'options'>): Prom
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => enough.abort());
   }
-  // The reader, for example head, has closed the pipe because it has seen enough.
+  // The reader, for example head, has closed the pipe because it has seen enough. Of any other error
+  // the end of the process tells (`endProcess`).
   process.stdout.on('error', () => enough.abort());
   const { signal } = enough;
   try {
@@ -111,7 +112,7 @@ function sayFollowing({ verbose }: Options, what: string): void {
 
 function printEvent({ json: asJson }: Options, json: string): void {
   const text = asJson === undefined ? describe(json) : json;
-  if (text !== undefined) process.stdout.write(`${text}\n`);
+  if (text !== undefined) print(`${text}\n`);
 }
 
 /**
