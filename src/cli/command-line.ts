@@ -36,6 +36,7 @@ function withoutCommand(words: readonly string[]): UsageError {
   const unknown = words.find((word) => /^-./.test(word) && word !== '--' && !isOption(word));
   if (unknown === undefined) return new UsageError('a command is needed');
   const [name = ''] = unknown.split('=');
+  if (name === '--version') return new UsageError('--version stands alone');
   const known = [...Object.keys(OPTIONS).map((option) => `--${option}`), '--help', '--version'];
   return new UsageError(`there is no option ${quote(name).slice(1, -1)}${didYouMean(name, known)}`);
 }

@@ -43,7 +43,10 @@ export function takeCommand(words: readonly string[]): {
 
 /** Parses the words of one command. Throws `UsageError` for words that it does not accept. */
 export function parseWords(words: readonly string[], accepted: Accepted): ParsedWords {
-  for (const word of beforeEnd(words)) refuseValueOfSwitch(word, accepted);
+  for (const word of beforeEnd(words)) {
+    refuseValueOfSwitch(word, accepted);
+    refuseInherited(word, accepted);
+  }
   const { _: operands, $0: _program, ...values } = runYargs(words, accepted);
   const options: Partial<Record<OptionName, string>> = {};
   for (const [key, value] of Object.entries(values)) {
@@ -98,7 +101,7 @@ function runYargs(words: readonly string[], { options }: Accepted) {
     // their letters.
     const [, first] = /: ([\w-]+)(, [\w-]+)*$/.exec(errorMessage(error)) ?? [];
     const name = options.find((one) => one === first || optionOf(one).letter === first);
-    if (name === undefined) throw error;
+    if (first === undefined || name === undefined) throw error;
     throw new UsageError(`--${name} needs a value: --${name} ${optionOf(name).value}`);
   }
 }
@@ -128,6 +131,12 @@ function refuseValueOfSwitch(word: string, { options }: Accepted): void {
   if (optionOf(name).value === undefined) {
     throw new UsageError(`--${name} takes no value: ${quote(value)} is one too many`);
   }
+}
+
+/** Refuses the names that every object has, such as `toString`: yargs takes them for its own. */
+function refuseInherited(word: string, accepted: Accepted): void {
+  const [, key = ''] = /^--?([^=]+)/.exec(word) ?? [];
+  if (Object.hasOwn(Object.prototype, key)) throw unknownOption(key, accepted);
 }
 
 function unknownOption(key: string, { name: command, options }: Accepted): UsageError {
