@@ -137,7 +137,10 @@ async function serve(options: DaemonOptions, log: DaemonLog): Promise<void> {
 /** The daemon ends within this time, so that a shutdown need not wait longer; milliseconds. */
 const LONGEST_END_MS = 9500;
 
-/** Lets SIGTERM and SIGINT end the daemon even if a call hangs, and SIGHUP reopen the log. */
+/**
+ * Lets SIGTERM and SIGINT end the daemon even if a call hangs, and SIGHUP reopen the log. SIGUSR1 does
+ * nothing: Node.js would start its debugger, to which every user of this machine can connect.
+ */
 function handleSignals(log: DaemonLog, supervisor: Supervisor): AbortSignal {
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -148,6 +151,7 @@ function handleSignals(log: DaemonLog, supervisor: Supervisor): AbortSignal {
       setTimeout(() => exitAtOnce(1), LONGEST_END_MS).unref();
     });
   }
+  process.on('SIGUSR1', () => log.write(Priority.notice, 'SIGUSR1: it has no effect here'));
   process.on('SIGHUP', () => {
     void supervisor.reload(async () => {
       await log.reopen();

@@ -174,6 +174,14 @@ describe('the daemon', function () {
       assert.equal(run.status, 0, `${run.stderr}${daemon.said()}`);
     }));
 
+  it('opens no debugger to the users of this machine at SIGUSR1', () =>
+    withDaemon({}, async (_fixture, daemon) => {
+      daemon.kill('SIGUSR1');
+      await daemon.says(/SIGUSR1|Debugger/);
+      assert.match(daemon.said(), /: SIGUSR1: it has no effect here$/m);
+      assert.doesNotMatch(daemon.said(), /Debugger listening/);
+    }));
+
   it('refuses to start beside another one, which goes on', () =>
     withDaemon({}, async (fixture, daemon, bed) => {
       await assert.rejects(startDaemon(bed), /another daemon listens/);
