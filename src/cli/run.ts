@@ -172,7 +172,8 @@ function logFile(invocation: Invocation): string {
   try {
     return invocation.settings().log;
   } catch {
-    return process.env[SETTINGS.log.env] || SETTINGS.log.fallback;
+    const given = process.env[SETTINGS.log.env];
+    return given?.startsWith('/') ? given : SETTINGS.log.fallback;
   }
 }
 

@@ -110,6 +110,18 @@ describe('The configuration file', function () {
       assert.deepEqual([checked.status, checked.stdout, checked.stderr], [0, '', '']);
     }));
 
+  it('leads to no log in the directory where somebody happens to be', async () => {
+    const env = {
+      XEN_BLKBACK_LOG: 'xen-relative.log',
+      XENBUS_PATH: 'backend/vbd/7/51712',
+      XENSTORED_PATH: '/nonexistent',
+    };
+    const { status, stderr } = await startProgram(HOTPLUG_SCRIPT, ['add'], env).ended;
+    assert.equal(status, 1);
+    assert.match(stderr, /log "xen-relative\.log": an absolute path is needed/);
+    assert.ok(!existsSync('xen-relative.log'));
+  });
+
   it('is refused where it is no regular file, before anybody waits for it or opens a device', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'xen-config-'));
     const [fifo, socket, huge] = ['fifo', 'socket', 'huge'].map((name) => join(directory, name));
