@@ -1,5 +1,6 @@
 import { type Addon, loadAddon, type AddonChannel as Native } from '../linux/addon.js';
 import { errnoName } from '../linux/errno.js';
+import { ERRNO } from '../util/errno.js';
 import type { Channel, ChannelListener } from './channel.js';
 import { HEADER_SIZE, PAYLOAD_MAX } from './packet.js';
 
@@ -74,7 +75,9 @@ export class AddonChannel implements Channel {
   start(listener: ChannelListener): void {
     this.#listener = listener;
     const outcome = this.#native.start();
-    if (outcome < 0) this.#fail('it cannot be polled', outcome);
+    if (outcome === -ERRNO.EPERM)
+      this.#fail('it is neither a socket nor the device of XenStore', outcome);
+    else if (outcome < 0) this.#fail('it cannot be polled', outcome);
   }
 
   /**

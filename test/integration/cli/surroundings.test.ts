@@ -56,6 +56,18 @@ describe('The command where something is missing', function () {
       assert.equal((await fixture.cli(['list'], env)).status, 1);
     }));
 
+  it('says so where something else is at the path of xenstored', () =>
+    withFixture(async (fixture) => {
+      for (const [path, says] of [
+        [fixture.image(), /it is neither a socket nor the device of XenStore: EPERM$/m],
+        [fixture.bed.directory, /cannot connect to xenstored at .*: EISDIR$/m],
+      ] as const) {
+        const { status, stderr } = await fixture.cli(['list'], { XENSTORED_PATH: path });
+        assert.equal(status, 1);
+        assert.match(stderr, says);
+      }
+    }));
+
   it('tells by its status what check has found out', () =>
     withFixture(async (fixture) => {
       const used = fixture.image();
