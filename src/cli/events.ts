@@ -8,7 +8,7 @@ import { parseDomid } from './domid.js';
 import { statusOf } from './exit-status.js';
 import { complain, print } from './output.js';
 import type { ParsedWords } from './parse-words.js';
-import { printFailure } from './result.js';
+import { printFailure, printJsonText } from './result.js';
 import { loadDaemonSettings, loadSettings } from './setting-sources.js';
 import { UsageError } from './usage-error.js';
 
@@ -111,8 +111,9 @@ function sayFollowing({ verbose }: Options, what: string): void {
 }
 
 function printEvent({ json: asJson }: Options, json: string): void {
-  const text = asJson === undefined ? describe(json) : json;
-  if (text !== undefined) print(`${text}\n`);
+  const line = asJson === undefined ? describe(json) : undefined;
+  if (line !== undefined) print(`${line}\n`);
+  if (asJson !== undefined) printJsonText(json);
 }
 
 /**

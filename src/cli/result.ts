@@ -16,8 +16,14 @@ export const JSON_VERSION = 1;
 
 /** Prints a value as one line of JSON, with the version. */
 export function printJson(value: object): void {
-  const text = JSON.stringify({ version: JSON_VERSION, ...value });
-  // JSON may have these as they are, and U+009B begins a command of a terminal.
+  printJsonText(JSON.stringify({ version: JSON_VERSION, ...value }));
+}
+
+/**
+ * Prints the text of a JSON value as one line. Control characters that JSON may have as they are
+ * become escapes: U+009B begins a command of a terminal.
+ */
+export function printJsonText(text: string): void {
   const toEscape = (character: string): string => `\\u00${character.charCodeAt(0).toString(16)}`;
   print(`${text.replace(/[\x7f-\x9f]/g, toEscape)}\n`);
 }

@@ -8,7 +8,7 @@ import { quote } from '../util/one-line.js';
 import { ExitStatus, statusOf } from './exit-status.js';
 import { print } from './output.js';
 import type { ParsedWords } from './parse-words.js';
-import { printFailure } from './result.js';
+import { printFailure, printJsonText } from './result.js';
 import { loadDaemonSettings } from './setting-sources.js';
 import { UsageError } from './usage-error.js';
 import { alignColumns } from './vbd-text.js';
@@ -48,7 +48,7 @@ export async function runStatus(options: ParsedWords['options']): Promise<number
   const { socket } = loadDaemonSettings(process.env, options);
   try {
     const status = await readDaemonStatus(socket);
-    if (invocation.json) print(`${JSON.stringify(status)}\n`);
+    if (invocation.json) printJsonText(JSON.stringify(status));
     else print(`${describe(status, socket)}\n`);
     return status.connected ? ExitStatus.done : ExitStatus.failed;
   } catch (error) {

@@ -136,6 +136,22 @@ describe('The daemon, asked about itself', function () {
       }
     }));
 
+  it('tells of a vbd without driving the terminal by its target', () =>
+    withFixture(async (fixture) => {
+      await fixture.create('/nowhere\u001b[2J\u009b2J');
+      await using daemon = await startDaemon(fixture.bed, '--scripts', 'none');
+      for (const words of ['events --json', 'events']) {
+        const run = spawnSync('sh', ['-c', `exec '${CLI}' ${words}`], {
+          env: { ...process.env, ...daemon.env },
+          encoding: 'utf8',
+          timeout: 2000,
+          killSignal: 'SIGINT',
+        });
+        assert.match(run.stdout, /51712/);
+        assert.doesNotMatch(run.stdout, /(?!\n)\p{Cc}/u);
+      }
+    }));
+
   it('is missed with a sentence where there is none, or one that does not know the question', () =>
     withFixture(async (fixture) => {
       const socket = join(fixture.bed.directory, 'none.sock');
