@@ -67,16 +67,19 @@ export class Daemon {
     });
   }
 
-  /** Asks the daemon, as the hotplug script does over the socket. */
-  async ask(action: Action, backend: string): Promise<Outcome> {
+  /**
+   * Asks the daemon, as the hotplug script does over the socket. Returns `undefined` if the daemon ends
+   * before it answers.
+   */
+  async ask(action: Action, backend: string): Promise<Outcome | undefined> {
     const { scheduler } = this.#world;
     const [process, service] = [this.#process, this.#service];
-    if (process === undefined || service === undefined || !process.isAlive) return 'failed';
+    if (process === undefined || service === undefined || !process.isAlive) return undefined;
     const since = scheduler.now;
     this.#looks.delete(backend);
-    return await new Promise<Outcome>((resolve) => {
+    return await new Promise<Outcome | undefined>((resolve) => {
       let isOver = false;
-      const end = (outcome: Outcome, why = ''): void => {
+      const end = (outcome: Outcome | undefined, why = ''): void => {
         if (isOver) return;
         isOver = true;
         scheduler.tell(
@@ -85,7 +88,7 @@ export class Daemon {
         );
         resolve(outcome);
       };
-      process.onEnd(() => end('failed', 'the daemon is gone'));
+      process.onEnd(() => end(undefined, 'the daemon is gone'));
       const late = scheduler.after(LONGEST_MS, () => {
         if (process.isAlive)
           this.#checks.violate(`the daemon has not answered ${action} ${backend}`);

@@ -9,7 +9,8 @@ export type Feature =
   | 'partitions'
   | 'uevents'
   | 'killed removes'
-  | 'gc';
+  | 'gc'
+  | 'udev';
 
 /** How often a feature comes. */
 interface Share {
@@ -33,6 +34,7 @@ const SHARES: Readonly<Record<Feature, Share>> = {
     without: ['device-mapper', 'kin', 'partitions'],
   },
   gc: { salt: 0x3c6ef372, percent: 7 },
+  udev: { salt: 0x243f6a88, percent: 8 },
 };
 
 /**

@@ -98,7 +98,9 @@ export class Guest {
     this.isRemoved = false;
     const random = this.#random;
     if (this.#daemon?.isThere && random.percent(this.#mix?.asked ?? 0)) {
-      return await this.#daemon.ask(action, this.backend);
+      const outcome = await this.#daemon.ask(action, this.backend);
+      // The hotplug script does the work itself if the daemon ends.
+      if (outcome !== undefined) return outcome;
     }
     const killAfter = random.percent(killed) ? random.between(1, 260) : undefined;
     const timeoutMs = random.pick([2000, 4000, 4000, 30_000]);

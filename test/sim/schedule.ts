@@ -17,6 +17,7 @@ import { Quotas } from './quotas.js';
 import { Scheduler } from './scheduler.js';
 import { SimulatedStore } from './store.js';
 import { turmoil } from './turmoil.js';
+import { Udev } from './udev.js';
 
 /** The result of a schedule. */
 export interface ScheduleResult {
@@ -75,8 +76,13 @@ export async function runSchedule(
     store.hasFrontends = gc !== undefined;
     const garbage = gc && new Garbage(world, checks, gc);
     garbage?.start();
+    const probing = featureOf(seed, 'udev');
+    const udev = probing && new Udev(world, probing);
+    kernel.onChange = (disk) => udev?.onChange(disk);
+    kernel.showsProcesses ||= probing !== undefined;
     const domids = await turmoil(world, checks, blkback, mix);
     garbage?.stop();
+    udev?.stop();
     await quiet(world, checks, blkback, domids);
   } finally {
     process.off('unhandledRejection', onRejection);

@@ -99,7 +99,10 @@ export class DeviceMapper {
     }
     device.isSuspended = false;
     // The event at the end of a resume (dm.c, dm_kobject_uevent) makes udev set the link.
-    if (disk !== undefined) this.#kernel.uevents?.tell('change', disk);
+    if (disk !== undefined) {
+      this.#kernel.uevents?.tell('change', disk);
+      this.#kernel.onChange(disk);
+    }
     this.#surroundings.udev(() => {
       if (this.devices.has(device) && disk !== undefined) this.links.set(device.name, disk.name);
     });

@@ -56,6 +56,8 @@ export class Kernel {
   uevents: Uevents | undefined;
   /** Called when a device has other bytes than before. */
   onBytes: (disk: Disk) => void = () => {};
+  /** Called when a device has come, or is bound. */
+  onChange: (disk: Disk) => void = () => {};
   #ino = 1000n;
   #diskseq = FIRST_DISKSEQ;
   #pid = 100;
@@ -97,6 +99,7 @@ export class Kernel {
   addToSysfs(disk: Disk): void {
     this.disks.set(disk.name, disk);
     this.uevents?.tell('add', disk);
+    this.onChange(disk);
   }
 
   /** Takes a disk or a partition out of sysfs (del_gendisk). */
@@ -175,6 +178,7 @@ export class Kernel {
     disk.diskseq = this.#diskseq++;
     this.uevents?.tell('change', disk);
     this.onBytes(disk);
+    this.onChange(disk);
   }
 
   /**
