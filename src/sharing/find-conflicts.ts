@@ -55,12 +55,17 @@ export function mayEndSoon(conflict: Conflict): boolean {
 
 /**
  * Lists what vbds have. An add holds the device that it has published until blkback opens the device.
- * Until then the number means this device, even if its diskseq has changed.
+ * Until then the number means this device, even if its diskseq has changed. A remove that takes the
+ * publication back makes the same announcement and holds nothing, so the number may also be one that
+ * another device has got: such a use is listed in both meanings.
  */
 async function listUses(context: SharingContext): Promise<UsesAndOpens> {
   const { uses, pending } = await listUsesAndOpens(context.uses, context);
   if (pending.length === 0) return { uses, pending };
-  const meant = uses.map((use) => (isPending(pending, use) ? { ...use, diskseq: undefined } : use));
+  const isHeld = (use: VbdUse): boolean => isPending(pending, use);
+  const held = uses.filter(isHeld).map((use) => ({ ...use, diskseq: undefined }));
+  const others = uses.filter((use) => !isHeld(use) || (!use.open && use.writable));
+  const meant = [...held, ...others];
   return { uses: meant, pending };
 }
 
@@ -102,6 +107,11 @@ export async function* findConflicts(
     if (guest.tolerated) for (const device of theirs.stack) shared.add(device);
     else yield guest;
   }
+  const isOurs = (open: PendingOpen): boolean =>
+    (context.own !== undefined && isOpenFor(open, context.own)) ||
+    (open.domid === wanted.domid && !wanted.encrypted);
+  const unexplained = unexplainedOpens(pending, uses).filter((open) => !isOurs(open));
+  yield* await findPendingUses(snapshot, unexplained, { ...reach, clashes });
   if (!readers && !writers) return;
   const isGuests = (devnum: Devnum): boolean =>
     uses.some((use) => sameDevnum(use.devnum, devnum) && !isStale(snapshot, use));
@@ -123,11 +133,6 @@ export async function* findConflicts(
     else yield image;
   }
   yield* await findUnexplainedLoops(snapshot, query);
-  const isOurs = (open: PendingOpen): boolean =>
-    (context.own !== undefined && isOpenFor(open, context.own)) ||
-    (open.domid === wanted.domid && !wanted.encrypted);
-  const unexplained = unexplainedOpens(pending, uses).filter((open) => !isOurs(open));
-  yield* await findPendingUses(snapshot, unexplained, query);
   const late = isServed ? undefined : findLateRequests(wanted, uses, shared);
   if (late !== undefined) yield late;
   if (wanted.mapper === undefined) return;

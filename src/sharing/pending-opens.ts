@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Devnum } from '../linux/devnum.js';
 import { O_RDONLY, OwnedFd } from '../linux/fd.js';
 import { listLockedBytes, tryLockByte } from '../linux/range-lock.js';
-import type { Extent } from '../topology/extent.js';
+import { type Extent, overlap } from '../topology/extent.js';
 import type { Access, UnexplainedUse } from '../topology/local-use.js';
 import type { StorageSnapshot } from '../topology/storage-snapshot.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
@@ -158,7 +158,11 @@ export function isOpenFor({ domid, devid }: PendingOpen, vbd: VbdPath): boolean 
   return domid === vbd.domid && devid === vbd.devid % DEVIDS;
 }
 
-/** Finds the pending opens that forbid an export of these bytes. */
+/**
+ * Finds the pending opens that forbid an export of these bytes. A remove announces opens for writing
+ * only, and holds nothing: the number may be that of another device by now, which the guest was never
+ * to have. So an open for writing forbids the export whatever both do.
+ */
 export async function findPendingUses(
   snapshot: StorageSnapshot,
   pending: readonly PendingOpen[],
@@ -171,7 +175,11 @@ export async function findPendingUses(
   for (const { devnum, domid, writable } of pending) {
     const access = writable ? 'read-write' : 'read-only';
     const reach = await snapshot.reachWithin(devnum, wanted.extents);
-    if (reach === undefined || !wanted.clashes(access, reach.extents)) continue;
+    if (reach === undefined) continue;
+    const isHarmful = writable
+      ? overlap(wanted.extents, reach.extents)
+      : wanted.clashes(access, reach.extents);
+    if (!isHarmful) continue;
     const path = snapshot.block(devnum)?.path ?? `${devnum.major}:${devnum.minor}`;
     found.push({ kind: 'unexplained', access, path, devnum, processes: [], pendingFor: domid });
   }

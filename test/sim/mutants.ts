@@ -92,7 +92,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'what blkback may still open does not count',
     file: 'sharing/find-conflicts.ts',
-    find: '  yield* await findPendingUses(snapshot, unexplained, query);\n',
+    find: '  yield* await findPendingUses(snapshot, unexplained, { ...reach, clashes });\n',
     replace: '  void unexplained;\n',
   },
   {
@@ -165,8 +165,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'what is published counts as stale although its device is held',
     file: 'sharing/find-conflicts.ts',
-    find: '(isPending(pending, use) ? { ...use, diskseq: undefined } : use)',
-    replace: '(isPending(pending, use) ? use : use)',
+    find: 'const isHeld = (use: VbdUse): boolean => isPending(pending, use);',
+    replace: 'const isHeld = (use: VbdUse): boolean => isPending(pending.slice(0, 0), use);',
   },
   {
     name: 'an add that fails forgets a loop device that another add has adopted',

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { markPendingOpen } from '../../../src/sharing/pending-opens.js';
+import { scanDevnum } from '../../../src/vbd/scan-devnum.js';
 import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
@@ -56,28 +57,53 @@ describe('A disk whose number a vbd names for a disk that had it before', functi
     }),
   );
 
+  for (const [mode, sharing] of [
+    ['r', 'deny'],
+    ['r', 'read-only'],
+  ] as const) {
+    it(
+      `is refused also after a remove has taken the number back (mode ${mode}, sharing=${sharing})`,
+      on({}, async (fixture) => {
+        const first = await attachLoop(fixture.image());
+        const reader = await fixture.vbd(first.path, { mode: 'r' });
+        await fixture.blkback.hold('open', reader.key);
+        const killed = fixture.startScript(reader, 'add');
+        await fixture.logged(reader, 'physical-device');
+        killed.process.kill('SIGKILL');
+        await killed.ended;
+        await fixture.detach(reader);
+        await first.detach();
+        const { status } = spawnSync('losetup', [first.path, fixture.image('the disk of another')]);
+        assert.equal(status, 0);
+        const other = await fixture.vbd(first.path, { frontend: 9, mode });
+        await failure('EBUSY', fixture.attach(other, { sharing }));
+        await fixture.blkback.release('open', reader.key);
+        // Once blkback has opened the wrong disk and has closed it again, the disk is free.
+        await fixture.delete(reader);
+        await fixture.attach(other, { sharing });
+        await fixture.delete(other);
+        spawnSync('losetup', ['--detach', first.path]);
+      }),
+    );
+  }
+
   it(
-    'is refused to a reader also after a remove has taken the number back',
+    'is refused while a remove that takes the number back has announced the open',
     on({}, async (fixture) => {
-      const first = await attachLoop(fixture.image());
-      const reader = await fixture.vbd(first.path, { mode: 'r' });
-      await fixture.blkback.hold('open', reader.key);
-      const killed = fixture.startScript(reader, 'add');
-      await fixture.logged(reader, 'physical-device');
-      killed.process.kill('SIGKILL');
-      await killed.ended;
-      await fixture.detach(reader);
-      await first.detach();
-      const { status } = spawnSync('losetup', [first.path, fixture.image('the disk of another')]);
-      assert.equal(status, 0);
-      const other = await fixture.vbd(first.path, { frontend: 9, mode: 'r' });
-      await failure('EBUSY', fixture.attach(other));
-      await fixture.blkback.release('open', reader.key);
-      // Once blkback has opened the wrong disk and has closed it again, the disk is free.
-      await fixture.delete(reader);
-      await fixture.attach(other);
-      await fixture.delete(other);
-      spawnSync('losetup', ['--detach', first.path]);
+      await using disk = await attachLoop(fixture.image());
+      const stale = await fixture.vbd(fixture.image());
+      await fixture.blkback.hold('open', stale.key);
+      const nodes = { diskseq: '1', 'physical-device': disk.devnum };
+      for (const [node, value] of Object.entries(nodes)) {
+        await fixture.store.write(`${stale.backendPath}/${node}`, value);
+      }
+      const devnum = scanDevnum(disk.devnum);
+      assert.ok(devnum);
+      const announced = { devnum, writable: true };
+      await using _mark = await markPendingOpen(fixture.bed.runDirectory, parse(stale), announced);
+      const other = await fixture.vbd(disk.path, { frontend: 9, mode: 'r' });
+      await failure('EBUSY', fixture.attach(other, { sharing: 'read-only' }));
+      await fixture.blkback.release('open', stale.key);
     }),
   );
 });
