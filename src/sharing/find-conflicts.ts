@@ -70,8 +70,9 @@ async function listUses(context: SharingContext): Promise<UsesAndOpens> {
 }
 
 /**
- * Finds the uses that forbid an export, and yields those of guests first. Throws as the store and
- * the kernel do.
+ * Finds the uses that forbid an export, and yields those of guests first. With `sharing=allow` these
+ * are only the vbds for which blkback may open the device by a number that another device had. Throws
+ * as the store and the kernel do.
  */
 export async function* findConflicts(
   wanted: SharingRequest,
@@ -80,7 +81,8 @@ export async function* findConflicts(
 ): AsyncGenerator<Conflict> {
   const readers = !mayShare(wanted.sharing, wanted.access, 'read-only');
   const writers = !mayShare(wanted.sharing, wanted.access, 'read-write');
-  if (wanted.sharing === 'allow') return;
+  // What is made for a file gets a number that no vbd names.
+  if (wanted.sharing === 'allow' && wanted.device === undefined) return;
   const clashes = clashesWith(wanted, reach.extents);
   const known = new Set(reach.stack);
   const { uses, pending } = await listUses(context);

@@ -67,9 +67,8 @@ export async function* findGuestUses(
   context: SharingContext,
 ): AsyncGenerator<GuestUse & { readonly theirs: Reach }> {
   const { store, signal, own } = context;
-  const others = (await readOtherDisks(store, { signal })).filter(
-    ({ vbd }) => own === undefined || !sameVbd(vbd, own),
-  );
+  const disks = wanted.sharing === 'allow' ? [] : await readOtherDisks(store, { signal });
+  const others = disks.filter(({ vbd }) => own === undefined || !sameVbd(vbd, own));
   const comparisons = [
     ...uses.map((use) => compare(use, bytes, context)),
     ...others.map((disk) => compareOther(disk, bytes)),

@@ -44,7 +44,7 @@ export class SharingLock implements AsyncDisposable {
    * Locks the storage that a path leads to. Throws `ELOCK`, or the signal's reason.
    *
    * @param terms `exclusive` is for an export that writes. Without `checked` nothing is locked,
-   *   because nothing will be compared.
+   *   because no uses will be compared that another export may be about to begin.
    */
   static async acquire(
     pinned: PinnedPath,
@@ -69,13 +69,13 @@ export class SharingLock implements AsyncDisposable {
    * changing; `ELOCK`; the signal's reason.
    */
   async requireFree(wanted: SharingRequest, context: SharingContext): Promise<void> {
-    if (wanted.sharing === 'allow') return;
+    const isLocked = wanted.sharing !== 'allow';
     const end = monotonicMs() + PATIENCE_MS;
     let relocksLeft = RELOCKS;
     for (let ms = FIRST_PAUSE_MS; ; ms = Math.min(ms * 2, LONGEST_PAUSE_MS)) {
       const seen = await wanted.readReach(context.signal);
       const locks = this.#locksOf(seen.reach.extents);
-      if (!locks.every((lock) => this.#has(lock))) {
+      if (isLocked && !locks.every((lock) => this.#has(lock))) {
         if (relocksLeft-- === 0) throw stackKeepsChanging(wanted);
         await this.#relock(locks, context.signal);
         continue;

@@ -5,7 +5,8 @@ import type { Access } from '../topology/local-use.js';
  * count.
  * - `deny`: nobody writes to bytes that somebody else uses; several readers may share them.
  * - `read-only`: at most one vbd writes, and others may read meanwhile.
- * - `allow`: everything; nothing is checked.
+ * - `allow`: everything. Only a device that blkback may open for another vbd by mistake, as the device
+ *   has got the number of an earlier one, is refused.
  */
 export type Sharing = 'deny' | 'read-only' | 'allow';
 

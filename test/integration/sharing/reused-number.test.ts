@@ -17,6 +17,8 @@ describe('A disk whose number a vbd names for a disk that had it before', functi
     ['r', 'deny'],
     ['r', 'read-only'],
     ['w', 'read-only'],
+    ['r', 'allow'],
+    ['w', 'allow'],
   ] as const) {
     it(
       `is refused to another guest, even if that vbd only reads (mode ${mode}, sharing=${sharing})`,
@@ -60,6 +62,7 @@ describe('A disk whose number a vbd names for a disk that had it before', functi
   for (const [mode, sharing] of [
     ['r', 'deny'],
     ['r', 'read-only'],
+    ['w', 'allow'],
   ] as const) {
     it(
       `is refused also after a remove has taken the number back (mode ${mode}, sharing=${sharing})`,
