@@ -12,7 +12,7 @@ import type { PublishedDevice } from '../vbd/published-device.js';
  * Waits until blkback has closed a mapper device, because the vbd's directory in sysfs goes a
  * moment before the close. Device-mapper counts the openers of its devices. The kernel does not
  * tell the openers of other devices, so the function does not wait for them. Throws `EHELD` when
- * `signal` is aborted, unless its reason has the code `ECANCELED`.
+ * `signal` is aborted, unless its reason has the code `ECANCELED` or device-mapper has not answered.
  */
 export async function awaitMapperClosed(
   { devnum, diskseq }: PublishedDevice,
@@ -26,13 +26,15 @@ export async function awaitMapperClosed(
   try {
     await poll(signal, async () => {
       const guests = openVbds.list().map((open) => open.devnum);
-      opener = await findUnexplainedOpener(new StorageSnapshot(), devnum, guests);
+      opener = await findUnexplainedOpener(new StorageSnapshot(signal), devnum, guests);
       return opener === undefined ? true : undefined;
     });
   } catch (error) {
     if (!signal.aborted || errorCode(signal.reason) === 'ECANCELED') throw error;
+    // Device-mapper has not answered at all.
+    if (opener === undefined) throw error;
     throw new BlockError(
-      `mapper device ${opener?.path} is still open in the kernel (blkback, it seems)`,
+      `mapper device ${opener.path} is still open in the kernel (blkback, it seems)`,
       { code: 'EHELD', cause: error, guestMessage: STILL_OPEN },
     );
   }

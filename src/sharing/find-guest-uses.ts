@@ -1,4 +1,3 @@
-import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, parseDevnum } from '../linux/devnum.js';
 import { isBlockDevice, statWithinSecond } from '../linux/file-stat.js';
 import { type Extent, overlap } from '../topology/extent.js';
@@ -195,7 +194,7 @@ async function isEncryptedApart(
   for (const key of theirs.stack) {
     const devnum = reach.stack.has(key) ? undefined : parseDevnum(key);
     if (devnum === undefined || snapshot.block(devnum)?.kind !== 'mapper') continue;
-    const state = await readMapper({ devnum });
+    const state = await snapshot.mapper(devnum);
     const isOurs = state?.uuid.startsWith('XENVBD-') ?? false;
     if (isOurs && state?.targets.some(({ type }) => type === 'crypt')) return true;
   }

@@ -1,4 +1,3 @@
-import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import type { MapperState } from '../linux/mapper-state.js';
 import { staysExclusivelyOpen } from './exclusive-opens.js';
@@ -59,7 +58,7 @@ export class HolderUses {
     const isExact = lower === undefined || reach.stack.has(formatDevnum(lower));
     const access = block.readOnly ? 'read-only' : 'read-write';
     if (isExact && !this.#query.clashes(access, reach.extents)) return;
-    const mapper = block.kind === 'mapper' ? await readMapper({ devnum: holder }) : undefined;
+    const mapper = block.kind === 'mapper' ? await this.#snapshot.mapper(holder) : undefined;
     if (mapper === undefined || !isIdleUnlessOpen(mapper)) {
       yield this.#claim(block, access, lower ?? block.slaves[0], mapper);
       return;

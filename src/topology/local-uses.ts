@@ -1,4 +1,3 @@
-import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import { isBlockDevice, statWithinSecond } from '../linux/file-stat.js';
 import { mountedDevice } from '../linux/mounted-device.js';
@@ -58,7 +57,7 @@ async function mountUses(
     if (reach === undefined) continue;
     const access = mount.readOnly ? 'read-only' : 'read-write';
     const block = snapshot.block(devnum);
-    const mapper = block?.kind === 'mapper' ? await readMapper({ devnum }) : undefined;
+    const mapper = block?.kind === 'mapper' ? await snapshot.mapper(devnum) : undefined;
     const use = {
       kind: 'mount',
       access,

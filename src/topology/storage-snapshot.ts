@@ -1,8 +1,10 @@
 import { openDeviceNode } from '../block/device-node.js';
+import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import { isDeviceAbsent, isSystemError, SystemError } from '../linux/errno.js';
 import { O_NONBLOCK, O_RDONLY } from '../linux/fd.js';
 import { getLoopStatus, type LoopStatus } from '../linux/loop-ioctl.js';
+import type { MapperState } from '../linux/mapper-state.js';
 import { pause } from '../util/retry.js';
 import { askLoop, UnansweredLoop } from './ask-loop.js';
 import { readBelow } from './below.js';
@@ -62,6 +64,14 @@ export class StorageSnapshot {
     const key = formatDevnum(devnum);
     if (!this.#diskseqs.has(key)) this.#diskseqs.set(key, readPresentDiskseq(devnum));
     return this.#diskseqs.get(key);
+  }
+
+  /**
+   * Reads the present state of a mapper device, as `readMapper` does. Device-mapper may not answer
+   * before the signal ends the question.
+   */
+  mapper(devnum: Devnum): Promise<MapperState | undefined> {
+    return readMapper({ devnum }, this.#signal);
   }
 
   /**

@@ -1,5 +1,4 @@
 import { countOwnOpens, type Holder, listDiskHolders, listHolders } from '../block/holders.js';
-import { readMapper } from '../linux/device-mapper.js';
 import { type Devnum, devnumFromStat, formatDevnum, sameDevnum } from '../linux/devnum.js';
 import type { MapperState } from '../linux/mapper-state.js';
 import { familiarMapper } from './familiar-name.js';
@@ -49,7 +48,7 @@ export async function findUnexplainedOpener(
   devnum: Devnum,
   guests: readonly Devnum[],
 ): Promise<UnexplainedUse | undefined> {
-  let left = (await readMapper({ devnum }))?.openCount ?? 0;
+  let left = (await snapshot.mapper(devnum))?.openCount ?? 0;
   left -= guests.filter((guest) => sameDevnum(guest, devnum)).length;
   // The cheaper question comes first, and is usually enough.
   if (left > 0) left -= countOwnOpens(devnum);
