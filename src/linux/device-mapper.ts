@@ -63,7 +63,7 @@ export function listMappers(signal?: AbortSignal): Promise<{ name: string; devnu
 
 /**
  * Makes a mapper device without a table. Returns its number. The device has no disk yet, but nobody
- * else gets the number.
+ * else gets the number. A device that is made after `signal` was aborted is removed again.
  */
 export function createMapper(name: string, uuid: string, signal?: AbortSignal): Promise<Devnum> {
   return callMapper({
@@ -72,6 +72,7 @@ export function createMapper(name: string, uuid: string, signal?: AbortSignal): 
     encode: (size) => encodeDmRequest({ name, uuid, flags: 0 }, size),
     decode: ({ devnum }) => devnum,
     signal,
+    onAbandonedSuccess: () => void removeMapper({ name }, false).catch(() => undefined),
   });
 }
 

@@ -27,6 +27,8 @@ export interface DmCall<T> {
   readonly decode: (reply: DmReply, buffer: Buffer) => T;
   readonly dataSize?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Undoes the request if it succeeds after the signal has ended the wait for it. */
+  readonly onAbandonedSuccess?: (() => void) | undefined;
 }
 
 /**
@@ -62,7 +64,7 @@ function encode<T>({ encode, request, object }: DmCall<T>, size: number): Buffer
 }
 
 async function ask<T>(control: OwnedFd, buffer: Buffer, call: DmCall<T>): Promise<void> {
-  const { request, object, signal } = call;
+  const { request, object, signal, onAbandonedSuccess } = call;
   try {
     await blockingCall({
       call: 'ioctl',
@@ -71,6 +73,7 @@ async function ask<T>(control: OwnedFd, buffer: Buffer, call: DmCall<T>): Promis
       name: request.name,
       object,
       signal,
+      onAbandonedSuccess,
       place: () => ({ key: object, description: object }),
     });
   } catch (error) {

@@ -1,11 +1,12 @@
 /*
  * A library to preload into a process under test. It lets some ioctls, or the opening of one file or device, fail
- * without carrying them out.
+ * without carrying them out, or delays some ioctls.
  *
  * FAIL_REQUEST=HEX,…  the requests that fail, such as c138fd09 (DM_TABLE_LOAD)
  * FAIL_OPEN=PATH      the file whose open through /proc/self/fd fails, except with O_PATH
  * FAIL_OPENAT2=1      makes every openat2(2) fail
  * FAIL_ERRNO=N        the error
+ * DELAY_MS=N          how long the requests wait before they are carried out, instead of failing; milliseconds
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -36,6 +37,7 @@ int ioctl(int fd, unsigned long request, ...)
 {
 	int (*next)(int, unsigned long, ...) = dlsym(RTLD_NEXT, "ioctl");
 	const char *error = getenv("FAIL_ERRNO");
+	const char *delay = getenv("DELAY_MS");
 	va_list list;
 	void *argument;
 
@@ -46,6 +48,8 @@ int ioctl(int fd, unsigned long request, ...)
 		errno = atoi(error);
 		return -1;
 	}
+	if (delay && is_wanted(request))
+		usleep(atoi(delay) * 1000);
 	return next(fd, request, argument);
 }
 

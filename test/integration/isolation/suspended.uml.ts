@@ -1,12 +1,39 @@
 import assert from 'node:assert/strict';
-import { runClient, startDaemon } from '../../bed/daemon.js';
+import { pause } from '../../../src/util/retry.js';
+import { runClient, startDaemon, startDaemonProgram } from '../../bed/daemon.js';
 import { attachLoop } from '../../bed/images.js';
 import { dmsetup, linear } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
-import { beginHangingWrite, withMapper } from '../mapper/bench.js';
+import { built } from '../../bed/paths.js';
+import { CLI } from '../../bed/script.js';
+import { beginHangingWrite, settled, withMapper } from '../mapper/bench.js';
 
 /** The client cannot fall back without Node. */
 const WITHOUT_NODE = { PATH: '/nonexistent' };
+
+describe('A layer that device-mapper makes when its add has given up', () => {
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored', 'mapper');
+  });
+
+  it(
+    'is removed again, also if nobody removes the vbd',
+    withMapper({}, async (fixture) => {
+      const args = [CLI, 'daemon', '--timeout', '2'];
+      await using daemon = await startDaemonProgram(fixture.bed, process.execPath, args, {
+        LD_PRELOAD: built('fail-ioctl.so'),
+        FAIL_REQUEST: 'c138fd03',
+        DELAY_MS: '3000',
+      });
+      const vbd = await fixture.vbd(`path=${fixture.image()},layer=linear`);
+      await daemon.says(/add failed: .*DM_DEV_CREATE/);
+      await pause(2500);
+      // A device without a table is not in sysfs.
+      await settled(async () => assert.doesNotMatch(await dmsetup('ls'), /xenvbd-/));
+      await fixture.delete(vbd);
+    }),
+  );
+});
 
 describe('A mapper device that is suspended for good, and another program that waits for it', () => {
   before(function () {
