@@ -1,4 +1,5 @@
 import { isBlockError } from '../block/block-error.js';
+import { errorMessage } from '../errors.js';
 import { awaitHungPlace, describeHungCall } from '../linux/hung-calls.js';
 import { retry } from '../util/retry.js';
 import { runSteps, type Step } from '../util/steps.js';
@@ -140,6 +141,9 @@ class AttachRun {
         if (name === 'ready') this.#instance = attachment.instance.directory;
         if (name === 'published') this.#published = true;
         this.#tell(name, detail, attachment.stepDevice);
+      },
+      onLeft: ({ name }, error) => {
+        this.#tell(name, `could not be undone: ${errorMessage(error)}`, attachment.stepDevice);
       },
     });
     const { publication, openedBy = 'sysfs', warnings } = attachment;

@@ -10,7 +10,7 @@ export interface Step<Name extends string> {
    */
   readonly run: () => Promise<string>;
   /**
-   * Undoes the step completely. Never rejects, because the caller already has an error to report.
+   * Undoes the step completely. If this function rejects, the other steps are undone all the same.
    */
   readonly undo?: (error: unknown) => Promise<void>;
 }
@@ -19,11 +19,13 @@ export interface Step<Name extends string> {
 export interface StepListener<Name extends string> {
   onStart(step: Step<Name>): void;
   onDone(step: Step<Name>, detail: string): void;
+  /** Called with the error of a step that could not be undone. */
+  onLeft?(step: Step<Name>, error: unknown): void;
 }
 
 /**
  * Runs steps one after another. If a step fails, the steps before it are undone in reverse order,
- * and the error of the failed step is thrown.
+ * and the error of the failed step is thrown, whether or not all of them can be undone.
  */
 export async function runSteps<Name extends string>(
   steps: Iterable<Step<Name>>,
@@ -38,7 +40,13 @@ export async function runSteps<Name extends string>(
       listener.onDone(step, detail);
     }
   } catch (error) {
-    for (const { undo } of done.reverse()) await undo?.(error);
+    for (const step of done.reverse()) {
+      try {
+        await step.undo?.(error);
+      } catch (left) {
+        listener.onLeft?.(step, left);
+      }
+    }
     throw error;
   }
 }

@@ -33,4 +33,15 @@ describe('runSteps', () => {
       'undo a Error: c failed',
     ]);
   });
+
+  it('undoes the other steps although one cannot be undone, and tells of that one', async () => {
+    const stuck: Step<string> = { ...step('b'), undo: () => Promise.reject(new Error('stuck')) };
+    const left: string[] = [];
+    const onLeft = ({ name }: Step<string>, error: unknown) => void left.push(`${name} ${error}`);
+    const failure = new Error('c failed');
+    const run = runSteps([step('a'), stuck, step('c', failure)], { ...listener, onLeft });
+    await assert.rejects(run, failure);
+    assert.deepEqual(told.slice(-1), ['undo a Error: c failed']);
+    assert.deepEqual(left, ['b Error: stuck']);
+  });
 });
