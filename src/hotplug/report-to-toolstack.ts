@@ -4,7 +4,12 @@ import { shorten, toOneLine } from '../util/one-line.js';
 import type { Publication } from '../vbd/publish-device.js';
 import { isMadeAnew, VbdDirectory } from '../vbd/vbd-directory.js';
 import { backendNode, type VbdPath } from '../vbd/vbd-path.js';
-import type { RequestOptions, TransactOptions, Xenstore } from '../xenstore/xenstore.js';
+import type {
+  RequestOptions,
+  TransactionStep,
+  TransactOptions,
+  Xenstore,
+} from '../xenstore/xenstore.js';
 import { HotplugError } from './hotplug-error.js';
 
 /**
@@ -38,9 +43,13 @@ export async function reportConnected(
   });
 }
 
+/** How often a report is tried while other adds of the vbd report as well. */
+const REPORTS = 5;
+
 /**
  * Tells the toolstack why an attach failed, unless the vbd is served or was made anew. An add that
- * fails for a guest that has its disk changes nothing for that guest.
+ * fails for a guest that has its disk changes nothing for that guest: another add of the vbd may
+ * report that it has succeeded between the look at the nodes and the write.
  *
  * @param options `instance` is the directory of the instance that was to get the device, if the
  *   attach has come so far. It need not be pinned any more.
@@ -56,37 +65,49 @@ export async function reportAttachFailure(
   }: RequestOptions & { readonly sysfs: string; readonly instance: VbdDirectory | undefined },
 ): Promise<void> {
   const nodes = ['hotplug-status', 'physical-device'].map((node) => backendNode(vbd, node));
-  const [status, device] = await store.readMany(nodes, options);
-  if (status?.toString('utf8') === 'connected' && device !== undefined) {
-    await using directory = await VbdDirectory.pin(sysfs, vbd.sysfsName);
-    if (directory?.readOpenDevice() !== undefined) return;
-  }
   const confirm = (): boolean =>
     instance === undefined || !isMadeAnew(sysfs, vbd.sysfsName, instance);
-  await reportFailure(store, vbd, error, { ...options, confirm });
+  for (let left = REPORTS; left > 0; left--) {
+    const values = await store.readMany(nodes, options);
+    const [status, device] = values;
+    if (status?.toString('utf8') === 'connected' && device !== undefined) {
+      await using directory = await VbdDirectory.pin(sysfs, vbd.sysfsName);
+      if (directory?.readOpenDevice() !== undefined) return;
+    }
+    const asSeen = nodes.map(
+      (path, index) => ({ op: 'expect', path, value: values[index] }) as const,
+    );
+    if (await reportFailure(store, vbd, error, { ...options, confirm, asSeen })) return;
+    if (!confirm()) return;
+  }
 }
 
 /**
  * Tells the toolstack, and the guest, which can read its backend directory, why an attach or detach
  * failed. Never writes below a backend that is gone, because a write would bring the backend back.
+ * Returns whether the failure has been told, or there is nobody to tell.
+ *
+ * @param options `asSeen` says what must still be so in the moment of the report.
  */
 export async function reportFailure(
   store: Xenstore,
   vbd: VbdPath,
   error: unknown,
-  options: TransactOptions,
-): Promise<void> {
+  { asSeen = [], ...options }: TransactOptions & { readonly asSeen?: readonly TransactionStep[] },
+): Promise<boolean> {
   const message = shorten(toOneLine(messageForGuest(vbd, error)));
   // `EBUSY` from a system call is another matter: it does not tell who uses the device.
   const busy = errorCode(error) === 'EBUSY' && !(error instanceof SystemError);
-  await store.transact(
+  const outcome = await store.transact(
     [
       { op: 'exists', path: vbd.backend },
+      ...asSeen,
       { op: 'write', path: backendNode(vbd, 'hotplug-error'), value: message },
       { op: 'write', path: backendNode(vbd, 'hotplug-status'), value: busy ? 'busy' : 'error' },
     ],
     options,
   );
+  return outcome.committed || outcome.failed === 0;
 }
 
 /** Returns what a guest may know of an error of its vbd. */

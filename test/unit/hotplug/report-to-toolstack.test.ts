@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
-import { reportConnected, reportFailure } from '../../../src/hotplug/report-to-toolstack.js';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  reportAttachFailure,
+  reportConnected,
+  reportFailure,
+} from '../../../src/hotplug/report-to-toolstack.js';
 import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
+import { readText } from '../../../src/xenstore/text.js';
+import { temporaryDirectory } from '../../bed/paths.js';
+import { MemoryXenstored } from '../../store/memory.js';
+import { withReads } from '../../store/with-reads.js';
 import { storeAnswering } from './store-answering.js';
 
 const vbd = parseVbdPath('backend/vbd/7/51712') as VbdPath;
@@ -68,5 +78,27 @@ describe('reportFailure', () => {
   it('is content when there is nobody to tell', async () => {
     const { store } = storeAnswering({ committed: false, failed: 0, found: undefined });
     await reportFailure(store, vbd, new Error('x'), {});
+  });
+});
+
+describe('reportAttachFailure', () => {
+  it('leaves it as it is that another add reports just then that the guest has its disk', async () => {
+    const sysfs = temporaryDirectory();
+    const directory = join(sysfs, 'bus/xen-backend/devices', vbd.sysfsName);
+    mkdirSync(directory, { recursive: true });
+    await using store = new MemoryXenstored().connect();
+    await store.write(at('frontend'), '/local/domain/7/device/vbd/51712');
+    await store.write(at('physical-device'), '7:3');
+    const others = withReads(store, async (read) => {
+      const values = await read();
+      writeFileSync(join(directory, 'physical_device'), '7:3\n');
+      await store.write(at('hotplug-status'), 'connected');
+      return values;
+    });
+    const report = { sysfs, instance: undefined };
+    await reportAttachFailure(others, vbd, new Error('interrupted'), report);
+    assert.equal(await readText(store, at('hotplug-status')), 'connected');
+    assert.equal(await readText(store, at('hotplug-error')), undefined);
+    rmSync(sysfs, { recursive: true });
   });
 });
