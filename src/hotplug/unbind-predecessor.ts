@@ -6,8 +6,9 @@ import type { VbdPath } from '../vbd/vbd-path.js';
  * Unbinds the loop device that the record of a vbd names, if it belongs to a predecessor under the
  * same path that was never removed. The record is about to be replaced, and nothing else names that
  * loop device. Another add of the same vbd may have written the record a moment ago. That add's
- * loop device is in use, and only clears itself with its last close. Never rejects, because the
- * device that is attached now is another one.
+ * loop device is in use, and only clears itself with its last close. Where it cannot be unbound, it
+ * stays, because the device that is attached now is another one. Throws `ERECORD` where nobody can
+ * tell whether there is a record, as all functions here.
  */
 export async function unbindPredecessor(
   runDirectory: string,

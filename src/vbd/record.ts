@@ -2,6 +2,7 @@ import { renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
 import { type Devnum, formatDevnum, parseDevnum } from '../linux/devnum.js';
+import { isSystemError } from '../linux/errno.js';
 import { makeDirectory } from '../linux/make-directory.js';
 import { isInMemory, readMemoryFile } from '../linux/memory-file.js';
 import {
@@ -106,23 +107,22 @@ function readText(directory: string, vbd: VbdPath): string | undefined {
   }
 }
 
+/**
+ * Reads a vbd's record where it is only a hint: returns `undefined` also where a directory has the
+ * name of the record. Throws `ERECORD` where the kernel does not let this process read the file, for
+ * want of descriptors or memory: nobody may take a record for none then.
+ */
+export function readRecordLeniently(directory: string, vbd: VbdPath): VbdRecord | undefined {
+  const text = readTextLeniently(directory, vbd);
+  return text === undefined ? undefined : parseRecord(text);
+}
+
 function readTextLeniently(directory: string, vbd: VbdPath): string | undefined {
   try {
     return readText(directory, vbd);
-  } catch {
-    return undefined;
-  }
-}
-
-/**
- * Reads a vbd's record where it is only a hint: returns `undefined` for a record that cannot be
- * read.
- */
-export function readRecordLeniently(directory: string, vbd: VbdPath): VbdRecord | undefined {
-  try {
-    return readRecord(directory, vbd);
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (error instanceof VbdError && isSystemError(error.cause, 'EISDIR')) return undefined;
+    throw error;
   }
 }
 

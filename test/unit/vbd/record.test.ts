@@ -1,19 +1,23 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
+import { repair } from '../../../src/audit/repair.js';
+import { detach } from '../../../src/hotplug/detach.js';
 import {
   parseRecord,
   placeRecord,
   readRecord,
+  readRecordLeniently,
   removeRecord,
   type VbdRecord,
   writeRecord,
 } from '../../../src/vbd/record.js';
 import { parseVbdPath, type VbdPath } from '../../../src/vbd/vbd-path.js';
+import { MemoryXenstored } from '../../store/memory.js';
 
 const vbd = parseVbdPath('backend/vbd/7/51712') as VbdPath;
 const record: VbdRecord = {
@@ -150,6 +154,43 @@ describe('A vbd record', () => {
   it('is gone when it is taken back and there was none before', () => {
     placeRecord(directory, vbd, record)();
     assert.equal(readRecord(directory, vbd), undefined);
+  });
+
+  describe('that the kernel does not let this process read', () => {
+    let path: string;
+    beforeEach(async () => {
+      path = join(directory, 'vbd-7-51712.json');
+      // Nothing is mapped at address 0, so that this file cannot be read (EIO).
+      await symlink('/proc/self/mem', path);
+    });
+
+    it('is not taken for none', () => {
+      assert.throws(() => readRecordLeniently(directory, vbd), { code: 'ERECORD' });
+    });
+
+    it('is not replaced', async () => {
+      assert.throws(() => placeRecord(directory, vbd, record), { code: 'ERECORD' });
+      assert.equal(await readlink(path), '/proc/self/mem');
+    });
+
+    it('is no stray file for gc', async () => {
+      const options = { timeoutMs: 1000, sysfs: '/sys', runDirectory: directory };
+      await using store = new MemoryXenstored().connect();
+      await assert.rejects(repair(store, { action: 'remove-file', path }, options), {
+        code: 'ERECORD',
+      });
+      assert.equal(await readlink(path), '/proc/self/mem');
+    });
+
+    it('is left by a remove, which says so', async () => {
+      const sysfs = join(directory, 'sysfs');
+      await mkdir(join(sysfs, 'bus'), { recursive: true });
+      const options = { timeoutMs: 1000, sysfs, runDirectory: directory };
+      await using store = new MemoryXenstored().connect();
+      await store.write('domid', '0');
+      await assert.rejects(detach(store, vbd, options), { code: 'ERECORD' });
+      assert.equal(await readlink(path), '/proc/self/mem');
+    });
   });
 
   it('can be removed twice', async () => {
