@@ -11,6 +11,7 @@ import type { Attachment } from './attachment.js';
 import { openPublished } from './open-published.js';
 import { describeDevice, publishedSteps } from './published-steps.js';
 import { recordUndoing } from './record-undoing.js';
+import { requireNoConflictAgain } from './require-no-conflict.js';
 import { withdrawPublication } from './withdraw-publication.js';
 
 /**
@@ -27,6 +28,7 @@ export function adoptSteps(attachment: Attachment, published: PublishedDevice): 
     recordUndoing(attachment),
     announceOpen(attachment),
     adoptPublication(attachment),
+    requireNoConflictAgain(attachment),
     ...publishedSteps(attachment),
   ];
 }
@@ -62,8 +64,14 @@ function openAgain(attachment: Attachment, published: PublishedDevice): Step<Att
     run: async () => {
       // A failed attach has asked for the end of the vbd, and that request stands.
       if (backend.text('online') === '0') throwIfClosing(vbd, backend);
-      const isOpen = attachment.instance.directory.readOpenDevice() !== undefined;
-      const device = await openPublished(vbd, published, plan.request, { isOpen, signal });
+      const { directory } = attachment.instance;
+      const isOpen = directory.readOpenDevice() !== undefined;
+      const openMode = directory.readOpenMode();
+      const device = await openPublished(vbd, published, plan.request, {
+        isOpen,
+        openMode,
+        signal,
+      });
       attachment.device = device;
       return describeDevice(device);
     },

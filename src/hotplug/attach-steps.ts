@@ -3,22 +3,18 @@ import { errorCode } from '../errors.js';
 import { type Devnum, sameDevnum } from '../linux/devnum.js';
 import { listUsesAndOpens } from '../sharing/pending-opens.js';
 import { SharingLock } from '../sharing/sharing-lock.js';
-import { sharingRequest } from '../sharing/sharing-request.js';
-import { directLookup } from '../topology/storage-lookup.js';
-import { showPath } from '../util/path-bytes.js';
 import type { Step } from '../util/steps.js';
 import { requireDeviceClosed } from '../vbd/await-device-opened.js';
 import { awaitInitWait } from '../vbd/await-init-wait.js';
-import { OpenVbds } from '../vbd/open-vbds.js';
 import { isUnpublished, publish, toPublication } from '../vbd/publish-device.js';
 import { readVbdBackend, type VbdBackend } from '../vbd/vbd-backend.js';
 import { VbdInstance } from '../vbd/vbd-instance.js';
-import { readVbdUses, type VbdUses } from '../vbd/vbd-uses.js';
 import { announceOpen } from './announce-open.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
 import { describeDevice, publishedSteps } from './published-steps.js';
 import { recordUndoing } from './record-undoing.js';
+import { requireNoConflict, sharingOf, usesOf } from './require-no-conflict.js';
 import { withdrawPublication } from './withdraw-publication.js';
 
 /** Returns the steps that attach a vbd that names no device yet, up to the device's release. */
@@ -140,34 +136,6 @@ async function findNamedDevices(
   return numbers.filter((number) => named.some(({ devnum }) => sameDevnum(devnum, number)));
 }
 
-function requireNoConflict(attachment: Attachment): Step<AttachStep> {
-  const { store, vbd, plan, options, signal } = attachment;
-  return {
-    name: 'checked',
-    waitsFor: 'what else uses the same bytes',
-    run: async () => {
-      const { locator, writable, layer } = plan.request;
-      const wanted = sharingRequest(attachment.device, {
-        subject: 'path' in locator ? showPath(locator.path) : undefined,
-        writable,
-        sharing: sharingOf(attachment),
-        encrypted: layer?.kind === 'crypt',
-        domid: vbd.domid,
-      });
-      await attachment.sharingLock.requireFree(wanted, {
-        store,
-        uses: usesOf(attachment),
-        storageLookup: options.storageLookup ?? directLookup,
-        runDirectory: options.runDirectory,
-        own: vbd,
-        sameVm: options.sameVm ?? 'check',
-        signal,
-      });
-      return '';
-    },
-  };
-}
-
 function publishDevice(attachment: Attachment): Step<AttachStep> {
   const { store, backend, options, signal } = attachment;
   return {
@@ -196,12 +164,4 @@ function publishDevice(attachment: Attachment): Step<AttachStep> {
     },
     undo: () => withdrawPublication(attachment),
   };
-}
-
-function usesOf({ store, options }: Attachment): VbdUses {
-  return options.uses ?? readVbdUses(store, new OpenVbds(options.sysfs));
-}
-
-function sharingOf({ plan, options }: Attachment): NonNullable<typeof plan.sharing> {
-  return plan.sharing ?? options.sharing ?? 'deny';
 }

@@ -20,15 +20,16 @@ import { HotplugError } from './hotplug-error.js';
  * Opens the device that is published already, and makes sure that it is the one that the target
  * asks for. This makes a second `add` a success, and holds a device that a killed `add` has
  * published while blkback opens it. Throws `EPUBLISHED` where the published device is another one,
- * or is gone.
+ * is gone, or is used in another mode than the vbd asks for.
  *
  * @param isOpen whether blkback has the device open.
+ * @param openMode the mode in which blkback has it open, if that is known.
  */
 export async function openPublished(
   vbd: VbdPath,
   published: PublishedDevice,
   request: ExportRequest,
-  { isOpen, signal }: { readonly isOpen: boolean; readonly signal: AbortSignal },
+  { isOpen, openMode, signal }: PublishedUse,
 ): Promise<BlockDevice> {
   const refuse = (why: string, cause?: unknown): HotplugError =>
     new HotplugError(
@@ -39,11 +40,16 @@ export async function openPublished(
   if (published.diskseq === undefined && !isOpen) {
     throw refuse('it was not published by this program (there is no diskseq with it)');
   }
+  // The mode may have changed since blkback has read it.
+  if (openMode !== undefined && openMode.includes('w') !== isModeWritable(request)) {
+    const [found, wanted] = openMode.includes('w') ? ['read-write', 'r'] : ['read-only', 'w'];
+    throw refuse(`blkback has it open ${found}, while the mode is ${wanted} now`);
+  }
   try {
     const requested = await pinLocator(request.locator, signal);
     await using wanted = requested.fd;
     const ownLoop = requested.kind === 'file';
-    const top = await openByNumber(published.devnum, {
+    const top = await openByNumber(published.devnum, request.writable, {
       ownLoop: ownLoop && request.layer === undefined,
       mayBeEmpty: ownLoop && request.drive !== undefined,
       signal,
@@ -68,10 +74,26 @@ export async function openPublished(
   }
 }
 
+/** What blkback makes of a published device. */
+interface PublishedUse {
+  readonly isOpen: boolean;
+  readonly openMode: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** Returns whether the mode of the vbd has a `w`. That of a drive may have one, although it only reads. */
+function isModeWritable({ writable, drive }: ExportRequest): boolean {
+  return drive?.writable ?? writable;
+}
+
 /** Opens the kernel's own node of a device number. Names and links may lead elsewhere by now. */
-async function openByNumber(devnum: Devnum, options: OpenDeviceOptions): Promise<BlockDevice> {
+async function openByNumber(
+  devnum: Devnum,
+  writable: boolean,
+  options: OpenDeviceOptions,
+): Promise<BlockDevice> {
   await using node = await pinNode(findBlock(devnum).directory, options.signal);
-  return await openBlockDevice(node, false, options);
+  return await openBlockDevice(node, writable, options);
 }
 
 /**
@@ -87,7 +109,7 @@ async function withBase(
   const base = mapper && layerBase(mapper);
   if (layer === undefined || mapper === undefined || base === undefined) return top;
   if (!isLayerOf(mapper, layer.owner) || mapper.targets[0]?.type !== layer.kind) return top;
-  return top.over(await openByNumber(base, options));
+  return top.over(await openByNumber(base, false, options));
 }
 
 /**

@@ -40,6 +40,14 @@ export class SharingLock implements AsyncDisposable {
     this.#locks = [];
   }
 
+  /** Returns a lock that locks nothing yet. `requireFree` locks what the export stands on. */
+  static unlocked(terms: {
+    readonly runDirectory: string;
+    readonly exclusive: boolean;
+  }): SharingLock {
+    return new SharingLock(terms.runDirectory, terms.exclusive);
+  }
+
   /**
    * Locks the storage that a path leads to. Throws `ELOCK`, or the signal's reason.
    *
@@ -56,7 +64,7 @@ export class SharingLock implements AsyncDisposable {
     },
     signal: AbortSignal,
   ): Promise<SharingLock> {
-    const lock = new SharingLock(terms.runDirectory, terms.exclusive);
+    const lock = SharingLock.unlocked(terms);
     if (!terms.checked) return lock;
     const { reach } = await reachOfPath(pinned, window, signal);
     await lock.#relock(lock.#locksOf(reach.extents), signal);

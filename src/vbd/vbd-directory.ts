@@ -76,6 +76,14 @@ export class VbdDirectory implements AsyncDisposable {
     return text === undefined ? undefined : scanDevnum(text);
   }
 
+  /**
+   * Returns the mode in which blkback has a device open. It had read the mode from XenStore just
+   * before the open. `undefined` while blkback has none open, and for a moment after that.
+   */
+  readOpenMode(): string | undefined {
+    return readVbdAttribute(`/proc/self/fd/${this.#directory.fd}`, 'mode');
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.#directory.close();
   }

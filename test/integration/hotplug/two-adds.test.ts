@@ -72,6 +72,61 @@ describe('two adds of one vbd at the same time', function () {
   }
 });
 
+describe('an add of a vbd whose mode has changed since a device was published', function () {
+  this.timeout(30_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  it(
+    'looks again who else uses the disk: an add that was killed has only looked for writers',
+    on({}, async (fixture) => {
+      await using disk = await attachLoop(fixture.image());
+      const reader = await fixture.vbd(disk.path, { frontend: 9, mode: 'r' });
+      await fixture.attach(reader);
+      const vbd = await fixture.vbd(disk.path, { mode: 'r' });
+      await fixture.blkback.hold('open', vbd.key);
+      const killed = fixture.startScript(vbd, 'add');
+      await fixture.logged(vbd, 'physical-device');
+      killed.process.kill('SIGKILL');
+      await killed.ended;
+      await fixture.store.write(`${vbd.backendPath}/mode`, 'w');
+      await failure('EBUSY', fixture.attach(vbd));
+      // blkback may open the disk all the same, so it stays named, and the end of the vbd is asked for.
+      assert.deepEqual(
+        await fixture.nodes(vbd, 'physical-device', 'hotplug-status', 'online', 'state'),
+        [disk.devnum, 'busy', '0', '5'],
+      );
+      await fixture.blkback.release('open', vbd.key);
+      await fixture.delete(vbd);
+      await fixture.delete(reader);
+    }),
+  );
+
+  for (const kind of ['file', 'disk'] as const) {
+    for (const [before, after] of [
+      ['r', 'w'],
+      ['w', 'r'],
+    ] as const) {
+      it(
+        `does not call a ${kind} attached that blkback has open with the other mode (${before}, then ${after})`,
+        on({}, async (fixture) => {
+          await using disk = await attachLoop(fixture.image());
+          const vbd = await fixture.vbd(kind === 'file' ? fixture.image() : disk.path, {
+            mode: before,
+          });
+          await fixture.attach(vbd);
+          await fixture.store.write(`${vbd.backendPath}/mode`, after);
+          const { message } = await failure('EPUBLISHED', fixture.attach(vbd));
+          assert.match(message, after === 'w' ? /read-only/ : /read-write/);
+          assert.equal(await fixture.node(vbd, 'hotplug-status'), 'connected');
+          await fixture.delete(vbd);
+        }),
+      );
+    }
+  }
+});
+
 async function race(guise: 'stock' | 'diskseq', makeParams: (fixture: Contest) => Promise<string>) {
   await using bed = await startBed({ guise, delayMs: 5, randomDelay: true });
   await using store = await openStore(bed);
