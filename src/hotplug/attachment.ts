@@ -75,6 +75,14 @@ export class Attachment {
     this.signal = context.deadline.signal;
   }
 
+  /**
+   * Whether the add that has published the device may still be at work, or may have succeeded by now,
+   * while this one has found nothing wrong and was only interrupted.
+   */
+  get mayBeServedByOther(): boolean {
+    return this.published !== undefined && this.signal.aborted;
+  }
+
   /** The instance of the vbd, pinned before anything is opened for it. */
   get instance(): VbdInstance {
     return held('instance', this.#instance);

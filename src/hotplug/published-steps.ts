@@ -64,7 +64,8 @@ function keepLoopBound(attachment: Attachment): Step<AttachStep> {
       return '';
     },
     undo: async () => {
-      if (!applies()) return;
+      // The loop device of an add that has succeeded stays bound, and the record says so.
+      if (!applies() || attachment.mayBeServedByOther) return;
       // This asks no file. While others have the device open, it only switches autoclear on.
       const limit = attachment.deadline.rollback();
       await clearLoop(attachment.device.bottom.fd, limit).catch(() => undefined);

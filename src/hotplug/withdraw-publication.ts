@@ -31,9 +31,7 @@ export async function withdrawPublication(attachment: Attachment): Promise<void>
   }
   attachment.isStillNamed = true;
   if (outcome === 'pending') holdDevice(device, instance, await markOf(attachment));
-  // The add that has published the device may still be at work, and may have succeeded by now. This
-  // one has found nothing wrong.
-  if (attachment.published !== undefined && attachment.signal.aborted) return;
+  if (attachment.mayBeServedByOther) return;
   await requestEnd(store, vbd, publication, { signal, confirm });
 }
 

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { HotplugError } from '../../../src/hotplug/hotplug-error.js';
 import { pause } from '../../../src/util/retry.js';
-import { failure } from '../../bed/assertions.js';
+import { failure, only } from '../../bed/assertions.js';
 import { startBed } from '../../bed/bed.js';
-import { attachLoop, loopsLeft, makeImage } from '../../bed/images.js';
+import { attachLoop, loopsLeft, makeImage, sysfsAttribute } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
 import { openStore } from '../../bed/store.js';
+import { withTransactions } from '../../store/with-transactions.js';
 import { HotplugFixture, MARKER, on } from './fixture.js';
 
 const ROUNDS = 25;
@@ -70,6 +71,43 @@ describe('two adds of one vbd at the same time', function () {
       }),
     );
   }
+});
+
+describe('an add that is interrupted after another one has attached the vbd', () => {
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  it(
+    'leaves the loop device bound that is to stay bound',
+    on({}, async (fixture) => {
+      const vbd = await fixture.vbd(`path=${fixture.image()},autoclear=no`);
+      await fixture.blkback.hold('open', vbd.key);
+      const first = fixture.attach(vbd);
+      first.catch(() => undefined);
+      await fixture.published(vbd);
+      const interrupted = new AbortController();
+      const store = withTransactions(fixture.store, async (transact, steps) => {
+        if (!steps.some(({ path }) => path.endsWith('/hotplug-status'))) return await transact();
+        // The first add reports that the guest has its disk, and this one is interrupted.
+        await first;
+        const error = new HotplugError('interrupted by SIGINT', { code: 'ECANCELED' });
+        interrupted.abort(error);
+        throw error;
+      });
+      const { signal } = interrupted;
+      const onStep = async (step: string): Promise<void> => {
+        if (step === 'opened') await fixture.blkback.release('open', vbd.key);
+      };
+      await failure('ECANCELED', fixture.attachThrough(store, vbd, { signal, onStep }));
+      const loop = only(fixture.loops());
+      assert.equal(sysfsAttribute(loop, 'loop/autoclear'), '0');
+      assert.equal(fixture.records().length, 1);
+      await fixture.close(vbd);
+      await fixture.detach(vbd);
+      fixture.assertNothingLeft();
+    }),
+  );
 });
 
 describe('an add of a vbd whose mode has changed since a device was published', function () {
