@@ -3,6 +3,7 @@ import { isOpenFor, listPendingOpens, markPendingOpen } from '../sharing/pending
 import type { Step } from '../util/steps.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
+import { holdDevice, nobodyHolds } from './hold-device.js';
 
 /**
  * Returns the step that announces that blkback may open the device. The announcement comes before
@@ -11,6 +12,11 @@ import type { Attachment } from './attachment.js';
  * announcement: it shows by itself that somebody has it open. Below a layer it does not show that,
  * because the layer has it open in any case. The layer itself may be open in this process only, which
  * serves other vbds, too.
+ *
+ * If blkback may still open an earlier device for the vbd, whoever looks takes the announcement of that
+ * one for all that is pending (`listUsesAndOpens`). The vbd may also outlive this process and its nodes
+ * with both opens ahead. So the later device is announced in any case then, and another process holds
+ * it with its announcement until blkback has opened a device.
  */
 export function announceOpen(attachment: Attachment): Step<AttachStep> {
   const { vbd, plan, options } = attachment;
@@ -18,14 +24,23 @@ export function announceOpen(attachment: Attachment): Step<AttachStep> {
     name: 'announced',
     waitsFor: `${options.runDirectory} to be locked`,
     run: async () => {
-      attachment.followsPendingOpen = await followsPendingOpen(attachment);
-      const { ownLoop, identity } = attachment.device;
-      if (ownLoop) return '';
-      const use = { devnum: identity.devnum, writable: plan.request.writable };
-      attachment.mark = await markPendingOpen(options.runDirectory, vbd, use);
-      return '';
+      const isSecond = await followsPendingOpen(attachment);
+      attachment.followsPendingOpen = isSecond;
+      const { device, instance } = attachment;
+      if (device.ownLoop && !isSecond) return '';
+      const use = { devnum: device.identity.devnum, writable: plan.request.writable };
+      const mark = await markPendingOpen(options.runDirectory, vbd, use);
+      attachment.mark = mark;
+      if (!isSecond) return '';
+      attachment.endHold = holdDevice(device, instance, mark);
+      if (attachment.endHold !== undefined) return '';
+      await mark.close();
+      throw nobodyHolds(device.path);
     },
-    undo: async () => await attachment.mark?.close(),
+    undo: async () => {
+      if (!attachment.isStillNamed) attachment.endHold?.();
+      await attachment.mark?.close();
+    },
   };
 }
 

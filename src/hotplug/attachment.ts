@@ -49,6 +49,8 @@ export class Attachment {
    * made for the vbd needs none.
    */
   mark: OwnedFd | undefined;
+  /** Ends the process that holds the device for blkback, where one was started (`holdDevice`). */
+  endHold: (() => void) | undefined;
   /** Keeps other adds of the vbd from placing their record, until this one's is published. */
   recordLock: AsyncDisposable | undefined;
   /** What did not go as asked although the guest has its disk, as one sentence each. */

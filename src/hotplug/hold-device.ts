@@ -1,6 +1,7 @@
 import type { BlockDevice } from '../block/block-device.js';
 import { HOLDS_FOR_BLKBACK } from '../block/holders.js';
 import type { OwnedFd } from '../linux/fd.js';
+import { SharingError } from '../sharing/sharing-error.js';
 import type { VbdDirectory } from '../vbd/vbd-directory.js';
 import type { VbdInstance } from '../vbd/vbd-instance.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
@@ -20,8 +21,9 @@ done`;
  * Leaves a process behind that holds a device for a blkback that may still open it. The process
  * ends when blkback has opened the device, or never can. Without it, what was made for the vbd, a
  * loop device or a layer, would go with the last descriptor of this process, and blkback would open
- * whatever device has its number by then. Never throws: if no process can be started, the outcome
- * is as if this process had been killed.
+ * whatever device has its number by then. Returns a function that ends the process before that.
+ * Never throws: returns `undefined` if no process can be started. The outcome is then as if this
+ * process had been killed.
  *
  * @param mark the lock that keeps others from the device during this time (`markPendingOpen`).
  */
@@ -29,8 +31,8 @@ export function holdDevice(
   { fd, path }: BlockDevice,
   { vbd, directory }: VbdInstance,
   mark: OwnedFd | undefined,
-): void {
-  hold({ what: path, vbd, directory }, fd, mark);
+): (() => void) | undefined {
+  return hold({ what: path, vbd, directory }, fd, mark);
 }
 
 /**
@@ -41,14 +43,22 @@ export function holdMark(
   mark: OwnedFd,
   of: { readonly what: string; readonly vbd: VbdPath; readonly directory: VbdDirectory },
 ): boolean {
-  return hold(of, mark, undefined);
+  return hold(of, mark, undefined) !== undefined;
+}
+
+/** Returns the error for a process that holds `what` and cannot be started. */
+export function nobodyHolds(what: string): SharingError {
+  return new SharingError(
+    `the lock that says that blkback may still open ${what} cannot be passed on, as no process can be started`,
+    { code: 'ELOCK' },
+  );
 }
 
 function hold(
   { what, vbd, directory }: Parameters<typeof holdMark>[1],
   first: OwnedFd,
   second: OwnedFd | undefined,
-): boolean {
+): (() => void) | undefined {
   // The purpose of the process, as people see it in a list of processes.
   const name = `${HOLDS_FOR_BLKBACK} ${what} for ${vbd.sysfsName} until blkback has opened it`;
   // Loaded here, because an add that succeeds needs no children.
@@ -63,9 +73,9 @@ function hold(
     });
     child.on('error', () => undefined);
     child.unref();
-    return child.pid !== undefined;
+    return child.pid === undefined ? undefined : () => void child.kill('SIGKILL');
   } catch {
     // Node.js throws some errors of fork(2), such as ENOMEM, and reports others by an event.
-    return false;
+    return undefined;
   }
 }

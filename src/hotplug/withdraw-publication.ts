@@ -30,7 +30,8 @@ export async function withdrawPublication(attachment: Attachment): Promise<void>
     return;
   }
   attachment.isStillNamed = true;
-  if (outcome === 'pending') holdDevice(device, instance, await markOf(attachment));
+  const isHeld = attachment.endHold !== undefined;
+  if (outcome === 'pending' && !isHeld) holdDevice(device, instance, await markOf(attachment));
   if (attachment.mayBeServedByOther) return;
   await requestEnd(store, vbd, publication, { signal, confirm });
 }

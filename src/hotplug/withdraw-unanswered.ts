@@ -1,13 +1,12 @@
 import { formatDevnum } from '../linux/devnum.js';
 import { isOpenFor, listPendingOpens, markPendingOpen } from '../sharing/pending-opens.js';
-import { SharingError } from '../sharing/sharing-error.js';
 import { poll } from '../util/poll.js';
 import { isMadeAnew } from '../vbd/vbd-directory.js';
 import { backendNode } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import type { DetachOptions } from './detach.js';
 import type { Detachment } from './detachment.js';
-import { holdMark } from './hold-device.js';
+import { holdMark, nobodyHolds } from './hold-device.js';
 
 /** How long blkback may take to open a device whose number it has read already; milliseconds. */
 const LATE_OPEN_MS = 1000;
@@ -67,11 +66,4 @@ export async function withdrawUnanswered(
   // From here on, the device number may become the number of another device.
   signal.throwIfAborted();
   return '';
-}
-
-function nobodyHolds(what: string): SharingError {
-  return new SharingError(
-    `the lock that says that blkback may still open ${what} cannot be passed on, as no process can be started`,
-    { code: 'ELOCK' },
-  );
 }

@@ -49,8 +49,8 @@ const CHANGES: readonly Omit<Mutant, 'needs'>[] = [
   {
     name: 'nobody says that blkback may still open a layer over a file',
     file: 'hotplug/announce-open.ts',
-    find: 'if (ownLoop) return',
-    replace: 'if (ownLoop || attachment.device.bottom.ownLoop) return',
+    find: 'if (device.ownLoop && !isSecond) return',
+    replace: 'if (device.bottom.ownLoop && !isSecond) return',
   },
   {
     name: 'a loop device counts as new if there are more devices than before',

@@ -86,7 +86,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'nobody holds the device for a blkback that may open it yet',
     file: 'hotplug/withdraw-publication.ts',
-    find: "if (outcome === 'pending') holdDevice(device, instance, await markOf(attachment));",
+    find: "if (outcome === 'pending' && !isHeld) holdDevice(device, instance, await markOf(attachment));",
     replace: '',
   },
   {

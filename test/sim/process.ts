@@ -172,7 +172,8 @@ export class SimulatedProcess {
       else holder.kill('is done');
     };
     holder.after(2, look);
-    return { pid: 1, on: () => undefined, unref: () => undefined };
+    const kill = (): void => holder.kill('is not needed');
+    return { pid: 1, on: () => undefined, unref: () => undefined, kill };
   }
 }
 

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { markPendingOpen } from '../../../src/sharing/pending-opens.js';
+import { sameDevnum } from '../../../src/linux/devnum.js';
+import { listPendingOpens, markPendingOpen } from '../../../src/sharing/pending-opens.js';
 import { scanDevnum } from '../../../src/vbd/scan-devnum.js';
 import { failure } from '../../bed/assertions.js';
 import { attachLoop } from '../../bed/images.js';
 import { needs } from '../../bed/needs.js';
+import { deleteVbd } from '../../bed/toolstack.js';
 import { on, parse } from '../hotplug/fixture.js';
 
 describe('A disk whose number a vbd names for a disk that had it before', function () {
@@ -109,4 +111,42 @@ describe('A disk whose number a vbd names for a disk that had it before', functi
       await fixture.blkback.release('open', stale.key);
     }),
   );
+});
+
+describe('A vbd for which blkback may open one of two devices', function () {
+  this.timeout(30_000);
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored');
+  });
+
+  for (const kind of ['disk', 'file'] as const) {
+    it(
+      `keeps others from the later ${kind} also when its add was killed and its nodes are gone`,
+      on({}, async (fixture) => {
+        const image = fixture.image();
+        await using disk = kind === 'disk' ? await attachLoop(image) : undefined;
+        const vbd = await fixture.vbd(disk?.path ?? image);
+        await fixture.blkback.hold('open', vbd.key);
+        // A remove has announced that blkback may still open the earlier disk.
+        const earlier = { devnum: { major: 8, minor: 0 }, writable: true };
+        await using _mark = await markPendingOpen(fixture.bed.runDirectory, parse(vbd), earlier);
+        const killed = fixture.startScript(vbd, 'add');
+        await fixture.logged(vbd, 'physical-device');
+        const named = scanDevnum((await fixture.node(vbd, 'physical-device')) ?? '');
+        assert.ok(named);
+        killed.process.kill('SIGKILL');
+        await killed.ended;
+        await deleteVbd(fixture.store, vbd);
+        if (disk === undefined) {
+          const pending = await listPendingOpens(fixture.bed.runDirectory);
+          assert.ok(pending.some(({ devnum }) => sameDevnum(devnum, named)));
+        } else {
+          const other = await fixture.vbd(disk.path, { frontend: 9 });
+          await failure('EBUSY', fixture.attach(other));
+        }
+        await fixture.blkback.release('open', vbd.key);
+        await fixture.logged(vbd, 'closed');
+      }),
+    );
+  }
 });
