@@ -197,5 +197,5 @@ async function drain(jobs: VbdJobs): Promise<void> {
 
 async function abandon(jobs: VbdJobs): Promise<void> {
   const reason = new HotplugError('the connection to xenstored is lost', { code: 'ECANCELED' });
-  await atMost(ABANDON_MS, jobs.abort(reason));
+  await atMost(ABANDON_MS, jobs.abandon(reason));
 }

@@ -106,6 +106,12 @@ export class VbdJobs {
     await this.settled();
   }
 
+  /** Ends every attach and detach that is under way, as the store is lost, and waits for that. */
+  async abandon(reason: HotplugError): Promise<void> {
+    for (const queue of this.#queues.values()) queue.abandon(reason);
+    await this.settled();
+  }
+
   /** Waits for all jobs that are under way. Never rejects. */
   async settled(): Promise<void> {
     await Promise.all([...this.#queues.values()].map((queue) => queue.settled()));

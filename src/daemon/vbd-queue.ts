@@ -19,6 +19,8 @@ export class VbdQueue {
   #attach: AttachJob | undefined;
   /** The removal that is under way. A clean-up leaves a vbd alone that has been made anew. */
   #removal: { readonly isCleanUp: boolean; readonly done: Promise<void> } | undefined;
+  /** Ends the removal that is under way, where the connection is lost. */
+  readonly #abandoned = new AbortController();
   /** The number of adds and removes that a client waits for, also before they have begun. */
   #requests = 0;
 
@@ -105,6 +107,15 @@ export class VbdQueue {
     this.#attach?.abort(reason);
   }
 
+  /**
+   * Ends what is under way: the store is lost, and the jobs over the next connection know nothing of
+   * it. A removal that went on beside them could take away what they make.
+   */
+  abandon(reason: HotplugError): void {
+    this.abort(reason);
+    this.#abandoned.abort(reason);
+  }
+
   /** Waits for the attach and the detach that are under way. Never rejects. */
   async settled(): Promise<void> {
     await Promise.allSettled([this.#attach?.result, this.#removal?.done]);
@@ -163,7 +174,8 @@ export class VbdQueue {
       }
       await job?.result.catch(() => undefined);
       if (this.#attach === job) this.#attach = undefined;
-      await detach(this.#store, this.vbd, { ...this.#options, onlyIfGone, onStep });
+      const { signal } = this.#abandoned;
+      await detach(this.#store, this.vbd, { ...this.#options, onlyIfGone, onStep, signal });
     } catch (error) {
       steps.failed(error);
       throw error;

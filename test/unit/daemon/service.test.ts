@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Service } from '../../../src/daemon/service.js';
+import type { VbdEvent } from '../../../src/daemon/vbd-event.js';
 import { pause } from '../../../src/util/retry.js';
+import { vbdPath } from '../../../src/vbd/vbd-path.js';
 import type { Xenstore } from '../../../src/xenstore/xenstore.js';
+import { temporaryDirectory } from '../../bed/paths.js';
 import { MemoryXenstored } from '../../store/memory.js';
 
 describe('The service', () => {
@@ -66,6 +71,54 @@ describe('The service', () => {
     });
     assert.ok(ready >= 1);
     assert.ok(connects >= 2 && connects <= 7, `${connects} times`);
+  });
+
+  it('ends a removal that is under way when its connection is lost', async () => {
+    const directory = temporaryDirectory();
+    const vbd = vbdPath(7, 51712);
+    const entry = join(directory, 'bus/xen-backend/devices', vbd.sysfsName);
+    mkdirSync(entry, { recursive: true });
+    writeFileSync(join(entry, 'physical_device'), '7:0\n');
+    const server = new MemoryXenstored();
+    const store = server.connect();
+    await store.write('domid', '0');
+    await store.write(`${vbd.backend}/frontend`, '/local/domain/7/device/vbd/51712');
+    const events: VbdEvent[] = [];
+    let ready = (): void => undefined;
+    const isReady = new Promise<void>((resolve) => {
+      ready = resolve;
+    });
+    const service = new Service({
+      scripts: [],
+      all: false,
+      jobs: {
+        timeoutMs: 4000,
+        uapi: 'key',
+        sysfs: directory,
+        runDirectory: directory,
+        onEvent: (event) => events.push(event),
+      },
+      connect: async () => server.connect(),
+      onNotice: () => undefined,
+      onReady: () => ready(),
+    });
+    const stop = new AbortController();
+    const run = service.run(stop.signal);
+    await isReady;
+    // blkback has the device open, so the removal waits.
+    const removed = service.handle({ action: 'remove', path: vbd.backend });
+    removed.catch(() => undefined);
+    await pause(200);
+    server.kill();
+    await pause(1000);
+    assert.deepEqual(
+      events.filter(({ step }) => step === 'failed').map(({ code }) => code),
+      ['ECANCELED'],
+    );
+    await assert.rejects(removed);
+    stop.abort(new Error('enough'));
+    await run;
+    rmSync(directory, { recursive: true });
   });
 
   it('is well while its store answers, and not while it does not', async () => {
