@@ -1,10 +1,12 @@
 import type { AttachResult } from '../hotplug/attach.js';
+import { Deadline } from '../hotplug/deadline.js';
 import { detach } from '../hotplug/detach.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { readVbdBackend, type VbdBackend } from '../vbd/vbd-backend.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import type { Xenstore } from '../xenstore/xenstore.js';
 import { AttachJob, type JobOptions } from './attach-job.js';
+import { awaitRemoval } from './await-removal.js';
 import { isStillAttached } from './is-still-attached.js';
 import { VbdSteps } from './vbd-event.js';
 
@@ -57,7 +59,7 @@ export class VbdQueue {
   prepare(seen: VbdBackend): void {
     if (this.isBusy || this.#attach?.hasFailedWith(seen)) return;
     // A vbd that was attached and waits again has been made anew under the same backend path.
-    this.#start(seen);
+    this.#start(seen, this.#options.timeoutMs);
   }
 
   /** Forgets an attach that has failed: the toolstack has written again what it wants. */
@@ -65,18 +67,23 @@ export class VbdQueue {
     if (this.#attach?.hasFailed) this.#attach = undefined;
   }
 
-  /** Attaches the vbd, or returns the result of an attach that is under way or done already. */
+  /**
+   * Attaches the vbd, or returns the result of an attach that is under way or done already. The wait
+   * for a removal is part of the time that there is: the client waits no longer, and a disk that comes
+   * later would be one that nobody expects.
+   */
   async add(): Promise<AttachResult> {
     this.#requests++;
+    using deadline = new Deadline(this.#options.timeoutMs);
     try {
-      await this.#removed();
+      await this.#removedInTime(deadline);
       const job = this.#attach;
-      if (job?.isRunning) return await this.#result(job);
+      if (job?.isRunning) return await this.#result(job, deadline);
       if (job?.isAttached && (await this.#isStillAttached(job))) return await job.result;
       // The cause of an earlier failure may have been removed, and an attached vbd may have been
       // made anew. Another request may have noticed the same and may have started an attach already.
       if (this.#attach === job) this.#attach = undefined;
-      return await this.#attachAnew();
+      return await this.#attachAnew(deadline);
     } finally {
       this.#requests--;
     }
@@ -125,7 +132,7 @@ export class VbdQueue {
    * Waits for a running attach, which began before the request. Starts another one if the vbd was
    * made anew meanwhile: then the result is about the predecessor of the requested vbd.
    */
-  async #result(job: AttachJob): Promise<AttachResult> {
+  async #result(job: AttachJob, deadline: Deadline): Promise<AttachResult> {
     try {
       const result = await job.result;
       if (await this.#isStillAttached(job)) return result;
@@ -133,13 +140,18 @@ export class VbdQueue {
       if (!job.wasOvertaken) throw error;
     }
     if (this.#attach === job) this.#attach = undefined;
-    return await this.#attachAnew();
+    return await this.#attachAnew(deadline);
   }
 
   /** Starts an attach when no removal is under way, unless another request has started one. */
-  async #attachAnew(): Promise<AttachResult> {
-    if (this.#removal !== undefined) await this.#removed();
-    return await (this.#attach ?? this.#start()).result;
+  async #attachAnew(deadline: Deadline): Promise<AttachResult> {
+    while (this.#removal !== undefined) await this.#removedInTime(deadline);
+    return await (this.#attach ?? this.#start(undefined, deadline.leftMs)).result;
+  }
+
+  /** Waits until no removal is under way. Throws `ETIMEDOUT`, of which the toolstack is told. */
+  #removedInTime(deadline: Deadline): Promise<void> {
+    return awaitRemoval(this.#removed(), this.#store, this.vbd, this.#options, deadline);
   }
 
   /**
@@ -150,8 +162,9 @@ export class VbdQueue {
     while (this.#removal !== undefined) await this.#removal.done.catch(() => undefined);
   }
 
-  #start(seen?: VbdBackend): AttachJob {
-    const job = new AttachJob(this.#store, this.vbd, this.#options, seen);
+  #start(seen: VbdBackend | undefined, timeoutMs: number): AttachJob {
+    const options = { ...this.#options, timeoutMs };
+    const job = new AttachJob(this.#store, this.vbd, options, seen);
     this.#attach = job;
     return job;
   }

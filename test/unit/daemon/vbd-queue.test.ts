@@ -85,6 +85,24 @@ describe('The requests about one vbd', () => {
     assert.equal(jobs.isRunning(vbd), true);
   });
 
+  it('end by their deadline, also where an add has waited for a remove', async () => {
+    const entry = join(directory, 'sys/bus/xen-backend/devices', vbd.sysfsName);
+    mkdirSync(entry, { recursive: true });
+    writeFileSync(join(entry, 'physical_device'), '7:0\n');
+    await store.write(`${vbd.backend}/online`, '0');
+    const options = { timeoutMs: 2000, uapi: 'key', sysfs: join(directory, 'sys') } as const;
+    const queue = new VbdQueue(store, vbd, { ...options, runDirectory: join(directory, 'run') });
+    const removed = queue.remove();
+    removed.catch(() => undefined);
+    await pause(300);
+    const started = performance.now();
+    // blkback keeps the device, so the remove fails, and the add begins with what time is left.
+    await assert.rejects(queue.add(), { code: 'ETIMEDOUT' });
+    assert.ok(performance.now() - started < 2400, `${performance.now() - started} ms`);
+    await assert.rejects(removed, { code: 'ETIMEDOUT' });
+    assert.equal(queue.isAttaching, false);
+  });
+
   it('are served one after another, also where a remove and an add have waited for a clean-up', async () => {
     const devices = join(directory, 'sys/bus/xen-backend/devices');
     const entry = join(devices, vbd.sysfsName);
