@@ -5,8 +5,9 @@ import { BlkbackError } from '../errors.js';
  * - `EVBD`: XENBUS_PATH or another part of the call names no vbd;
  * - `EBACKEND`: the backend directory is incomplete;
  * - `EDOMAIN`: there is no such domain;
- * - `EMODE`: `mode` is not a mode, or does not fit the target;
- * - `EPUBLISHED`: `physical-device` is there already and names another device;
+ * - `EMODE`: `mode` is not a mode, does not fit the target, or was changed during the attach;
+ * - `EPUBLISHED`: `physical-device` is there already, and names another device or is open in another
+ *   mode;
  * - `EGONE`: the vbd was removed, or changed, in the middle;
  * - `EONLINE`: the vbd is still in use;
  * - `ENOTOPEN`, `EWINDOW`, `ENXIO`: a disk cannot be resized, because blkback has no device open

@@ -15,6 +15,7 @@ import { withOwnership } from '../util/with-ownership.js';
 import type { PublishedDevice } from '../vbd/published-device.js';
 import type { VbdPath } from '../vbd/vbd-path.js';
 import { HotplugError } from './hotplug-error.js';
+import { otherOpenMode } from './open-mode.js';
 
 /**
  * Opens the device that is published already, and makes sure that it is the one that the target
@@ -40,10 +41,9 @@ export async function openPublished(
   if (published.diskseq === undefined && !isOpen) {
     throw refuse('it was not published by this program (there is no diskseq with it)');
   }
-  // The mode may have changed since blkback has read it.
-  if (openMode !== undefined && openMode.includes('w') !== isModeWritable(request)) {
-    const [found, wanted] = openMode.includes('w') ? ['read-write', 'r'] : ['read-only', 'w'];
-    throw refuse(`blkback has it open ${found}, while the mode is ${wanted} now`);
+  const mode = otherOpenMode(openMode, request);
+  if (mode !== undefined) {
+    throw refuse(`blkback has it open ${mode.found}, while the mode is ${mode.planned} now`);
   }
   try {
     const requested = await pinLocator(request.locator, signal);
@@ -79,11 +79,6 @@ interface PublishedUse {
   readonly isOpen: boolean;
   readonly openMode: string | undefined;
   readonly signal: AbortSignal;
-}
-
-/** Returns whether the mode of the vbd has a `w`. That of a drive may have one, although it only reads. */
-function isModeWritable({ writable, drive }: ExportRequest): boolean {
-  return drive?.writable ?? writable;
 }
 
 /** Opens the kernel's own node of a device number. Names and links may lead elsewhere by now. */

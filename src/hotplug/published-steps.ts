@@ -8,6 +8,8 @@ import { awaitDeviceOpened } from '../vbd/await-device-opened.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
 import { explainBlkbackRefusal } from './explain-refusal.js';
+import { HotplugError } from './hotplug-error.js';
+import { otherOpenMode } from './open-mode.js';
 import { reportConnected } from './report-to-toolstack.js';
 
 /** Returns the steps from the publication to the moment at which blkback alone has the device. */
@@ -38,9 +40,23 @@ function awaitBlkback(attachment: Attachment): Step<AttachStep> {
       );
       attachment.openedBy = by;
       await device.verify(signal);
+      requireMode(attachment);
       return `blkback has it open, as ${by} tells`;
     },
   };
+}
+
+/**
+ * Throws `EMODE` where blkback has opened the device in another mode than the one that other uses were
+ * checked for.
+ */
+function requireMode({ vbd, plan, instance, device }: Attachment): void {
+  const mode = otherOpenMode(instance.directory.readOpenMode(), plan.request);
+  if (mode === undefined) return;
+  throw new HotplugError(
+    `blkback has opened ${device.path} ${mode.found} for ${vbd.backend}, whose mode was ${mode.planned} when the attach began: it has been changed meanwhile; detach the vbd and attach it again`,
+    { code: 'EMODE' },
+  );
 }
 
 /**

@@ -30,8 +30,8 @@ const CHANGES: readonly Omit<Mutant, 'needs'>[] = [
   {
     name: 'a device is not looked at again after blkback has opened it',
     file: 'hotplug/published-steps.ts',
-    find: '      await device.verify(signal);\n      return `blkback has it open',
-    replace: '      return `blkback has it open',
+    find: '      await device.verify(signal);\n      requireMode(attachment);\n',
+    replace: '      requireMode(attachment);\n',
   },
   {
     name: 'the tables of a mapper device are not compared',

@@ -141,6 +141,23 @@ describe('an add of a vbd whose mode has changed since a device was published', 
     }),
   );
 
+  it(
+    'fails if blkback has read a mode that came with the publication',
+    on({}, async (fixture) => {
+      await using disk = await attachLoop(fixture.image());
+      const vbd = await fixture.vbd(disk.path, { mode: 'r' });
+      const path = `${vbd.backendPath}/mode`;
+      const store = withTransactions(fixture.store, async (transact, steps) => {
+        const publishes = steps.some((one) => one.op === 'write' && one.path.endsWith('/diskseq'));
+        if (!publishes) return await transact();
+        return await fixture.store.transact([...steps, { op: 'write', path, value: 'w' }]);
+      });
+      const error = await failure('EMODE', fixture.attachThrough(store, vbd));
+      await fixture.assertKept(vbd, error, disk.path);
+      await fixture.delete(vbd);
+    }),
+  );
+
   for (const kind of ['file', 'disk'] as const) {
     for (const [before, after] of [
       ['r', 'w'],
