@@ -2,6 +2,7 @@ import { errorCode } from '../../errors.js';
 import { listMappers, readMapper, removeMapper } from '../../linux/device-mapper.js';
 import { type Devnum, parseDevnum } from '../../linux/devnum.js';
 import { isSystemError } from '../../linux/errno.js';
+import { describeHungCall } from '../../linux/hung-calls.js';
 import type { MapperState } from '../../linux/mapper-state.js';
 import { isInMemory } from '../../linux/memory-file.js';
 import { poll } from '../../util/poll.js';
@@ -47,12 +48,23 @@ export async function listLayers(owner?: string, signal?: AbortSignal): Promise<
   return states.filter((state) => state !== undefined);
 }
 
+/** How long device-mapper may take to tell which layers there are; milliseconds. */
+const LIST_MS = 5000;
+
 /**
  * Lists the owners of layers that nobody has open. These layers were left behind, or are just being
- * made.
+ * made. Throws `EHUNG` where device-mapper does not answer in time: nothing else ends this question.
  */
 export async function listIdleLayerOwners(): Promise<string[]> {
-  const idle = (await listLayers()).filter(({ openCount }) => openCount === 0);
+  const signal = AbortSignal.timeout(LIST_MS);
+  const layers = await listLayers(undefined, signal).catch((error: unknown) => {
+    if (error !== signal.reason) throw error;
+    throw new BlockError(
+      `device-mapper has not told within ${LIST_MS / 1000} s which layers are left: ${describeHungCall(error) ?? 'it does not answer'}; look for a device that is suspended (dmsetup info) or a disk that hangs`,
+      { code: 'EHUNG', cause: error },
+    );
+  });
+  const idle = layers.filter(({ openCount }) => openCount === 0);
   return idle.flatMap(({ name }) => /^xenvbd-(\d+-\d+)-/.exec(name)?.[1] ?? []);
 }
 

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { pause } from '../../../src/util/retry.js';
 import { runClient, startDaemon, startDaemonProgram } from '../../bed/daemon.js';
 import { attachLoop } from '../../bed/images.js';
 import { dmsetup, linear } from '../../bed/mapper.js';
 import { needs } from '../../bed/needs.js';
 import { built } from '../../bed/paths.js';
-import { CLI } from '../../bed/script.js';
+import { CLI, startProgram } from '../../bed/script.js';
 import { beginHangingWrite, settled, withMapper } from '../mapper/bench.js';
 
 /** The client cannot fall back without Node. */
@@ -31,6 +32,32 @@ describe('A layer that device-mapper makes when its add has given up', () => {
       // A device without a table is not in sysfs.
       await settled(async () => assert.doesNotMatch(await dmsetup('ls'), /xenvbd-/));
       await fixture.delete(vbd);
+    }),
+  );
+});
+
+describe('A daemon that device-mapper does not answer', () => {
+  before(function () {
+    needs(this, 'root', 'loop', 'xenstored', 'mapper');
+  });
+
+  it(
+    'says so instead of waiting for ever',
+    withMapper({}, async (fixture) => {
+      const { ended, process: daemon } = startProgram(process.execPath, [CLI, 'daemon'], {
+        ...fixture.bed.env,
+        XEN_BLKBACK_SOCKET: join(fixture.bed.directory, 'other.sock'),
+        LD_PRELOAD: built('fail-ioctl.so'),
+        FAIL_REQUEST: 'c138fd02',
+        DELAY_MS: '20000',
+      });
+      await pause(9000);
+      daemon.kill('SIGTERM');
+      const { stderr } = await ended;
+      assert.match(
+        stderr,
+        /device-mapper has not told within 5 s which layers are left: .*DM_LIST/,
+      );
     }),
   );
 });
