@@ -1,5 +1,10 @@
 import { sameDevnum } from '../linux/devnum.js';
-import { isOpenFor, listPendingOpens, markPendingOpen } from '../sharing/pending-opens.js';
+import {
+  isOpenFor,
+  listPendingOpens,
+  markPendingOpen,
+  type PendingOpen,
+} from '../sharing/pending-opens.js';
 import type { Step } from '../util/steps.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
@@ -13,7 +18,8 @@ import { holdDevice, nobodyHolds } from './hold-device.js';
  * because the layer has it open in any case. The layer itself may be open in this process only, which
  * serves other vbds, too.
  *
- * If blkback may still open an earlier device for the vbd, whoever looks takes the announcement of that
+ * An add that adopts a publication may find its announcement, which is about the same device. If
+ * blkback may still open an earlier device for the vbd, whoever looks takes the announcement of that
  * one for all that is pending (`listUsesAndOpens`). The vbd may also outlive this process and its nodes
  * with both opens ahead. So the later device is announced in any case then, and another process holds
  * it with its announcement until blkback has opened a device.
@@ -24,9 +30,17 @@ export function announceOpen(attachment: Attachment): Step<AttachStep> {
     name: 'announced',
     waitsFor: `${options.runDirectory} to be locked`,
     run: async () => {
-      const isSecond = await followsPendingOpen(attachment);
+      const { device, instance, published } = attachment;
+      const pending = (await listPendingOpens(options.runDirectory)).filter((open) =>
+        isOpenFor(open, vbd),
+      );
+      const isPublished = ({ devnum }: PendingOpen): boolean =>
+        published !== undefined && sameDevnum(devnum, published.devnum);
+      const isSecond = pending.some((open) => !isPublished(open));
       attachment.followsPendingOpen = isSecond;
-      const { device, instance } = attachment;
+      // A loop device that was made for a reader is read-only.
+      attachment.isPublishedForWriting =
+        device.ownLoop || pending.some((open) => isPublished(open) && open.writable);
       if (device.ownLoop && !isSecond) return '';
       const use = { devnum: device.identity.devnum, writable: plan.request.writable };
       const mark = await markPendingOpen(options.runDirectory, vbd, use);
@@ -42,17 +56,4 @@ export function announceOpen(attachment: Attachment): Step<AttachStep> {
       await attachment.mark?.close();
     },
   };
-}
-
-/**
- * Returns whether blkback may still open an earlier device for the vbd. An add that adopts a
- * publication may find its announcement, which is about the same device.
- */
-async function followsPendingOpen(attachment: Attachment): Promise<boolean> {
-  const { vbd, options, published } = attachment;
-  return (await listPendingOpens(options.runDirectory)).some(
-    (open) =>
-      isOpenFor(open, vbd) &&
-      (published === undefined || !sameDevnum(open.devnum, published.devnum)),
-  );
 }

@@ -45,6 +45,11 @@ export class Attachment {
    */
   followsPendingOpen = false;
   /**
+   * Whether the add that has published the device, and whose work this one goes on with, seems to have
+   * looked for others as a writer.
+   */
+  isPublishedForWriting = false;
+  /**
    * The lock that says that blkback may open the device (`markPendingOpen`). A loop device that was
    * made for the vbd needs none.
    */

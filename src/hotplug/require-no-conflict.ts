@@ -9,6 +9,9 @@ import { readVbdUses, type VbdUses } from '../vbd/vbd-uses.js';
 import type { AttachStep } from './attach-options.js';
 import type { Attachment } from './attachment.js';
 
+/** How long an add waits for the locks of one that has looked already; milliseconds. */
+const PATIENCE_MS = 1500;
+
 /** Returns the step that makes sure that no other use forbids the attach. */
 export function requireNoConflict(attachment: Attachment): Step<AttachStep> {
   return {
@@ -26,6 +29,9 @@ export function requireNoConflict(attachment: Attachment): Step<AttachStep> {
  * looked, but it may have looked for a reader: the mode may have changed since. An add for a reader
  * finds nothing that the earlier one has not found. The step comes after the publication is adopted,
  * as blkback may open the device in any case, and the vbd has to end then.
+ *
+ * An add that hangs just behind its publication has the locks still. If it has published for a writer,
+ * it has looked for all that this one would look for, so that nothing depends on a second look.
  */
 export function requireNoConflictAgain(attachment: Attachment): Step<AttachStep> {
   const { plan, options } = attachment;
@@ -38,14 +44,30 @@ export function requireNoConflictAgain(attachment: Attachment): Step<AttachStep>
         runDirectory: options.runDirectory,
         exclusive: true,
       });
-      await requireFree(attachment, lock);
-      return '';
+      const { signal, isPublishedForWriting } = attachment;
+      if (!isPublishedForWriting) {
+        await requireFree(attachment, lock);
+        return '';
+      }
+      const soon = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]);
+      try {
+        await requireFree(attachment, lock, soon);
+        return '';
+      } catch (error) {
+        signal.throwIfAborted();
+        if (error !== soon.reason) throw error;
+        return 'by the add that has published the device';
+      }
     },
   };
 }
 
-async function requireFree(attachment: Attachment, lock: SharingLock): Promise<void> {
-  const { store, vbd, plan, options, signal } = attachment;
+async function requireFree(
+  attachment: Attachment,
+  lock: SharingLock,
+  signal = attachment.signal,
+): Promise<void> {
+  const { store, vbd, plan, options } = attachment;
   const { locator, writable, layer } = plan.request;
   const wanted = sharingRequest(attachment.device, {
     subject: 'path' in locator ? showPath(locator.path) : undefined,
