@@ -14,8 +14,13 @@ export class Guest {
 
   /** If there is a daemon, most requests go through it. */
   readonly #daemon: Daemon | undefined;
-  /** Whether the last thing that has been done about the disk was a remove, which succeeded. */
+  /**
+   * Whether the last thing that has been done about the disk was a remove, which succeeded, and beside
+   * which nothing else was done.
+   */
   isRemoved = false;
+  /** The adds that run, and the number of those that have ended. */
+  #adds = { running: 0, ended: 0 };
   /** Guests without a mix come when all else is quiet, and nothing happens to them. */
   readonly #mix: Mix | undefined;
 
@@ -75,7 +80,10 @@ export class Guest {
 
   /** Runs one script, or two at once. A script may be killed at any step. */
   async add(): Promise<Outcome> {
+    this.#adds.running++;
     const outcome = await this.#add();
+    this.#adds.running--;
+    this.#adds.ended++;
     this.isRemoved = false;
     return outcome;
   }
@@ -89,8 +97,10 @@ export class Guest {
   }
 
   async remove(killed = this.#killed): Promise<Outcome> {
+    const { running, ended } = this.#adds;
     const outcome = await this.#script('remove', killed);
-    this.isRemoved = outcome === 'done';
+    const isAlone = running === 0 && this.#adds.running === 0 && this.#adds.ended === ended;
+    this.isRemoved = outcome === 'done' && isAlone;
     return outcome;
   }
 

@@ -28,6 +28,7 @@ export const MUTANT_SEEDS: Readonly<Record<string, number>> = {
   'a remove unbinds nothing': 1,
   'a remove does not wait until the device is closed': 90,
   'nobody outlives a remove to say what blkback may still open': 27377,
+  'an opener that comes between a count and a list explains another one': 34097,
   'a vbd whose nodes are gone counts as ended': 58,
   'a node that was made in /dev stays': 141,
   'a loop device that has no node in /dev has no bytes': 141,

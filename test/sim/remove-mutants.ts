@@ -47,6 +47,13 @@ export const REMOVE_MUTANTS: readonly Mutant[] = [
     needs: 'device-mapper',
   },
   {
+    name: 'an opener that comes between a count and a list explains another one',
+    file: 'hotplug/await-mapper-closed.ts',
+    find: 'opener = (await look()) ?? (await look());',
+    replace: 'opener = await look();',
+    needs: ['device-mapper', 'udev'],
+  },
+  {
     name: 'a clean-up takes back what a vbd names that was made anew',
     file: 'hotplug/detach.ts',
     find: '    if (options.onlyIfGone && (exists || detachment.wasMadeAnew)) return;\n',
