@@ -50,7 +50,5 @@ export const MUTANT_SEEDS: Readonly<Record<string, number>> = {
   'a device is not looked at again after blkback has opened it': 193,
   'the tables of a mapper device are not compared': 193,
   'a layer gets a number that a vbd names': 841,
-  'events that were lost count as events that never were': 20352,
-  'the index believes what it knew of a device before its event': 2636,
   'gc takes back what an add has published that is still under way': 8053,
 };
