@@ -4,7 +4,7 @@ import { clearIdleLoop } from '../block/loop/clear-idle-loop.js';
 import { type DetachOptions, detach } from '../hotplug/detach.js';
 import { HotplugError } from '../hotplug/hotplug-error.js';
 import { sameDevnum } from '../linux/devnum.js';
-import { isOpenFor, listPendingOpens } from '../sharing/pending-opens.js';
+import { isOpenFor, listPendingOpens, listPendingOpensFor } from '../sharing/pending-opens.js';
 import { readPresentDiskseq } from '../topology/stacked-block.js';
 import { listVbds } from '../vbd/list-vbds.js';
 import { OpenVbds } from '../vbd/open-vbds.js';
@@ -79,15 +79,10 @@ async function detachIf(
  * killed and another process holds the device for it.
  */
 async function requireNotAwaited(vbd: VbdPath, { runDirectory }: DetachOptions): Promise<void> {
-  const pending = await listPendingOpens(runDirectory);
-  if (pending.some((one) => isOpenFor(one, vbd))) {
-    throw new HotplugError(
-      `blkback may be about to open the device of ${vbd.backend}, which stays`,
-      {
-        code: 'EHELD',
-      },
-    );
-  }
+  if ((await listPendingOpensFor(runDirectory, vbd)).length === 0) return;
+  throw new HotplugError(`blkback may be about to open the device of ${vbd.backend}, which stays`, {
+    code: 'EHELD',
+  });
 }
 
 /** Removes a file of the run directory, unless it is a record by now, or is about to be one. */

@@ -1,7 +1,6 @@
 import { sameDevnum } from '../linux/devnum.js';
 import {
-  isOpenFor,
-  listPendingOpens,
+  listPendingOpensFor,
   markPendingOpen,
   type PendingOpen,
 } from '../sharing/pending-opens.js';
@@ -31,9 +30,7 @@ export function announceOpen(attachment: Attachment): Step<AttachStep> {
     waitsFor: `${options.runDirectory} to be locked`,
     run: async () => {
       const { device, instance, published } = attachment;
-      const pending = (await listPendingOpens(options.runDirectory)).filter((open) =>
-        isOpenFor(open, vbd),
-      );
+      const pending = await listPendingOpensFor(options.runDirectory, vbd);
       const isPublished = ({ devnum }: PendingOpen): boolean =>
         published !== undefined && sameDevnum(devnum, published.devnum);
       const isSecond = pending.some((open) => !isPublished(open));

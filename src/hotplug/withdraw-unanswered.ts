@@ -1,5 +1,5 @@
 import { formatDevnum } from '../linux/devnum.js';
-import { isOpenFor, listPendingOpens, markPendingOpen } from '../sharing/pending-opens.js';
+import { listPendingOpensFor, markPendingOpen } from '../sharing/pending-opens.js';
 import { poll } from '../util/poll.js';
 import { isMadeAnew } from '../vbd/vbd-directory.js';
 import { backendNode } from '../vbd/vbd-path.js';
@@ -29,8 +29,7 @@ export async function withdrawUnanswered(
   // Only a publication with a sequence number takes an error of a predecessor away (`publishSteps`).
   const hasFailed = published.diskseq !== undefined && backend.hasFailedToOpen;
   // The error may be about an earlier device, and then blkback opens the published one next.
-  const earlier = hasFailed ? await listPendingOpens(runDirectory) : [];
-  if (hasFailed && !earlier.some((pending) => isOpenFor(pending, vbd))) return '';
+  if (hasFailed && (await listPendingOpensFor(runDirectory, vbd)).length === 0) return '';
   // The add that has published the device may have been killed. Then only this lock says that blkback
   // may open it. A loop device clears itself with its last close, and its number is free then.
   const { devnum } = published;

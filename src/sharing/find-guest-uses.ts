@@ -11,7 +11,7 @@ import { readVbdBackend } from '../vbd/vbd-backend.js';
 import { backendNode, sameVbd, type VbdPath } from '../vbd/vbd-path.js';
 import type { VbdUse } from '../vbd/vbd-uses.js';
 import type { SharingContext } from './find-conflicts.js';
-import { isOpenFor, listPendingOpens } from './pending-opens.js';
+import { listPendingOpensFor } from './pending-opens.js';
 import { compareVms, type DomainIdentity, readDomains } from './same-vm.js';
 import type { SharingRequest } from './sharing-request.js';
 
@@ -148,7 +148,7 @@ async function mayStillOpen(
   if (backend.bytes('opened') !== undefined) return false;
   if (!backend.hasFailedToOpen) return true;
   // The error may be about an earlier device, and then blkback opens the named one next.
-  return (await listPendingOpens(runDirectory)).some((earlier) => isOpenFor(earlier, vbd));
+  return (await listPendingOpensFor(runDirectory, vbd)).length > 0;
 }
 
 /** How long to wait for the open of a file that QEMU or tapdisk serves; milliseconds. */

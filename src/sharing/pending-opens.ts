@@ -68,6 +68,14 @@ export async function listPendingOpens(runDirectory: string): Promise<PendingOpe
   return positions.map(openOfPosition);
 }
 
+/** Lists those that blkback may still make for one vbd. Throws as `listPendingOpens` does. */
+export async function listPendingOpensFor(
+  runDirectory: string,
+  vbd: VbdPath,
+): Promise<PendingOpen[]> {
+  return (await listPendingOpens(runDirectory)).filter((open) => isOpenFor(open, vbd));
+}
+
 function lockedAsWhole({ name }: OwnedFd): SharingError {
   return new SharingError(`another program has locked ${name} as a whole`, { code: 'ELOCK' });
 }

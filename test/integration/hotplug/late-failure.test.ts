@@ -33,6 +33,20 @@ describe('An open that fails after its publication has been taken back', functio
     await afterPublication();
   }
 
+  /** Asserts that nobody else gets a disk that blkback opens for a vbd after some time. */
+  async function assertKept(
+    fixture: HotplugFixture,
+    vbd: Vbd,
+    disk: { readonly path: string; readonly devnum: string },
+  ): Promise<void> {
+    const other = await fixture.vbd(disk.path, { frontend: 9 });
+    await failure('EBUSY', fixture.attach(other));
+    const { dev } = await fixture.logged(vbd, 'opened');
+    assert.equal(dev, disk.devnum);
+    await fixture.delete(other);
+    await fixture.delete(vbd);
+  }
+
   it(
     'is not taken for the failure of the next publication, which blkback opens later',
     on({ guise: 'diskseq', delayMs: SLOW_MS }, async (fixture) => {
@@ -47,12 +61,7 @@ describe('An open that fails after its publication has been taken back', functio
         await added;
       });
       // blkback reads the number of the second disk now, and opens it after some time.
-      const other = await fixture.vbd(second.path, { frontend: 9 });
-      await failure('EBUSY', fixture.attach(other));
-      const { dev } = await fixture.logged(vbd, 'opened');
-      assert.equal(dev, second.devnum);
-      await fixture.delete(other);
-      await fixture.delete(vbd);
+      await assertKept(fixture, vbd, second);
     }),
   );
 
@@ -72,12 +81,7 @@ describe('An open that fails after its publication has been taken back', functio
         await fixture.logged(vbd, 'error');
       });
       await fixture.detach(vbd);
-      const other = await fixture.vbd(second.path, { frontend: 9 });
-      await failure('EBUSY', fixture.attach(other));
-      const { dev } = await fixture.logged(vbd, 'opened');
-      assert.equal(dev, second.devnum);
-      await fixture.delete(other);
-      await fixture.delete(vbd);
+      await assertKept(fixture, vbd, second);
     }),
   );
 });
